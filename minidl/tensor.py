@@ -1,0 +1,365 @@
+"""`Tensor`: an array that remembers how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl.errors import GradientError
+
+if TYPE_CHECKING:
+    from minidl.engine import Node
+
+__all__ = ["Tensor", "as_array", "tensor"]
+
+
+def as_array(value: Any) -> np.ndarray:
+    """`value` as an ndarray in native byte order; numbers and sequences too."""
+    array = np.asarray(value)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def tensor(a: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+    """Make a Tensor from an array, a number or nested sequences.
+
+    Parameters
+    ----------
+    a : array_like or Tensor
+        Copied, so that the caller's array and the Tensor do not change each other.
+    requires_grad : bool
+        Collect a gradient in `.grad`. Floating point only.
+    dtype : dtype, optional
+        By default the array's own.
+
+    Examples
+    --------
+    >>> import minidl
+    >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+    made = Tensor(as_array(np.array(a.data if isinstance(a, Tensor) else a, dtype=dtype)))
+    if requires_grad:
+        made.requires_grad = True
+    return made
+
+
+class Tensor:
+    """A NumPy array with a memory of how it was computed.
+
+    Made with `minidl.tensor`. Arithmetic, indexing and NumPy functions give Tensors; `.data` is the
+    array. Comparisons give plain boolean arrays.
+    """
+
+    __slots__ = ("data", "node", "__weakref__")
+
+    data: np.ndarray
+    node: Node | None
+
+    def __init__(self, data: np.ndarray, node: Node | None = None) -> None:
+        self.data = data
+        self.node = node
+
+    # ------------------------------------------------------------------------------------ array-like
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.data.size
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self.data)))
+
+    def __repr__(self) -> str:
+        tail = ", requires_grad=True)" if self.requires_grad else ")"
+        return np.array2string(self.data, separator=", ", prefix="tensor(").join(("tensor(", tail))
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        return self.data.item()
+
+    def numpy(self) -> np.ndarray:
+        """The array; refuses where a gradient would be lost without a word."""
+        if self.node is not None:
+            raise GradientError("numpy(): this Tensor takes part in differentiation; "
+                                "use .detach().numpy() or .data for its bare array")
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.node is not None:
+            raise GradientError("this Tensor takes part in differentiation and would lose its history as an array; "
+                                "use .data or .detach() to say so")
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return ops.dispatch_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        return ops.dispatch_function(function, args, kwargs)
+
+    # --------------------------------------------------------------------------------- differentiation
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this Tensor are recorded."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.node is None:
+            if self.data.dtype.kind != "f":
+                raise GradientError(f"requires_grad: dtype {self.dtype} has no gradient; use floating point numbers")
+            self.node = engine.Leaf(self.shape, self.dtype)
+        elif not value and self.node is not None:
+            if not self.is_leaf:
+                raise GradientError("requires_grad: only a leaf can stop requiring a gradient; use .detach()")
+            self.node = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the user made it, rather than an operation."""
+        return self.node is None or self.node.rule is None
+
+    @property
+    def grad(self) -> Any:
+        """The gradient collected so far: an array, a `RowGrad`, a Tensor after `create_graph=True`, or None."""
+        return self.node.grad if isinstance(self.node, engine.Leaf) else None
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if not isinstance(self.node, engine.Leaf):
+            raise GradientError("grad: only a leaf with requires_grad=True has a gradient")
+        if value is not None and tuple(value.shape) != self.shape:
+            raise GradientError(f"grad: shape {tuple(value.shape)} does not fit a Tensor of shape {self.shape}")
+        self.node.grad = value
+
+    def backward(self, gradient: Any = None, create_graph: bool = False) -> None:
+        """Add the gradient of this Tensor to `.grad` of every leaf it depends on.
+
+        Parameters
+        ----------
+        gradient : array, shape of self, optional
+            Upstream gradient; not needed when there is one element.
+        create_graph : bool
+            Record the gradient itself: `.grad` is then a Tensor that can be differentiated. It refers
+            to the leaf it hangs on; set `.grad = None` afterwards, or use `minidl.grad`, which does
+            not hang it anywhere.
+
+        Raises
+        ------
+        GradientError
+            When nothing requires a gradient, or the output has several elements and no `gradient`.
+        """
+        engine.backward(self, gradient, create_graph)
+
+    def detach(self) -> Tensor:
+        """The same array without a history; memory is shared."""
+        return Tensor(self.data)
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call `hook(gradient)` when this Tensor's gradient is known; what it returns replaces it.
+
+        Returns
+        -------
+        callable
+            Removes the hook.
+        """
+        if self.node is None:
+            raise GradientError("register_hook: this Tensor has requires_grad=False, so no gradient will pass it")
+        if self.node.hooks is None:
+            self.node.hooks = []
+        hooks = self.node.hooks
+        hooks.append(hook)
+        return lambda: hooks.remove(hook) if hook in hooks else None
+
+    # ------------------------------------------------------------------------------------- in place
+
+    def _in_place(self, verb: str, instead: str, *values: Any) -> None:
+        if (self.node is not None and (not self.is_leaf or engine.is_grad_enabled())) or any(
+                isinstance(v, Tensor) and v.node is not None and engine.is_grad_enabled() for v in values):
+            raise GradientError(f"{verb} would change a Tensor that is part of a graph; write {instead} instead, "
+                                "or update a leaf inside `with minidl.no_grad():`")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._in_place("x[i] = v", "minidl.ops.where(mask, v, x) or minidl.ops.scatter_add(...)", value)
+        self.data[_raw_index(index)] = _raw(value)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        self._in_place("x += y", "x = x + y", other)
+        self.data += _raw(other)
+        return self
+
+    def __isub__(self, other: Any) -> Tensor:
+        self._in_place("x -= y", "x = x - y", other)
+        self.data -= _raw(other)
+        return self
+
+    def __imul__(self, other: Any) -> Tensor:
+        self._in_place("x *= y", "x = x * y", other)
+        self.data *= _raw(other)
+        return self
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        self._in_place("x /= y", "x = x / y", other)
+        self.data /= _raw(other)
+        return self
+
+    # ----------------------------------------------------------------------------------- operators
+
+    def __add__(self, other: Any) -> Tensor:
+        return ops.add(self, other)  # type: ignore[no-any-return]
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)  # type: ignore[no-any-return]
+
+    def __sub__(self, other: Any) -> Tensor:
+        return ops.subtract(self, other)  # type: ignore[no-any-return]
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.subtract(other, self)  # type: ignore[no-any-return]
+
+    def __mul__(self, other: Any) -> Tensor:
+        return ops.multiply(self, other)  # type: ignore[no-any-return]
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.multiply(other, self)  # type: ignore[no-any-return]
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return ops.divide(self, other)  # type: ignore[no-any-return]
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.divide(other, self)  # type: ignore[no-any-return]
+
+    def __pow__(self, other: Any) -> Tensor:
+        return ops.power(self, other)  # type: ignore[no-any-return]
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.power(other, self)  # type: ignore[no-any-return]
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)  # type: ignore[no-any-return]
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(other, self)  # type: ignore[no-any-return]
+
+    def __neg__(self) -> Tensor:
+        return ops.negative(self)  # type: ignore[no-any-return]
+
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)  # type: ignore[no-any-return]
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, index)  # type: ignore[no-any-return]
+
+    def __eq__(self, other: object) -> Any:
+        return self.data == _raw(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.data != _raw(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.data < _raw(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.data <= _raw(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.data > _raw(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.data >= _raw(other)
+
+    __hash__ = object.__hash__  # by identity, since == is elementwise
+
+    # ------------------------------------------------------------------------- methods of an ndarray
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """The axes reversed."""
+        return ops.transpose(self)  # type: ignore[no-any-return]
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """See `minidl.ops.sum`."""
+        return ops.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """See `minidl.ops.mean`."""
+        return ops.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """See `minidl.ops.max`."""
+        return ops.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """See `minidl.ops.min`."""
+        return ops.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        """See `minidl.ops.var`."""
+        return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        """See `minidl.ops.std`."""
+        return ops.std(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """See `minidl.ops.reshape`; `t.reshape(2, 3)` and `t.reshape((2, 3))` both work."""
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[no-any-return]
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """See `minidl.ops.transpose`; `t.transpose(1, 0)` and `t.transpose((1, 0))` both work."""
+        order: Sequence[int] | None = axes[0] if len(axes) == 1 else (axes or None)
+        return ops.transpose(self, order)  # type: ignore[no-any-return]
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """See `minidl.ops.swapaxes`."""
+        return ops.swapaxes(self, axis1, axis2)  # type: ignore[no-any-return]
+
+    def squeeze(self, axis: Any = None) -> Tensor:
+        """See `minidl.ops.squeeze`."""
+        return ops.squeeze(self, axis)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: Any) -> Tensor:
+        """See `minidl.ops.astype`."""
+        return ops.astype(self, dtype)  # type: ignore[no-any-return]
+
+
+def _raw(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value
+
+
+def _raw_index(index: Any) -> Any:
+    return tuple(_raw(i) for i in index) if isinstance(index, tuple) else _raw(index)
+
+
+from minidl import engine, ops  # noqa: E402  (they are written with Tensor, so they come after it)

@@ -1,0 +1,18 @@
+"""The hot loops of recommending; the same two worlds as `minidl.kernels`.
+
+A family is two files here, `numba_<family>.py` and `numpy_<family>.py` (the twin, with the same
+names and signatures).
+"""
+
+from __future__ import annotations
+
+from minidl.kernels import Kernels
+
+__all__ = ["als", "bpr", "mf", "neighbours", "ranking", "sparse"]
+
+als = Kernels("recsys.kernels", "als")
+bpr = Kernels("recsys.kernels", "bpr")
+mf = Kernels("recsys.kernels", "mf")
+neighbours = Kernels("recsys.kernels", "neighbours")
+ranking = Kernels("recsys.kernels", "ranking")
+sparse = Kernels("recsys.kernels", "sparse")
