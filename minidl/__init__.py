@@ -1,8 +1,28 @@
 """A small deep-learning engine on NumPy and Numba: derivatives of any order, each one proved."""
 
-from minidl import runtime  # first: it sets what has to stand in the environment before NumPy loads
-from minidl.tensor import Tensor, tensor
-from minidl.engine import (fused, grad, hessian, hvp, is_grad_enabled, jacobian, jvp, keeps, no_grad, primitive,
-                           record, value_and_grad, vjp)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from minidl import runtime  # isort: skip  (before all others: it sets what has to be there when NumPy loads)
+from minidl import nn, ops, optim
+from minidl.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from minidl.engine import fused, is_grad_enabled, keeps, no_grad, primitive, record
 from minidl.errors import GradientError, MissingExtraError, ShapeError
 from minidl.rowgrad import RowGrad
+from minidl.tensor import Tensor, tensor
+
+if TYPE_CHECKING:
+    from minidl import io, testing
+
+__all__ = [
+    "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "fused", "grad", "hessian", "hvp", "io",
+    "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "ops", "optim", "primitive", "record", "runtime",
+    "tensor", "testing", "value_and_grad", "vjp",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`minidl.io` and `minidl.testing` are imported when they are asked for."""
+    if name in ("io", "testing"):
+        return importlib.import_module(f"minidl.{name}")
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """Record operations on Tensors and differentiate through them, to any order.
 
-Reading order: `record` writes a `Node` for each operation; `pull_back` walks the nodes backwards;
-`grad`, `vjp`, `jvp`, `hvp`, `jacobian` and `hessian` are short functions on top of it.
+Reading order: `record` writes a `Node` for each operation; `pull_back` walks the nodes backwards.
+`minidl.derivatives` (`grad`, `vjp`, `jacobian`, ...) is short functions on top of it.
 
 A derivative rule is written once, from operators and `minidl.ops` functions, which answer in kind:
 an ordinary backward pass feeds it ndarrays, and `create_graph=True` feeds it Tensors, so that the
@@ -13,17 +13,17 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl.errors import GradientError, explain
+from minidl.errors import GradientError, ShapeError, explain, name_of
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor, as_array
 
-__all__ = ["Node", "Leaf", "fused", "grad", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp",
-           "keeps", "no_grad", "primitive", "pull_back", "record", "value_and_grad", "vjp"]
+__all__ = ["Leaf", "Node", "alias", "backward", "depends_on_others", "fused", "is_grad_enabled", "keeps", "no_grad",
+           "primitive", "pull_back", "record", "recording", "settle", "upstream_of"]
 
 Rule = Callable[..., Sequence[Any]]
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -111,21 +111,35 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
     Tensor or array
         A Tensor if one of `args` is, otherwise just what `forward` returned.
     """
-    arrays = [a.data if isinstance(a, Tensor) else a for a in args]
+    arrays, parents = [], []
+    tensors = tracked = False
+    for a in args:  # one plain loop: this function is most of an operation's overhead
+        if isinstance(a, Tensor):
+            tensors = True
+            arrays.append(a.data)
+            node = a.node
+            parents.append(node)
+            if node is not None:
+                tracked = True
+        else:
+            arrays.append(a)
+            parents.append(None)
     try:
         out = forward(*arrays, **params)
     except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
         raise explain(error, rule, arrays, params) from error
-    return _wrap(out, rule, args, arrays, params)
-
-
-def _wrap(out: Any, rule: Rule, args: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any]) -> Any:
-    parents = [a.node if isinstance(a, Tensor) else None for a in args]
-    if not any(parents):
-        return Tensor(as_array(out)) if any(isinstance(a, Tensor) for a in args) else out
+    if type(out) is tuple:
+        if not hasattr(rule, "reference"):
+            raise TypeError(f"{name_of(rule)}: forward returned a tuple; it has to return one array")
+        out, params["saved"] = out
+    if not tensors:
+        return out
     if type(out) is not np.ndarray:
         out = np.asarray(out)
-    if not _state.recording or out.dtype.kind != "f":
+    if not tracked or not _state.recording or out.dtype.kind != "f":
+        if out.dtype.kind == "c" and tracked and _state.recording:
+            raise GradientError(f"{name_of(rule)}: the result is complex, which has no gradient here; "
+                                "work with real and imaginary parts, or pass .data")
         return Tensor(out)
     flags: int = rule.keeps  # type: ignore[attr-defined]
     return Tensor(out, Node(rule, parents, arrays if flags & _INPUTS else parents,
@@ -156,6 +170,8 @@ def primitive(forward: Callable[..., Any], rule: Rule, *, keep: Sequence[str] = 
     >>> minidl.grad(minidl.grad(cube))(np.array(2.0))
     array(12.)
     """
+    label = str(name or getattr(forward, "__name__", "primitive"))
+
     def apply(*args: Any, **params: Any) -> Any:
         return record(forward, marked, *args, **params)
 
@@ -163,7 +179,7 @@ def primitive(forward: Callable[..., Any], rule: Rule, *, keep: Sequence[str] = 
     def marked(g: Any, out: Any, inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
         return rule(g, out, inputs, needs, **params)
 
-    apply.__name__ = marked.__name__ = name or getattr(forward, "__name__", "primitive")
+    apply.__name__ = marked.__name__ = label
     apply.__doc__ = forward.__doc__
     return apply
 
@@ -195,6 +211,8 @@ def fused(forward: Callable[..., Any], backward: Callable[..., Any], reference: 
     >>> minidl.grad(squared)(np.array(3.0)), minidl.grad(minidl.grad(squared))(np.array(3.0))
     (array(6.), array(2.))
     """
+    label = str(name or getattr(reference, "__name__", "fused"))
+
     @keeps("inputs")  # the reference needs them, should the gradient be differentiated
     def rule(g: Any, out: Any, inputs: Any, needs: Any, *, saved: Any, **params: Any) -> Sequence[Any]:
         if not isinstance(g, Tensor):
@@ -205,21 +223,25 @@ def fused(forward: Callable[..., Any], backward: Callable[..., Any], reference: 
         return [found.get(s.node) if need else None for s, need in zip(slots, needs, strict=True)]
 
     def apply(*args: Any, **params: Any) -> Any:
-        arrays = [a.data if isinstance(a, Tensor) else a for a in args]
-        try:
-            out, saved = forward(*arrays, **params)
-        except (ValueError, TypeError, IndexError) as error:
-            raise explain(error, rule, arrays, params) from error
-        return _wrap(out, rule, args, arrays, {"saved": saved, **params})
+        return record(forward, rule, *args, **params)
 
-    apply.__name__ = rule.__name__ = name or getattr(reference, "__name__", "fused")
+    apply.__name__ = rule.__name__ = label
     apply.__doc__ = reference.__doc__
-    apply.reference = reference  # type: ignore[attr-defined]
+    apply.reference = rule.reference = reference  # type: ignore[attr-defined]
     return apply
 
 
 @contextmanager
-def no_grad() -> Iterator[None]:
+def recording(wanted: bool) -> Iterator[None]:
+    """Switch recording on or off inside the block, for the calling thread."""
+    before, _state.recording = _state.recording, wanted
+    try:
+        yield
+    finally:
+        _state.recording = before
+
+
+def no_grad() -> AbstractContextManager[None]:
     """Record nothing inside the block; holds for the calling thread.
 
     Examples
@@ -231,11 +253,7 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    before, _state.recording = _state.recording, False
-    try:
-        yield
-    finally:
-        _state.recording = before
+    return recording(False)
 
 
 def is_grad_enabled() -> bool:
@@ -271,22 +289,18 @@ def pull_back(outputs: Sequence[tuple[Tensor, Any]], wanted: Collection[Node] | 
     order = _reachable(list(grads), targets)
     alive = _leading_to(order, targets) if wanted is not None else None
     result: dict[Node, Any] = {}
-    before, _state.recording = _state.recording, create_graph
-    try:
+    with recording(create_graph):
         for node in order:
             g = grads.pop(node, None)
             if g is None or (alive is not None and node not in alive):
                 continue
             own.discard(node)
             for hook in node.hooks or ():
-                replaced = hook(g)
-                g = g if replaced is None else replaced
+                g = _hooked(hook, g, node)
             if node.rule is None or node in targets:
                 result[node] = g
                 continue
             _step(node, g, grads, own, alive, create_graph)
-    finally:
-        _state.recording = before
     return result
 
 
@@ -305,9 +319,29 @@ def _step(node: Node, g: Any, grads: dict[Node, Any], own: set[Node], alive: set
     if rule is None:  # only leaves have no rule, and they have no parents
         return
     contributions = rule(g, out, inputs, needs, **node.params)
+    if len(contributions) != len(parents):
+        raise GradientError(f"{name_of(rule)}: its rule gave {len(contributions)} gradients for {len(parents)} inputs")
     for parent, need, contribution in zip(parents, needs, contributions, strict=True):
         if need and parent is not None and contribution is not None:
-            _accumulate(grads, own, parent, contribution)
+            try:
+                _accumulate(grads, own, parent, contribution)
+            except ShapeError as error:
+                raise GradientError(f"{name_of(rule)}: its rule gave a gradient of shape {contribution.shape} for an "
+                                    f"input of shape {parent.shape}") from error
+
+
+def _hooked(hook: Callable[[Any], Any], g: Any, node: Node) -> Any:
+    """The gradient after a hook, which sees it read-only: others may hold the same memory."""
+    shown = g
+    if isinstance(g, np.ndarray):
+        shown = g.view()
+        shown.flags.writeable = False
+    replaced = hook(shown)
+    if replaced is None:
+        return g
+    if tuple(replaced.shape) != node.shape:
+        raise GradientError(f"a hook returned shape {tuple(replaced.shape)} for a gradient of shape {node.shape}")
+    return replaced
 
 
 def _accumulate(grads: dict[Node, Any], own: set[Node], node: Node, g: Any) -> None:
@@ -367,21 +401,32 @@ def _leading_to(order: list[Node], targets: Collection[Node]) -> set[Node]:
     return alive
 
 
+def depends_on_others(out: Any, nodes: Collection[Node]) -> bool:
+    """Whether a leaf that is not among `nodes` leads to `out`."""
+    if not isinstance(out, Tensor) or out.node is None:
+        return False
+    return any(isinstance(node, Leaf) and node not in nodes for node in _reachable([out.node], nodes))
+
+
 def backward(tensor: Tensor, gradient: Any = None, create_graph: bool = False) -> None:
     """Add the gradient of `tensor` to `.grad` of every leaf it depends on; see `Tensor.backward`."""
     if tensor.node is None:
         raise GradientError("backward: this Tensor does not depend on anything with requires_grad=True; "
                             "make a leaf with minidl.tensor(..., requires_grad=True) first")
-    upstream = _upstream(tensor, gradient, "backward")
-    found = pull_back([(tensor, Tensor(upstream) if create_graph else upstream)], create_graph=create_graph)
+    upstream = upstream_of(tensor, gradient, "backward")
+    seed: Any = upstream
+    if create_graph:
+        seed = gradient if isinstance(gradient, Tensor) else Tensor(upstream)
+    found = pull_back([(tensor, seed)], create_graph=create_graph)
     given = {id(upstream)}
     for node, g in found.items():
         if isinstance(node, Leaf):
-            g = _settle(g, node, given)
+            g = settle(g, node, given)
             node.grad = g if node.grad is None else add_gradients(node.grad, g)
 
 
-def _upstream(tensor: Tensor, gradient: Any, verb: str) -> np.ndarray:
+def upstream_of(tensor: Tensor, gradient: Any, verb: str) -> np.ndarray:
+    """The upstream gradient as an array of the output's shape; 1 for a single element when None is given."""
     if gradient is None:
         if tensor.data.size != 1:
             raise GradientError(f"{verb}: the output has shape {tensor.shape}, not one element; "
@@ -390,282 +435,24 @@ def _upstream(tensor: Tensor, gradient: Any, verb: str) -> np.ndarray:
     upstream = as_array(gradient.data if isinstance(gradient, Tensor) else gradient)
     if upstream.shape != tensor.shape:
         raise GradientError(f"{verb}: gradient has shape {upstream.shape} but the output has shape {tensor.shape}")
-    return upstream
+    return upstream.astype(tensor.dtype, copy=False)
 
 
-def _settle(g: Any, node: Node, given: set[int]) -> Any:
+def settle(g: Any, node: Node, given: set[int]) -> Any:
     """A gradient as the user gets it: the leaf's dtype, C order, memory shared with nothing."""
-    if isinstance(g, (Tensor, RowGrad)):
+    if isinstance(g, RowGrad):
         return g.astype(node.dtype) if g.dtype != node.dtype else g
-    g = np.asarray(g)
-    if g.dtype != node.dtype or g.base is not None or id(g) in given or not g.flags.c_contiguous:
+    array = g.data if isinstance(g, Tensor) else np.asarray(g)
+    fresh = array.base is None and id(array) not in given
+    if isinstance(g, Tensor):
+        g = ops.astype(g, node.dtype) if g.dtype != node.dtype else g if fresh else record(np.copy, _alias_rule, g)
+        given.add(id(g.data))
+        return g
+    g = array
+    if g.dtype != node.dtype or not fresh or not g.flags.c_contiguous:
         g = np.array(g, dtype=node.dtype, order="C")
     given.add(id(g))
     return g
-
-
-# ------------------------------------------------------------------------------ functional interface
-
-def _open(f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int]) -> tuple[Any, list[Tensor], bool]:
-    """Call `f` with the chosen arguments under nodes of their own; is the caller recording them?"""
-    outer = _state.recording and any(isinstance(a, Tensor) and a.node is not None for a in args)
-    slots: dict[int, Tensor] = {}
-    before, _state.recording = _state.recording, True
-    try:
-        for i in argnums:
-            a = args[i]
-            if isinstance(a, Tensor) and a.node is not None:
-                slots[i] = alias(a)
-            else:
-                a = as_array(a.data if isinstance(a, Tensor) else a)
-                if a.dtype.kind != "f":
-                    raise GradientError(f"argument {i} has dtype {a.dtype}; gradients need floating point "
-                                        "numbers, pass x.astype(float)")
-                slots[i] = Tensor(a, Leaf(a.shape, a.dtype))
-        out = f(*(slots.get(i, a) for i, a in enumerate(args)))
-    finally:
-        _state.recording = before
-    return out, [slots[i] for i in argnums], outer
-
-
-def _in_kind(value: Any, wanted: bool) -> Any:
-    """A Tensor for a caller who works with Tensors, otherwise an array."""
-    if isinstance(value, Tensor):
-        return value if wanted else value.data
-    if isinstance(value, RowGrad):
-        value = value.to_dense()
-    return Tensor(as_array(value)) if wanted else value
-
-
-def _numbers(argnums: int | Sequence[int], count: int, verb: str) -> list[int]:
-    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
-    for i in chosen:
-        if not -count <= i < count:
-            raise GradientError(f"{verb}: argnums={i} but the function was called with {count} argument(s)")
-    return [i % count for i in chosen]
-
-
-def _collect(found: dict[Node, Any], slots: Sequence[Tensor], given: set[int], tensors: bool) -> list[Any]:
-    answers = []
-    for slot in slots:
-        node = slot.node
-        g = found.get(node) if node is not None else None
-        if g is None or node is None:
-            g = np.zeros(slot.shape, slot.dtype)
-        else:
-            g = _settle(g, node, given)
-        answers.append(_in_kind(g, tensors))
-    return answers
-
-
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """The value of `f` and its pullback: u -> (u'J_0, u'J_1, ...).
-
-    Parameters
-    ----------
-    f : callable
-        Takes and returns a Tensor.
-    *primals : Tensor or array
-        Where to evaluate. Answers are arrays, or Tensors if one of the primals is a Tensor.
-
-    Examples
-    --------
-    >>> import numpy as np, minidl
-    >>> out, pullback = minidl.vjp(np.sin, np.array([0.0, np.pi]))
-    >>> pullback(np.ones(2))[0].round(12)
-    array([ 1., -1.])
-    """
-    tensors = any(isinstance(a, Tensor) for a in primals)
-    out, slots, outer = _open(f, primals, range(len(primals)))
-    out = _as_output(out, "vjp")
-
-    def pullback(u: Any) -> tuple[Any, ...]:
-        tracked = outer or (isinstance(u, Tensor) and u.node is not None)
-        seed = _upstream(out, u, "vjp")
-        g = (u if isinstance(u, Tensor) else Tensor(seed)) if tracked else seed
-        found = pull_back([(out, g)], _nodes(slots), create_graph=tracked)
-        return tuple(_collect(found, slots, {id(seed)}, tensors or isinstance(u, Tensor)))
-
-    return _in_kind(out, tensors), pullback
-
-
-def _as_output(out: Any, verb: str) -> Tensor:
-    if isinstance(out, Tensor):
-        return out
-    if isinstance(out, (np.ndarray, np.generic, float, int)):
-        return Tensor(as_array(out))  # constant in its arguments
-    raise GradientError(f"{verb}: the function must return one Tensor, it returned {type(out).__name__}")
-
-
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
-    """Like `grad`, but the function made returns `(value, gradient)`."""
-    def evaluate(*args: Any) -> tuple[Any, Any]:
-        chosen = _numbers(argnums, len(args), "grad")
-        tensors = any(isinstance(a, Tensor) for a in args)
-        out, slots, outer = _open(f, args, chosen)
-        out = _as_output(out, "grad")
-        seed = _upstream(out, None, "grad")
-        found = pull_back([(out, Tensor(seed) if outer else seed)], _nodes(slots),
-                          create_graph=outer)
-        answers = _collect(found, slots, {id(seed)}, tensors)
-        return _in_kind(out, tensors), answers[0] if isinstance(argnums, int) else tuple(answers)
-
-    return evaluate
-
-
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The gradient of a scalar function, as a function.
-
-    Parameters
-    ----------
-    f : callable
-        Returns a Tensor with one element.
-    argnums : int or sequence of int
-        The argument(s) to differentiate. An int gives one gradient, a sequence a tuple.
-
-    Returns
-    -------
-    callable
-        Takes the arguments of `f`. It answers with arrays, or with Tensors when it is given one, so
-        that `grad(grad(f))` works.
-
-    Raises
-    ------
-    GradientError
-        When the output has more than one element or an argument is not floating point.
-
-    Examples
-    --------
-    >>> import numpy as np, minidl
-    >>> minidl.grad(lambda x: x ** 3)(np.array(2.0))
-    array(12.)
-    >>> minidl.grad(minidl.grad(lambda x: x ** 3))(np.array(2.0))
-    array(12.)
-    """
-    both = value_and_grad(f, argnums)
-
-    def gradient(*args: Any) -> Any:
-        return both(*args)[1]
-
-    return gradient
-
-
-def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """The value of `f` and its derivative in a direction, J v.
-
-    The pullback u -> u'J is linear in u, so its own pullback at v is J v (Townsend 2017, "A new
-    trick for calculating Jacobian vector products").
-
-    Examples
-    --------
-    >>> import numpy as np, minidl
-    >>> minidl.jvp(lambda x: x ** 2, [np.array([1.0, 2.0])], [np.array([1.0, 0.5])])
-    (array([1., 4.]), array([2., 2.]))
-    """
-    primals, tangents = list(primals), list(tangents)
-    if len(primals) != len(tangents):
-        raise GradientError(f"jvp: {len(primals)} primal(s) but {len(tangents)} tangent(s)")
-    tensors = any(isinstance(a, Tensor) for a in [*primals, *tangents])
-    out, pullback = vjp(f, *primals)
-    value = as_array(out.data if isinstance(out, Tensor) else out)
-    probe = Tensor(np.zeros(value.shape, value.dtype), Leaf(value.shape, value.dtype))
-    pulled = pullback(probe)  # linear in the probe
-    outer = _state.recording and any(isinstance(a, Tensor) and a.node is not None for a in [*primals, *tangents])
-    seeds = []
-    for p, t in zip(pulled, tangents, strict=True):
-        seed = _upstream(p, t, "jvp")
-        seeds.append((p, (t if isinstance(t, Tensor) else Tensor(seed)) if outer else seed))
-    found = pull_back(seeds, _nodes([probe]), create_graph=outer)
-    tangent = _collect(found, [probe], {id(s) for _, s in seeds}, tensors)[0]
-    return out if isinstance(out, Tensor) else _in_kind(out, tensors), tangent
-
-
-def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
-    """Hessian times vector, H v, of a scalar function: the gradient of <grad f(x), v>.
-
-    Parameters
-    ----------
-    f : callable
-        Returns one element.
-    primals, tangents : array or Tensor, or a sequence of them
-        Points and directions of the same shapes. One array gives one array, a sequence a tuple.
-
-    Examples
-    --------
-    >>> import numpy as np, minidl
-    >>> minidl.hvp(lambda x: (x ** 3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
-    array([ 6., 12.])
-    """
-    many = isinstance(primals, (list, tuple))
-    xs, vs = (list(primals), list(tangents)) if many else ([primals], [tangents])
-    if len(xs) != len(vs):
-        raise GradientError(f"hvp: {len(xs)} primal(s) but {len(vs)} tangent(s)")
-    gradient = grad(f, range(len(xs)))
-
-    def along(*points: Any) -> Any:
-        parts = [(g * v).sum() for g, v in zip(gradient(*points), vs, strict=True)]
-        return sum(parts[1:], parts[0])
-
-    answer = grad(along, range(len(xs)))(*xs)
-    return answer if many else answer[0]
-
-
-def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """All first derivatives of `f`, as a function; shape `out.shape + x.shape`.
-
-    One backward pass for each output element.
-
-    Examples
-    --------
-    >>> import numpy as np, minidl
-    >>> minidl.jacobian(lambda x: x[::-1] ** 2)(np.array([1.0, 2.0]))
-    array([[0., 4.],
-           [2., 0.]])
-    """
-    def matrix(*args: Any) -> Any:
-        chosen = _numbers(argnums, len(args), "jacobian")
-        tensors = any(isinstance(a, Tensor) for a in args)
-        out, slots, outer = _open(f, args, chosen)
-        out = _as_output(out, "jacobian")
-        rows = []
-        for i in range(out.data.size):
-            unit = np.zeros(out.shape, out.dtype)
-            unit.flat[i] = 1
-            found = pull_back([(out, Tensor(unit) if outer else unit)], _nodes(slots), create_graph=outer)
-            rows.append(_collect(found, slots, {id(unit)}, tensors))
-        answers = []
-        for j, slot in enumerate(slots):
-            shape = out.shape + slot.shape
-            full = ops.stack([row[j] for row in rows]) if rows else np.zeros(shape, slot.dtype)
-            answers.append(_in_kind(full.reshape(shape), tensors) if rows else _in_kind(full, tensors))
-        return answers[0] if isinstance(argnums, int) else tuple(answers)
-
-    return matrix
-
-
-def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """All second derivatives of a scalar function; shape `x.shape + x.shape`.
-
-    With a sequence of `argnums` the answer is a nested tuple, `h[i][j]` of shape
-    `args[i].shape + args[j].shape`.
-
-    Examples
-    --------
-    >>> import numpy as np, minidl
-    >>> minidl.hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0]))
-    array([[10.,  6.],
-           [ 6.,  0.]])
-    """
-    def matrix(*args: Any) -> Any:
-        if isinstance(argnums, int):
-            return jacobian(grad(f, argnums), argnums)(*args)
-        return tuple(jacobian(grad(f, i), argnums)(*args) for i in argnums)
-
-    return matrix
-
-
-def _nodes(tensors: Sequence[Tensor]) -> list[Node]:
-    return [t.node for t in tensors if t.node is not None]
 
 
 from minidl import ops  # noqa: E402  (the ops are written with `record`, so they come after it)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["GradientError", "MissingExtraError", "ShapeError", "explain"]
+__all__ = ["GradientError", "MissingExtraError", "ShapeError", "explain", "name_of"]
 
 
 class GradientError(RuntimeError):
@@ -27,15 +27,20 @@ class MissingExtraError(ImportError):
 
 def explain(error: Exception, rule: Any, arrays: Sequence[Any], params: Mapping[str, Any]) -> Exception:
     """The same kind of error, with the operation, shapes, dtypes and arguments in one sentence."""
-    name = getattr(rule, "__name__", "operation").strip("_").removesuffix("_rule")
-    said = str(error)
-    if said.startswith(f"{name}:"):  # explained by the operation itself
+    if isinstance(error, (ShapeError, GradientError)):  # explained by the operation itself
         return error
+    name = name_of(rule)
+    said = str(error).removeprefix(f"{name}: ")
     operands = ", ".join(f"{a.dtype}{a.shape}" if isinstance(a, np.ndarray) else repr(a) for a in arrays)
     extras = "".join(f", {k}={_short(v)}" for k, v in params.items() if k != "saved")
     message = f"{name}({operands}{extras}): {said}"
     return IndexError(message) if isinstance(error, IndexError) else (
         TypeError(message) if isinstance(error, TypeError) else ShapeError(message))
+
+
+def name_of(rule: Any) -> str:
+    """The operation that a rule belongs to."""
+    return str(getattr(rule, "__name__", "operation")).strip("_").removesuffix("_rule")
 
 
 def _short(value: Any) -> str:

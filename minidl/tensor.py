@@ -237,49 +237,49 @@ class Tensor:
     # ----------------------------------------------------------------------------------- operators
 
     def __add__(self, other: Any) -> Tensor:
-        return ops.add(self, other)  # type: ignore[no-any-return]
+        return ops.add(self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)  # type: ignore[no-any-return]
+        return ops.add(other, self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return ops.subtract(self, other)  # type: ignore[no-any-return]
+        return ops.subtract(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return ops.subtract(other, self)  # type: ignore[no-any-return]
+        return ops.subtract(other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return ops.multiply(self, other)  # type: ignore[no-any-return]
+        return ops.multiply(self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return ops.multiply(other, self)  # type: ignore[no-any-return]
+        return ops.multiply(other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return ops.divide(self, other)  # type: ignore[no-any-return]
+        return ops.divide(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.divide(other, self)  # type: ignore[no-any-return]
+        return ops.divide(other, self)
 
     def __pow__(self, other: Any) -> Tensor:
-        return ops.power(self, other)  # type: ignore[no-any-return]
+        return ops.power(self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return ops.power(other, self)  # type: ignore[no-any-return]
+        return ops.power(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return ops.matmul(self, other)  # type: ignore[no-any-return]
+        return ops.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(other, self)  # type: ignore[no-any-return]
+        return ops.matmul(other, self)
 
     def __neg__(self) -> Tensor:
-        return ops.negative(self)  # type: ignore[no-any-return]
+        return ops.negative(self)
 
     def __abs__(self) -> Tensor:
-        return ops.abs(self)  # type: ignore[no-any-return]
+        return ops.abs(self)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, index)  # type: ignore[no-any-return]
+        return ops.getitem(self, index)
 
     def __eq__(self, other: object) -> Any:
         return self.data == _raw(other)
@@ -306,52 +306,52 @@ class Tensor:
     @property
     def T(self) -> Tensor:  # noqa: N802
         """The axes reversed."""
-        return ops.transpose(self)  # type: ignore[no-any-return]
+        return ops.transpose(self)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """See `minidl.ops.sum`."""
-        return ops.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ops.sum(self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """See `minidl.ops.mean`."""
-        return ops.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ops.mean(self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """See `minidl.ops.max`."""
-        return ops.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ops.max(self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """See `minidl.ops.min`."""
-        return ops.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ops.min(self, axis=axis, keepdims=keepdims)
 
     def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """See `minidl.ops.var`."""
-        return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """See `minidl.ops.std`."""
-        return ops.std(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ops.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def reshape(self, *shape: Any) -> Tensor:
         """See `minidl.ops.reshape`; `t.reshape(2, 3)` and `t.reshape((2, 3))` both work."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[no-any-return]
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Tensor:
         """See `minidl.ops.transpose`; `t.transpose(1, 0)` and `t.transpose((1, 0))` both work."""
         order: Sequence[int] | None = axes[0] if len(axes) == 1 else (axes or None)
-        return ops.transpose(self, order)  # type: ignore[no-any-return]
+        return ops.transpose(self, order)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """See `minidl.ops.swapaxes`."""
-        return ops.swapaxes(self, axis1, axis2)  # type: ignore[no-any-return]
+        return ops.swapaxes(self, axis1, axis2)
 
     def squeeze(self, axis: Any = None) -> Tensor:
         """See `minidl.ops.squeeze`."""
-        return ops.squeeze(self, axis)  # type: ignore[no-any-return]
+        return ops.squeeze(self, axis)
 
     def astype(self, dtype: Any) -> Tensor:
         """See `minidl.ops.astype`."""
-        return ops.astype(self, dtype)  # type: ignore[no-any-return]
+        return ops.astype(self, dtype)
 
 
 def _raw(value: Any) -> Any:

@@ -7,17 +7,13 @@ Arrays in, arrays out; nothing here knows Tensors.
 
 from __future__ import annotations
 
+import functools
 import importlib
-import importlib.util
-import os
 from typing import Any
 
-__all__ = ["Kernels", "numba_enabled", "optim", "rows"]
+from minidl.runtime import numba_enabled, parallel_guard, parallel_is_safe
 
-
-def numba_enabled() -> bool:
-    """Whether kernels run in Numba: it is installed and `MINIDL_NUMBA` is not `0`."""
-    return os.environ.get("MINIDL_NUMBA", "1") != "0" and importlib.util.find_spec("numba") is not None
+__all__ = ["Kernels", "loss", "optim", "rows"]
 
 
 class Kernels:
@@ -39,6 +35,8 @@ class Kernels:
         if name.startswith("_"):
             raise AttributeError(name)
         kernel = getattr(self.module(numba_enabled()), name)
+        if callable(kernel) and numba_enabled() and not parallel_is_safe():
+            return _guarded(kernel)
         setattr(self, name, kernel)
         return kernel
 
@@ -47,5 +45,16 @@ class Kernels:
         return importlib.import_module(f"{self._package}.{'numba' if numba else 'numpy'}_{self._family}")
 
 
+def _guarded(kernel: Any) -> Any:
+    """The kernel under `runtime.parallel_guard`, while that may be needed."""
+    @functools.wraps(kernel)
+    def call(*args: Any) -> Any:
+        with parallel_guard():
+            return kernel(*args)
+
+    return call
+
+
 rows = Kernels("minidl.kernels", "rows")
 optim = Kernels("minidl.kernels", "optim")
+loss = Kernels("minidl.kernels", "loss")

@@ -2,19 +2,97 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-__all__ = ["coalesce", "scatter_add"]
+__all__ = ["bag", "bag_dot", "bag_spread", "coalesce", "scatter_add"]
 
 
-def scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> None:
-    """`out[indices[k]] += rows[k]` for k in order; duplicates add up. Indices are in range, not negative."""
-    np.add.at(out, indices, rows)
+def scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray, axis: int = 0) -> None:
+    """`out[indices[k]] += rows[k]` for k in order, or the same along another axis; duplicates add up.
+
+    Parameters
+    ----------
+    out : float array, shape (..., N, ...)
+        Changed in place.
+    indices : int array, shape (n,)
+    rows : float array, shape (..., n, ...)
+    axis : int
+        Where N and n are; not negative.
+
+    Raises
+    ------
+    IndexError
+        When an index is negative or not less than N.
+    """
+    check_range("scatter_add", indices, out.shape[axis])
+    place: Any = (slice(None),) * axis + (indices,)
+    np.add.at(out, place, rows)
 
 
 def coalesce(indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted unique indices and the sums of their rows, added in order of appearance."""
+    """Sorted unique indices and the sums of their rows, added in order of appearance.
+
+    Parameters
+    ----------
+    indices : int array, shape (n,)
+        Not negative.
+    rows : float array, shape (n, ...)
+
+    Returns
+    -------
+    unique : int array, shape (m,)
+    total : float array, shape (m, ...)
+    """
     unique, where = np.unique(indices, return_inverse=True)
     total = np.zeros((len(unique), *rows.shape[1:]), rows.dtype)
     np.add.at(total, where, rows)
     return unique, total
+
+
+def bag(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Weighted sums of rows: `out[b] = sum scale[k] table[indices[k]]` over the k of bag b.
+
+    Parameters
+    ----------
+    table : float array, shape (N, d)
+    indices : int array, shape (n,)
+    ends : int array, shape (B + 1,)
+        Bag b holds the k from `ends[b]` to `ends[b + 1]`.
+    scale : float array, shape (n,)
+
+    Returns
+    -------
+    float array, shape (B, d)
+        Zeros for an empty bag.
+    """
+    check_range("bag", indices, len(table))
+    out = np.zeros((len(ends) - 1, table.shape[1]), table.dtype)
+    np.add.at(out, _owners(ends), table[indices] * scale[:, None])
+    return out
+
+
+def bag_spread(g: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The rows' gradients, `scale[k] g[b]` for each k of bag b; shape (n, d)."""
+    rows: np.ndarray = g[_owners(ends)] * scale[:, None]
+    return rows
+
+
+def bag_dot(g: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The scales' gradients, `<g[b], table[indices[k]]>` for each k of bag b; shape (n,)."""
+    check_range("bag_dot", indices, len(table))
+    dots: np.ndarray = np.einsum("kd,kd->k", g[_owners(ends)], table[indices])
+    return dots
+
+
+def _owners(ends: np.ndarray) -> np.ndarray:
+    """The bag of each element, shape (n,)."""
+    return np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+
+
+def check_range(name: str, indices: np.ndarray, n: int) -> None:
+    """Raise an IndexError unless all of `0 <= indices < n`."""
+    if indices.size and (indices.min() < 0 or indices.max() >= n):
+        bad = indices[(indices < 0) | (indices >= n)][0]
+        raise IndexError(f"{name}: index {bad} is out of range for a table of {n} rows")

@@ -1,89 +1,263 @@
-"""Shape ops (sample)."""
+"""Rearranging arrays, with NumPy's names, arguments and semantics. All are linear; views stay views."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from minidl import ops
 from minidl.engine import keeps, record
 from minidl.tensor import Tensor
 
-__all__ = ["broadcast_to", "reshape", "stack", "sum", "sum_to", "getitem"]
+__all__ = ["array_split", "broadcast_to", "concatenate", "expand_dims", "flip", "moveaxis", "pad", "ravel", "repeat",
+           "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose"]
+
+Shape = int | tuple[int, ...]
 
 
-def sum(x, axis=None, keepdims=False):
-    return record(np.sum, _sum_rule, x, axis=axis, keepdims=keepdims)
-
-
-@keeps()
-def _sum_rule(g, out, inputs, needs, axis, keepdims):
-    shape = inputs[0].shape
-    if not keepdims and axis is not None:
-        axes = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))}
-        g = g.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
-    return (broadcast_to(g, shape),)
-
-
-def broadcast_to(x, shape):
-    return record(np.broadcast_to, _bc_rule, x, shape=shape)
+def _shape(x: Any) -> tuple[int, ...]:
+    return np.shape(x.data if isinstance(x, Tensor) else x)
 
 
 @keeps()
-def _bc_rule(g, out, inputs, needs, shape):
-    return (g,)  # the engine sums it down
-
-
-def sum_to(x, shape):
-    return record(_sum_to, _sum_to_rule, x, shape=shape)
-
-
-def _sum_to(x, shape):
-    lead = x.ndim - len(shape)
-    axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1)
-    return x.sum(axis=axes, keepdims=True).reshape(shape)
-
-
-@keeps()
-def _sum_to_rule(g, out, inputs, needs, shape):
-    return (broadcast_to(g, inputs[0].shape),)
-
-
-def reshape(x, shape):
-    return record(np.reshape, _reshape_rule, x, shape=shape)
-
-
-@keeps()
-def _reshape_rule(g, out, inputs, needs, shape):
+def _reshape_rule(g: Any, out: Any, inputs: Any, needs: Any, **params: Any) -> Any:
     return (g.reshape(inputs[0].shape),)
 
 
-def stack(xs, axis=0):
-    return record(lambda *a, axis: np.stack(a, axis), _stack_rule, *xs, axis=axis)
+def reshape(x: Any, shape: Shape, order: str = "C") -> Any:
+    """The same elements in another shape, one length may be -1. Derivative: g, reshaped back."""
+    if order != "C":
+        raise ValueError(f"reshape: order={order!r} is not offered; transpose first, then reshape in C order")
+    return record(_reshape, _reshape_rule, x, shape=shape)
+
+
+def _reshape(x: Any, shape: Shape) -> np.ndarray:
+    return np.asarray(x).reshape(shape)
+
+
+def ravel(x: Any, order: str = "C") -> Any:
+    """All elements in one axis. Derivative: g, reshaped back."""
+    return reshape(x, -1, order)
+
+
+def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+    """Without axes of length 1. Derivative: g, reshaped back."""
+    return record(np.squeeze, _reshape_rule, x, axis=axis)
+
+
+def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
+    """With new axes of length 1. Derivative: g, reshaped back."""
+    return record(np.expand_dims, _reshape_rule, x, axis=axis)
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """The axes in another order, reversed by default. Derivative: g, transposed back."""
+    return record(_transpose, _transpose_rule, x, axes=axes)
+
+
+def _transpose(x: Any, axes: Sequence[int] | None) -> np.ndarray:
+    return np.asarray(x).transpose(axes)
 
 
 @keeps()
-def _stack_rule(g, out, inputs, needs, axis):
-    return [g[(slice(None),) * axis + (i,)] if n else None for i, n in enumerate(needs)]
+def _transpose_rule(g: Any, out: Any, inputs: Any, needs: Any, axes: Sequence[int] | None) -> Any:
+    back = axes if axes is None else [int(i) for i in np.argsort([a % len(axes) for a in axes])]
+    return (transpose(g, back),)
 
 
-def getitem(x, index):
-    return record(lambda x, index: x[index], _getitem_rule, x, index=index)
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged. Derivative: g, exchanged back."""
+    return record(_swapaxes, _swapaxes_rule, x, axis1=axis1, axis2=axis2)
 
 
-@keeps()
-def _getitem_rule(g, out, inputs, needs, index):
-    return (scatter(g, index, inputs[0].shape),)
-
-
-def scatter(g, index, shape):
-    def f(g, index, shape):
-        z = np.zeros(shape, g.dtype)
-        np.add.at(z, index, g)
-        return z
-    return record(f, _sc_rule, g, index=index, shape=shape)
+def _swapaxes(x: Any, axis1: int, axis2: int) -> np.ndarray:
+    return np.asarray(x).swapaxes(axis1, axis2)
 
 
 @keeps()
-def _sc_rule(g, out, inputs, needs, index, shape):
-    return (getitem(g, index) if isinstance(g, Tensor) else g[index],)
+def _swapaxes_rule(g: Any, out: Any, inputs: Any, needs: Any, axis1: int, axis2: int) -> Any:
+    return (swapaxes(g, axis1, axis2),)
+
+
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Axes moved to other places, the others in order. Derivative: g, moved back."""
+    return record(np.moveaxis, _moveaxis_rule, x, source=source, destination=destination)
+
+
+@keeps()
+def _moveaxis_rule(g: Any, out: Any, inputs: Any, needs: Any, source: Any, destination: Any) -> Any:
+    return (moveaxis(g, destination, source),)
+
+
+def broadcast_to(x: Any, shape: Shape) -> Any:
+    """A read-only view repeated to a larger shape. Derivative: g, summed over what was repeated."""
+    return record(np.broadcast_to, _broadcast_to_rule, x, shape=shape)
+
+
+@keeps()
+def _broadcast_to_rule(g: Any, out: Any, inputs: Any, needs: Any, shape: Shape) -> Any:
+    return (g,)  # the engine sums it down
+
+
+def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+    """Elements in reverse order along axes, all by default. Derivative: g, flipped."""
+    return record(np.flip, _flip_rule, x, axis=axis)
+
+
+@keeps()
+def _flip_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | tuple[int, ...] | None) -> Any:
+    return (flip(g, axis),)
+
+
+def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
+    """Elements moved along axes; what leaves at the end comes back at the start. Derivative: g, rolled back."""
+    return record(np.roll, _roll_rule, x, shift=shift, axis=axis)
+
+
+@keeps()
+def _roll_rule(g: Any, out: Any, inputs: Any, needs: Any, shift: Any, axis: Any) -> Any:
+    return (roll(g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis),)
+
+
+# ------------------------------------------------------------------------------------ joining, splitting
+
+def concatenate(arrays: Iterable[Any], axis: int | None = 0) -> Any:
+    """Arrays joined along an axis, or flattened and joined. Derivative: to each array its piece of g.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> minidl.ops.concatenate([x, np.array([3.0])])
+    tensor([1., 2., 3.], requires_grad=True)
+    """
+    arrays = list(arrays)
+    if axis is None:
+        arrays, axis = [ravel(a) for a in arrays], 0
+    lengths = [_shape(a)[axis] if _shape(a) else 0 for a in arrays]
+    return record(_concatenate, _concatenate_rule, *arrays, axis=axis, lengths=lengths)
+
+
+def _concatenate(*arrays: Any, axis: int, lengths: Sequence[int]) -> np.ndarray:
+    return np.concatenate(arrays, axis)
+
+
+@keeps()
+def _concatenate_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int, lengths: Sequence[int]) -> Any:
+    front = (slice(None),) * (axis % g.ndim)
+    ends = np.cumsum(lengths).tolist()
+    return [g[(*front, slice(end - n, end))] if need else None
+            for end, n, need in zip(ends, lengths, needs, strict=True)]
+
+
+def stack(arrays: Iterable[Any], axis: int = 0) -> Any:
+    """Arrays of one shape joined along a new axis. Derivative: to each array its piece of g."""
+    return record(_stack, _stack_rule, *arrays, axis=axis)
+
+
+def _stack(*arrays: Any, axis: int) -> np.ndarray:
+    return np.stack(arrays, axis)
+
+
+@keeps()
+def _stack_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int) -> Any:
+    front = (slice(None),) * (axis % g.ndim)
+    return [g[(*front, i)] if need else None for i, need in enumerate(needs)]
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """Pieces along an axis: so many equal ones, or cut at these indices. Derivative: g in the piece's place.
+
+    Raises
+    ------
+    ValueError
+        When the axis cannot be cut into so many equal pieces (see `array_split`).
+    """
+    if isinstance(indices_or_sections, (int, np.integer)) and _shape(x)[axis] % indices_or_sections:
+        raise ValueError(f"split: axis {axis} of shape {_shape(x)} does not make {indices_or_sections} equal pieces; "
+                         "use array_split or pass the indices to cut at")
+    return array_split(x, indices_or_sections, axis)
+
+
+def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """Like `split`, but pieces may differ by one in length. Derivative: g in the piece's place."""
+    shape = _shape(x)
+    front = (slice(None),) * (axis % len(shape))
+    parts = np.array_split(np.arange(shape[axis]), indices_or_sections)
+    starts = [int(part[0]) if len(part) else 0 for part in parts]
+    return [ops.getitem(x, (*front, slice(start, start + len(part))))
+            for start, part in zip(starts, parts, strict=True)]
+
+
+# ------------------------------------------------------------------------------------ padding, repeating
+
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
+    """Edges added around an array. Derivative: g without the edges; copied elements collect from their copies.
+
+    Parameters
+    ----------
+    x : array
+    pad_width : int, (before, after) or ((before, after), ...) for each axis
+        As in `numpy.pad`.
+    mode : {"constant", "edge", "reflect", "symmetric", "wrap"}
+        What the edges hold.
+    constant_values : float
+        For mode "constant", one number.
+
+    Raises
+    ------
+    ValueError
+        For the modes that compute statistics of an edge.
+    """
+    shape = _shape(x)
+    widths = [(int(before), int(after)) for before, after in np.broadcast_to(pad_width, (len(shape), 2))]
+    if mode == "constant":
+        return record(_pad, _pad_rule, x, widths=widths, value=constant_values)
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise ValueError(f"pad: mode={mode!r} is not offered; use 'constant', 'edge', 'reflect', 'symmetric' or 'wrap'")
+    places = [np.pad(np.arange(n), width, mode=mode)  # type: ignore[call-overload]
+              for n, width in zip(shape, widths, strict=True)]
+    return ops.getitem(x, np.ix_(*places))
+
+
+def _inside(widths: Sequence[tuple[int, int]], shape: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(before, n - after) for (before, after), n in zip(widths, shape, strict=True))
+
+
+def _pad(x: Any, widths: Sequence[tuple[int, int]], value: float) -> np.ndarray:
+    x = np.asarray(x)
+    if any(before < 0 or after < 0 for before, after in widths):
+        raise ValueError("pad: pad_width has negative values; use slicing to cut an edge off")
+    shape = [n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)]
+    out = np.full(shape, value, x.dtype)
+    out[_inside(widths, shape)] = x
+    return out
+
+
+@keeps()
+def _pad_rule(g: Any, out: Any, inputs: Any, needs: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:
+    return (g[_inside(widths, g.shape)],)
+
+
+def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+    """Each element repeated, so often or by its own number. Derivative: g, summed over the copies."""
+    if axis is None:
+        x, axis = ravel(x), 0
+    return ops.take(x, np.repeat(np.arange(_shape(x)[axis]), repeats), axis)
+
+
+def tile(x: Any, reps: int | Sequence[int]) -> Any:
+    """The whole array repeated along axes. Derivative: g, summed over the copies."""
+    return record(np.tile, _tile_rule, x, reps=reps)
+
+
+@keeps()
+def _tile_rule(g: Any, out: Any, inputs: Any, needs: Any, reps: int | Sequence[int]) -> Any:
+    shape = inputs[0].shape
+    times = (reps,) if isinstance(reps, (int, np.integer)) else tuple(reps)
+    times = (1,) * (len(shape) - len(times)) + times
+    lengths = (1,) * (len(times) - len(shape)) + shape
+    paired = [n for pair in zip(times, lengths, strict=True) for n in pair]  # (r0, n0, r1, n1, ...)
+    return (ops.sum(g.reshape(paired), axis=tuple(range(0, len(paired), 2))).reshape(shape),)

@@ -1,0 +1,34 @@
+# Every target makes its own environment when it is missing.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test test-deep lint bench tables clean
+.DEFAULT_GOAL := demo
+
+# One stamp per set of extras, so that nothing is installed twice.
+$(VENV)/%.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Python 3.11 or newer is needed; name it with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+demo: $(VENV)/demo.installed
+	$(BIN)/recsys demo $(DEMO_ARGS)
+
+test: $(VENV)/test.installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-deep: $(VENV)/test.installed
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/test.installed $(VENV)/lint.installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/peers.installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache report.html

@@ -1,0 +1,66 @@
+"""`python -m minidl report` and `python -m minidl warmup`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from minidl import kernels, nn, optim, runtime
+from minidl.tensor import Tensor
+
+
+def report() -> None:
+    """Print what runs underneath."""
+    for name, value in runtime.report().items():
+        print(f"{name:22} {value}")
+
+
+def warmup() -> None:
+    """Compile the kernels ahead of time, into Numba's cache, by training a little with whatever uses them."""
+    if not runtime.numba_enabled():
+        print("Numba is not installed or switched off (MINIDL_NUMBA=0): there is nothing to compile")
+        return
+    start = time.perf_counter()
+    for dtype in (np.float32, np.float64):
+        for loss in _losses(dtype):
+            for make in (optim.SGD, optim.Adagrad, optim.Adam):
+                for exact in (False, True):
+                    _train(make, loss, dtype, exact)
+    print(f"compiled in {time.perf_counter() - start:.1f} s")
+
+
+def _losses(dtype: type[np.floating]) -> list[Callable[[Tensor], Tensor]]:
+    """Losses of scores (4, 2)."""
+    zeros, classes = np.zeros((4, 2), dtype), np.zeros(4, np.int64)
+    targeted = [nn.MSELoss(), nn.HuberLoss(), nn.BCEWithLogitsLoss(), nn.BPRLoss(), nn.HingeLoss()]
+    return [*(lambda x, loss=loss: loss(x, zeros) for loss in targeted),
+            lambda x: nn.functional.cross_entropy(x, classes)]
+
+
+def _train(make: Callable[..., optim.Optimizer], loss: Callable[[Tensor], Tensor], dtype: type[np.floating],
+           exact: bool) -> None:
+    table, bag = nn.Embedding(5, 3, dtype=dtype), nn.EmbeddingBag(5, 3, dtype=dtype)
+    dense = nn.Linear(3, 2, dtype=dtype)
+    indices = np.array([0, 1, 1, 2])
+    optimizer = make([*table.parameters(), *bag.parameters(), *dense.parameters()], exact=exact)
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss(dense(table(indices) + bag(indices[:, None]))).backward()
+        optimizer.step()
+    optimizer.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m minidl", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for command in (report, warmup):
+        commands.add_parser(command.__name__, help=command.__doc__).set_defaults(run=command)
+    parser.parse_args(arguments).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Loss kernels in Numba; described at the twin, `numpy_loss`.
+
+Rows, or chunks of a fixed length, are what threads share out, so that no result depends on their number.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, prange, types
+from numba.extending import overload
+
+from minidl.kernels.numpy_loss import BCE, BPR, CHUNK, MSE
+
+__all__ = ["BCE", "BPR", "CHUNK", "MSE", "cross_entropy_gradient", "exp_sums", "pair_gradient", "pair_sum"]
+
+_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+_IN_ORDER: Any = {"fastmath": {"contract"}, "error_model": "numpy"}  # where a different order would lose digits
+_SERIAL = 2 * CHUNK  # elements; a launch on all threads would cost more than it saves
+
+
+# ---------------------------------------------------------------- functions that the compiler vectorises
+
+def _exp(x: Any) -> Any:
+    """e^x for x <= 0."""
+
+
+def _log1p(z: Any) -> Any:
+    """log(1 + z) for 0 <= z <= 1."""
+
+
+@overload(_exp, jit_options=_IN_ORDER)
+def _exp_typed(x: Any) -> Any:
+    def exact(x: Any) -> Any:
+        return math.exp(x)
+
+    def polynomial(x: Any) -> Any:  # relative error 2e-7; coefficients of S. Moshier, Cephes, expf
+        k = np.rint(x * np.float32(1.44269504))  # x = k log 2 + r, |r| <= log(2) / 2; log 2 in two parts
+        r = x - k * np.float32(0.693359375) - k * np.float32(-2.12194440e-4)
+        p = np.float32(1.9875691500e-4) * r + np.float32(1.3981999507e-3)
+        p = p * r + np.float32(8.3334519073e-3)
+        p = p * r + np.float32(4.1665795894e-2)
+        p = p * r + np.float32(1.6666665459e-1)
+        p = p * r + np.float32(5.0000001201e-1)
+        p = p * (r * r) + r + np.float32(1)
+        power_of_two = np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
+        return np.float32(0) if x < np.float32(-87) else p * power_of_two  # NaN stays NaN
+
+    return polynomial if x == types.float32 else exact
+
+
+@overload(_log1p, jit_options=_IN_ORDER)
+def _log1p_typed(z: Any) -> Any:
+    def exact(z: Any) -> Any:
+        return math.log1p(z)
+
+    def series(z: Any) -> Any:  # 2 artanh(s) with s = z / (2 + z) <= 1/3
+        s = z / (np.float32(2) + z)
+        q = s * s
+        p = np.float32(2 / 13) * q + np.float32(2 / 11)
+        p = p * q + np.float32(2 / 9)
+        p = p * q + np.float32(2 / 7)
+        p = p * q + np.float32(2 / 5)
+        p = p * q + np.float32(2 / 3)
+        p = p * q + np.float32(2)
+        return p * s
+
+    return series if z == types.float32 else exact
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _sigmoid(x: Any, zero: Any, one: Any) -> Any:
+    e = _exp(-abs(x))
+    return (e if x < zero else one) / (one + e)
+
+
+@njit(cache=True, nogil=True, **_IN_ORDER)
+def _logit_loss(x: Any, t: Any, zero: Any) -> Any:
+    return max(x, zero) - x * t + _log1p(_exp(-abs(x)))
+
+
+# ------------------------------------------------------------------------------- softmax cross-entropy
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _row_sum(row: np.ndarray) -> Any:
+    peak = row[0]
+    for j in range(row.size):
+        peak = row[j] if row[j] > peak else peak
+    total = row.dtype.type(0)
+    for j in range(row.size):
+        total += _exp(row[j] - peak)
+    return peak, total
+
+
+@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
+def exp_sums(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    n = len(logits)
+    peak, total = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
+    if logits.size < _SERIAL:
+        for i in range(n):
+            peak[i], total[i] = _row_sum(logits[i])
+    else:
+        for i in prange(n):
+            peak[i], total[i] = _row_sum(logits[i])
+    return peak, total
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _row_gradient(g: Any, row: np.ndarray, target: int, peak: Any, total: Any, out: np.ndarray) -> None:
+    if target < 0:
+        out[:] = 0
+        return
+    rest = _probabilities(row[:target], peak, g / total, out[:target])
+    rest += _probabilities(row[target + 1:], peak, g / total, out[target + 1:])
+    out[target] = -rest  # g (p - 1), without the cancellation
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _probabilities(row: np.ndarray, peak: Any, scale: Any, out: np.ndarray) -> Any:
+    total = row.dtype.type(0)
+    for j in range(row.size):
+        out[j] = _exp(row[j] - peak) * scale
+        total += out[j]
+    return total
+
+
+@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
+def cross_entropy_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray,
+                           total: np.ndarray) -> np.ndarray:
+    out = np.empty_like(logits)
+    if logits.size < _SERIAL:
+        for i in range(len(logits)):
+            _row_gradient(g[i], logits[i], target[i], peak[i], total[i], out[i])
+    else:
+        for i in prange(len(logits)):
+            _row_gradient(g[i], logits[i], target[i], peak[i], total[i], out[i])
+    return out
+
+
+# ------------------------------------------------------------------------------------- pairs of arrays
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _chunk_sum(kind: int, a: np.ndarray, b: np.ndarray) -> Any:
+    total = zero = a.dtype.type(0)
+    if kind == MSE:
+        for i in range(a.size):
+            d = a[i] - b[i]
+            total += d * d
+    elif kind == BCE:
+        for i in range(a.size):
+            total += _logit_loss(a[i], b[i], zero)
+    else:
+        for i in range(a.size):
+            d = b[i] - a[i]
+            total += max(d, zero) + _log1p(_exp(-abs(d)))
+    return total
+
+
+@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
+def pair_sum(kind: int, a: np.ndarray, b: np.ndarray) -> float:
+    n = (a.size + CHUNK - 1) // CHUNK
+    sums = np.empty(n, np.float64)
+    if a.size < _SERIAL:
+        for c in range(n):
+            sums[c] = _chunk_sum(kind, a[c * CHUNK:(c + 1) * CHUNK], b[c * CHUNK:(c + 1) * CHUNK])
+    else:
+        for c in prange(n):
+            sums[c] = _chunk_sum(kind, a[c * CHUNK:(c + 1) * CHUNK], b[c * CHUNK:(c + 1) * CHUNK])
+    total = 0.0
+    for c in range(n):
+        total += sums[c]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _chunk_gradient(kind: int, g: Any, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    zero, one = a.dtype.type(0), a.dtype.type(1)
+    if kind == MSE:
+        for i in range(a.size):
+            out[i] = (g + g) * (a[i] - b[i])
+    elif kind == BCE:
+        for i in range(a.size):
+            out[i] = g * (_sigmoid(a[i], zero, one) - b[i])
+    else:
+        for i in range(a.size):
+            out[i] = -g * _sigmoid(b[i] - a[i], zero, one)
+
+
+@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
+def pair_gradient(kind: int, g: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    out = np.empty_like(a)
+    n = (a.size + CHUNK - 1) // CHUNK
+    if a.size < _SERIAL:
+        _chunk_gradient(kind, g, a, b, out)
+    else:
+        for c in prange(n):
+            lo, hi = c * CHUNK, (c + 1) * CHUNK
+            _chunk_gradient(kind, g, a[lo:hi], b[lo:hi], out[lo:hi])
+    return out

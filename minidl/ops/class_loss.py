@@ -1,0 +1,219 @@
+"""Losses of classes and of distributions over them; part of `minidl.ops.loss`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.engine import fused
+from minidl.errors import ShapeError
+from minidl.ops.activation import log_softmax
+from minidl.ops.elementwise import where
+from minidl.ops.functions import exp, log
+from minidl.ops.loss_parts import checked, constant, floating, inverse, pair, plain, reduce, total
+from minidl.tensor import Tensor, as_array
+
+__all__ = ["cross_entropy", "kl_div", "nll_loss"]
+
+
+def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean",
+                  label_smoothing: float = 0.0) -> Any:
+    """-w_t log softmax(x)_t for a class t, or -sum_c w_c t_c log softmax(x)_c for probabilities t.
+
+    Derivative: g w_t (softmax(x) - one-hot(t)), in one pass that allocates nothing but the gradient.
+
+    Parameters
+    ----------
+    input : Tensor or array, shape (C,), (N, C) or (N, C, d1, ...)
+        Logits.
+    target : integer array, shape (), (N,) or (N, d1, ...); or probabilities, shape of the input
+        Classes (any integer dtype, array or Tensor), or probabilities, which are differentiable.
+    weight : array, shape (C,), optional
+        Weight of each class. A constant.
+    ignore_index : int
+        Targets of this class count nothing.
+    reduction : {"mean", "sum", "none"}
+        The mean divides by the weights of the targets that count (NaN when there are none), or, with
+        probabilities, by the number of distributions.
+    label_smoothing : float
+        Share of the uniform distribution that is mixed into the target, 0 to 1.
+
+    Raises
+    ------
+    ShapeError
+        When the target has neither of its shapes.
+    IndexError
+        When a class is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> float(ops.cross_entropy(np.log([[1.0, 3.0], [2.0, 2.0]]), np.array([0, 1])))  # (log 4 + log 2) / 2
+    1.0397207708399179
+    """
+    name = "cross_entropy"
+    checked(name, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: label_smoothing is {label_smoothing}, it has to be from 0 to 1")
+    x, t = floating(input), target if isinstance(target, Tensor) else as_array(target)
+    if t.dtype.kind == "f":
+        return _soft_cross_entropy(*pair(name, x, t), weight, reduction, label_smoothing)
+    rows, index, factor, scale = _classes(name, x, t, weight, ignore_index)
+    losses = _cross_entropy_rows(rows, target=index)
+    if factor is not None:
+        losses = losses * factor
+    if label_smoothing:
+        smooth = log_softmax(rows, axis=1)
+        smooth = smooth if weight is None else smooth * _class_weight(name, weight, rows)
+        smooth = where(index >= 0, smooth.sum(axis=1), 0.0)
+        losses = (1 - label_smoothing) * losses - label_smoothing / rows.shape[1] * smooth
+    return losses.reshape(t.shape) if reduction == "none" else total(losses, reduction, scale)
+
+
+def _soft_cross_entropy(x: Any, t: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
+    axis = min(x.ndim - 1, 1)
+    count = x.shape[axis]
+    if label_smoothing:
+        t = (1 - label_smoothing) * t + label_smoothing / count
+    terms = t * log_softmax(x, axis=axis)
+    if weight is not None:
+        terms = terms * _class_weight("cross_entropy", weight, x, axis).reshape((count,) + (1,) * (x.ndim - 1 - axis))
+    return reduce(-terms.sum(axis=axis), reduction)
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+    """-w_t x_t for log-probabilities x and a class t. Derivative: -g w_t at the target, 0 elsewhere.
+
+    Parameters, shapes and errors as in `cross_entropy`, which is `log_softmax` and this in one.
+    """
+    checked("nll_loss", reduction)
+    x, t = floating(input), target if isinstance(target, Tensor) else as_array(target)
+    rows, index, factor, scale = _classes("nll_loss", x, t, weight, ignore_index)
+    losses = _pick(rows, index)
+    if factor is not None:
+        losses = losses * factor
+    return losses.reshape(t.shape) if reduction == "none" else total(losses, reduction, scale)
+
+
+def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    """t (log t - x) for log-probabilities x: the divergence of exp(x) from t. 0 log 0 is 0.
+
+    Derivative: -g t, and g (log t + 1 - x) for the target (with log t taken as -1 where t is 0).
+
+    Parameters
+    ----------
+    input : Tensor or array
+        Log-probabilities.
+    target : Tensor or array, shape of the input
+        Probabilities, or their logarithms with `log_target`; differentiable.
+    reduction : {"mean", "sum", "none", "batchmean"}
+        `"batchmean"`, the sum over the length of the first axis, is the divergence; `"mean"` divides by all
+        elements.
+    log_target : bool
+        Whether the target is in logarithms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> float(ops.kl_div(np.log([[0.5, 0.5]]), np.array([[1.0, 0.0]]), reduction="batchmean"))  # log 2
+    0.6931471805599453
+    """
+    x, t = pair("kl_div", input, target)
+    if log_target:
+        losses = exp(t) * (t - x)
+    else:
+        losses = t * (log(where(t > 0, t, 1.0)) - x)
+    if reduction == "batchmean":
+        if not x.ndim:
+            raise ShapeError("kl_div: reduction='batchmean' needs a batch axis but the input is 0-d")
+        return total(losses, "mean", inverse(len(x)))
+    return reduce(losses, checked("kl_div", reduction))
+
+
+# ------------------------------------------------------------- one kernel pass over rows of logits
+
+def _cross_entropy_forward(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, Any]:
+    rows = plain(logits)
+    peak, total = kernels.loss.exp_sums(rows)
+    losses = np.log(total) - (rows[np.arange(len(target)), target] - peak)
+    return np.where(target >= 0, losses, 0).astype(logits.dtype, copy=False), (peak, total)
+
+
+def _cross_entropy_backward(g: Any, saved: Any, inputs: Any, needs: Any, target: np.ndarray) -> Any:
+    logits = plain(inputs[0])
+    return (kernels.loss.cross_entropy_gradient(plain(g, logits), logits, target, *saved),)
+
+
+def _cross_entropy_reference(logits: Any, target: np.ndarray) -> Any:
+    return _pick(log_softmax(logits, axis=1), target)
+
+
+_cross_entropy_rows = fused(_cross_entropy_forward, _cross_entropy_backward, _cross_entropy_reference,
+                            name="cross_entropy")  # (N, C), (N,) -> (N,); a target of -1 has loss 0
+
+
+# ----------------------------------------------------------------------------------------- class indices
+
+def _classes(name: str, x: Any, target: Any, weight: Any,
+             ignore_index: int) -> tuple[Any, np.ndarray, np.ndarray | None, float]:
+    """Logits as rows, with the classes of the rows, their weights, and the scale of the mean.
+
+    Returns
+    -------
+    rows : Tensor or array, shape (M, C)
+    index : int64 array, shape (M,)
+        -1 where the target is ignored.
+    factor : float array, shape (M,), or None
+        Weights of the targets, 0 where ignored; None without weights.
+    scale : float
+        1 over the total weight.
+    """
+    if not x.ndim:
+        raise ShapeError(f"{name}: input is 0-d; it has to be (C,), (N, C) or (N, C, d1, ...)")
+    axis = min(x.ndim - 1, 1)
+    if not x.shape[axis]:
+        raise ShapeError(f"{name}: input of shape {x.shape} has no classes on axis {axis}")
+    expected = x.shape[:axis] + x.shape[axis + 1:]
+    if target.shape != expected:
+        raise ShapeError(f"{name}: input of shape {x.shape} needs class indices of shape {expected} (or "
+                         f"probabilities of shape {x.shape}), but target has shape {target.shape}")
+    if x.ndim > 2:
+        x = x.transpose((0, *range(2, x.ndim), 1))  # (N, C, d1, ...) -> (N, d1, ..., C)
+    rows = x.reshape((math.prod(expected), x.shape[-1]))
+    index = _class_indices(name, target, rows.shape[1], ignore_index).ravel()
+    if weight is None:
+        return rows, index, None, inverse(int(np.count_nonzero(index >= 0)))
+    factor = np.where(index >= 0, _class_weight(name, weight, rows)[index], 0)
+    return rows, index, factor, inverse(float(factor.sum()))
+
+
+def _class_weight(name: str, weight: Any, x: Any, axis: int = 1) -> np.ndarray:
+    value = constant(name, "weight", weight, x.dtype)
+    if value.shape != (x.shape[axis],):
+        raise ShapeError(f"{name}: weight has shape {value.shape}, but there are {x.shape[axis]} classes")
+    return value
+
+
+def _class_indices(name: str, target: Any, count: int, ignore_index: int) -> np.ndarray:
+    """The target as contiguous int64 in [0, count), or -1 where it is ignored."""
+    index = target.data if isinstance(target, Tensor) else target
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"{name}: target has dtype {index.dtype}; class indices are integers and probabilities floats")
+    kept = index != ignore_index
+    wrong = kept & ((index < 0) | (index >= count))
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise IndexError(f"{name}: target holds class {index[at]} at position {at}, but the input has {count} "
+                         f"classes, 0 to {count - 1} (ignore_index is {ignore_index})")
+    return np.where(kept, index.astype(np.int64), -1)  # (an unsigned -1 would be huge)
+
+
+def _pick(log_p: Any, index: np.ndarray) -> Any:
+    """-log_p[i, index[i]], 0 where the index is -1."""
+    rows = np.arange(len(index))
+    return where(index >= 0, -log_p[rows, index], 0.0)

@@ -1,0 +1,215 @@
+"""Tables of vectors: looking rows up, and summing them in bags.
+
+The gradient of a table is a `RowGrad` in an ordinary backward pass, whatever the size of the table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels, ops
+from minidl.engine import fused, keeps, record
+from minidl.errors import ShapeError
+from minidl.ops.index import as_indices, scatter
+from minidl.rowgrad import RowGrad
+from minidl.tensor import Tensor
+
+__all__ = ["embedding", "embedding_bag"]
+
+
+def _checked(op: str, indices: Any, weight: Any) -> np.ndarray:
+    """Indices as int64 and within the table; Numba and `mode="clip"` would not notice."""
+    if weight.ndim != 2:
+        raise ShapeError(f"{op}: weight has shape {weight.shape}; a table has shape (number of rows, dimension)")
+    found = as_indices(indices)
+    if found.size and (found.min() < 0 or found.max() >= len(weight)):
+        bad = found[(found < 0) | (found >= len(weight))][0]
+        raise IndexError(f"{op}: index {bad} is out of range for a table of {len(weight)} rows; "
+                         f"indices go from 0 to {len(weight) - 1}")
+    return found
+
+
+# ------------------------------------------------------------------------------------------- embedding
+
+def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """Rows of a table, as `torch.nn.functional.embedding`.
+
+    Parameters
+    ----------
+    indices : int array or Tensor of any shape and integer dtype
+        From 0 to N - 1.
+    weight : array, shape (N, d)
+    padding_idx : int, optional
+        A row that gets no gradient; negative counts from the end.
+
+    Returns
+    -------
+    array, shape (*indices.shape, d)
+
+    Raises
+    ------
+    IndexError
+        For an index that is negative or not less than N.
+
+    Notes
+    -----
+    Derivative: a `RowGrad` of g at `indices`; a dense Tensor under `create_graph`.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> table = minidl.tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)
+    >>> minidl.ops.embedding(np.array([2, 0]), table).sum().backward()
+    >>> table.grad
+    RowGrad(2 rows of (3, 2), float64)
+    """
+    found = _checked("embedding", indices, weight)
+    return record(_embedding, _embedding_rule, weight, indices=found,
+                  padding=_padding(padding_idx, weight.shape[0]))
+
+
+def _padding(padding_idx: int | None, n: int) -> int | None:
+    if padding_idx is None:
+        return None
+    if not -n <= padding_idx < n:
+        raise IndexError(f"embedding: padding_idx={padding_idx} is out of range for a table of {n} rows")
+    return padding_idx % n
+
+
+def _embedding(weight: Any, indices: np.ndarray, padding: int | None) -> np.ndarray:
+    rows: np.ndarray = np.take(weight, indices, axis=0, mode="clip")  # checked before; clip does not check again
+    return rows
+
+
+@keeps()
+def _embedding_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.ndarray, padding: int | None) -> Any:
+    shape = inputs[0].shape
+    flat = indices.reshape(-1)
+    rows = g.reshape((flat.size, shape[1]))
+    if padding is not None:
+        real = flat != padding
+        flat, rows = flat[real], rows[real]
+    elif not isinstance(g, Tensor):  # a gradient shares memory with neither the indices nor the upstream
+        flat, rows = flat.copy(), rows.copy()
+    return (scatter(rows, flat, shape) if isinstance(g, Tensor) else RowGrad(flat, rows, shape),)
+
+
+# ------------------------------------------------------------------------------------- embedding bag
+
+def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "mean",
+                  per_sample_weights: Any = None, include_last_offset: bool = False) -> Any:
+    """Sums or means of rows of a table, as `torch.nn.functional.embedding_bag`, without ever making the rows.
+
+    Parameters
+    ----------
+    indices : int array, shape (B, L) or (n,)
+        In two dimensions each row is a bag; in one, `offsets` cuts it into bags.
+    weight : array, shape (N, d)
+    offsets : int array, shape (B,), optional
+        Where each bag starts; the first is 0. Bags may be empty: they give zeros.
+    mode : {"mean", "sum"}
+    per_sample_weights : array, shape of indices, optional
+        Factors of the rows; for mode "sum" only. Differentiable.
+    include_last_offset : bool
+        `offsets` has shape (B + 1,) and ends with n, like the `indptr` of a CSR matrix.
+
+    Returns
+    -------
+    array, shape (B, d)
+
+    Raises
+    ------
+    IndexError
+        For an index that is negative or not less than N.
+    ValueError
+        For offsets that do not cut the indices into bags.
+
+    Notes
+    -----
+    Derivative: a `RowGrad` with one row for each index; for the factors the product of g and the row.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> table = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> minidl.ops.embedding_bag(np.array([0, 2, 1]), table, offsets=np.array([0, 2]), mode="sum")
+    array([[6., 8.],
+           [3., 4.]])
+    """
+    if mode not in ("mean", "sum"):
+        raise ValueError(f"embedding_bag: mode={mode!r}; use 'mean' or 'sum'")
+    factors = per_sample_weights
+    if factors is not None and mode != "sum":
+        raise ValueError("embedding_bag: per_sample_weights go with mode='sum' only")
+    if factors is not None and np.shape(factors) != np.shape(indices):
+        raise ShapeError(f"embedding_bag: per_sample_weights have shape {np.shape(factors)}, "
+                         f"indices {np.shape(indices)}")
+    found = _checked("embedding_bag", indices, weight)
+    ends = _ends(found, offsets, include_last_offset)
+    flat = found.reshape(-1)
+    if factors is not None:
+        return _weighted_bag(weight, ops.ravel(factors), indices=flat, ends=ends)
+    counts = np.diff(ends)
+    share = 1 / np.maximum(counts, 1) if mode == "mean" else np.ones(counts.size)
+    return record(_bag, _embedding_bag_rule, weight, indices=flat, ends=ends,
+                  scale=np.repeat(share.astype(weight.dtype), counts))
+
+
+def _ends(indices: np.ndarray, offsets: Any, include_last: bool) -> np.ndarray:
+    """Where bags start and end, shape (B + 1,)."""
+    if indices.ndim == 2:
+        if offsets is not None:
+            raise ValueError("embedding_bag: offsets go with indices of one dimension; in two, each row is a bag")
+        return np.arange(indices.shape[0] + 1) * indices.shape[1]
+    if indices.ndim != 1 or offsets is None:
+        raise ShapeError(f"embedding_bag: indices have shape {indices.shape}; "
+                         "give two dimensions, or one dimension and offsets")
+    ends = as_indices(offsets)
+    if ends.ndim != 1:
+        raise ShapeError(f"embedding_bag: offsets have shape {ends.shape}, one dimension is needed")
+    if not include_last:
+        ends = np.append(ends, indices.size)
+    if ends.size == 0 or ends[0] != 0 or ends[-1] != indices.size or (np.diff(ends) < 0).any():
+        raise ValueError(f"embedding_bag: offsets must start at 0, not decrease and end within the {indices.size} "
+                         "indices" + (", with their number as the last" if include_last else ""))
+    return ends
+
+
+def _owners(ends: np.ndarray) -> np.ndarray:
+    """The bag of each index, shape (n,)."""
+    return np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+
+
+def _bag(weight: Any, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> Any:
+    return kernels.rows.bag(weight, indices, ends, scale)
+
+
+@keeps()
+def _embedding_bag_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.ndarray, ends: np.ndarray,
+                        scale: np.ndarray) -> Any:
+    shape = inputs[0].shape
+    if isinstance(g, Tensor):
+        return (scatter(ops.take(g, _owners(ends), axis=0) * scale[:, None], indices, shape),)
+    return (RowGrad(indices.copy(), kernels.rows.bag_spread(g, ends, scale), shape),)
+
+
+def _weighted_forward(weight: Any, factors: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
+    scale = np.ascontiguousarray(factors, weight.dtype)
+    return kernels.rows.bag(weight, indices, ends, scale), scale
+
+
+def _weighted_backward(g: np.ndarray, scale: np.ndarray, inputs: Any, needs: Any, indices: np.ndarray,
+                       ends: np.ndarray) -> Any:
+    weight = inputs[0]
+    rows = RowGrad(indices.copy(), kernels.rows.bag_spread(g, ends, scale), weight.shape) if needs[0] else None
+    return rows, kernels.rows.bag_dot(g, weight, indices, ends) if needs[1] else None
+
+
+def _weighted_reference(weight: Any, factors: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
+    rows = ops.take(weight, indices, axis=0) * factors[:, None]  # (n, d)
+    return scatter(rows, _owners(ends), (len(ends) - 1, weight.shape[1]))
+
+
+_weighted_bag = fused(_weighted_forward, _weighted_backward, _weighted_reference, name="embedding_bag")

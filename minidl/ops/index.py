@@ -1,0 +1,242 @@
+"""Reading and adding at indices: a family that is closed under differentiation.
+
+The derivative of reading is adding into zeros, and the derivative of adding is reading.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels, ops
+from minidl.engine import keeps, record
+from minidl.tensor import Tensor
+
+__all__ = ["gather", "getitem", "scatter_add", "sort", "take", "take_along_axis", "topk"]
+
+
+# --------------------------------------------------------------------------------------------- indices
+
+def _plain_index(index: Any) -> Any:
+    """An index without Tensors; lists become arrays, an empty list an array of integers."""
+    if isinstance(index, tuple):
+        return tuple(_plain_index(i) for i in index)
+    if isinstance(index, Tensor):
+        index = index.data
+    if isinstance(index, list):
+        index = np.asarray([i.data if isinstance(i, Tensor) else i for i in index])
+        return index if index.size else index.astype(np.intp)
+    return index
+
+
+def as_indices(indices: Any) -> np.ndarray:
+    """Integer indices of any dtype, arrays, Tensors or lists, as int64."""
+    found = np.asarray(_plain_index(indices))
+    if found.dtype.kind not in "iu":
+        raise IndexError(f"indices have dtype {found.dtype}; use integers, such as indices.astype(int)")
+    if found.dtype == np.uint64 and found.size and found.max() > np.iinfo(np.int64).max:
+        raise IndexError(f"index {found.max()} is larger than any array")
+    return found.astype(np.int64, copy=False)
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether an index selects a view, so that no element is met twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or (isinstance(p, (int, np.integer, slice)) and not isinstance(p, bool))
+               for p in parts)
+
+
+def _add_at(out: np.ndarray, index: Any, values: Any) -> None:
+    """`out[index] += values` where indices that occur twice add twice; `out` is C-contiguous."""
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = [i for i, p in enumerate(parts) if isinstance(p, np.ndarray)]
+    kinds = {parts[i].dtype.kind for i in arrays}
+    if _is_basic(index) or (len(parts) == 1 and kinds == {"b"}):
+        out[index] += values  # neither slices nor a mask meet an element twice
+    elif kinds <= {"i", "u"} and len(arrays) == len(parts) == out.ndim:
+        places = [_wrap(p, n) for p, n in zip(parts, out.shape, strict=True)]
+        flat = np.ravel_multi_index(np.broadcast_arrays(*places), out.shape)
+        _add_along(out.reshape(-1), flat, values, 0)
+    elif kinds <= {"i", "u"} and len(arrays) == 1 and all(p == slice(None) for p in parts if p is not parts[arrays[0]]):
+        _add_along(out, _wrap(parts[arrays[0]], out.shape[arrays[0]]), values, arrays[0])
+    else:
+        np.add.at(out, index, values)
+
+
+def _add_along(out: np.ndarray, indices: np.ndarray, values: Any, axis: int) -> None:
+    """Add at integer indices of any shape along one axis, by the row kernel."""
+    front, back = out.shape[:axis], out.shape[axis + 1:]
+    values = np.broadcast_to(np.asarray(values, out.dtype), front + indices.shape + back)
+    kernels.rows.scatter_add(out, indices.reshape(-1), values.reshape((*front, indices.size, *back)), axis)
+
+
+def _wrap(indices: np.ndarray, n: int) -> np.ndarray:
+    """Indices as int64, counted from the front; those out of range stay so."""
+    found = as_indices(indices)
+    return np.where(found < 0, found + n, found) if found.size and found.min() < 0 else found
+
+
+# ------------------------------------------------------------------------------------- reading, adding
+
+def getitem(x: Any, index: Any) -> Any:
+    """`x[index]` for any index NumPy takes, Tensors of integers too. Derivative: g, added into zeros at `index`.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.grad(lambda x: x[np.array([0, 2, 0])].sum())(np.zeros(3))
+    array([2., 0., 1.])
+    """
+    return record(_getitem, _getitem_rule, x, index=_plain_index(index))
+
+
+def _getitem(x: Any, index: Any) -> Any:
+    return np.asarray(x)[index]
+
+
+@keeps()
+def _getitem_rule(g: Any, out: Any, inputs: Any, needs: Any, index: Any) -> Any:
+    return (scatter(g, index, inputs[0].shape),)
+
+
+def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape` with `g` added at `index`: the adjoint of `getitem`. Derivative: g[index]."""
+    return record(_scatter, _scatter_rule, g, index=index, shape=shape)
+
+
+def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> np.ndarray:
+    out = np.zeros(shape, g.dtype)
+    if _is_basic(index):
+        out[index] = g
+    else:
+        _add_at(out, index, g)
+    return out
+
+
+@keeps()
+def _scatter_rule(g: Any, out: Any, inputs: Any, needs: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    return (getitem(g, index),)
+
+
+def scatter_add(x: Any, index: Any, updates: Any) -> Any:
+    """A copy of `x` with `x[index] += updates`; indices that occur twice add twice.
+
+    Parameters
+    ----------
+    x : array
+    index : any index that `x[index]` takes
+    updates : array, broadcast to the shape of `x[index]`
+
+    Notes
+    -----
+    Derivative: g for `x`, g[index] for `updates`.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.ops.scatter_add(np.zeros(3), np.array([0, 2, 0]), np.array([1.0, 2.0, 3.0]))
+    array([4., 0., 2.])
+    """
+    return record(_scatter_add, _scatter_add_rule, x, updates, index=_plain_index(index))
+
+
+def _scatter_add(x: Any, updates: Any, index: Any) -> np.ndarray:
+    x = np.asarray(x)
+    out = np.array(x, dtype=np.result_type(x, updates), order="C")
+    _add_at(out, index, np.broadcast_to(updates, x[index].shape))
+    return out
+
+
+@keeps()
+def _scatter_add_rule(g: Any, out: Any, inputs: Any, needs: Any, index: Any) -> Any:
+    return g, getitem(g, index) if needs[1] else None
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Elements at `indices` along an axis, or of the flattened array. Derivative: g, added into zeros there.
+
+    Indices are integers of any dtype; negative ones count from the end.
+    """
+    if axis is None:
+        x, axis = ops.ravel(x), 0
+    return record(_take, _take_rule, x, indices=as_indices(indices), axis=axis)
+
+
+def _take(x: Any, indices: np.ndarray, axis: int) -> np.ndarray:
+    return np.take(x, indices, axis)
+
+
+@keeps()
+def _take_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.ndarray, axis: int) -> Any:
+    shape = inputs[0].shape
+    return (scatter(g, (slice(None),) * (axis % len(shape)) + (indices,), shape),)
+
+
+def gather(x: Any, indices: Any, axis: int = 0) -> Any:
+    """Rows of `x` (or slices along another axis) at `indices`; `take` with `axis=0`. Derivative: as `take`."""
+    return take(x, indices, axis)
+
+
+def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
+    """One element of `x` for each of `indices`, along an axis. Derivative: g, added into zeros there.
+
+    `indices` has as many dimensions as `x` and broadcasts against it but for `axis`.
+    """
+    indices = as_indices(indices)
+    if axis is None:
+        x, axis = ops.ravel(x), 0
+    shape = np.shape(x.data if isinstance(x, Tensor) else x)
+    if indices.ndim != len(shape):
+        raise ValueError(f"take_along_axis: indices of shape {indices.shape} need as many dimensions as x "
+                         f"of shape {shape}")
+    return getitem(x, _along(indices, shape, axis))
+
+
+def _along(indices: np.ndarray, shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, ...]:
+    """The index of every element, axis by axis."""
+    ndim = len(shape)
+    found = [np.arange(n).reshape((1,) * i + (n,) + (1,) * (ndim - i - 1)) for i, n in enumerate(shape)]
+    found[axis] = indices
+    return tuple(found)
+
+
+# --------------------------------------------------------------------------------------------- sorting
+
+def sort(x: Any, axis: int | None = -1) -> Any:
+    """Elements in ascending order along an axis; ties keep their order. Derivative: g, put back in place."""
+    if axis is None:
+        x, axis = ops.ravel(x), 0
+    order = np.argsort(x.data if isinstance(x, Tensor) else x, axis=axis, kind="stable")
+    return take_along_axis(x, order, axis)
+
+
+def topk(x: Any, k: int, axis: int = -1) -> tuple[Any, np.ndarray]:
+    """The k largest elements along an axis, in descending order, and where they are.
+
+    Parameters
+    ----------
+    x : array
+    k : int
+        At most the length of the axis.
+
+    Returns
+    -------
+    values : as x
+        NaN counts as largest. Derivative: g at the places chosen.
+    indices : int64 array
+        Among equal elements the lower index comes first.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.ops.topk(np.array([1.0, 3.0, 2.0, 3.0]), 2)
+    (array([3., 3.]), array([1, 3]))
+    """
+    array = np.asarray(x.data if isinstance(x, Tensor) else x)
+    n = array.shape[axis]
+    if not 0 <= k <= n:
+        raise ValueError(f"topk: k={k} but axis {axis} of shape {array.shape} has {n} elements")
+    backwards = np.argsort(np.flip(array, axis), axis=axis, kind="stable")  # so that flipping keeps ties in order
+    order = np.take(n - 1 - np.flip(backwards, axis), np.arange(k), axis)
+    return take_along_axis(x, order, axis), order

@@ -1,0 +1,295 @@
+"""Losses, with the names, keywords and reductions of `torch.nn.functional`.
+
+Every loss takes `reduction="mean"`, `"sum"` or `"none"`. None broadcasts: input and target have one shape, or a
+`ShapeError` says what to reshape. A target that needs no gradient takes the input's dtype.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.engine import fused, keeps, record
+from minidl.kernels.numpy_loss import BCE, BPR, MSE
+from minidl.ops.activation import relu, sigmoid, softplus
+from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
+from minidl.ops.elementwise import abs, clip, maximum
+from minidl.ops.functions import log, square
+from minidl.ops.loss_parts import checked, fitting, inverse, pair, plain, reduce, weighted
+from minidl.tensor import Tensor
+
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "cross_entropy", "hinge_loss",
+           "huber_loss", "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss"]
+
+
+# ------------------------------------------------------------------------------------------ regression
+
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Squared error (x - t)^2. Derivative: 2 g (x - t) and its negative.
+
+    Parameters
+    ----------
+    input, target : Tensor or array, the same shape
+        Prediction and truth; both are differentiable.
+    reduction : {"mean", "sum", "none"}
+        Over all elements.
+
+    Returns
+    -------
+    Tensor or array
+        Shape (), or that of the input with `"none"`.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> float(ops.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
+    """
+    return _pair_loss(MSE, *pair("mse_loss", input, target), checked("mse_loss", reduction))
+
+
+def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Absolute error |x - t|. Derivative: g sign(x - t), 0 at 0. Parameters as in `mse_loss`."""
+    x, t = pair("l1_loss", input, target)
+    return reduce(abs(x - t), checked("l1_loss", reduction))
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+    """d^2 / 2 of d = x - t where |d| <= delta, and delta (|d| - delta / 2) beyond.
+
+    Derivative: g d limited to [-delta, delta]. The second derivative at the seam is that of the inside.
+
+    Parameters
+    ----------
+    input, target : Tensor or array, the same shape
+        Prediction and truth; both are differentiable.
+    reduction : {"mean", "sum", "none"}
+        Over all elements.
+    delta : float
+        Where the square becomes a line; positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> ops.huber_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none")
+    array([0.125, 2.5  ])
+    """
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta is {delta}, it has to be positive")
+    x, t = pair("huber_loss", input, target)
+    return reduce(_huber(x - t, delta), checked("huber_loss", reduction))
+
+
+def _huber(d: Any, delta: float) -> Any:
+    limited = clip(d, -delta, delta)
+    return limited * (d - 0.5 * limited)
+
+
+def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """Huber's loss divided by its width: d^2 / (2 beta) where |d| <= beta, |d| - beta / 2 beyond.
+
+    Parameters as in `huber_loss`; beta = 0 is `l1_loss`.
+    """
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: beta is {beta}, it has to be positive or 0")
+    x, t = pair("smooth_l1_loss", input, target)
+    losses = _huber(x - t, beta) / beta if beta else abs(x - t)
+    return reduce(losses, checked("smooth_l1_loss", reduction))
+
+
+# --------------------------------------------------------------------------------- binary cross-entropy
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """-(t log x + (1 - t) log(1 - x)) for a probability x; logarithms are kept above -100, as in PyTorch.
+
+    Derivative: g ((1 - t) / (1 - x) - t / x) with denominators of at least 1e-12, and g (log(1 - x) - log x) for
+    the target. From logits, `binary_cross_entropy_with_logits` is faster and loses nothing.
+
+    Parameters
+    ----------
+    input, target : Tensor or array, the same shape
+        Probabilities, both differentiable.
+    weight : array, optional
+        Weight of each element; broadcasts to the input's shape. A constant.
+    reduction : {"mean", "sum", "none"}
+        The mean divides by the number of elements, not by the weights.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ.
+    ValueError
+        When the input leaves [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> ops.binary_cross_entropy(np.array([0.5, 1.0]), np.array([1.0, 1.0]), reduction="none").round(4)
+    array([ 0.6931, -0.    ])
+    """
+    name = "binary_cross_entropy"
+    x, t = pair(name, input, target)
+    if ((x < 0) | (x > 1)).any():
+        values = x.data if isinstance(x, Tensor) else x
+        raise ValueError(f"{name}: input holds values from {values.min()} to {values.max()}, probabilities are in "
+                         "[0, 1]; for logits use binary_cross_entropy_with_logits")
+    losses = record(_bce, _bce_rule, x, t)
+    return reduce(weighted(name, losses, weight), checked(name, reduction))
+
+
+def _bce(x: Any, t: Any) -> Any:
+    with np.errstate(divide="ignore"):  # log 0 is cut off at -100
+        return -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
+
+
+@keeps("inputs")
+def _bce_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
+    x, t = inputs
+    here, there = maximum(x, 1e-12), maximum(1 - x, 1e-12)
+    return g * ((1 - t) / there - t / here) if needs[0] else None, g * (log(there) - log(here)) if needs[1] else None
+
+
+def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, reduction: str = "mean",
+                                     pos_weight: Any = None) -> Any:
+    """-(p t log s(x) + (1 - t) log(1 - s(x))) for a logit x, with s the sigmoid and p `pos_weight`.
+
+    Computed as max(x, 0) - x t + log(1 + e^-|x|), exact in both tails. Derivative (p = 1): g (s(x) - t) and -g x.
+
+    Parameters
+    ----------
+    input, target : Tensor or array, the same shape
+        Logits and probabilities, both differentiable.
+    weight : array, optional
+        Weight of each element; broadcasts to the input's shape. A constant.
+    reduction : {"mean", "sum", "none"}
+        The mean divides by the number of elements, not by the weights.
+    pos_weight : array, optional
+        Factor of the positive part, for unbalanced classes; broadcasts to the input's shape. A constant.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ or a weight does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> ops.binary_cross_entropy_with_logits(np.array([0.0, 1000.0]), np.array([1.0, 0.0]), reduction="none")
+    array([6.93147181e-01, 1.00000000e+03])
+    """
+    name = "binary_cross_entropy_with_logits"
+    x, t = pair(name, input, target)
+    checked(name, reduction)
+    if weight is None and pos_weight is None:
+        return _pair_loss(BCE, x, t, reduction)
+    losses = _bce_with_logits(x, t)
+    if pos_weight is not None:
+        factor = fitting(name, "pos_weight", pos_weight, x)
+        losses = (1 - t) * x + (1 + (factor - 1) * t) * softplus(-x)
+    return reduce(weighted(name, losses, weight), reduction)
+
+
+def _bce_with_logits(x: Any, t: Any) -> Any:
+    return record(_bce_logits, _bce_logits_rule, x, t)
+
+
+def _bce_logits(x: Any, t: Any) -> Any:
+    return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
+
+
+@keeps("inputs")
+def _bce_logits_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
+    x, t = inputs
+    return g * (sigmoid(x) - t) if needs[0] else None, -g * x if needs[1] else None
+
+
+# --------------------------------------------------------------------------------------------- ranking
+
+def bpr_loss(positive: Any, negative: Any, reduction: str = "mean") -> Any:
+    """-log s(p - n): Bayesian personalised ranking, of a score p that should exceed a score n.
+
+    Derivative: -g s(n - p) and its negative, with s the sigmoid.
+
+    Source: Rendle et al. 2009, "BPR: Bayesian personalized ranking from implicit feedback", section 4.1.
+
+    Parameters
+    ----------
+    positive, negative : Tensor or array, the same shape
+        Scores of an item that was chosen and of one that was not.
+    reduction : {"mean", "sum", "none"}
+        Over all pairs.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> ops.bpr_loss(np.array([0.0, 1000.0]), np.array([0.0, 0.0]), reduction="none")
+    array([0.69314718, 0.        ])
+    """
+    p, n = pair("bpr_loss", positive, negative, ("positive", "negative"))
+    return _pair_loss(BPR, p, n, checked("bpr_loss", reduction))
+
+
+def hinge_loss(positive: Any, negative: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """max(0, margin - (p - n)) of a score p that should exceed a score n by the margin.
+
+    Derivative: -g and g inside the margin, 0 beyond it and at its edge. Parameters as in `bpr_loss`.
+    """
+    p, n = pair("hinge_loss", positive, negative, ("positive", "negative"))
+    return reduce(relu(margin - (p - n)), checked("hinge_loss", reduction))
+
+
+# ------------------------------------------------------- one kernel pass over both arrays (mean and sum)
+
+def _pair_forward(a: np.ndarray, b: np.ndarray, kind: int, scale: float) -> tuple[np.ndarray, None]:
+    total = kernels.loss.pair_sum(kind, plain(a, b).ravel(), plain(b, a).ravel())
+    return np.asarray(total * scale, np.result_type(a, b)), None
+
+
+def _pair_backward(g: Any, saved: None, inputs: Any, needs: Any, kind: int, scale: float) -> Any:
+    a, b = plain(*inputs), plain(*reversed(inputs))
+    slope = a.dtype.type(float(g) * scale)
+    ga = gb = None
+    if needs[0] or kind != BCE:
+        ga = kernels.loss.pair_gradient(kind, slope, a.ravel(), b.ravel()).reshape(a.shape)
+    if needs[1]:
+        gb = -slope * a if ga is None or kind == BCE else -ga
+    return ga, gb
+
+
+def _pair_reference(a: Any, b: Any, kind: int, scale: float) -> Any:
+    return _PAIR[kind](a, b).sum() * scale
+
+
+def _squared_error(a: Any, b: Any) -> Any:
+    return square(a - b)
+
+
+def _bpr(a: Any, b: Any) -> Any:
+    return softplus(b - a)
+
+
+_PAIR = {MSE: _squared_error, BCE: _bce_with_logits, BPR: _bpr}
+_pair_total = fused(_pair_forward, _pair_backward, _pair_reference, name="pair_loss")
+
+
+def _pair_loss(kind: int, a: Any, b: Any, reduction: str) -> Any:
+    if reduction == "none":
+        return _PAIR[kind](a, b)
+    return _pair_total(a, b, kind=kind, scale=1.0 if reduction == "sum" else inverse(a.size))

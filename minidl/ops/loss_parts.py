@@ -1,0 +1,86 @@
+"""What all losses need: equal shapes, constants, reductions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import GradientError, ShapeError
+from minidl.ops.elementwise import astype
+from minidl.tensor import Tensor, as_array
+
+__all__ = ["checked", "constant", "fitting", "floating", "inverse", "pair", "plain", "reduce", "total", "weighted"]
+
+
+def pair(name: str, a: Any, b: Any, called: tuple[str, str] = ("input", "target")) -> tuple[Any, Any]:
+    """Both in floating point, of one shape, and of one dtype unless both are differentiated."""
+    a, b = floating(a), b if isinstance(b, Tensor) else as_array(b)
+    if a.shape != b.shape:
+        fits = f"{called[1]}.reshape{a.shape}" if a.size == b.size else "np.broadcast_to, if that is what you mean"
+        raise ShapeError(f"{name}: {called[0]} has shape {a.shape} but {called[1]} has shape {b.shape}; "
+                         f"losses do not broadcast, use {fits}")
+    if b.dtype != a.dtype and not (isinstance(b, Tensor) and b.requires_grad):
+        b = astype(b, a.dtype)
+    return a, b
+
+
+def floating(x: Any) -> Any:
+    """`x` as a Tensor or array of floating point numbers."""
+    x = x if isinstance(x, Tensor) else as_array(x)
+    return x if x.dtype.kind == "f" else astype(x, np.float64)
+
+
+def checked(name: str, reduction: str) -> str:
+    """The reduction, if it is one."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{name}: reduction={reduction!r} is unknown; use 'mean', 'sum' or 'none'")
+    return reduction
+
+
+def reduce(losses: Any, reduction: str) -> Any:
+    """Mean or sum of the losses, or the losses."""
+    return losses if reduction == "none" else total(losses, reduction, inverse(losses.size))
+
+
+def total(losses: Any, reduction: str, scale: float) -> Any:
+    """Sum of the losses, times the scale for a mean."""
+    return losses.sum() if reduction == "sum" else losses.sum() * scale
+
+
+def inverse(count: float) -> float:
+    """1 / count, NaN for the mean of nothing."""
+    return 1 / count if count else math.nan
+
+
+def constant(name: str, argument: str, value: Any, dtype: Any) -> np.ndarray:
+    """An argument without a gradient, as an array."""
+    if isinstance(value, Tensor):
+        if value.requires_grad:
+            raise GradientError(f"{name}: {argument} is a constant but this Tensor requires a gradient; "
+                                "pass .detach(), or multiply the losses of reduction='none' by it")
+        value = value.data
+    return as_array(value).astype(dtype, copy=False)
+
+
+def fitting(name: str, argument: str, value: Any, x: Any) -> np.ndarray:
+    """A constant that broadcasts to the shape of `x` without widening it."""
+    value = constant(name, argument, value, x.dtype)
+    tail = x.shape[x.ndim - value.ndim:] if value.ndim <= x.ndim else None
+    if tail is None or any(n not in (1, m) for n, m in zip(value.shape, tail, strict=True)):
+        raise ShapeError(f"{name}: {argument} has shape {value.shape}, which does not broadcast to the input's "
+                         f"shape {x.shape}")
+    return value
+
+
+def weighted(name: str, losses: Any, weight: Any) -> Any:
+    """Losses times a weight that broadcasts to their shape."""
+    return losses if weight is None else losses * fitting(name, "weight", weight, losses)
+
+
+def plain(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
+    """`a` as kernels are compiled for: C order, aligned, writeable, float32 or float64 (the wider of both)."""
+    dtype = a.dtype if b is None else np.result_type(a, b)
+    a = np.asarray(a, np.float32 if dtype.itemsize <= 4 else np.float64)
+    return a if a.flags.carray else a.copy(order="C")
