@@ -1,0 +1,71 @@
+"""The functions of `torch.nn.functional`, which live in `minidl.ops`; and dropout, which needs a generator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.nn.init import default_generator
+from minidl.ops import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    bpr_loss,
+    cross_entropy,
+    elu,
+    embedding,
+    embedding_bag,
+    gelu,
+    hinge_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    leaky_relu,
+    linear,
+    log_softmax,
+    mse_loss,
+    nll_loss,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    smooth_l1_loss,
+    softmax,
+    softplus,
+    tanh,
+)
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "cross_entropy", "dropout", "elu",
+    "embedding", "embedding_bag", "gelu", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "leaky_relu",
+    "linear", "log_softmax", "mse_loss", "nll_loss", "relu", "selu", "sigmoid", "silu", "smooth_l1_loss",
+    "softmax", "softplus", "tanh",
+]
+
+
+def dropout(x: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None) -> Any:
+    """x times a mask that is 0 with probability p, else 1 / (1 - p). Derivative: g times the mask.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    p : float
+        From 0 to 1.
+    training : bool
+        If not, x is returned as it is.
+    generator : numpy.random.Generator, optional
+        By default that of `minidl.nn.manual_seed`.
+
+    Returns
+    -------
+    Tensor or array
+        As x.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p={p} is not a probability")
+    if not training or p == 0:
+        return x
+    if p == 1:
+        return x * np.zeros(x.shape, x.dtype)
+    draws = (generator or default_generator()).random(x.shape, np.float32 if x.dtype == np.float32 else np.float64)
+    return x * np.where(draws < p, 0, 1 / (1 - p)).astype(x.dtype, copy=False)

@@ -1,0 +1,245 @@
+"""`Module`: parameters, buffers and modules, found in its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from minidl.nn.parameter import Parameter
+
+__all__ = ["Keys", "Module"]
+
+_M = TypeVar("_M", bound="Module")
+
+
+class Keys(NamedTuple):
+    """What `load_state_dict(strict=False)` could not match."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """Something with parameters; a subclass writes `forward`.
+
+    A `Parameter` or a `Module` that is an attribute belongs to this module, under the attribute's name and in the order
+    of assignment. Arrays that are saved but not learned are buffers, see `register_buffer`. There is no other
+    bookkeeping, so `super().__init__()` may be left out.
+
+    Examples
+    --------
+    >>> from minidl import nn
+    >>> class Scale(nn.Module):
+    ...     def __init__(self):
+    ...         self.factor = nn.Parameter([2.0])
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    >>> [name for name, _ in Scale().named_parameters()]
+    ['factor']
+    """
+
+    training: bool = True
+    _buffers: tuple[str, ...] = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`forward(*args, **kwargs)`."""
+        return self.forward(*args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; called by `module(...)`."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(); write it in the subclass")
+
+    # ---------------------------------------------------------------------------------- what is in it
+
+    def register_buffer(self, name: str, array: Any) -> None:
+        """Make an array (or None) an attribute that is saved, and cast by `to`, but not learned."""
+        setattr(self, name, None if array is None else np.asarray(array))
+        if name not in self._buffers:
+            self._buffers = (*self._buffers, name)
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Modules that are attributes."""
+        return ((name, value) for name, value in list(vars(self).items()) if isinstance(value, Module))
+
+    def children(self) -> Iterator[Module]:
+        """Modules that are attributes, without their names."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, each once, with dotted names."""
+        seen: set[int] = set()
+        for name, module in self._walk(prefix):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Parameters of this module and all below it, each once, with dotted names."""
+        seen: set[int] = set()
+        for prefix, module in self._walk():
+            for name, value in list(vars(module).items()):
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield _join(prefix, name), value
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Parameters of this module and all below it, each once."""
+        return (p for _, p in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Buffers of this module and all below it, with dotted names."""
+        for prefix, module in self._walk():
+            for name in module._buffers:
+                if (array := getattr(module, name)) is not None:
+                    yield _join(prefix, name), array
+
+    def buffers(self) -> Iterator[np.ndarray]:
+        """Buffers of this module and all below it."""
+        return (array for _, array in self.named_buffers())
+
+    def _walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, a shared one under each of its names."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child._walk(_join(prefix, name))
+
+    def _named_arrays(self) -> Iterator[tuple[str, Parameter | np.ndarray]]:
+        """Everything that is saved; shared parameters under each of their names."""
+        for prefix, module in self._walk():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter):
+                    yield _join(prefix, name), value
+            for name in module._buffers:
+                if (array := getattr(module, name)) is not None:
+                    yield _join(prefix, name), array
+
+    # -------------------------------------------------------------------------------------------- state
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers, under the names that PyTorch would give them.
+
+        Returns
+        -------
+        dict
+            Dotted name to array; `minidl.io.save` writes it.
+        """
+        state = {}
+        for name, value in self._named_arrays():
+            if isinstance(value, Parameter):
+                value.catch_up()
+                value = value.data
+            state[name] = np.array(value)
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Keys:
+        """Copy arrays into parameters and buffers; nothing is copied if something does not fit.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+            Of `state_dict()`, or of a PyTorch module's, whose `num_batches_tracked` are passed over.
+        strict : bool
+            Whether keys that are missing or unexpected are errors. Wrong shapes always are.
+
+        Returns
+        -------
+        Keys
+            `missing_keys` and `unexpected_keys`.
+
+        Raises
+        ------
+        ValueError
+            Names every key that is missing, unexpected or of the wrong shape.
+        """
+        own = dict(self._named_arrays())
+        given = {k: np.asarray(v) for k, v in state.items() if k in own or not k.endswith("num_batches_tracked")}
+        keys = Keys([k for k in own if k not in given], [k for k in given if k not in own])
+        wrong = [f"{k} has shape {given[k].shape}, the module's {tuple(own[k].shape)}"
+                 for k in own if k in given and given[k].shape != tuple(own[k].shape)]
+        problems = wrong + ([f"missing: {', '.join(keys.missing_keys)}"] if strict and keys.missing_keys else [])
+        if strict and keys.unexpected_keys:
+            problems.append(f"unexpected: {', '.join(keys.unexpected_keys)}")
+        if problems:
+            raise ValueError(f"load_state_dict: the state does not fit {type(self).__name__}; {'; '.join(problems)}")
+        for name, value in own.items():
+            if name in given:
+                array: Any = value.data if isinstance(value, Parameter) else value
+                array[...] = given[name]
+        return keys
+
+    # ------------------------------------------------------------------------------------------- modes
+
+    def train(self: _M, mode: bool = True) -> _M:
+        """Set `training` here and in all modules below: dropout drops, normalisation uses the batch."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: _M) -> _M:
+        """`train(False)`."""
+        return self.train(False)
+
+    def requires_grad_(self: _M, requires_grad: bool = True) -> _M:
+        """Learn all parameters, or freeze them."""
+        for p in self.parameters():
+            p.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: `.grad` of every parameter becomes None."""
+        for p in self.parameters():
+            if p.node is not None:
+                p.grad = None
+
+    def apply(self: _M, function: Callable[[Module], Any]) -> _M:
+        """Call `function` with every module, children first, for example to initialise them."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def to(self: _M, dtype: Any) -> _M:
+        """Cast parameters and floating point buffers, in place; gradients are forgotten."""
+        for p in self.parameters():
+            learned = p.requires_grad
+            p.requires_grad = False
+            p.data = p.data.astype(dtype)
+            p.requires_grad = learned
+        for module in self.modules():
+            for name in module._buffers:
+                array = getattr(module, name)
+                if array is not None and array.dtype.kind == "f":
+                    setattr(module, name, array.astype(dtype))
+        return self
+
+    def float(self: _M) -> _M:
+        """`to(float32)`."""
+        return self.to(np.float32)
+
+    def double(self: _M) -> _M:
+        """`to(float64)`."""
+        return self.to(np.float64)
+
+    # -------------------------------------------------------------------------------------------- repr
+
+    def extra_repr(self) -> str:
+        """Options, for `repr`."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        extra = self.extra_repr()
+        if not lines:
+            return f"{type(self).__name__}({extra})"
+        body = "\n  ".join([extra, *lines] if extra else lines)
+        return f"{type(self).__name__}(\n  {body}\n)"
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name

@@ -1,0 +1,82 @@
+"""Clipping of gradients, dense ones and rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from minidl.rowgrad import RowGrad
+from minidl.tensor import Tensor
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+
+
+def _values(parameters: Tensor | Iterable[Tensor]) -> Iterator[np.ndarray]:
+    """The arrays of the gradients, to be changed in place; rows are coalesced first, so that each counts once."""
+    for p in [parameters] if isinstance(parameters, Tensor) else parameters:
+        g = p.grad
+        if isinstance(g, RowGrad):
+            p.grad = g = g.coalesce()
+            yield g.rows
+        elif g is not None:
+            yield g.data if isinstance(g, Tensor) else g
+
+
+def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
+                    error_if_nonfinite: bool = False) -> float:
+    """Scale all gradients together so that their norm is at most `max_norm`, as `torch.nn.utils.clip_grad_norm_`.
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+        Those without a gradient are passed over.
+    max_norm : float
+    norm_type : float
+        The p of the norm; `math.inf` for the greatest magnitude.
+    error_if_nonfinite : bool
+        Raise when the norm is NaN or infinite, instead of scaling by it.
+
+    Returns
+    -------
+    float
+        The norm before.
+
+    Raises
+    ------
+    ValueError
+        When the norm is not finite and `error_if_nonfinite`.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> w = minidl.tensor(np.zeros(2), requires_grad=True)
+    >>> w.grad = np.array([3.0, 4.0])
+    >>> minidl.nn.utils.clip_grad_norm_([w], 1.0), w.grad.round(3)
+    (5.0, array([0.6, 0.8]))
+    """
+    values = list(_values(parameters))
+    norms = [float(np.linalg.norm(v.ravel(), norm_type)) for v in values if v.size]
+    total = float(np.linalg.norm(norms, norm_type)) if norms else 0.0
+    if error_if_nonfinite and not math.isfinite(total):
+        raise ValueError(f"clip_grad_norm_: the norm of the gradients is {total}; look for the step that made it so "
+                         "(a learning rate too high, a logarithm of 0), or pass error_if_nonfinite=False")
+    factor = max_norm / (total + 1e-6)
+    if not factor >= 1:  # NaN too
+        for v in values:
+            v *= factor
+    return total
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limit every element of the gradients to +-`clip_value`, as `torch.nn.utils.clip_grad_value_`.
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+        Those without a gradient are passed over.
+    clip_value : float
+    """
+    for v in _values(parameters):
+        np.clip(v, -clip_value, clip_value, out=v)

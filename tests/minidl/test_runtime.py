@@ -1,0 +1,202 @@
+"""The runtime: BLAS threads, guards, memory, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import mutually_broadcastable_shapes
+
+import minidl.__main__
+from minidl import kernels, runtime
+
+
+class FakeBLAS:
+    """Counts threads like OpenBLAS, and remembers what was set."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.calls: list[int] = []
+
+    def set(self, n: int) -> None:
+        self.calls.append(n)
+
+
+def _child(code: str, **variables: str) -> Any:
+    """What `code` prints as JSON, in a fresh interpreter."""
+    environment = {k: v for k, v in os.environ.items() if k not in runtime.DEFAULTS} | variables
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+# ----------------------------------------------------------------------------------------- variables
+
+def test_variables_are_set_before_numpy_but_not_over_the_users() -> None:
+    code = "import json, os, minidl; r = minidl.runtime.report(); print(json.dumps([r['variables'], r['note']]))"
+    assert _child(code) == [runtime.DEFAULTS, ""]
+    assert _child(code, GOMP_SPINCOUNT="7")[0]["GOMP_SPINCOUNT"] == "7"
+
+
+def test_numpy_imported_first_is_noted() -> None:
+    code = "import json, numpy, minidl; print(json.dumps(minidl.runtime.report()['note']))"
+    assert "NumPy was imported before minidl" in _child(code)
+
+
+# ---------------------------------------------------------------------------------------------- BLAS
+
+@given(mutually_broadcastable_shapes(signature="(m,k),(k,n)->(m,n)", max_side=4), st.booleans(),
+       st.sampled_from([1, 2]))
+def test_matmul_is_numpys(shapes: Any, pinned: bool, count: int) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=shape) for shape in shapes.input_shapes)
+    blas = FakeBLAS(count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "_openblas", lambda: blas)
+        patch.setattr(runtime, "BLAS_SMALL", -1 if pinned else 1000)
+        out = np.empty(shapes.result_shape)
+        assert runtime.matmul(a, b, out=out) is out
+    np.testing.assert_array_equal(out, np.matmul(a, b))
+    assert blas.calls == ([1, 2] if pinned and count == 2 else [])
+
+
+def test_matmul_of_vectors_is_numpys() -> None:
+    assert runtime.matmul(np.ones(3), np.ones(3)) == 3
+    assert runtime.matmul(np.ones((2, 3)), np.ones(3)).tolist() == [3, 3]
+
+
+def test_only_products_between_the_limits_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    blas = FakeBLAS(2)
+    monkeypatch.setattr(runtime, "_openblas", lambda: blas)
+    monkeypatch.setattr(runtime, "BLAS_SMALL", 10**2)
+    monkeypatch.setattr(runtime, "BLAS_LARGE", 10**3)
+    for n, pinned in ((4, False), (6, True), (10, False)):
+        blas.calls.clear()
+        runtime.matmul(np.ones((n, n)), np.ones((n, n)))
+        assert blas.calls == ([1, 2] if pinned else [])
+
+
+def test_the_count_comes_back_after_a_failed_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    blas = FakeBLAS(2)
+    monkeypatch.setattr(runtime, "_openblas", lambda: blas)
+    monkeypatch.setattr(runtime, "BLAS_SMALL", -1)
+    with pytest.raises(ValueError, match="matmul"):
+        runtime.matmul(np.ones((2, 3)), np.ones((2, 3)))
+    assert blas.calls == [1, 2]
+
+
+def test_blas_threads_nest_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    blas = FakeBLAS(4)
+    monkeypatch.setattr(runtime, "_openblas", lambda: blas)
+    with runtime.blas_threads(2):
+        assert blas.count == 2
+        with runtime.deterministic():
+            assert blas.count == 1
+        assert blas.count == 2
+    assert blas.calls == [2, 1, 2, 4]
+    with pytest.raises(ValueError, match="n=0"), runtime.blas_threads(0):
+        pass
+    monkeypatch.setattr(runtime, "_openblas", lambda: None)
+    with runtime.blas_threads(1):
+        assert runtime.matmul(np.ones((2, 2)), np.ones((2, 2))).tolist() == [[2, 2], [2, 2]]
+
+
+def test_the_real_library_follows() -> None:
+    blas = runtime._openblas()
+    if blas is None:
+        pytest.skip("NumPy was built without OpenBLAS")
+    get = next(getattr(library, s.format("get")) for library in map(runtime.ctypes.CDLL, runtime._libraries())
+               for s in runtime._SYMBOLS if hasattr(library, s.format("get")))
+    before = get()
+    with runtime.blas_threads(1):
+        assert get() == 1
+    assert get() == before == blas.count
+
+
+def test_deterministic_products_have_the_bits_of_one_thread() -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 300, 300))
+    with runtime.blas_threads(1):
+        expected = np.matmul(a, b)
+    with runtime.deterministic():
+        assert np.array_equal(runtime.matmul(a, b), expected)
+
+
+# --------------------------------------------------------------------------------------------- Numba
+
+def test_threads_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = runtime.threads()
+    assert before >= 1
+    runtime.set_threads(1)
+    assert runtime.threads() == 1
+    runtime.set_threads(before)
+    with pytest.raises(ValueError, match="at least one"):
+        runtime.set_threads(0)
+    monkeypatch.setenv("MINIDL_NUMBA", "0")
+    assert runtime.threads() == 1
+    runtime.set_threads(10**6)  # nothing to set
+
+
+@pytest.mark.skipif(not runtime.numba_enabled(), reason="Numba is absent")
+def test_too_many_threads_are_refused() -> None:
+    with pytest.raises(ValueError, match="NUMBA_NUM_THREADS"):
+        runtime.set_threads(10**6)
+
+
+def test_asking_for_threads_does_not_import_numba() -> None:
+    code = ("import json, sys, minidl; n = minidl.runtime.threads(); minidl.runtime.report(); "
+            "print(json.dumps([n >= 1, 'numba' in sys.modules]))")
+    assert _child(code) == [True, False]
+
+
+@pytest.mark.parametrize("layer", [None, "workqueue", "omp"])
+def test_the_guard_is_a_lock_where_the_layer_needs_one(layer: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_layer", lambda: layer)
+    kernel = kernels.Kernels("minidl.kernels", "rows").scatter_add  # kernels come under the guard by themselves
+    assert hasattr(kernel, "__wrapped__") == (runtime.numba_enabled() and layer != "omp")
+    with runtime.parallel_guard(), ThreadPoolExecutor(1) as other:
+        free = other.submit(_take_and_release, runtime._lock).result()
+    assert free == (layer == "omp")
+
+
+def _take_and_release(lock: Any) -> bool:
+    taken: bool = lock.acquire(blocking=False)
+    if taken:
+        lock.release()
+    return taken
+
+
+# -------------------------------------------------------------------------------------- memory, report
+
+def test_tune_says_what_it_did_and_does_it_once() -> None:
+    code = ("import json, minidl; r = minidl.runtime; first = r.tune(); "
+            "print(json.dumps([first, r.tune() == first, r.platform.libc_ver()[0]]))")
+    done, same, library = _child(code)
+    assert same
+    assert set(done) == ({"M_MMAP_THRESHOLD", "M_TRIM_THRESHOLD"} if library == "glibc" else set())
+
+
+def test_tune_does_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime.platform, "libc_ver", lambda: ("", ""))
+    assert runtime.tune.__wrapped__() == {}
+
+
+def test_the_command_line_reports(capsys: pytest.CaptureFixture[str]) -> None:
+    minidl.__main__.main(["report"])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in runtime.report())
+
+
+def test_warmup_trains_through_the_kernels(capsys: pytest.CaptureFixture[str],
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    minidl.__main__.main(["warmup"])
+    assert ("compiled" in capsys.readouterr().out) == runtime.numba_enabled()
+    monkeypatch.setenv("MINIDL_NUMBA", "0")
+    minidl.__main__.main(["warmup"])
+    assert "nothing to compile" in capsys.readouterr().out

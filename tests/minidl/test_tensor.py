@@ -1,0 +1,219 @@
+"""Tensor as an array: construction, operators, methods, conversion, and what it refuses."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl
+from minidl import GradientError, Tensor, tensor
+from minidl.tensor import as_array
+from minidl.testing.strategies import arrays, broadcastable, index_for, shapes
+
+BINARY = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+
+
+# -------------------------------------------------------------------------------------- construction
+
+@given(arrays())
+def test_made_by_copying(x):
+    t = tensor(x)
+    assert np.array_equal(t.data, x)
+    assert not np.shares_memory(t.data, x)
+    assert t.dtype == x.dtype
+    assert (t.shape, t.ndim, t.size) == (x.shape, x.ndim, x.size)
+    assert not t.requires_grad
+    assert t.is_leaf
+
+
+def test_made_from_numbers_sequences_and_tensors():
+    assert tensor(1.5).shape == ()
+    assert tensor([[1, 2], [3, 4]]).dtype == np.int64
+    assert tensor([1, 2], dtype=np.float32).dtype == np.float32
+    assert tensor(tensor([1.0]), requires_grad=True).requires_grad
+
+
+@pytest.mark.parametrize("order", [">", "<"])
+def test_byte_order_is_native(order):
+    x = np.array([1.0, 2.0], np.dtype(float).newbyteorder(order))
+    t = tensor(x, requires_grad=True)
+    assert t.dtype.isnative
+    (t * x).sum().backward()
+    np.testing.assert_array_equal(t.grad, [1.0, 2.0])
+    assert as_array(x).dtype.isnative
+
+
+def test_misaligned_arrays_work():
+    raw = np.zeros(25, np.uint8)[1:]
+    x = raw.view(float)
+    assert not x.flags.aligned
+    x[...] = [1.0, 2.0, 3.0]
+    np.testing.assert_array_equal(minidl.grad(lambda t: (t * t).sum())(x), [2.0, 4.0, 6.0])
+
+
+# ----------------------------------------------------------------------------------------- operators
+
+@given(st.sampled_from(BINARY), broadcastable(2), st.data())
+def test_operators_agree_with_numpy(op, pair, data):
+    x, y = (data.draw(arrays(s, low=0.5, high=2)) for s in pair)
+    expected = op(x, y)
+    for a, b in ((tensor(x), tensor(y)), (tensor(x), y), (x, tensor(y))):
+        got = op(a, b)
+        assert isinstance(got, Tensor)
+        np.testing.assert_array_equal(got.data, expected)
+
+
+@given(st.sampled_from(BINARY), arrays(low=0.5, high=2))
+def test_operators_with_python_numbers(op, x):
+    np.testing.assert_array_equal(op(tensor(x), 3).data, op(x, 3))
+    np.testing.assert_array_equal(op(3, tensor(x)).data, op(3, x))
+    low = x.astype(np.float32)
+    assert op(tensor(low), 3).dtype == np.float32
+    assert op(3.0, tensor(low)).dtype == np.float32
+
+
+def test_matmul_from_both_sides():
+    a, b = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    for x, y in ((tensor(a), b), (a, tensor(b)), (tensor(a), tensor(b))):
+        got = x @ y
+        assert isinstance(got, Tensor)
+        np.testing.assert_array_equal(got.data, a @ b)
+
+
+@given(arrays())
+def test_unary_operators(x):
+    np.testing.assert_array_equal((-tensor(x)).data, -x)
+    np.testing.assert_array_equal(abs(tensor(x)).data, abs(x))
+
+
+@given(broadcastable(2), st.data())
+def test_comparisons_give_plain_arrays(pair, data):
+    x, y = (data.draw(arrays(s)) for s in pair)
+    for op in (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge):
+        for b in (y, tensor(y)):
+            got = op(tensor(x, requires_grad=True), b)
+            assert not isinstance(got, Tensor)
+            np.testing.assert_array_equal(got, op(x, y))
+
+
+def test_hashable_by_identity():
+    a, b = tensor([1.0]), tensor([1.0])
+    assert len({a, b, a}) == 2
+
+
+@given(shapes(), st.data())
+def test_indexing(shape, data):
+    x = data.draw(arrays(shape))
+    index = data.draw(index_for(shape))
+    np.testing.assert_array_equal(tensor(x)[index].data, x[index])
+
+
+def test_iteration_and_length():
+    t = tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert len(t) == 2
+    assert [row.data.tolist() for row in t] == [[1.0, 2.0], [3.0, 4.0]]
+
+
+# ------------------------------------------------------------------------------------------- methods
+
+@given(arrays(shapes(min_dims=1, min_side=2)))
+def test_methods_agree_with_numpy(x):
+    t = tensor(x)
+    for name in ("sum", "mean", "max", "min", "var", "std"):
+        for keywords in ({}, {"axis": 0}, {"axis": -1, "keepdims": True}):
+            expected = getattr(x, name)(**keywords)
+            np.testing.assert_allclose(getattr(t, name)(**keywords).data, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(t.T.data, x.T)
+    np.testing.assert_array_equal(t.reshape(-1).data, x.reshape(-1))
+    np.testing.assert_array_equal(t.reshape((1, -1)).data, x.reshape((1, -1)))
+    np.testing.assert_array_equal(t.reshape(1, -1).data, x.reshape(1, -1))
+    np.testing.assert_array_equal(t.transpose().data, x.transpose())
+    np.testing.assert_array_equal(t.swapaxes(0, -1).data, x.swapaxes(0, -1))
+    np.testing.assert_array_equal(t[None].squeeze(0).data, x)
+    assert t.astype(np.float32).dtype == np.float32
+
+
+def test_transpose_takes_axes_in_both_ways():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    for got in (tensor(x).transpose(2, 0, 1), tensor(x).transpose((2, 0, 1)), tensor(x).transpose([2, 0, 1])):
+        np.testing.assert_array_equal(got.data, x.transpose(2, 0, 1))
+
+
+# ---------------------------------------------------------------------------------------- conversion
+
+def test_numbers():
+    t = tensor(2.5)
+    assert float(t) == 2.5
+    assert int(t) == 2
+    assert t.item() == 2.5
+    assert bool(t)
+
+
+def test_nothing_detaches_silently():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    for convert in (lambda t: t.numpy(), np.asarray, np.array):
+        with pytest.raises(GradientError, match="detach"):
+            convert(x * 2)
+    assert np.array_equal(x.detach().numpy(), [1.0, 2.0])
+    assert not x.detach().requires_grad
+    assert np.shares_memory(x.detach().data, x.data)
+    np.testing.assert_array_equal(np.asarray(tensor([1.0])), [1.0])
+
+
+def test_numpy_functions_dispatch():
+    x = tensor([0.5, 1.5], requires_grad=True)
+    for got in (np.exp(x), np.sum(x), np.concatenate([x, x]), np.where(np.array([True, False]), x, 0.0)):
+        assert isinstance(got, Tensor)
+        assert got.requires_grad
+    with pytest.raises(TypeError):
+        np.fft.fft(x)
+
+
+def test_repr():
+    assert repr(tensor([1.0, 2.0])) == "tensor([1., 2.])"
+    assert repr(tensor([1.0], requires_grad=True)) == "tensor([1.], requires_grad=True)"
+
+
+# ------------------------------------------------------------------------------------- requires_grad
+
+def test_requires_grad_can_be_switched_on_leaves_only():
+    x = tensor([1.0])
+    x.requires_grad = True
+    y = x * 2
+    assert y.requires_grad
+    assert not y.is_leaf
+    with pytest.raises(GradientError, match="detach"):
+        y.requires_grad = False
+    x.requires_grad = False
+    assert not (x * 2).requires_grad
+    with pytest.raises(GradientError, match="floating"):
+        tensor([1]).requires_grad = True
+
+
+def test_grad_is_settable_on_leaves_and_checked():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    assert x.grad is None
+    x.grad = np.ones(2)
+    x.grad = None
+    with pytest.raises(GradientError, match=r"shape \(3,\)"):
+        x.grad = np.ones(3)
+    y = x * 2
+    assert y.grad is None
+    with pytest.raises(GradientError, match="leaf"):
+        y.grad = np.ones(2)
+    with pytest.raises(GradientError, match="leaf"):
+        tensor([1.0]).grad = np.ones(1)
+
+
+def test_hooks_need_a_gradient():
+    with pytest.raises(GradientError, match="requires_grad=False"):
+        tensor([1.0]).register_hook(lambda g: g)
+
+
+def test_no_new_attributes():
+    with pytest.raises(AttributeError):
+        tensor([1.0]).colour = "red"
