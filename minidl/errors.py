@@ -34,8 +34,10 @@ def explain(error: Exception, rule: Any, arrays: Sequence[Any], params: Mapping[
     operands = ", ".join(f"{a.dtype}{a.shape}" if isinstance(a, np.ndarray) else repr(a) for a in arrays)
     extras = "".join(f", {k}={_short(v)}" for k, v in params.items() if k != "saved")
     message = f"{name}({operands}{extras}): {said}"
-    return IndexError(message) if isinstance(error, IndexError) else (
-        TypeError(message) if isinstance(error, TypeError) else ShapeError(message))
+    for kind in (IndexError, TypeError, np.linalg.LinAlgError):
+        if isinstance(error, kind):
+            return kind(message)
+    return ShapeError(message)
 
 
 def name_of(rule: Any) -> str:

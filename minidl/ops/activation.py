@@ -40,8 +40,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 
 def _leaky_relu(x: Any, negative_slope: float) -> Any:
-    x = as_array(x)
-    return np.where(x > 0, x, negative_slope * x)
+    return np.maximum(x, 0) + negative_slope * np.minimum(x, 0)
 
 
 @keeps("inputs")
@@ -126,8 +125,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
 
 def _elu(x: Any, alpha: float) -> Any:
-    x = as_array(x)
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+    return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0))
 
 
 @keeps("inputs", "output")

@@ -63,9 +63,9 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int
     if t.dtype.kind == "f":
         return _soft_cross_entropy(*pair(name, x, t), weight, reduction, label_smoothing)
     rows, index, factor, scale = _classes(name, x, t, weight, ignore_index)
-    losses = _cross_entropy_rows(rows, target=index)
-    if factor is not None:
-        losses = losses * factor
+    if not label_smoothing and reduction != "none":
+        return _cross_entropy(rows, target=index, factor=factor, scale=scale if reduction == "mean" else 1.0)
+    losses = _cross_entropy(rows, target=index, factor=factor, scale=None)
     if label_smoothing:
         smooth = log_softmax(rows, axis=1)
         smooth = smooth if weight is None else smooth * _class_weight(name, weight, rows)
@@ -93,9 +93,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
     checked("nll_loss", reduction)
     x, t = floating(input), target if isinstance(target, Tensor) else as_array(target)
     rows, index, factor, scale = _classes("nll_loss", x, t, weight, ignore_index)
-    losses = _pick(rows, index)
-    if factor is not None:
-        losses = losses * factor
+    losses = _summed(_pick(rows, index), factor, None)
     return losses.reshape(t.shape) if reduction == "none" else total(losses, reduction, scale)
 
 
@@ -137,24 +135,36 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
 
 # ------------------------------------------------------------- one kernel pass over rows of logits
 
-def _cross_entropy_forward(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, Any]:
+def _cross_entropy_forward(logits: np.ndarray, target: np.ndarray, factor: np.ndarray | None,
+                           scale: float | None) -> tuple[np.ndarray, Any]:
     rows = plain(logits)
     peak, total = kernels.loss.exp_sums(rows)
     losses = np.log(total) - (rows[np.arange(len(target)), target] - peak)
-    return np.where(target >= 0, losses, 0).astype(logits.dtype, copy=False), (peak, total)
+    losses = np.where(target >= 0, losses, 0).astype(logits.dtype, copy=False)
+    return _summed(losses, factor, scale), (peak, total)
 
 
-def _cross_entropy_backward(g: Any, saved: Any, inputs: Any, needs: Any, target: np.ndarray) -> Any:
-    logits = plain(inputs[0])
-    return (kernels.loss.cross_entropy_gradient(plain(g, logits), logits, target, *saved),)
+def _cross_entropy_backward(g: Any, saved: Any, inputs: Any, needs: Any, target: np.ndarray,
+                            factor: np.ndarray | None, scale: float | None) -> Any:
+    rows = plain(inputs[0])
+    if scale is not None:
+        g = np.full(len(target), g * scale)
+    if factor is not None:
+        g = g * factor
+    return (kernels.loss.cross_entropy_gradient(plain(g, rows), rows, target, *saved),)
 
 
-def _cross_entropy_reference(logits: Any, target: np.ndarray) -> Any:
-    return _pick(log_softmax(logits, axis=1), target)
+def _cross_entropy_reference(logits: Any, target: np.ndarray, factor: np.ndarray | None, scale: float | None) -> Any:
+    return _summed(_pick(log_softmax(logits, axis=1), target), factor, scale)
 
 
-_cross_entropy_rows = fused(_cross_entropy_forward, _cross_entropy_backward, _cross_entropy_reference,
-                            name="cross_entropy")  # (N, C), (N,) -> (N,); a target of -1 has loss 0
+def _summed(losses: Any, factor: np.ndarray | None, scale: float | None) -> Any:
+    losses = losses if factor is None else losses * factor
+    return losses if scale is None else losses.sum() * scale
+
+
+_cross_entropy = fused(_cross_entropy_forward, _cross_entropy_backward, _cross_entropy_reference,
+                       name="cross_entropy")  # (N, C) -> (), or (N,) without a scale; a target of -1 has loss 0
 
 
 # ----------------------------------------------------------------------------------------- class indices
@@ -184,7 +194,7 @@ def _classes(name: str, x: Any, target: Any, weight: Any,
                          f"probabilities of shape {x.shape}), but target has shape {target.shape}")
     if x.ndim > 2:
         x = x.transpose((0, *range(2, x.ndim), 1))  # (N, C, d1, ...) -> (N, d1, ..., C)
-    rows = x.reshape((math.prod(expected), x.shape[-1]))
+    rows = x if x.ndim == 2 else x.reshape((math.prod(expected), x.shape[-1]))
     index = _class_indices(name, target, rows.shape[1], ignore_index).ravel()
     if weight is None:
         return rows, index, None, inverse(int(np.count_nonzero(index >= 0)))

@@ -82,7 +82,9 @@ def dispatch_function(function: Callable[..., Any], args: Sequence[Any], kwargs:
 def _op(function: Any) -> Callable[..., Any]:
     """The op that stands for a NumPy function, or a TypeError that says what to do."""
     name = _RENAMED.get(function.__name__, function.__name__)
-    if name in ops.__all__ and getattr(function, "__module__", "numpy") in ("numpy", "numpy.linalg"):
+    known = function.__module__ in ("numpy", "numpy.linalg") if not isinstance(function, np.ufunc) else (
+        getattr(np, function.__name__, None) is function)
+    if known and name in ops.__all__:
         found: Callable[..., Any] = getattr(ops, name)
         return found
     raise TypeError(f"{_title(function)} has no differentiable op in minidl; write it with minidl.ops, "

@@ -243,5 +243,7 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Any) ->
 def _horner(coefficients: tuple[float, ...], x: Any) -> Any:
     value = coefficients[0] * x
     for c in coefficients[1:-1]:
-        value = (value + c) * x
-    return value + coefficients[-1]
+        value += c  # in place: these are large
+        value *= x
+    value += coefficients[-1]
+    return value

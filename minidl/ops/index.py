@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from minidl import kernels, ops
 from minidl.engine import keeps, record
@@ -190,7 +191,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     if indices.ndim != len(shape):
         raise ValueError(f"take_along_axis: indices of shape {indices.shape} need as many dimensions as x "
                          f"of shape {shape}")
-    return getitem(x, _along(indices, shape, axis))
+    return getitem(x, _along(indices, shape, normalize_axis_index(axis, len(shape), "take_along_axis")))
 
 
 def _along(indices: np.ndarray, shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, ...]:
@@ -234,7 +235,7 @@ def topk(x: Any, k: int, axis: int = -1) -> tuple[Any, np.ndarray]:
     (array([3., 3.]), array([1, 3]))
     """
     array = np.asarray(x.data if isinstance(x, Tensor) else x)
-    n = array.shape[axis]
+    n = array.shape[normalize_axis_index(axis, array.ndim, "topk")]
     if not 0 <= k <= n:
         raise ValueError(f"topk: k={k} but axis {axis} of shape {array.shape} has {n} elements")
     backwards = np.argsort(np.flip(array, axis), axis=axis, kind="stable")  # so that flipping keeps ties in order

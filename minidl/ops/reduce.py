@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.engine import keeps, record
+from minidl.errors import ShapeError
 from minidl.tensor import Tensor
 
 __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "sum_to", "var"]
@@ -137,7 +138,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     array([0.6, 0.8])
     """
     ndim = np.ndim(x.data if isinstance(x, Tensor) else x)
-    matrices = (ndim if axis is None else len(_axes(axis, ndim))) > 1
+    matrices = ndim > 1 if axis is None else isinstance(axis, tuple) and len(axis) > 1
     if ord is None or (ord == "fro" and matrices) or (ord == 2 and not matrices):
         return record(_euclid, _norm_rule, x, axis=axis, keepdims=keepdims)
     if ord == 1 and not matrices:
@@ -174,6 +175,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _logsumexp(x: Any, axis: Axis, keepdims: bool) -> Any:
     x = np.asarray(x)
+    x = x if x.dtype.kind == "f" else x.astype(float)
     top = _finite_max(x, axis)
     total = np.sum(np.exp(x - top), axis=axis, keepdims=True)
     with np.errstate(divide="ignore"):
@@ -299,6 +301,8 @@ def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
 
 def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     lead = np.ndim(x) - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[lead:], strict=True)):
+        raise ShapeError(f"sum_to: {shape} does not broadcast to {np.shape(x)}, so it cannot be summed down to it")
     grown = tuple(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1)
     return np.sum(x, axis=(*range(lead), *grown)).reshape(shape)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from minidl import ops
 from minidl.engine import keeps, record
@@ -136,7 +137,7 @@ def concatenate(arrays: Iterable[Any], axis: int | None = 0) -> Any:
     arrays = list(arrays)
     if axis is None:
         arrays, axis = [ravel(a) for a in arrays], 0
-    lengths = [_shape(a)[axis] if _shape(a) else 0 for a in arrays]
+    lengths = [_shape(a)[normalize_axis_index(axis, len(_shape(a)), "concatenate")] for a in arrays]
     return record(_concatenate, _concatenate_rule, *arrays, axis=axis, lengths=lengths)
 
 
@@ -175,7 +176,8 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     ValueError
         When the axis cannot be cut into so many equal pieces (see `array_split`).
     """
-    if isinstance(indices_or_sections, (int, np.integer)) and _shape(x)[axis] % indices_or_sections:
+    axis = normalize_axis_index(axis, len(_shape(x)), "split")
+    if isinstance(indices_or_sections, (int, np.integer)) and _shape(x)[axis] % max(indices_or_sections, 1):
         raise ValueError(f"split: axis {axis} of shape {_shape(x)} does not make {indices_or_sections} equal pieces; "
                          "use array_split or pass the indices to cut at")
     return array_split(x, indices_or_sections, axis)
@@ -184,10 +186,10 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Like `split`, but pieces may differ by one in length. Derivative: g in the piece's place."""
     shape = _shape(x)
-    front = (slice(None),) * (axis % len(shape))
+    axis = normalize_axis_index(axis, len(shape), "array_split")
     parts = np.array_split(np.arange(shape[axis]), indices_or_sections)
     starts = [int(part[0]) if len(part) else 0 for part in parts]
-    return [ops.getitem(x, (*front, slice(start, start + len(part))))
+    return [ops.getitem(x, (*(slice(None),) * axis, slice(start, start + len(part))))
             for start, part in zip(starts, parts, strict=True)]
 
 
@@ -245,7 +247,8 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
     """Each element repeated, so often or by its own number. Derivative: g, summed over the copies."""
     if axis is None:
         x, axis = ravel(x), 0
-    return ops.take(x, np.repeat(np.arange(_shape(x)[axis]), repeats), axis)
+    n = _shape(x)[normalize_axis_index(axis, len(_shape(x)), "repeat")]
+    return ops.take(x, np.repeat(np.arange(n), repeats), axis)
 
 
 def tile(x: Any, reps: int | Sequence[int]) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hypothesis.strategies import SearchStrategy
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 __all__ = ["Case", "Convention", "Op"]
 
@@ -54,7 +56,7 @@ class Op:
     complex_step : bool
         Whether `reference` takes complex arguments; otherwise five-point differences are the oracle.
     linear : tuple of int
-        Arguments in which the op is linear, the others fixed (adjoint identity).
+        Arguments in which the op is linear (or affine), the others fixed: adjoint identity.
     conventions : tuple of Convention
         The choices at kinks and ties, asserted.
     float32 : bool

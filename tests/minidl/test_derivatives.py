@@ -135,7 +135,7 @@ def test_constants_have_zero_derivatives():
     np.testing.assert_array_equal(jacobian(lambda t: np.ones(3))(x), np.zeros((3, 2)))
     np.testing.assert_array_equal(hessian(lambda t: t.sum())(x), np.zeros((2, 2)))
     np.testing.assert_array_equal(hvp(lambda t: t.sum(), x, x), [0.0, 0.0])
-    value, tangent = jvp(lambda t: np.ones(2), [x], [x])
+    _, tangent = jvp(lambda t: np.ones(2), [x], [x])
     np.testing.assert_array_equal(tangent, [0.0, 0.0])
     assert vjp(lambda t: np.ones(2), x)[1](np.ones(2))[0].tolist() == [0.0, 0.0]
 

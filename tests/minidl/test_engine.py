@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import threading
-import weakref
 
 import numpy as np
 import pytest
@@ -12,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from minidl import ops, tensor
-from minidl.engine import pull_back
+from minidl import tensor
 from minidl.testing.graphs import unique_values
 from minidl.testing.oracles import Flat, complex_step
 from minidl.testing.strategies import arrays, broadcastable, graphs, shapes, upstream
@@ -283,6 +280,27 @@ def test_hooks_replace_in_order_and_can_be_removed():
     np.testing.assert_array_equal(x.grad, [2.0])
 
 
+def test_hooks_cannot_change_a_gradient_in_place():
+    a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    inner = a * 1.0
+
+    def double(g):
+        g *= 2.0
+
+    inner.register_hook(double)
+    u = np.ones(2)
+    with pytest.raises(ValueError, match="read-only"):
+        (inner + b).backward(u)
+    np.testing.assert_array_equal(u, [1.0, 1.0])
+
+
+def test_hooks_of_another_shape_are_refused():
+    x = leaf([1.0, 2.0])
+    x.register_hook(lambda g: np.ones(3))
+    with pytest.raises(minidl.GradientError, match=r"hook returned shape \(3,\)"):
+        x.sum().backward()
+
+
 def test_hooks_act_under_create_graph_too():
     x = leaf([2.0])
     y = x * x
@@ -293,103 +311,3 @@ def test_hooks_act_under_create_graph_too():
     first.sum().backward()
     np.testing.assert_array_equal(first.data, [12.0])
     np.testing.assert_array_equal(x.grad, [6.0])
-
-
-# ------------------------------------------------------------------------------------------- memory
-
-def test_a_chain_of_100_000_operations():
-    x = leaf([1.0])
-    y = x
-    for _ in range(100_000):
-        y = y + x
-    y.backward()
-    np.testing.assert_array_equal(x.grad, [100_001.0])
-    del y
-
-
-def test_a_long_chain_of_single_parents_dies_quietly():
-    x = leaf([1.0])
-    y = x
-    for _ in range(200_000):
-        y = -y
-    y.backward()
-    del y
-    np.testing.assert_array_equal(x.grad, [1.0])
-
-
-def _after(make):
-    """Whether the graph that `make` builds dies by reference counts alone."""
-    gc.collect()
-    gc.disable()
-    try:
-        return make()
-    finally:
-        gc.enable()
-
-
-@pytest.mark.parametrize("kind", ["forward", "backward", "create_graph", "grad", "fused", "rows", "hvp"])
-def test_no_reference_cycles(kind):
-    squared = minidl.fused(lambda a: (a * a, a), lambda g, saved, inputs, needs: (2 * g * saved,),
-                           reference=lambda a: a * a, name="squared")
-
-    def make():
-        x = leaf(np.ones((3, 2)))
-        y = np.sin(x) * x + x.sum()
-        if kind == "fused":
-            y = squared(y)
-        if kind == "rows":
-            y = y + ops.embedding(np.array([0, 1, 1]), x)
-        out = (y * y).sum()
-        if kind in ("backward", "fused", "rows"):
-            out.backward()
-        if kind == "create_graph":
-            out.backward(create_graph=True)
-            x.grad = None
-        if kind == "grad":
-            minidl.grad(lambda t: (minidl.grad(lambda s: (squared(s) * s).sum())(t) ** 2).sum())(x)
-        if kind == "hvp":
-            minidl.hvp(lambda t: (squared(t) * t).sum(), x, np.ones((3, 2)))
-        watched = [weakref.ref(v) for v in (x, y, out)]
-        arrays_ = [weakref.ref(v.data) for v in (x, y, out)]
-        del x, y, out
-        return watched + arrays_
-
-    assert [ref() for ref in _after(make)] == [None] * 6
-
-
-def test_an_array_that_no_rule_keeps_is_freed_at_once():
-    x = leaf(np.ones(1000))
-
-    def forward():
-        inner = x + 1.0  # neither + nor - keeps anything
-        watched = weakref.ref(inner.data)
-        return inner - 2.0, watched
-
-    out, watched = _after(forward)
-    assert watched() is None
-    out.sum().backward()
-    np.testing.assert_array_equal(x.grad, np.ones(1000))
-
-
-def test_an_array_that_a_rule_keeps_lives_as_long_as_the_graph():
-    x = leaf(np.ones(10))
-
-    def forward():
-        inner = x + 1.0
-        return inner * inner, weakref.ref(inner.data)
-
-    out, watched = forward()
-    assert watched() is not None
-    del out
-    assert watched() is None
-
-
-def test_inputs_of_dead_branches_are_not_visited():
-    x, y = leaf([1.0]), leaf([2.0])
-    calls = []
-    z = y * 2.0
-    z.register_hook(lambda g: calls.append("z"))
-    out = x * z.detach() + z * 0.0
-    found = pull_back([(out, np.ones(1))], [x.node])
-    assert list(found) == [x.node]
-    assert calls == []

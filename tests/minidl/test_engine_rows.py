@@ -207,6 +207,31 @@ def test_a_failed_operation_is_explained():
         leaf([1.0, 2.0]) + np.ones(3)
 
 
+@pytest.mark.parametrize(("given_shape", "wanted"), [
+    ((2, 3), (3, 2)), ((4,), (2, 2)), ((), (2, 2)), ((1, 2), (2, 2)), ((6, 1), (2, 3)), ((2, 2, 1), (2, 2))])
+def test_a_rule_of_the_wrong_shape_is_named(given_shape, wanted):
+    wrong = minidl.primitive(lambda x: x * 1.0, lambda g, out, inputs, needs: (np.ones(given_shape),), name="wrong")
+    with pytest.raises(GradientError, match="wrong: its rule gave a gradient of shape"):
+        wrong(leaf(np.ones(wanted))).sum().backward()
+
+
+def test_a_rule_with_too_few_gradients_is_named():
+    wrong = minidl.primitive(np.multiply, lambda g, out, inputs, needs: (g,), name="wrong")
+    with pytest.raises(GradientError, match="wrong: its rule gave 1 gradients for 2 inputs"):
+        wrong(leaf([1.0]), leaf([2.0])).backward()
+
+
+def test_a_forward_with_several_outputs_is_refused():
+    wrong = minidl.primitive(lambda x: (x, x, x), lambda g, out, inputs, needs: (g,), name="wrong")
+    with pytest.raises(TypeError, match="wrong"):
+        wrong(leaf([1.0]))
+
+
+def test_complex_results_are_refused():
+    with pytest.raises(GradientError, match="complex"):
+        leaf([1.0]) * 1j
+
+
 @pytest.mark.parametrize("change", [
     lambda x: x.__setitem__(0, 1.0), lambda x: x.__iadd__(1.0), lambda x: x.__isub__(1.0),
     lambda x: x.__imul__(2.0), lambda x: x.__itruediv__(2.0)])

@@ -1,0 +1,340 @@
+"""Bugs planted in derivative rules, and which proof notices them.
+
+A mutant changes what the rule of an op's last node answers. It is planted while the op records
+(`planted`), in the ordinary pass and under `create_graph` alike. One that changed nothing in any of
+the cases is not applicable, and its reason is reported.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from minidl import engine
+from minidl.derivatives import vjp
+from minidl.engine import Node, Rule
+from minidl.rowgrad import RowGrad
+from minidl.tensor import Tensor
+from minidl.testing.oracles import raw
+from minidl.testing.proofs import PROOFS, Call, Evidence
+from minidl.testing.spec import Case, Op
+
+__all__ = ["MUTANTS", "Mutant", "Verdict", "kill", "planted"]
+
+
+@dataclass
+class Answer:
+    """What a rule was asked and answered; `gradients` may be changed."""
+
+    rule: Rule
+    g: Any
+    out: Any
+    inputs: Sequence[Any]
+    needs: Sequence[bool]
+    params: dict[str, Any]
+    gradients: list[Any]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: how it changes an answer (true when it did), and why it may not apply."""
+
+    plant: Callable[[Answer], bool]
+    otherwise: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant: the proof that killed it, or None if it survived; `active` if it changed anything."""
+
+    killed_by: str | None
+    active: bool
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Killed, or not applicable."""
+        return not self.active or self.killed_by is not None
+
+
+# ------------------------------------------------------------------------------------------- mutants
+
+def _each(change: Callable[[Any], Any]) -> Callable[[Answer], bool]:
+    """A mutant that changes the values of every gradient by itself."""
+    def plant(answer: Answer) -> bool:
+        changed = False
+        for i, g in enumerate(answer.gradients):
+            if g is None:
+                continue
+            answer.gradients[i] = (RowGrad(g.indices, change(g.rows), g.shape) if isinstance(g, RowGrad)
+                                   else change(g))
+            changed |= _differs(answer.gradients[i], g)
+        return changed
+
+    return plant
+
+
+def _differs(a: Any, b: Any) -> bool:
+    a, b = (x.rows if isinstance(x, RowGrad) else raw(x) for x in (a, b))
+    return a.shape != b.shape or not np.array_equal(a, b, equal_nan=True)
+
+
+def _other_dtype(g: Any) -> Any:
+    return g.astype(np.float32 if g.dtype == np.float64 else np.float64)
+
+
+def _reorder(answer: Answer) -> bool:
+    """Backwards along the last axis that has more than one element (and is not summed away)."""
+    changed = False
+    for i, g in enumerate(answer.gradients):
+        if g is None or g.shape != answer.inputs[i].shape:
+            continue
+        if isinstance(g, RowGrad):
+            answer.gradients[i] = RowGrad(g.indices, g.rows[::-1], g.shape)
+            changed |= _differs(answer.gradients[i].to_dense(), g.to_dense())
+            continue
+        longer = [axis for axis, n in enumerate(g.shape) if n > 1]
+        if longer:
+            answer.gradients[i] = g[(slice(None),) * longer[-1] + (slice(None, None, -1),)]
+            changed |= _differs(answer.gradients[i], g)
+    return changed
+
+
+def _swap(answer: Answer) -> bool:
+    """The gradients of two operands of one shape, exchanged."""
+    held = [i for i, g in enumerate(answer.gradients) if g is not None and not isinstance(g, RowGrad)]
+    for a, b in itertools.pairwise(held):
+        one, other = answer.gradients[a], answer.gradients[b]
+        if answer.inputs[a].shape == answer.inputs[b].shape and _differs(one.reshape(-1), other.reshape(-1)):
+            answer.gradients[a], answer.gradients[b] = other, one
+            return True
+    return False
+
+
+def _drop_sum(answer: Answer) -> bool:
+    """The first copy of a broadcast gradient instead of the sum of all."""
+    changed = False
+    for i, g in enumerate(answer.gradients):
+        if g is None or isinstance(g, RowGrad) or g.shape == answer.inputs[i].shape or not raw(g).size:
+            continue
+        shape = answer.inputs[i].shape
+        lead = g.ndim - len(shape)
+        if lead < 0:
+            continue
+        first = g[(0,) * lead + tuple(slice(0, n) for n in shape)]
+        changed |= _differs(first, raw(g).sum(axis=tuple(range(lead))).reshape(first.shape)
+                            if first.size == raw(g)[(0,) * lead].size else first * np.nan)
+        answer.gradients[i] = first
+    return changed
+
+
+def _overwrite_upstream(answer: Answer) -> bool:
+    """The gradient written into the memory of the upstream gradient, as an optimisation."""
+    if isinstance(answer.g, Tensor):
+        return False
+    for i, c in enumerate(answer.gradients):
+        if isinstance(c, np.ndarray) and c.shape == answer.g.shape and _differs(c, answer.g):
+            np.copyto(answer.g, c)
+            answer.gradients[i] = answer.g
+            return True
+    return False
+
+
+def _cut(answer: Answer) -> bool:
+    """Computed with np.* on bare arrays: right at order 1, a constant at order 2."""
+    changed = False
+    for i, c in enumerate(answer.gradients):
+        if isinstance(c, Tensor) and c.node is not None and c.data.any():
+            answer.gradients[i] = Tensor(c.data)
+            changed = True
+    return changed
+
+
+def _ignore_duplicates(answer: Answer) -> bool:
+    """Assignment instead of addition where one input element was read several times through indices."""
+    if not any(_is_index(v) for v in answer.params.values()) and not any(
+            isinstance(c, RowGrad) for c in answer.gradients):
+        return False
+    g = raw(answer.g)
+    if not g.size or g.size > 64:
+        return False
+    mask = np.ones(g.size)
+    taken: set[tuple[int, int]] = set()
+    for k in reversed(range(g.size)):  # the last one wins
+        unit = np.zeros(g.size, g.dtype)
+        unit[k] = 1
+        found = answer.rule(unit.reshape(g.shape), bare(answer.out), [bare(x) for x in answer.inputs],
+                            answer.needs, **answer.params)
+        reads = {(i, int(j)) for i, c in enumerate(found) if c is not None for j in np.flatnonzero(_dense(c))}
+        mask[k] = not reads & taken
+        taken |= reads
+    if mask.all():
+        return False
+    answer.gradients[:] = answer.rule(answer.g * mask.reshape(g.shape).astype(g.dtype), answer.out, answer.inputs,
+                                      answer.needs, **answer.params)
+    return True
+
+
+def _is_index(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(_is_index(v) for v in value)
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+
+
+def bare(value: Any) -> Any:
+    """The array behind a Tensor; anything else as it is."""
+    return value.data if isinstance(value, Tensor) else value
+
+
+def _dense(c: Any) -> np.ndarray:
+    return c.to_dense() if isinstance(c, RowGrad) else raw(c)
+
+
+ZERO = "the gradient is zero"
+MUTANTS: dict[str, Mutant] = {
+    "scale by 1.01": Mutant(_each(lambda c: c * 1.01), ZERO),
+    "flip the sign": Mutant(_each(lambda c: -c), ZERO),
+    "zero": Mutant(_each(lambda c: c * 0.0), ZERO),
+    "reorder": Mutant(_reorder, "the gradient reads the same backwards"),
+    "swap operands": Mutant(_swap, "no two operands of one shape have different gradients"),
+    "drop the broadcast sum": Mutant(_drop_sum, "the rule leaves no sum to the engine"),
+    "wrong dtype": Mutant(_each(_other_dtype), "the gradient is exact in float32"),
+    "overwrite upstream": Mutant(_overwrite_upstream, "the gradient is the upstream, or of another shape"),
+    "cut the graph": Mutant(_cut, "the gradient is zero, or only order 1 is proved"),
+    "ignore duplicates": Mutant(_ignore_duplicates, "no index arrays"),
+    "undeclared": Mutant(lambda answer: False, "the rule reads no value of the op's inputs and output"),
+}
+
+
+# ----------------------------------------------------------------------------------------- planting
+
+@contextmanager
+def planted(target: Rule, name: str) -> Iterator[list[bool]]:
+    """Inside the block every node that records `target` has the bug `name`; yields whether it did anything."""
+    active: list[bool] = []
+    original = engine.Node
+
+    def node(rule: Any, parents: Any, inputs: Any, out: Any, *rest: Any) -> Node:
+        if rule is not target:
+            return original(rule, parents, inputs, out, *rest)
+        if name == "undeclared":
+            return _undeclared(original, rule, parents, inputs, out, rest, active)
+        return original(_mutate(rule, MUTANTS[name], active), parents, inputs, out, *rest)
+
+    with patch.object(engine, "Node", node):
+        yield active
+
+
+def _mutate(rule: Rule, mutant: Mutant, active: list[bool]) -> Rule:
+    def mutated(g: Any, out: Any, inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
+        answers = rule(g, out, inputs, needs, **params)
+        answer = Answer(rule, g, out, inputs, needs, params,
+                        [a if need else None for a, need in zip(answers, needs, strict=True)])
+        if mutant.plant(answer):
+            active.append(True)
+        return answer.gradients
+
+    return mutated
+
+
+def _undeclared(make: Any, rule: Rule, parents: Any, inputs: Any, out: Any, rest: Any, active: list[bool]) -> Node:
+    """A node whose rule reads inputs and output behind the engine's back.
+
+    It counts only where the rule reads values (with NaN it answers otherwise) of the op's own inputs or
+    output: an array in the middle of a composite is nobody's but the rule's.
+    """
+    if out is None and (inputs is parents or not any(isinstance(p, engine.Leaf) for p in parents)):
+        return make(rule, parents, inputs, out, *rest)
+
+    def mutated(g: Any, _out: Any, _inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
+        if isinstance(g, Tensor):
+            seen = [Tensor(x, p) if p is not None and x is not p else x for x, p in zip(inputs, parents, strict=True)]
+            return rule(g, None if out is None else Tensor(out, made), seen, needs, **params)
+        answers = rule(g, out, inputs, needs, **params)
+        blind = rule(g, _nan_like(out), [_nan_like(x) for x in inputs], needs, **params)
+        if any(need and a is not None and _differs(a, b) for a, b, need in zip(answers, blind, needs, strict=True)):
+            active.append(True)
+        return answers
+
+    made: Node = make(mutated, parents, parents, None, *rest)
+    return made
+
+
+def _nan_like(value: Any) -> Any:
+    return np.full_like(value, np.nan) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+
+
+# ------------------------------------------------------------------------------------------- killing
+
+def last_rule(op: Op, cases: Sequence[Case]) -> Rule | None:
+    """The rule of the node that the op ends with; None if it records nothing."""
+    for case in cases:
+        call = Call(op, case)
+        out = call.f(*(Tensor(a, engine.Leaf(a.shape, a.dtype)) for a in call.arrays))
+        if call.arrays and isinstance(out, Tensor) and out.node is not None and out.node.rule is not None:
+            return out.node.rule
+    return None
+
+
+def kill(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
+    """Plant every mutant in the op's rule and look which proof fails on the cases.
+
+    Parameters
+    ----------
+    op : Op
+        A row of the table.
+    cases : sequence of Case
+        Calls on which the unharmed op passes all proofs.
+
+    Returns
+    -------
+    dict of str to Verdict
+    """
+    rule = last_rule(op, cases)
+    if rule is None:
+        return {name: Verdict(None, False, "the op records nothing") for name in MUTANTS}
+    cases = sorted(cases, key=lambda c: -Call(op, c).value.size)  # the empty ones last: they kill nothing
+    return {name: _verdict(op, rule, name, cases) for name in MUTANTS}
+
+
+def _verdict(op: Op, rule: Rule, name: str, cases: Sequence[Case]) -> Verdict:
+    ever = False
+    for case in cases:
+        with planted(rule, name) as active:
+            _exercise(op, case, tracked=name == "cut the graph")
+            killer = _first_failure(op, case) if active else None
+        ever = ever or bool(active)
+        if killer:
+            return Verdict(killer, True)
+    return Verdict(None, ever, "" if ever else MUTANTS[name].otherwise)
+
+
+BREAKS = (AssertionError, ValueError, TypeError, AttributeError, RuntimeError, IndexError)
+"""What a proof under a planted bug may raise: its own error, or a crash further on."""
+
+
+def _exercise(op: Op, case: Case, tracked: bool) -> None:
+    """Go backward once, to see whether the planted bug does anything here."""
+    if tracked and op.order < 2:
+        return
+    call = Call(op, case)
+    _, pullback = vjp(call.f, *call.arrays)
+    with suppress(*BREAKS), np.errstate(all="ignore"):
+        pullback(Tensor(call.u, engine.Leaf(call.u.shape, call.u.dtype)) if tracked else call.u.copy())
+
+
+def _first_failure(op: Op, case: Case) -> str | None:
+    call = Call(op, case)
+    with np.errstate(all="ignore"):
+        for name, proof in PROOFS.items():
+            try:
+                proof(call, Evidence())
+            except BREAKS:
+                return name
+    return None

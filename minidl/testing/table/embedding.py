@@ -1,0 +1,61 @@
+"""Rows of the op table: tables of vectors."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minidl import ops
+from minidl.testing.cases import cases
+from minidl.testing.spec import Case, Convention, Op
+from minidl.testing.strategies import arrays, indices, shapes
+
+__all__ = ["OPS"]
+
+_tables = shapes(min_dims=2, max_dims=2, min_side=1)
+
+
+@st.composite
+def _lookups(draw: Any) -> Case:
+    table = draw(arrays(_tables))
+    return Case((draw(indices(len(table), negative=False)), table), wrt=(1,))
+
+
+@st.composite
+def _bags(draw: Any, mode: str, factors: bool = False) -> Case:
+    """Indices in two dimensions, or in one with offsets; empty bags too."""
+    table = draw(arrays(_tables))
+    if draw(st.booleans()):
+        offsets = None
+        found = draw(indices(len(table), shapes(min_dims=2, max_dims=2), negative=False))
+    else:
+        found = draw(indices(len(table), shapes(min_dims=1, max_dims=1, max_side=6), negative=False))
+        cuts = draw(st.lists(st.integers(0, found.size), max_size=3))
+        offsets = np.array([0, *sorted(cuts)], draw(st.sampled_from([np.int64, np.uint8])))
+    args = (found, table, offsets, mode)
+    return Case((*args, draw(arrays(found.shape))), wrt=(1, 4)) if factors else Case(args, wrt=(1,))
+
+
+def _bag(found: Any, table: Any, offsets: Any, mode: str, factors: Any = None) -> Any:
+    """Bag by bag."""
+    rows = table[found] * (1.0 if factors is None else factors[..., None])
+    ends = None if offsets is None else [*offsets.tolist(), found.size]
+    bags = list(rows) if ends is None else [rows[a:b] for a, b in pairwise(ends)]
+    sums = [bag.sum(axis=0) / (max(len(bag), 1) if mode == "mean" else 1) for bag in bags]
+    return np.stack(sums) if sums else np.zeros((0, table.shape[1]), rows.dtype)
+
+
+OPS = [
+    Op("embedding", ops.embedding, lambda found, table: table[found], _lookups(), linear=(1,)),
+    Op("embedding[padding]", lambda table, found: ops.embedding(found, table, padding_idx=-1),
+       lambda table, found: table[found],
+       cases(arrays(shapes(min_dims=2, max_dims=2, min_side=2)), lambda x: indices(len(x) - 1, negative=False)),
+       linear=(0,), conventions=(Convention("the padding row gets none", (np.ones((3, 1)), np.array([0, 2, 2, 1])),
+                                            np.array([[1.0], [1.0], [0.0]])),)),
+    Op("embedding_bag", ops.embedding_bag, _bag, _bags("mean"), linear=(1,)),
+    Op("embedding_bag[sum]", ops.embedding_bag, _bag, _bags("sum"), linear=(1,)),
+    Op("embedding_bag[weights]", ops.embedding_bag, _bag, _bags("sum", factors=True), linear=(1, 4)),
+]
