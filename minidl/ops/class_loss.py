@@ -138,10 +138,10 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
 def _cross_entropy_forward(logits: np.ndarray, target: np.ndarray, factor: np.ndarray | None,
                            scale: float | None) -> tuple[np.ndarray, Any]:
     rows = plain(logits)
-    peak, total = kernels.loss.exp_sums(rows)
-    losses = np.log(total) - (rows[np.arange(len(target)), target] - peak)
+    peak, sums = kernels.loss.exp_sums(rows)
+    losses = np.log(sums) - (rows[np.arange(len(target)), target] - peak)
     losses = np.where(target >= 0, losses, 0).astype(logits.dtype, copy=False)
-    return _summed(losses, factor, scale), (peak, total)
+    return _summed(losses, factor, scale), (peak, sums)
 
 
 def _cross_entropy_backward(g: Any, saved: Any, inputs: Any, needs: Any, target: np.ndarray,

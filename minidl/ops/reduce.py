@@ -19,9 +19,9 @@ Axis = int | tuple[int, ...] | None
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """The reduced axes, none of them negative."""
-    if axis is None:
+    if axis is None or ndim == 0:  # NumPy lets 0-d have an axis -1
         return tuple(range(ndim))
-    return tuple(a % ndim for a in axis) if isinstance(axis, tuple) else (axis % ndim,)
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 def _kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:

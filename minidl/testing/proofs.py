@@ -201,8 +201,11 @@ def prove_shared(call: Call, evidence: Evidence) -> None:
             continue
         others = list(call.arrays)
         others[a] = x
-        with np.errstate(all="ignore"):  # the same value in both slots may be outside the domain
-            apart = gradient_of(call.f, others, call.u)
+        with np.errstate(all="ignore"):
+            try:
+                apart = gradient_of(call.f, others, call.u)
+            except ValueError:
+                continue  # the same value in both slots is outside the domain (a singular matrix)
             shared = gradient_of(lambda t, a=a, b=b, others=others: call.f(
                 *(t if k in (a, b) else o for k, o in enumerate(others))), [x], call.u)[0]
         if np.isfinite(apart[a] + apart[b]).all():

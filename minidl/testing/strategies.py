@@ -25,7 +25,8 @@ except ImportError as error:
     raise MissingExtraError("hypothesis", "test", "minidl.testing.strategies") from error
 
 __all__ = ["Geometry", "LAYOUTS", "advanced_index", "arrays", "axes", "axis", "basic_index", "broadcastable",
-           "conv_geometry", "count", "graphs", "index_for", "indices", "laid_out", "layout_of", "sample", "shapes", "spaced", "st", "upstream"]
+           "conv_geometry", "count", "graphs", "index_for", "indices", "laid_out", "layout_of", "sample", "shapes",
+           "spaced", "st", "upstream"]
 
 Shape = tuple[int, ...]
 _T = TypeVar("_T")

@@ -94,6 +94,17 @@ def test_nan_passes_through():
         assert np.isnan(f(x)[0])
 
 
+@pytest.mark.parametrize("dtype", [F4, F8])
+def test_relu_of_a_large_array(dtype):
+    """Gradients of large arrays are chosen by their bits: exactly g or 0, even of an infinite g."""
+    rng = np.random.default_rng(4)
+    x, g = rng.normal(size=(2, 50, 60)).astype(dtype)
+    g[0, :9] = np.inf
+    got = minidl.vjp(ops.relu, x)[1](g)[0]
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, np.where(x > 0, g, 0))
+
+
 # ------------------------------------------------------------------------------------------- softmax
 
 @given(arrays(shapes(min_dims=1, min_side=1), -5, 5), st.floats(-1000, 1000), st.data())

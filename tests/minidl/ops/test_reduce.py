@@ -152,3 +152,10 @@ def test_cumsum_is_that_of_numpy(data):
     x = data.draw(arrays())
     axis = data.draw(axes(x.ndim, tuples=False))
     assert np.array_equal(ops.cumsum(x, axis), np.cumsum(x, axis))
+
+
+@pytest.mark.parametrize("op", [ops.sum, ops.max, ops.prod, ops.softmax, ops.logsumexp])
+def test_an_axis_of_a_single_number(op):
+    second = minidl.grad(lambda x: minidl.grad(lambda y: op(y, axis=-1))(x))(np.array(2.0))
+    assert second.shape == ()
+    assert abs(second) < 1e-15
