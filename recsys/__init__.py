@@ -1,0 +1,54 @@
+"""Recommenders on `minidl`: from raw interactions to a served model.
+
+Everything named here loads on first use, so `import recsys` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recsys.artifact import load as load
+    from recsys.data import CSR as CSR
+    from recsys.data import Features as Features
+    from recsys.data import IdMap as IdMap
+    from recsys.data import Interactions as Interactions
+    from recsys.data.splits import Split as Split
+    from recsys.data.splits import split_kfold as split_kfold
+    from recsys.data.splits import split_last as split_last
+    from recsys.data.splits import split_predefined as split_predefined
+    from recsys.data.splits import split_random as split_random
+    from recsys.data.splits import split_time as split_time
+    from recsys.data.splits import split_users as split_users
+    from recsys.evaluation.compare import compare as compare
+    from recsys.evaluation.evaluator import evaluate as evaluate
+    from recsys.models import Recommender as Recommender
+    from recsys.recs import Recs as Recs
+
+_NAMES = {
+    "recsys.artifact": ("load",),
+    "recsys.data": ("CSR", "Features", "IdMap", "Interactions", "splits"),
+    "recsys.data.splits": (
+        "Split", "split_kfold", "split_last", "split_predefined", "split_random", "split_time", "split_users",
+    ),
+    "recsys.evaluation": ("compare", "evaluate"),
+    "recsys.models": ("Recommender",),
+    "recsys.recs": ("Recs",),
+}
+_MODULES = ("artifact", "data", "datasets", "errors", "evaluation", "models", "progress", "report", "training")
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [*_HOMES, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"recsys.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'recsys' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

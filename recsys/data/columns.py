@@ -1,0 +1,94 @@
+"""Values and times, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from recsys.data.ids import Place
+from recsys.errors import DataError
+
+__all__ = ["as_times", "as_values"]
+
+
+def as_values(values: Any, n: int, where: Place) -> np.ndarray:
+    """Ratings or weights as float32, shape (n,); NaN and infinity are refused by row."""
+    array = _column(values, n, where)
+    if array.dtype.kind not in "iufb":
+        array = _as_floats(array, where)
+    with np.errstate(over="ignore"):
+        result = array.astype(np.float32)
+    bad = ~np.isfinite(result)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise DataError(f"{where(i)}: the value {array[i].item()!r} is not a finite float32 number "
+                        f"({int(bad.sum())} such rows); drop these rows or fill them first.")
+    return result
+
+
+def as_times(times: Any, n: int, where: Place) -> np.ndarray:
+    """Times as int64, shape (n,): integers as they are, datetimes and floats rounded down to whole seconds."""
+    array = _column(times, n, where)
+    if array.dtype.kind in "UO":
+        array = _as_datetimes(array, where)
+    if array.dtype.kind == "M":
+        missing = np.isnat(array)
+        seconds = array.astype("datetime64[s]").astype(np.int64)
+    elif array.dtype.kind == "f":
+        missing = ~(np.abs(array) < 2.0**63)
+        seconds = np.floor(np.where(missing, 0, array)).astype(np.int64)
+    elif array.dtype.kind in "iu":
+        missing = array > np.iinfo(np.int64).max
+        seconds = array.astype(np.int64)
+    else:
+        raise DataError(f"{where(0)}: times must be integers, floats or datetimes, got {array.dtype}.")
+    if missing.any():
+        i = int(np.argmax(missing))
+        raise DataError(f"{where(i)}: the time {array[i].item()!r} is missing, not finite or beyond 64-bit integers "
+                        f"({int(missing.sum())} such rows); drop or correct these rows.")
+    return seconds
+
+
+def _column(values: Any, n: int, where: Place) -> np.ndarray:
+    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    array = array.astype(np.object_) if array.dtype.kind == "T" else array
+    if array.shape != (n,):
+        raise DataError(f"{where(0).partition(',')[0]} must have shape ({n},), got {array.shape}.")
+    return array
+
+
+def _as_floats(array: np.ndarray, where: Place) -> np.ndarray:
+    """Objects and strings as floats; None is missing."""
+    try:
+        return np.array([np.nan if x is None or type(x).__name__ == "NAType" else x for x in array], np.float64)
+    except (TypeError, ValueError):
+        i, bad = next((i, x) for i, x in enumerate(array.tolist()) if not _is_number(x))
+        raise DataError(f"{where(i)}: {bad!r} is not a number.") from None
+
+
+def _is_number(x: Any) -> bool:
+    try:
+        float(x)
+    except (TypeError, ValueError):
+        return x is None
+    return True
+
+
+def _as_datetimes(array: np.ndarray, where: Place) -> np.ndarray:
+    """Strings as ISO dates ("2011-12-09 12:50"); objects as whatever NumPy makes of them."""
+    if array.dtype.kind == "O" and all(isinstance(x, int | float | np.number | None) for x in array):
+        return _as_floats(array, where)
+    try:
+        return array.astype("datetime64[s]")
+    except (TypeError, ValueError):
+        i, bad = next((i, x) for i, x in enumerate(array.tolist()) if not _is_date(x))
+        raise DataError(f"{where(i)}: {bad!r} is neither a number nor a date such as 2011-12-09 12:50.") from None
+
+
+def _is_date(x: Any) -> bool:
+    try:
+        np.datetime64(x, "s")
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""Compressed sparse rows: three arrays and a shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from recsys.errors import DataError
+from recsys.kernels import sparse
+
+__all__ = ["CSR"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CSR:
+    """A sparse matrix by rows, which may hold a pair more than once and keeps the order within a row.
+
+    Parameters
+    ----------
+    indptr : int64 array, shape (n_rows + 1,)
+        Row `r` is `indices[indptr[r]:indptr[r + 1]]`.
+    indices : int32 array, shape (nnz,)
+        The columns.
+    data : float32 array, shape (nnz,), or None
+        The values; None means that every entry is 1.
+    shape : (int, int)
+        Rows and columns.
+
+    Examples
+    --------
+    >>> CSR.from_pairs([1, 0, 1], [2, 0, 1], [5.0, 3.0, 4.0], (2, 3)).toarray()
+    array([[3., 0., 0.], [0., 4., 5.]], dtype=float32)
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray | None
+    shape: tuple[int, int]
+
+    @classmethod
+    def from_pairs(
+        cls, rows: np.ndarray, cols: np.ndarray, data: np.ndarray | None = None, shape: tuple[int, int] | None = None
+    ) -> CSR:
+        """Group entries by row, keeping their order within a row.
+
+        Parameters
+        ----------
+        rows, cols : int arrays, shape (n,)
+            Row and column of each entry.
+        data : float array, shape (n,), optional
+            Value of each entry.
+        shape : (int, int), optional
+            Rows and columns; by default just large enough.
+
+        Raises
+        ------
+        DataError
+            When lengths differ or an index lies outside of `shape`.
+        """
+        rows, cols = np.asarray(rows), np.asarray(cols)
+        if len(rows) != len(cols) or (data is not None and len(data) != len(rows)):
+            lengths = f"{len(rows)} rows, {len(cols)} columns, {'no' if data is None else len(data)} values"
+            raise DataError(f"CSR.from_pairs: the arrays must be of one length; got {lengths}.")
+        if shape is None:
+            shape = (int(rows.max(initial=-1)) + 1, int(cols.max(initial=-1)) + 1)
+        for name, index, size in (("rows", rows, shape[0]), ("cols", cols, shape[1])):
+            if len(index) and not 0 <= index.min() <= index.max() < size:
+                raise DataError(f"CSR.from_pairs: {name} must lie in 0..{size - 1}, got {index.min()}..{index.max()}.")
+        indptr, order = sparse.group(np.ascontiguousarray(rows, np.int32), shape[0])
+        values = None if data is None else np.asarray(data, np.float32)[order]
+        return cls(indptr, cols.astype(np.int32)[order], values, shape)
+
+    def __repr__(self) -> str:
+        return f"CSR(shape={self.shape}, nnz={self.nnz}{'' if self.data is None else ', with values'})"
+
+    @property
+    def nnz(self) -> int:
+        """Number of entries, repeated ones counted each time."""
+        return len(self.indices)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Entries of each row, int64, shape (n_rows,)."""
+        return np.diff(self.indptr)
+
+    @property
+    def row_of_entry(self) -> np.ndarray:
+        """The row of each entry, int32, shape (nnz,)."""
+        return np.repeat(np.arange(self.shape[0], dtype=np.int32), self.counts)
+
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Columns and values of one row, as views."""
+        part = slice(self.indptr[i], self.indptr[i + 1])
+        return self.indices[part], None if self.data is None else self.data[part]
+
+    def rows(self, which: np.ndarray) -> CSR:
+        """The given rows, in the given order, as a new matrix.
+
+        Parameters
+        ----------
+        which : int array, shape (m,)
+            Row numbers; one may occur more than once.
+
+        Returns
+        -------
+        CSR
+            Shape (m, n_columns).
+        """
+        which = np.asarray(which, np.int64)
+        counts = self.counts[which]
+        indptr = np.zeros(len(which) + 1, np.int64)
+        np.cumsum(counts, out=indptr[1:])
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[which] - indptr[:-1], counts)
+        return self._select(entries, indptr, len(which))
+
+    def tail(self, n: int) -> CSR:
+        """The last `n` entries of every row (all of a shorter one)."""
+        counts = np.minimum(self.counts, n)
+        indptr = np.zeros(self.shape[0] + 1, np.int64)
+        np.cumsum(counts, out=indptr[1:])
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[1:] - counts - indptr[:-1], counts)
+        return self._select(entries, indptr, self.shape[0])
+
+    def unique(self) -> CSR:
+        """The pattern alone: columns ascending within a row, each once, no values."""
+        by_column = sparse.group(self.indices, self.shape[1])[1]
+        rows = self.row_of_entry[by_column]
+        order = sparse.group(rows, self.shape[0])[1]
+        rows, cols = rows[order], self.indices[by_column[order]]
+        first = np.ones(self.nnz, np.bool_)
+        first[1:] = (rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1])
+        return CSR.from_pairs(rows[first], cols[first], None, self.shape)
+
+    def submatrix(self, which: np.ndarray) -> CSR:
+        """Of a square matrix, rows and columns `which` in this order; -1 gives an empty row and column.
+
+        Parameters
+        ----------
+        which : int array, shape (m,)
+            Distinct row numbers, or -1.
+        """
+        which = np.asarray(which, np.int64)
+        new = np.full(self.shape[0], -1, np.int64)
+        new[which[which >= 0]] = np.flatnonzero(which >= 0)
+        rows, cols = new[self.row_of_entry], new[self.indices]
+        kept = (rows >= 0) & (cols >= 0)
+        values = None if self.data is None else self.data[kept]
+        return CSR.from_pairs(rows[kept], cols[kept], values, (len(which), len(which)))
+
+    @cached_property
+    def T(self) -> CSR:  # noqa: N802 (NumPy's name)
+        """The transpose; within a row of it, this matrix's rows ascend."""
+        indptr, order = sparse.group(self.indices, self.shape[1])
+        values = None if self.data is None else self.data[order]
+        return CSR(indptr, self.row_of_entry[order], values, (self.shape[1], self.shape[0]))
+
+    def toarray(self) -> np.ndarray:
+        """The dense matrix, float32, shape (n_rows, n_columns); repeated entries are added up."""
+        dense = np.zeros(self.shape, np.float32)
+        np.add.at(dense, (self.row_of_entry, self.indices), np.float32(1) if self.data is None else self.data)
+        return dense
+
+    def _select(self, entries: np.ndarray, indptr: np.ndarray, n_rows: int) -> CSR:
+        values = None if self.data is None else self.data[entries]
+        return CSR(indptr, self.indices[entries], values, (n_rows, self.shape[1]))

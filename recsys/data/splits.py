@@ -1,0 +1,369 @@
+"""Ways to divide interactions into training, validation and test parts, each with a card that says how.
+
+All parts share the id maps of the data that was divided: nothing is renumbered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from recsys.data.interactions import Interactions
+from recsys.errors import DataError, ParameterError
+from recsys.kernels import sparse
+
+__all__ = [
+    "Split",
+    "split_kfold",
+    "split_last",
+    "split_predefined",
+    "split_random",
+    "split_time",
+    "split_users",
+]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Parts of one set of interactions.
+
+    Parameters
+    ----------
+    train, test : Interactions
+        What a model learns from, and what it is asked for.
+    valid : Interactions, optional
+        What parameters and epochs are chosen by.
+    card : mapping
+        How the parts were made: data and fingerprint, split, parameters, seed, tie rule, sizes.
+    valid_history, test_history : Interactions, optional
+        What a model may see of the users when it scores; None means `train`.
+    """
+
+    train: Interactions
+    valid: Interactions | None
+    test: Interactions
+    card: Mapping[str, Any] = field(default_factory=dict)
+    valid_history: Interactions | None = None
+    test_history: Interactions | None = None
+
+    def __repr__(self) -> str:
+        return f"Split({self.card.get('split', '?')}: {_sizes(self.train, self.valid, self.test)})"
+
+    def __str__(self) -> str:
+        width = max(map(len, self.card), default=0)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.card.items())
+
+
+def split_random(
+    data: Interactions, valid: float = 0.1, test: float = 0.1, by: str = "user", seed: int = 0
+) -> Split:
+    """Rows at random.
+
+    Parameters
+    ----------
+    data : Interactions
+    valid, test : float
+        Shares of the rows, at least 0 and together below 1.
+    by : {"user", "global"}
+        Divide each user's rows, or all rows at once. Of `n` rows, `test` and then `valid` take
+        `floor(share * n)`, but at least one when the share is positive and a row remains for training
+        (as RecBole's 8:1:1 "ratio split" does); training takes the rest.
+    seed : int
+        Of NumPy's PCG64 generator.
+
+    Returns
+    -------
+    Split
+        Parts keep the order of the rows; `valid` is None when its share is 0.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1] * 10 + [2] * 5, range(15), name="demo")
+    >>> split_random(data)
+    Split(random 0.8:0.1:0.1 by user: 11 train, 2 valid, 2 test)
+    """
+    if valid < 0 or test <= 0 or valid + test >= 1:
+        raise ParameterError(f"split_random: need valid >= 0, test > 0, valid + test < 1; got {valid} and {test}.")
+    if by not in ("user", "global"):
+        raise ParameterError(f"split_random: by must be 'user' or 'global', got {by!r}.")
+    _not_empty(data, "split_random")
+    group = data.user if by == "user" else np.zeros_like(data.user)
+    shuffled = np.random.default_rng(seed).permutation(len(data))
+    place, size = _places(group, shuffled)
+    n_test = _share(size, test)
+    n_valid = np.minimum(_share(size, valid), np.maximum(size - n_test - 1, 0))
+    part = np.where(place < n_test, 2, np.where(place < n_test + n_valid, 1, 0))
+    card = {"split": f"random {1 - valid - test:g}:{valid:g}:{test:g} by {by}", "seed": seed}
+    return _divide(data, part, card, keep_valid=valid > 0)
+
+
+def split_kfold(data: Interactions, k: int = 5, seed: int = 0) -> list[Split]:
+    """Every row in exactly one of `k` test sets.
+
+    The folds are those of Surprise's `KFold(k, shuffle=True, random_state=seed)`: rows in their order are
+    shuffled by NumPy's legacy `RandomState(seed)` and cut into `k` runs, the first `n % k` one longer.
+
+    Parameters
+    ----------
+    data : Interactions
+    k : int
+        Number of folds, 2 or more.
+    seed : int
+
+    Returns
+    -------
+    list of Split
+        Without validation parts; the rows of a test part are in shuffled order, as Surprise's are.
+    """
+    if not 2 <= k <= len(data):
+        raise ParameterError(f"split_kfold: k must lie between 2 and the number of rows ({len(data)}), got {k}.")
+    order = np.arange(len(data))
+    np.random.RandomState(seed).shuffle(order)
+    folds = np.array_split(order, k)
+    origin = _origin(data)
+    splits = []
+    for number, fold in enumerate(folds):
+        train, test = data.take(np.concatenate(folds[:number] + folds[number + 1 :])), data.take(fold)
+        card = origin | {"split": f"fold {number + 1} of {k}, rows shuffled (legacy generator)", "seed": seed}
+        splits.append(Split(train, None, test, card | {"sizes": _sizes(train, None, test)}))
+    return splits
+
+
+def split_last(
+    data: Interactions,
+    n: int = 1,
+    valid: bool = True,
+    min_events: int = 3,
+    shuffle_ties: bool = False,
+    seed: int = 0,
+) -> Split:
+    """Each user's last rows in time for testing, the ones before them for validation, the rest for training.
+
+    Users with fewer than `min_events` rows are kept for training alone. When a pair may occur more than
+    once, decide before: `data.clean(duplicates="first")`.
+
+    Parameters
+    ----------
+    data : Interactions
+        With times, or with rows in time order.
+    n : int
+        Rows a user gives to the test part, and to the validation part.
+    valid : bool
+        Whether to make a validation part. The history of the test part is then training and validation
+        rows together.
+    min_events : int
+        Rows a user must have to be tested, more than the rows that are taken away.
+    shuffle_ties : bool
+        Equal times are common (films rated in one sitting). They stay in row order, or are put in random
+        order by `seed`, which shows how much a result owes to the order of the file.
+    seed : int
+
+    Returns
+    -------
+    Split
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays(["ann"] * 4, list("abcd"), times=[3, 1, 2, 4])
+    >>> split = split_last(data)
+    >>> split.test.items.decode(split.test.item), split.valid.items.decode(split.valid.item)
+    (array(['d'], dtype='<U1'), array(['a'], dtype='<U1'))
+    """
+    taken = n * (2 if valid else 1)
+    if n < 1 or min_events <= taken:
+        raise ParameterError(f"split_last: n must be at least 1 and min_events above {taken}; got {n}, {min_events}.")
+    _not_empty(data, "split_last")
+    order, ties = _time_order(data, shuffle_ties, seed)
+    place, size = _places(data.user, order)
+    from_end = np.where(size >= min_events, size - 1 - place, taken)
+    part = np.where(from_end < n, 2, np.where(from_end < taken, 1, 0))
+    card = {"split": f"last {n} of each user", "min_events": min_events, "ties": ties}
+    return _divide(data, part, card | ({"seed": seed} if shuffle_ties else {}), keep_valid=valid, grow_history=valid)
+
+
+def split_time(data: Interactions, cutoff: Any = None, fraction: float = 0.8, valid: float = 0.0) -> Split:
+    """One moment for all: rows before it train, rows from it on test.
+
+    Parameters
+    ----------
+    data : Interactions
+        With times.
+    cutoff : int or datetime, optional
+        The first moment of the test part.
+    fraction : float
+        Without `cutoff`: the moment by which this share of the rows has happened. Rows of one moment stay
+        together, so the share is reached or exceeded.
+    valid : float
+        Share of the training rows, the latest ones, to validate on.
+
+    Returns
+    -------
+    Split
+        Test users may be new; the test history is everything before the cutoff.
+    """
+    if data.time is None:
+        raise DataError("split_time: the interactions have no times; use split_random or split_last.")
+    if not 0 < fraction < 1 or not 0 <= valid < 1:
+        raise ParameterError(f"split_time: need 0 < fraction < 1 and 0 <= valid < 1; got {fraction} and {valid}.")
+    _not_empty(data, "split_time")
+    moment = _moment(data.time, fraction) if cutoff is None else _as_seconds(cutoff)
+    before = data.time[data.time < moment]
+    if len(before) in (0, len(data)):
+        raise DataError(f"split_time: all rows lie {'before' if len(before) else 'after'} the cutoff {moment}; "
+                        f"times run from {data.time.min()} to {data.time.max()}.")
+    inner = _moment(before, 1 - valid) if valid else moment
+    part = np.where(data.time >= moment, 2, np.where(data.time >= inner, 1, 0))
+    card = {"split": "one moment for all users", "cutoff": int(moment)}
+    return _divide(data, part, card, keep_valid=valid > 0, grow_history=valid > 0)
+
+
+def split_users(
+    data: Interactions, n_valid: int, n_test: int, fold_in: float = 0.8, seed: int = 98765
+) -> Split:
+    """Strong generalisation: users that training never sees, each shown a part of their rows.
+
+    The protocol of Mult-VAE (Liang et al. 2018): active users are permuted; the last `n_test` are tested, the
+    `n_valid` before them validate; items that no training user has are left out of the held-out rows; a random
+    `1 - fold_in` of each held-out user's rows are targets, the others history.
+
+    Parameters
+    ----------
+    data : Interactions
+    n_valid, n_test : int
+        Numbers of held-out users.
+    fold_in : float
+        Share of a held-out user's rows that is shown; of `n` rows, `floor((1 - fold_in) * n)` are targets when
+        there are 5 or more, none otherwise (the authors' rule).
+    seed : int
+        Of NumPy's legacy generator, seeded again before the targets of each part are drawn, as the authors do.
+
+    Returns
+    -------
+    Split
+        `valid` and `test` hold the targets, `valid_history` and `test_history` what is shown.
+    """
+    active = np.flatnonzero(np.bincount(data.user, minlength=data.n_users))
+    if n_valid < 0 or n_test < 1 or n_valid + n_test >= len(active):
+        raise ParameterError(f"split_users: {n_valid} + {n_test} held-out users of {len(active)} leave none to train.")
+    if not 0 < fold_in < 1:
+        raise ParameterError(f"split_users: fold_in must lie between 0 and 1, got {fold_in}.")
+    permuted = active[np.random.RandomState(seed).permutation(len(active))]
+    role = np.full(data.n_users, 0, np.int8)
+    role[permuted[len(permuted) - n_test - n_valid :]] = 1
+    role[permuted[len(permuted) - n_test :]] = 2
+    train = data.take(role[data.user] == 0)
+    trained = np.zeros(data.n_items, np.bool_)
+    trained[train.item] = True
+    parts: list[Interactions] = []
+    for which in (1, 2):
+        held_out = data.take((role[data.user] == which) & trained[data.item])
+        target = _targets(held_out, 1 - fold_in, np.random.RandomState(seed))
+        parts += [held_out.take(~target), held_out.take(target)]
+    valid_history, valid, test_history, test = parts
+    card = _origin(data) | {
+        "split": f"strong generalisation: {n_valid} + {n_test} users held out, {fold_in:g} of their rows shown",
+        "seed": seed, "dropped": len(data) - len(train) - sum(map(len, parts)),
+        "sizes": _sizes(train, valid if n_valid else None, test),
+    }
+    return Split(train, valid if n_valid else None, test, card, valid_history if n_valid else None, test_history)
+
+
+def split_predefined(train: Interactions, test: Interactions, valid: Interactions | None = None) -> Split:
+    """Parts that somebody else has made; ids of all parts are joined, those of `train` first.
+
+    Parameters
+    ----------
+    train, test, valid : Interactions
+        They may share rows with nobody's help: whether they overlap is stated in the card.
+
+    Returns
+    -------
+    Split
+    """
+    parts = [train, test] if valid is None else [train, test, valid]
+    users, items = train.users, train.items
+    for part in parts[1:]:
+        users, items = users.add(part.users.ids), items.add(part.items.ids)
+    train, test, *rest = (part.reindex(users, items) for part in parts)
+    seen = train.user * np.int64(len(items)) + train.item
+    overlap = int(np.isin(test.user * np.int64(len(items)) + test.item, seen).sum())
+    card = _origin(train) | {"split": "predefined", "test pairs in train": overlap}
+    valid = rest[0] if rest else None
+    return Split(train, valid, test, card | {"sizes": _sizes(train, valid, test)})
+
+
+def _divide(
+    data: Interactions, part: np.ndarray, card: dict[str, Any], keep_valid: bool, grow_history: bool = False
+) -> Split:
+    """A split from the part of each row: 0 train, 1 valid, 2 test."""
+    train, test = data.take(part == 0), data.take(part == 2)
+    valid = data.take(part == 1) if keep_valid else None
+    card = _origin(data) | card | {"sizes": _sizes(train, valid, test)}
+    return Split(train, valid, test, card, None, data.take(part < 2) if grow_history else None)
+
+
+def _places(group: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row its place within its group when rows stand in `order`, and the group's size."""
+    indptr, by_group = sparse.group(np.ascontiguousarray(group[order]), int(group.max()) + 1)
+    sizes = np.diff(indptr)
+    place = np.empty(len(group), np.int64)
+    place[order[by_group]] = np.arange(len(group)) - np.repeat(indptr[:-1], sizes)
+    return place, sizes[group]
+
+
+def _share(size: np.ndarray, share: float) -> np.ndarray:
+    """Rows of a group of `size` that a part of `share` takes."""
+    at_least = (size > 1) if share > 0 else 0
+    return np.maximum(np.floor(share * size + 1e-9).astype(np.int64), at_least)
+
+
+def _time_order(data: Interactions, shuffle_ties: bool, seed: int) -> tuple[np.ndarray, str]:
+    if data.time is None:
+        return np.arange(len(data)), "no times: row order"
+    if shuffle_ties:
+        return np.lexsort((np.random.default_rng(seed).random(len(data)), data.time)), "shuffled"
+    return np.argsort(data.time, kind="stable"), "row order"
+
+
+def _moment(time: np.ndarray, fraction: float) -> int:
+    """The moment after the one in which `fraction` of the rows is reached."""
+    ordered = np.sort(time)
+    return int(ordered[min(int(np.ceil(fraction * len(ordered))), len(ordered)) - 1]) + 1
+
+
+def _as_seconds(moment: Any) -> int:
+    return int(moment) if isinstance(moment, int | np.integer) else int(np.datetime64(moment, "s").astype(np.int64))
+
+
+def _targets(data: Interactions, share: float, random: np.random.RandomState) -> np.ndarray:
+    """Mask of the rows to be predicted: `floor(share * n)` of each user with 5 rows or more, drawn user by user."""
+    mask = np.zeros(len(data), np.bool_)
+    indptr, order = sparse.group(data.user, data.n_users)
+    for begin, end in pairwise(indptr):
+        n = int(end - begin)
+        if n >= 5:
+            chosen = random.choice(n, size=int(share * n + 1e-9), replace=False)
+            mask[order[begin + chosen]] = True
+    return mask
+
+
+def _origin(data: Interactions) -> dict[str, Any]:
+    return {"data": data.name or "unnamed", "fingerprint": data.fingerprint(), "interactions": len(data),
+            "users": _active(data.user), "items": _active(data.item)}
+
+
+def _active(numbers: np.ndarray) -> int:
+    return int((np.bincount(numbers) > 0).sum())
+
+
+def _sizes(train: Interactions, valid: Interactions | None, test: Interactions) -> str:
+    return f"{len(train):,} train, {0 if valid is None else len(valid):,} valid, {len(test):,} test"
+
+
+def _not_empty(data: Interactions, name: str) -> None:
+    if not len(data):
+        raise DataError(f"{name}: there are no interactions to divide.")

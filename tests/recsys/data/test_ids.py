@@ -1,0 +1,121 @@
+"""Ids: round trips, unknown ones, and what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data import IdMap
+from recsys.data.ids import as_ids, factorise
+from recsys.errors import DataError, ParameterError, UnknownIdError
+
+integers = st.integers(-(2**63), 2**63 - 1)
+letters = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+strings = st.text(letters, min_size=1, max_size=8)
+id_lists = st.one_of(st.lists(integers, max_size=20), st.lists(strings, max_size=20))
+unique_lists = st.one_of(st.lists(integers, min_size=1, unique=True), st.lists(strings, min_size=1, unique=True))
+
+
+@given(unique_lists)
+def test_round_trip_in_the_order_given(ids):
+    known = IdMap(ids)
+    assert len(known) == len(ids)
+    assert known.ids.tolist() == ids
+    numbers = known.encode(ids)
+    assert numbers.dtype == np.int32
+    np.testing.assert_array_equal(numbers, np.arange(len(ids)))
+    assert known.decode(numbers).tolist() == ids
+    assert all(i in known for i in ids)
+
+
+@given(unique_lists, id_lists)
+def test_unknown_ids_are_skipped_or_named(ids, asked):
+    known = IdMap(ids)
+    same = bool(asked) and type(asked[0]) is type(ids[0])
+    expected = [ids.index(a) if same and a in ids else -1 for a in asked]
+    np.testing.assert_array_equal(known.encode(asked, unknown="skip"), expected)
+    missing = [a for a, number in zip(asked, expected, strict=True) if number < 0]
+    if missing:
+        with pytest.raises(UnknownIdError) as caught:
+            known.encode(asked)
+        assert repr(missing[0]) in str(caught.value)
+        assert f"{len(missing)} of {len(asked)}" in str(caught.value)
+
+
+@given(st.data())
+def test_add_keeps_old_numbers(data):
+    kind = data.draw(st.sampled_from([integers, strings]))
+    old = data.draw(st.lists(kind, min_size=1, unique=True))
+    new = data.draw(st.lists(kind))
+    grown = IdMap(old).add(new)
+    expected = list(dict.fromkeys(old + new))
+    assert grown.ids.tolist() == expected
+
+
+@given(id_lists)
+def test_factorise_numbers_in_ascending_order(ids):
+    known, numbers = factorise(as_ids(ids))
+    assert known.ids.tolist() == sorted(set(ids))
+    assert known.decode(numbers).tolist() == ids
+    assert numbers.dtype == np.int32
+
+
+@given(st.lists(st.integers(-(2**53), 2**53)))
+def test_whole_floats_are_integers(ids):
+    np.testing.assert_array_equal(as_ids(np.array(ids, np.float64)), np.array(ids, np.int64))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.uint64, ">i4", np.object_])
+def test_integer_dtypes_make_one_map(dtype):
+    assert IdMap(np.array([3, 1, 2], dtype)) == IdMap([3, 1, 2])
+
+
+def test_objects_of_frames_are_understood():
+    assert as_ids(np.array(["a", "bc"], object)).dtype == np.dtype("<U2")
+    assert as_ids(np.array([b"a", b"bc"])).tolist() == ["a", "bc"]
+    np.testing.assert_array_equal(as_ids(np.array([1, 2.0], object)), [1, 2])
+    assert as_ids(np.array(["a", "bc"], np.dtypes.StringDType())).dtype == np.dtype("<U2")
+    assert as_ids([]).dtype == np.int64
+    assert as_ids("one id").tolist() == ["one id"]
+
+
+@pytest.mark.parametrize(("ids", "message"), [
+    ([1.0, 2.5], r"position 1: 2\.5 is not a whole number"),
+    ([1.0, np.nan], r"position 1: nan is missing"),
+    ([1.0, np.inf], r"position 1: inf is not a whole number"),
+    ([2.0**60], r"too large for a float"),
+    (np.array([1, 2**63], np.uint64), r"position 1: 9223372036854775808 is beyond the 64-bit integers"),
+    ([1, -(2**63) - 1], r"position 1: -9223372036854775809 is beyond"),
+    (["a", ""], r"position 1: '' is empty"),
+    (["a", None], r"position 1: None is missing"),
+    (["a", 1], r"position 1: 1 is a int; ids must be all integers or all strings"),
+    (["a\0"], r"NUL"),
+    ([True, False], r"True is a bool"),
+    (np.array([True]), r"got an array of bool"),
+    (np.zeros((2, 2)), r"one-dimensional"),
+    (np.array(["2020-01-01"], "M8[s]"), r"got an array of datetime64"),
+])
+def test_bad_ids_are_refused(ids, message):
+    with pytest.raises(DataError, match=message):
+        as_ids(ids)
+
+
+def test_misuse_is_explained():
+    known = IdMap(["a", "b"])
+    with pytest.raises(DataError, match=r"each id must occur once; 'a' occur more often"):
+        IdMap(["a", "b", "a"])
+    with pytest.raises(DataError, match=r"numbers must lie in 0\.\.1, got -1\.\.1"):
+        known.decode([1, -1])
+    with pytest.raises(UnknownIdError, match=r"the known ids are strings, these are integers"):
+        known.encode([7])
+    with pytest.raises(ParameterError, match=r"unknown must be 'raise' or 'skip'"):
+        known.encode(["a"], unknown="ignore")
+    with pytest.raises(DataError, match=r"holds strings, the new ids are integers"):
+        known.add([7])
+    assert 7 not in known
+    assert None not in known
+    assert known != IdMap(["b", "a"])
+    assert repr(known) == "IdMap(2 ids: 'a', 'b')"
+    assert len(IdMap([])) == 0
+    np.testing.assert_array_equal(IdMap([]).encode([5], unknown="skip"), [-1])
+    assert IdMap([]).add(["x"]).ids.tolist() == ["x"]

@@ -1,0 +1,50 @@
+"""Negatives: never seen, uniform, and refused where there are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data import CSR
+from recsys.data.sampling import NegativeSampler
+from recsys.errors import DataError
+
+
+def matrix(seed: int, n_users: int, n_items: int, density: float) -> tuple[np.ndarray, CSR]:
+    dense = np.random.default_rng(seed).random((n_users, n_items)) < density
+    dense[:, -1] = False
+    return dense, CSR.from_pairs(*np.nonzero(dense), None, dense.shape)
+
+
+@given(seed=st.integers(0, 10**6), n_users=st.integers(1, 6), n_items=st.integers(1, 9), density=st.floats(0, 1))
+def test_draws_are_unseen_and_reach_every_unseen_item(seed, n_users, n_items, density):
+    dense, seen = matrix(seed, n_users, n_items, density)
+    draws = NegativeSampler(seen).sample(np.arange(n_users), 300, np.random.default_rng(seed))
+    assert draws.shape == (n_users, 300)
+    assert draws.dtype == np.int32
+    for user in range(n_users):
+        assert set(draws[user]) == set(np.flatnonzero(~dense[user]))
+
+
+def test_draws_are_uniform():
+    dense, seen = matrix(0, 3, 12, 0.5)
+    n = 20_000
+    draws = NegativeSampler(seen).sample(np.array([2]), n, np.random.default_rng(1))[0]
+    counts = np.bincount(draws, minlength=12)[~dense[2]]
+    assert np.sum((counts - n / len(counts)) ** 2 / (n / len(counts))) < 30  # chi-squared, at most 11 degrees, 0.2 %
+
+
+def test_who_has_seen_everything_is_named():
+    seen = CSR.from_pairs([0, 0, 1], [0, 1, 0], None, (2, 2))
+    sampler = NegativeSampler(seen)
+    assert sampler.unseen.tolist() == [0, 1]
+    assert sampler.sample(np.array([1, 1]), 2, np.random.default_rng(0)).tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(DataError, match="user number 0 has seen all"):
+        sampler.sample(np.array([1, 0]), 1, np.random.default_rng(0))
+
+
+def test_nobody_needs_nothing():
+    _, seen = matrix(0, 2, 3, 0.5)
+    assert NegativeSampler(seen).sample(np.zeros(0, int), 4, np.random.default_rng(0)).shape == (0, 4)
