@@ -1,0 +1,12 @@
+"""Metrics with exact ties, full ranking, named protocols, and comparisons that tell luck from skill.
+
+>>> from recsys.evaluation import PROTOCOLS
+>>> ", ".join(PROTOCOLS)
+'ratings-5fold, ratings-90-10, ratio-811-full, last-one-full, strong-generalisation, global-time, predefined, ncf-99'
+"""
+
+from recsys.evaluation.compare import Table, compare
+from recsys.evaluation.evaluator import Evaluation, evaluate
+from recsys.evaluation.protocols import PROTOCOLS, Protocol, Result, run
+
+__all__ = ["PROTOCOLS", "Evaluation", "Protocol", "Result", "Table", "compare", "evaluate", "run"]

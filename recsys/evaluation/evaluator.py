@@ -1,0 +1,224 @@
+"""Measure a fitted model on a split, and say exactly what was measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recsys.data.interactions import Interactions
+from recsys.data.splits import Split
+from recsys.errors import DataError, ParameterError, UnsupportedError
+from recsys.evaluation.metrics import RATINGS, Metric, parse, rating_errors
+from recsys.evaluation.ranking import Pool, measure, part_of
+from recsys.progress import Progress, task
+
+__all__ = ["Evaluation", "evaluate"]
+
+DEFAULT_METRICS = {"ranking": ("recall", "ndcg", "hit", "precision", "mrr"), "ratings": ("rmse", "mae")}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """What a model reached, and under which protocol.
+
+    Attributes
+    ----------
+    metrics : mapping of str to float
+        In the order asked for, by names such as `"ndcg@10"`.
+    errors : mapping of str to float
+        Standard errors over users, for the metrics that have a value per user.
+    per_user : mapping of str to ndarray, shape (U,)
+        For a rating metric, each user's own; `weights` then holds the numbers of ratings, and the
+        metric is the weighted (for rmse, quadratic) mean.
+    users : ndarray, shape (U,)
+        External ids of the users with events to predict.
+    weights : ndarray, shape (U,)
+    card : mapping
+        The split's card, candidates, treatment of seen items and ties, sizes.
+    seconds : float
+        Time of scoring and measuring.
+    model : str
+        The model's repr.
+    """
+
+    metrics: Mapping[str, float]
+    errors: Mapping[str, float]
+    per_user: Mapping[str, np.ndarray]
+    users: np.ndarray
+    weights: np.ndarray
+    card: Mapping[str, Any]
+    seconds: float
+    model: str = field(default="model")
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        return f"Evaluation({found}; {len(self.users):,} users)"
+
+    def __str__(self) -> str:
+        return describe(self.model, self.metrics, self.errors, self.card)
+
+    def by_group(self, groups: Mapping[Any, str]) -> dict[str, dict[str, float]]:
+        """The metrics within groups of users: does the model serve some of them worse?
+
+        Parameters
+        ----------
+        groups : mapping of user id to name of the group
+            Users that it lacks are left out.
+
+        Returns
+        -------
+        dict of str to dict of str to float
+            For each group its `users` (their number) and the metrics that have a value per user.
+        """
+        named = np.array([groups.get(user, "") for user in self.users.tolist()])
+        found = {}
+        for name in sorted(set(named.tolist()) - {""}):
+            inside = named == name
+            found[name] = {"users": float(inside.sum())} | {
+                metric: mean(values[inside], self.weights[inside], RATINGS.get(metric, 1))
+                for metric, values in self.per_user.items()}
+        return found
+
+
+def describe(model: str, metrics: Mapping[str, float], errors: Mapping[str, float], card: Mapping[str, Any]) -> str:
+    """Metrics with their standard errors, then the card: no number without its protocol."""
+    width = max(map(len, [*metrics, *card]), default=0)
+    lines = [f"{name:<{width}}  {value:.4f}" + (f" ± {errors[name]:.4f}" if name in errors else "")
+             for name, value in metrics.items()]
+    return "\n".join([model, *lines, *(f"{name:<{width}}  {value}" for name, value in card.items())])
+
+
+def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | None = None, part: str = "test",
+             task: str = "ranking", candidates: str = "train", exclude_seen: bool = True,
+             negatives: int | None = None, seed: int = 0, vectors: np.ndarray | None = None, clip: bool = True,
+             unseen: float | None = None, block: int | None = None, progress: Progress | None = None) -> Evaluation:
+    """Rank all candidates for every user of the test part, or predict its ratings.
+
+    Seen items are excluded: the history that the split lets the model see, and for the test part the user's
+    validation events too, whether or not the model saw them (RecBole's rule). A test item that is no candidate
+    counts among the user's targets and is never found. Equal scores get the expectation over all their orders.
+
+    Parameters
+    ----------
+    model : Recommender
+        Fitted on `split.train`.
+    split : Split
+    k : int
+        The cut-off of metrics that need one and are given without.
+    metrics : sequence of str, optional
+        Ranking: hit, precision, recall (divided by the targets), recall_min (by `min(k, targets)`), ndcg,
+        mrr, map, auc, r_precision; of the lists shown: coverage, gini, novelty, popularity, diversity;
+        with `@` and a cut-off. Ratings: rmse, mae, averaged over ratings.
+    part : {"test", "valid"}
+    task : {"ranking", "ratings"}
+    candidates : {"train", "all"}
+        Rank the items with a training event, or all items of the id map.
+    exclude_seen : bool
+        False ranks seen items too.
+    negatives : int, optional
+        Rank the targets among so many sampled candidates only. Such numbers are not comparable with full
+        ranking, and the card says so.
+    seed : int
+        Of the sample of negatives.
+    vectors : ndarray, shape (n_items, d), optional
+        For `diversity`; by default the genres of the data.
+    clip : bool
+        Ratings: clip predictions to the range of the training values (a `Recommender` does so itself).
+    unseen : float, optional
+        Ratings: predict this wherever the user or item has no training event; by default the model decides.
+    block : int, optional
+        Users scored at once.
+    progress : object with start, advance and stop, optional
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    DataError
+        The part is missing or empty, or the model was fitted on other ids.
+    UnsupportedError
+        The model predicts no ratings, or cannot answer users it was not trained on.
+
+    Examples
+    --------
+    >>> from recsys.data import Interactions, splits
+    >>> from recsys.models.popular import Popular
+    >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 2], ["a", "b", "c", "a", "b", "d"])
+    >>> split = splits.split_last(data, valid=False)
+    >>> evaluate(Popular().fit(split.train), split, metrics=["hit@1"]).card["unreachable targets"]
+    2
+    """
+    if task not in DEFAULT_METRICS or part not in ("test", "valid") or candidates not in ("train", "all"):
+        raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
+                             f"'train' or 'all'; got {task!r}, {part!r}, {candidates!r}.")
+    begin = time.perf_counter()
+    asked = [parse(text, k) for text in metrics or DEFAULT_METRICS[task]]
+    wrong = [str(metric) for metric in asked if (metric.name in RATINGS) != (task == "ratings")]
+    if wrong:
+        raise ParameterError(f"evaluate: {', '.join(wrong)} cannot be measured with task={task!r}.")
+    if task == "ratings":
+        found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
+    else:
+        pool = Pool.of(split, part, candidates == "train", exclude_seen, negatives, seed)
+        found, card = measure(model, pool, asked, vectors, block, progress)
+        users, weights = pool.users, np.ones(len(pool.users))
+    per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}
+    powers = {str(metric): RATINGS.get(metric.name, 1) for metric in asked}
+    values = {str(m): mean(found[m], weights, powers[str(m)]) if np.ndim(found[m]) else float(found[m]) for m in asked}
+    errors = {name: standard_error(value, weights, powers[name]) for name, value in per_user.items()}
+    card = {**split.card, "part": part, **card}
+    return Evaluation(values, errors, per_user, split.train.users.ids[users], weights, card,
+                      time.perf_counter() - begin, repr(model))
+
+
+def mean(values: np.ndarray, weights: np.ndarray, power: int = 1) -> float:
+    """`(sum w x^p / sum w)^(1/p)`."""
+    return float(((weights * values**power).sum() / weights.sum()) ** (1 / power))
+
+
+def standard_error(values: np.ndarray, weights: np.ndarray, power: int = 1) -> float:
+    """Of `mean` when users are a sample: the ratio estimator's, through the root by the delta method."""
+    users, centre = len(values), mean(values, weights, power)
+    if users < 2:
+        return float("nan")
+    if power > 1 and centre == 0:  # no user differs
+        return 0.0
+    spread = weights * (values**power - centre**power)
+    of_sum = np.sqrt((spread**2).sum() * users / (users - 1)) / weights.sum()
+    return float(of_sum * centre ** (1 - power) / power)
+
+
+def _ratings(model: Any, train: Interactions, data: Interactions, asked: list[Metric], clip: bool,
+             unseen: float | None, progress: Progress | None
+             ) -> tuple[dict[Metric, Any], np.ndarray, np.ndarray, dict[str, Any]]:
+    """Each user's own metrics, the users, their numbers of ratings, and what the card says."""
+    if not model.can.ratings:
+        raise UnsupportedError(f"evaluate: {type(model).__name__} predicts no ratings; use task='ranking'.")
+    if data.value is None or train.value is None:
+        raise DataError("evaluate: task='ratings' needs interactions with values.")
+    with task(progress, len(data), "predicting") as bar:
+        prediction = model.predict(data.users.ids[data.user], data.items.ids[data.item], on_unknown="fallback")
+        bar.advance(len(data))
+    new = (np.bincount(train.user, minlength=train.n_users)[data.user] == 0) \
+        | (np.bincount(train.item, minlength=train.n_items)[data.item] == 0)
+    prediction = np.asarray(prediction, np.float64) if unseen is None else np.where(new, unseen, prediction)
+    if clip:
+        prediction = np.clip(prediction, train.value.min(), train.value.max())
+    numbers = np.bincount(data.user, minlength=train.n_users)
+    users = np.flatnonzero(numbers)
+    found = {}
+    for metric in asked:
+        power = RATINGS[metric.name]
+        sums = np.bincount(data.user, rating_errors(data.value, prediction, power), train.n_users)
+        found[metric] = (sums[users] / numbers[users]) ** (1 / power)
+    scale = f"clipped to {train.value.min():g}..{train.value.max():g}" if clip else "as the model gives them"
+    return found, users, numbers[users].astype(np.float64), {
+        "ratings": len(data), "users evaluated": len(users), "unseen user or item": int(new.sum()),
+        "unseen are predicted": "by the model" if unseen is None else f"as {unseen:g}", "predictions": scale,
+        "average": "over ratings"}

@@ -1,0 +1,161 @@
+"""What each protocol does to the data, by the definitions in its summary."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsys.data import Interactions
+from recsys.errors import DataError, ParameterError
+from recsys.evaluation import PROTOCOLS, protocols, run
+from recsys.evaluation.metrics import parse
+from recsys.models.popular import Popular
+
+
+def divide(name, data, **options):
+    return PROTOCOLS[name].divide(data, **options)
+
+
+def pairs(data):
+    return list(zip(data.users.ids[data.user].tolist(), data.items.ids[data.item].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name != "predefined"])
+def test_every_protocol_runs_and_says_what_it_did(name, known, random_data):
+    data = random_data(0, users=30, items=25, events=400)
+    found = run(known(rule=lambda user, item: (user * item) % 5 + 0.5) if PROTOCOLS[name].task == "ratings"
+                else Popular(), data, name)
+    assert all(np.isfinite(value) for value in found.metrics.values())
+    assert set(found.errors) <= set(found.metrics)
+    assert found.card["protocol"] == name
+    assert {"split", "fingerprint", "part", "folds"} <= set(found.card)
+    assert name in str(found)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+def test_protocols_are_described_and_their_metrics_exist(protocol):
+    assert protocol.summary[:30] in str(protocol).replace("\n  ", " ")
+    for name in protocol.metrics:
+        parse(name.format(k=10))
+
+
+def test_folds_cover_every_rating_once(random_data):
+    data = random_data(1)
+    folds = divide("ratings-5fold", data)
+    assert sorted(pair for fold in folds for pair in pairs(fold.test)) == sorted(pairs(data))
+
+
+def test_ninety_ten_is_repeated_with_new_seeds(random_data):
+    folds = divide("ratings-90-10", random_data(1), folds=3)
+    assert [fold.card["seed"] for fold in folds] == [0, 1, 2]
+    assert all(len(fold.test) == 9 and len(fold.valid) == 8 for fold in folds)
+
+
+def test_last_one_keeps_the_first_event_of_a_pair_and_stable_order():
+    data = Interactions.from_arrays(["u"] * 6, ["a", "b", "a", "c", "d", "b"], None, [1, 2, 3, 4, 4, 5])
+    split, = divide("last-one-full", data)
+    assert (pairs(split.train), pairs(split.valid), pairs(split.test)) == \
+        ([("u", "a"), ("u", "b")], [("u", "c")], [("u", "d")])
+
+
+def test_users_with_too_few_events_only_train():
+    data = Interactions.from_arrays([1, 1, 1, 2, 2], ["a", "b", "c", "a", "b"])
+    split, = divide("last-one-full", data)
+    assert set(split.test.users.ids[split.test.user].tolist()) == {1}
+    assert (2, "b") in pairs(split.train)
+
+
+def test_min_value_filters_before_the_first_event_is_taken():
+    data = Interactions.from_arrays([1] * 5, ["a", "b", "a", "c", "d"], [1, 5, 5, 4, 3], range(5))
+    split, = divide("last-one-full", data, min_value=3)
+    assert pairs(split.train) == [(1, "b"), (1, "a")]
+
+
+def test_values_are_dropped_but_for_models_of_ratings(known, random_data):
+    seen = {}
+
+    class Watching(Popular):
+        def _fit(self, data, valid, progress):
+            seen["train"], seen["valid"] = data.value, valid.value
+            super()._fit(data, valid, progress)
+
+    run(Watching(), random_data(0), "ratio-811-full")
+    assert seen == {"train": None, "valid": None}
+    run(Watching(), random_data(0), "ratio-811-full", values=True)
+    assert seen["train"] is not None
+    run(known(rule=lambda user, item: 3.0), random_data(0), "ratio-811-full")  # cannot do without
+
+
+def test_strong_generalisation_separates_users(random_data):
+    data = random_data(0, users=60, items=25, events=700)
+    split, = divide("strong-generalisation", data)
+    parts = [set(part.user.tolist()) for part in (split.train, split.valid_history, split.test_history)]
+    assert all(a.isdisjoint(b) for a, b in zip(parts, parts[1:] + parts[:1], strict=True))
+    assert set(split.test.user.tolist()) <= parts[2]
+
+
+def test_global_time_never_looks_ahead(random_data):
+    split, = divide("global-time", random_data(0))
+    assert split.train.time.max() < split.valid.time.min()
+    assert split.valid.time.max() < split.test.time.min()
+
+
+def test_predefined_takes_parts_as_they_are():
+    train, test = Interactions.from_arrays([1, 1], ["a", "b"]), Interactions.from_arrays([1], ["c"])
+    found = run(Popular(), (train, test), "predefined", metrics=["hit@1"])
+    assert found.card["unreachable targets"] == 1
+    with pytest.raises(DataError, match="give a Split"):
+        run(Popular(), train, "predefined")
+
+
+def test_the_model_given_is_not_touched_and_factories_are_called(known, random_data):
+    model = known(rule=lambda user, item: 3.0)
+    one = run(model, random_data(0), "ratings-5fold", folds=3)
+    assert not model.fitted
+    other = run(lambda: known(rule=lambda user, item: 3.0), random_data(0), "ratings-5fold", folds=3)
+    assert one.metrics == other.metrics
+    assert len(one.evaluations) == one.card["folds"] == 3
+    assert one.metrics["rmse"] == pytest.approx(np.mean([each.metrics["rmse"] for each in one.evaluations]))
+    assert one.card["standard errors"] == "over folds"
+
+
+def test_validation_events_reach_the_model_when_training_knows_their_users(random_data):
+    seen = []
+
+    class Watching(Popular):
+        def _fit(self, data, valid, progress):
+            seen.append(valid)
+            super()._fit(data, valid, progress)
+
+    run(Watching(), random_data(0), "ratio-811-full")
+    run(Watching(), random_data(0, users=30, events=300), "strong-generalisation")
+    assert seen[0] is not None
+    assert seen[1] is None
+
+
+def test_choosing_on_the_validation_part(random_data):
+    assert run(Popular(), random_data(0), "last-one-full", part="valid").card["part"] == "valid"
+
+
+def test_the_seed_changes_the_split(random_data):
+    found = [run(Popular(), random_data(0), "ratio-811-full", seed=seed).metrics for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_names_and_options_that_do_not_exist(random_data):
+    with pytest.raises(ParameterError, match="last-one-full"):
+        protocols.find("leave-one-out")
+    with pytest.raises(ParameterError, match="its options are: min_value"):
+        run(Popular(), random_data(0), "ratio-811-full", ratio=3)
+
+
+class TestOnRealData:
+    """The floor of every table, on MovieLens 100K: plain implementations elsewhere give the same."""
+
+    def test_popular_reaches_its_yardsticks(self, shared_data):
+        from recsys import datasets
+
+        data = datasets.load(shared_data / "ml-100k")
+        found = run(Popular(), data, "last-one-full").metrics
+        assert (round(found["hit@10"], 3), round(found["ndcg@10"], 3)) == (0.085, 0.044)
+        assert run(Popular(), data, "ratio-811-full").metrics["recall@10"] == pytest.approx(0.12, abs=0.02)
