@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minidl import kernels, nn, optim, runtime
+from minidl import nn, optim, runtime
 from minidl.tensor import Tensor
 
 

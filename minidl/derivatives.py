@@ -103,6 +103,12 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     >>> pullback(np.ones(2))[0].round(12)
     array([ 1., -1.])
     """
+    out, pullback, _ = _linearised(f, primals)
+    return out, pullback
+
+
+def _linearised(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[Any, Callable[[Any], tuple[Any, ...]], bool]:
+    """What `vjp` returns, and whether the caller is recording it."""
     tensors = any(isinstance(a, Tensor) for a in primals)
     out, slots, outer = _open(f, primals, range(len(primals)))
     out = _as_output(out, "vjp")
@@ -114,7 +120,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
         found = pull_back([(out, g)], _nodes(slots), create_graph=tracked)
         return tuple(_collect(found, slots, {id(seed)}, tensors or isinstance(u, Tensor)))
 
-    return _value(out, tensors, outer), pullback
+    return _value(out, tensors, outer), pullback, outer
 
 
 def _value(out: Tensor, tensors: bool, outer: bool) -> Any:
@@ -199,11 +205,11 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     if len(primals) != len(tangents):
         raise GradientError(f"jvp: {len(primals)} primal(s) but {len(tangents)} tangent(s)")
     tensors = any(isinstance(a, Tensor) for a in [*primals, *tangents])
-    out, pullback = vjp(f, *primals)
+    out, pullback, outer = _linearised(f, primals)
     value = as_array(out.data if isinstance(out, Tensor) else out)
     probe = Tensor(np.zeros(value.shape, value.dtype), Leaf(value.shape, value.dtype))
     pulled = pullback(probe)  # linear in the probe
-    outer = is_grad_enabled() and any(isinstance(a, Tensor) and a.node is not None for a in [*primals, *tangents])
+    outer = outer or (is_grad_enabled() and any(isinstance(t, Tensor) and t.node is not None for t in tangents))
     seeds = []
     for p, t in zip(pulled, tangents, strict=True):
         seed = upstream_of(p, t, "jvp")
