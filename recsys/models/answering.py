@@ -1,0 +1,179 @@
+"""How the public verbs answer: ids and histories to arrays, blocks of scores to ranked lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.data.csr import CSR
+from recsys.data.ids import IdMap
+from recsys.errors import ParameterError, UnsupportedError
+from recsys.kernels import ranking
+from recsys.models.sparse import blocks
+from recsys.recs import Reason, Recs
+
+if TYPE_CHECKING:
+    from recsys.models.base import Recommender
+    from recsys.models.hooks import Hooks
+
+__all__ = ["allowed_items", "check_k", "check_on_unknown", "cosine", "encode_history", "most_similar", "rank_histories",
+           "rank_users", "reasons", "unknown"]
+
+
+def check_k(model: Recommender, verb: str, k: int) -> None:
+    """Raise ParameterError unless k is a positive integer."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ParameterError(f"{type(model).__name__}.{verb}: k must be an integer >= 1, not {k!r}.")
+
+
+def check_on_unknown(model: Recommender, verb: str, on_unknown: str) -> None:
+    """Raise ParameterError unless it is one of the three words."""
+    if on_unknown not in ("raise", "fallback", "skip"):
+        raise ParameterError(f"{type(model).__name__}.{verb}: on_unknown must be 'raise', 'fallback' or 'skip', "
+                             f"not {on_unknown!r}.")
+
+
+def unknown(on_unknown: str) -> str:
+    """What `IdMap.encode` is to do with unknown ids."""
+    return "raise" if on_unknown == "raise" else "skip"
+
+
+def encode_history(model: Recommender, history: Any, values: Any, on_unknown: str) -> tuple[CSR, bool]:
+    """Item ids of one history or of several -> CSR (B, n_items) in the given order, and whether it was one."""
+    name = type(model).__name__
+    if isinstance(history, str):
+        raise ParameterError(f"{name}: history must be a sequence of item ids, not the string {history!r}.")
+    single = not len(history) or np.ndim(history[0]) == 0
+    lists = [history] if single else history
+    lengths = np.array([len(one) for one in lists], np.int64)
+    data = None
+    if values is not None:
+        value_lists = [values] if single else values
+        if [len(one) for one in value_lists] != lengths.tolist():
+            raise ParameterError(f"{name}: values must have the same lengths as history.")
+        data = np.array([value for one in value_lists for value in one], np.float32)
+        if not np.isfinite(data).all():
+            raise ParameterError(f"{name}: the values of a history must be finite numbers.")
+    items = model.items.encode([item for one in lists for item in one], unknown(on_unknown))
+    known = items >= 0
+    rows = np.repeat(np.arange(len(lists)), lengths)[known]
+    shape = len(lists), len(model.items)
+    return CSR.from_pairs(rows, items[known], None if data is None else data[known], shape), single
+
+
+def allowed_items(ids: IdMap, items: Any, exclude: Any, on_unknown: str) -> np.ndarray | None:
+    """Which items may be recommended: bool (n_items,), or None for all."""
+    if items is None and exclude is None:
+        return None
+    allowed = np.full(len(ids), items is None)
+    for chosen, value in ((items, True), (exclude, False)):
+        if chosen is not None:
+            indices = ids.encode(chosen, unknown(on_unknown))
+            allowed[indices[indices >= 0]] = value
+    return allowed
+
+
+def rank_users(model: Recommender, labels: np.ndarray, users: np.ndarray, k: int, filter_seen: bool,
+               allowed: np.ndarray | None, single: bool) -> Recs:
+    """Lists for users (-1 is unknown); popular items where the model knows nothing."""
+    seen = _rows_of(model.require_seen("recommend"), users) if filter_seen else None
+    known = model.has_evidence(users)
+
+    def score(part: np.ndarray) -> np.ndarray:
+        return model.score_block(users[part])
+
+    return _rank(model, labels, known, score, seen, k, allowed, single)
+
+
+def _rows_of(seen: CSR, users: np.ndarray) -> CSR:
+    """Rows of users; an empty one for -1."""
+    rows = seen.rows(users[users >= 0])
+    indptr = np.zeros(len(users) + 1, np.int64)
+    indptr[1:][users >= 0] = rows.counts
+    return CSR(np.cumsum(indptr), rows.indices, None, (len(users), seen.shape[1]))
+
+
+def rank_histories(model: Recommender, history: CSR, k: int, filter_seen: bool, allowed: np.ndarray | None,
+                   single: bool) -> Recs:
+    """Lists for histories, a row each; popular items where a row is empty."""
+    known = (history.counts > 0) | model.can.cold_user
+
+    def score(part: np.ndarray) -> np.ndarray:
+        return model.score_block(np.full(len(part), -1, np.int32), history.rows(part))
+
+    return _rank(model, np.arange(history.shape[0]), known, score, history if filter_seen else None, k, allowed, single)
+
+
+def _rank(model: Recommender, labels: np.ndarray, known: np.ndarray, score: Callable[[np.ndarray], np.ndarray],
+          seen: CSR | None, k: int, allowed: np.ndarray | None, single: bool) -> Recs:
+    """Top k in blocks of rows: `score(rows)` gives those of the known ones, popularity stands in for the rest."""
+    n_rows, n_items = len(known), len(model.items)
+    width = min(k, n_items)
+    items, scores = np.empty((n_rows, width), np.int32), np.empty((n_rows, width), np.float32)
+    popular = model.item_counts.astype(np.float32)
+    for block in blocks(n_rows, n_items):
+        rows = np.arange(block.start, block.stop)
+        if known[block].all():
+            values = score(rows)
+        else:
+            values = np.tile(popular, (len(rows), 1))
+            if known[block].any():
+                values[known[block]] = score(rows[known[block]])
+        skip = (np.zeros(len(rows) + 1, np.int64), np.zeros(0, np.int32)) if seen is None else _pattern(seen.rows(rows))
+        items[block], scores[block] = ranking.topk(values, *skip, allowed, width)
+    return _recs(labels, model.items.ids, items, scores, np.where(known, "model", "popular"), single)
+
+
+def _pattern(csr: CSR) -> tuple[np.ndarray, np.ndarray]:
+    return csr.indptr, csr.indices
+
+
+def most_similar(model: Recommender, ids: IdMap, wanted: Any, k: int,
+                 similarity: Callable[[np.ndarray], np.ndarray]) -> Recs:
+    """Lists of the most similar entries of `ids`, without the query; -inf means not similar at all."""
+    single = np.ndim(wanted) == 0
+    indices = ids.encode(wanted)
+    width = min(k, len(ids))
+    found, scores = np.empty((len(indices), width), np.int32), np.empty((len(indices), width), np.float32)
+    for block in blocks(len(indices), len(ids)):
+        values = np.ascontiguousarray(similarity(indices[block]), np.float32)
+        found[block], scores[block] = ranking.topk(values, np.arange(len(values) + 1), indices[block], None, width)
+    return _recs(ids.ids[indices], ids.ids, found, scores, np.full(len(indices), "model"), single)
+
+
+def cosine(model: Hooks, verb: str, vectors: np.ndarray | None, indices: np.ndarray) -> np.ndarray:
+    """Cosine of some rows of `vectors` (n, d) with all rows: int32 (B,) -> (B, n); zero vectors give -inf."""
+    if vectors is None:
+        raise UnsupportedError(f"{type(model).__name__}.{verb} needs vectors or similarities, which this model does "
+                               f"not have.")
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    safe = np.where(norms > 0, norms, 1)
+    similar = (vectors[indices] @ vectors.T) / (safe[indices, None] * safe)
+    similar[(norms[indices, None] == 0) | (norms == 0)] = -np.inf
+    return np.asarray(similar)
+
+
+def reasons(model: Recommender, indices: np.ndarray, values: np.ndarray | None, item: int, k: int) -> list[Reason]:
+    """The contributions of a history's events to the score of an item, those of a repeated item summed."""
+    reasoned, place = np.unique(indices, return_inverse=True)
+    parts = np.bincount(place, model._explain(indices, values, item), len(reasoned))
+    ids = model.items.ids[reasoned].tolist()
+    found = [Reason(one, model.title(one), float(part)) for one, part in zip(ids, parts, strict=True) if part]
+    rest = model._unexplained(indices, values, item)
+    found += [Reason(None, None, rest)] if rest else []
+    return sorted(found, key=lambda reason: -abs(reason.contribution))[:k]
+
+
+def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.ndarray, source: np.ndarray,
+          single: bool) -> Recs:
+    """Internal lists -> `Recs`; an entry with score -inf is no entry."""
+    valid = (found >= 0) & (scores > -np.inf)
+    counts = valid.sum(axis=1)
+    width = int(counts.max(initial=0))
+    filling = -1 if ids.dtype.kind == "i" else ""
+    items = np.where(valid, ids[np.maximum(found, 0)] if len(ids) else found, filling).astype(ids.dtype)[:, :width]
+    scores = np.where(valid, scores, np.float32(-np.inf))[:, :width]
+    recs = Recs(labels, items, scores, counts, source)
+    return recs[0] if single else recs

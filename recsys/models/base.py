@@ -1,0 +1,318 @@
+"""The one estimator: fit, recommend, predict, similar, explain, save, for every model.
+
+External ids go in and come out of the public verbs, which stand here once. A model is a subclass
+that writes these, on internal indices (int32) and float32 scores:
+
+- `_fit(data, valid, progress)` learns; `self.users, items, seen, item_counts, mean_value` are there.
+- `_score(users)`: int32 (B,) -> (B, n_items).
+- `_fold(history)`: CSR (B, n_items) -> (B, n_items), when `can.fold_in`.
+- `_predict(users, items)`: pairs -> (n,), where picking from `_score` would be slow or wrong.
+- `_item_vectors()`, `_user_vectors()`: (n, d), when `can.embeddings`.
+- `_explain(indices, values, item)`: contributions (n,) of a history's events; by default what the
+  score loses without the event.
+- `_state()`, `_restore(state)`: what was learned, as a dictionary of arrays.
+- `_partial_fit(data)`, when `can.partial_fit`: new events, on id maps that are already extended.
+
+Hyper-parameters are keyword-only, stored under their names, with a row each in `checks`.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
+from recsys.models import answering
+from recsys.models.hooks import Can, Hooks
+from recsys.recs import Reason, Recs
+
+__all__ = ["Can", "Recommender"]
+
+
+class Recommender(Hooks):
+    """Base class of all models; the module's docstring says what a subclass writes.
+
+    Attributes
+    ----------
+    can : Can
+        What the model supports.
+    users, items : IdMap
+        External ids of the training data.
+    seen : CSR, shape (n_users, n_items), or None
+        Training pairs, each once, sorted by item; None in a model that was saved without them.
+    item_counts : ndarray, int64, shape (n_items,)
+        Training events of each item.
+    item_features : Features or None
+    rating_range : (float, float) or None
+        Smallest and largest value of the training data; predicted ratings stay inside.
+    mean_value : float
+        Mean value of the training data (1 if it has no values).
+    fingerprint : str
+        Of the training data.
+    """
+
+    # ------------------------------------------------------------------------------------- learning
+    def fit(self, data: Interactions, valid: Interactions | None = None, *, progress: Any = None) -> Self:
+        """Learn from the data; whatever was learned before is forgotten.
+
+        Parameters
+        ----------
+        data : Interactions
+        valid : Interactions, optional
+            For models that stop early or choose by validation.
+        progress : object with start, advance and stop, optional
+
+        Returns
+        -------
+        Recommender
+            The model itself.
+
+        Raises
+        ------
+        ParameterError
+            A hyper-parameter is out of its range.
+        DataError
+            The data has no rows, or lacks a column that the model needs.
+        """
+        self.check_parameters()
+        if not len(data):
+            raise DataError(f"{type(self).__name__}.fit: the data has no rows; give at least one interaction.")
+        if self.can.ratings and data.value is None:
+            raise DataError(f"{type(self).__name__}.fit predicts ratings and needs data with values; give values, "
+                            f"or use a model for implicit data, such as ItemKNN.")
+        params = self.get_params()
+        self.__dict__.clear()
+        self.__dict__.update(params)
+        self._remember(data)
+        self._fit(data, valid, progress)
+        self._fitted = True
+        return self
+
+    def partial_fit(self, data: Interactions) -> Self:
+        """Learn from new events, with new users and items if there are any; the first call is `fit`.
+
+        Raises
+        ------
+        UnsupportedError
+            The model cannot; the message names models that can.
+        """
+        if not self.can.partial_fit:
+            raise self._unsupported("partial_fit", "partial_fit", "call fit with all data")
+        if not self.fitted:
+            return self.fit(data)
+        if len(data):
+            self._partial_fit(self._grow(data))
+        return self
+
+    def _remember(self, data: Interactions) -> None:
+        self.users, self.items, self.item_features = data.users, data.items, data.item_features
+        self.fingerprint = data.fingerprint()
+        self.seen = data.csr.unique()
+        self.item_counts = np.bincount(data.item, minlength=len(data.items))
+        self.rating_range, self.mean_value = None, 1.0
+        if data.value is not None:
+            self.rating_range = float(data.value.min()), float(data.value.max())
+            self.mean_value = float(data.value.mean(dtype=np.float64))
+
+    def _grow(self, data: Interactions) -> Interactions:
+        """The new events on extended id maps; `seen` and the counts take them in."""
+        seen = self.require_seen("partial_fit")
+        users, items = self.users.add(data.users.ids), self.items.add(data.items.ids)
+        data = data.reindex(users, items)
+        pairs = np.concatenate([seen.row_of_entry, data.user]), np.concatenate([seen.indices, data.item])
+        if self.item_features is not None:
+            old = np.arange(len(items))
+            old[len(self.items):] = -1  # nothing is known of the new ones
+            self.item_features = self.item_features.take(old)
+        self.users, self.items = users, items
+        self.seen = CSR.from_pairs(*pairs, shape=(len(users), len(items))).unique()
+        counts = np.bincount(data.item, minlength=len(items))
+        counts[:len(self.item_counts)] += self.item_counts
+        self.item_counts = counts
+        return data
+
+    # ------------------------------------------------------------------------------------ answering
+    def recommend(self, users: Any = None, k: int = 10, *, history: Any = None, values: Any = None,
+                  filter_seen: bool = True, items: Any = None, exclude: Any = None,
+                  on_unknown: str = "raise") -> Recs:
+        """The k best items for users, or for the histories of people who were not in the training data.
+
+        Parameters
+        ----------
+        users : id or sequence of ids, optional
+            Without users and history, all users of the training data.
+        k : int
+            Length of the lists; a list is shorter where there are fewer candidates, and says so.
+        history : sequence of item ids, or sequence of such sequences, optional
+            In time order. Needs a model that can fold in.
+        values : like history, optional
+            The value of each event of the history.
+        filter_seen : bool
+            Leave out the items of the user's training events, or of the history.
+        items, exclude : sequence of item ids, optional
+            Recommend only these; do not recommend these.
+        on_unknown : {"raise", "fallback", "skip"}
+            What to do with ids that the model does not know. For a user, "fallback" answers with the
+            most popular items and "skip" leaves the user out; an item of a history or of a filter is
+            left out by both.
+
+        Returns
+        -------
+        Recs
+            `source` marks lists of popular items: for unknown users, and for those without events.
+
+        Raises
+        ------
+        UnknownIdError
+            Naming the ids.
+        UnsupportedError
+            For a history, when the model cannot fold in; the message names models that can.
+        """
+        self.require_fitted("recommend")
+        answering.check_k(self, "recommend", k)
+        answering.check_on_unknown(self, "recommend", on_unknown)
+        if users is not None and history is not None:
+            raise ParameterError(f"{type(self).__name__}.recommend takes users or a history, not both.")
+        allowed = answering.allowed_items(self.items, items, exclude, on_unknown)
+        if history is not None:
+            rows, single = self._encode_history("recommend", history, values, on_unknown)
+            return answering.rank_histories(self, rows, k, filter_seen, allowed, single)
+        single = users is not None and np.ndim(users) == 0
+        labels = self.users.ids if users is None else np.atleast_1d(np.asarray(users))
+        numbers = self.users.encode(labels, answering.unknown(on_unknown))
+        if on_unknown == "skip":
+            labels, numbers = labels[numbers >= 0], numbers[numbers >= 0]
+            if single and not len(labels):
+                return Recs(users, self.items.ids[:0], np.zeros(0, np.float32), 0, "skipped")
+        return answering.rank_users(self, labels, numbers, k, filter_seen, allowed, single)
+
+    def predict(self, users: Any, items: Any, on_unknown: str = "raise") -> Any:
+        """Ratings (or scores, if not `can.ratings`) of pairs of external ids.
+
+        Parameters
+        ----------
+        users, items : id or sequence of ids
+            Of equal length; one id goes with every id of the other.
+        on_unknown : {"raise", "fallback", "skip"}
+            Unknown ids raise; or get what the model can say without them; or NaN.
+
+        Returns
+        -------
+        float, or ndarray of float32, shape (n,)
+            Ratings are clipped to the range of the training data.
+        """
+        self.require_fitted("predict")
+        answering.check_on_unknown(self, "predict", on_unknown)
+        user = self.users.encode(users, answering.unknown(on_unknown))
+        item = self.items.encode(items, answering.unknown(on_unknown))
+        if len(user) != len(item) and 1 not in (len(user), len(item)):
+            raise ParameterError(f"{type(self).__name__}.predict: users and items must pair up, "
+                                 f"got {len(user)} and {len(item)}.")
+        user, item = (np.ascontiguousarray(index) for index in np.broadcast_arrays(user, item))
+        known = (user >= 0) & (item >= 0)
+        out = np.full(len(user), np.nan, np.float32)
+        out[known] = self._predict(user[known], item[known])
+        self._refuse_nan(out[known])
+        if on_unknown == "fallback":
+            out[~known] = self._predict_unknown(user[~known], item[~known])
+        if self.can.ratings and self.rating_range is not None:
+            np.clip(out, *self.rating_range, out=out)
+        return float(out[0]) if np.ndim(users) == 0 and np.ndim(items) == 0 else out
+
+    def score_block(self, users: np.ndarray, history: CSR | None = None) -> np.ndarray:
+        """Scores of all items for a block of users, in internal indices; what evaluation calls.
+
+        Parameters
+        ----------
+        users : ndarray, int32, shape (B,)
+        history : CSR, shape (B, n_items), optional
+            What the model may see of these users. Models that fold in answer from it, others from
+            training.
+
+        Returns
+        -------
+        ndarray, float32, shape (B, n_items)
+        """
+        self.require_fitted("score_block")
+        scores = self._score(users) if history is None or not self.can.fold_in else self._fold(history)
+        scores = np.ascontiguousarray(scores, np.float32)
+        self._refuse_nan(scores)
+        return scores
+
+    def similar_items(self, items: Any, k: int = 10) -> Recs:
+        """The k items most like each item, never the item itself; fewer where fewer are like it at all."""
+        self.require_fitted("similar_items")
+        answering.check_k(self, "similar_items", k)
+        return answering.most_similar(self, self.items, items, k, self._item_similarity)
+
+    def similar_users(self, users: Any, k: int = 10) -> Recs:
+        """The k users most like each user, never the user itself; fewer where fewer are like it at all."""
+        self.require_fitted("similar_users")
+        answering.check_k(self, "similar_users", k)
+        return answering.most_similar(self, self.users, users, k, self._user_similarity)
+
+    def explain(self, user_or_history: Any, item: Any, k: int = 5, *, values: Any = None) -> list[Reason]:
+        """Why an item gets its score: what each item of the history adds to it.
+
+        Parameters
+        ----------
+        user_or_history : user id, or sequence of item ids
+        item : item id
+        k : int
+            How many reasons; the largest come first.
+        values : sequence of float, optional
+            The values of a history's events.
+
+        Returns
+        -------
+        list of Reason
+            If `can.explain_exact`, all reasons together sum to the score; the one whose `item` is None is
+            what no item of the history explains. Else a part is what the score loses without that item.
+        """
+        self.require_fitted("explain")
+        answering.check_k(self, "explain", k)
+        if not self.can.explain:
+            raise self._unsupported("explain", "explain")
+        target = int(self.items.encode(item)[0])
+        if np.ndim(user_or_history) == 0:
+            rows = self._history_of(self.users.encode(user_or_history))
+        else:
+            given, single = self._encode_history("explain", user_or_history, values, "raise")
+            if not single:
+                raise ParameterError(f"{type(self).__name__}.explain takes one history, not {given.shape[0]}.")
+            rows = self._query(given)
+        return answering.reasons(self, *rows.row(0), target, k)
+
+    def title(self, item: Any) -> str | None:
+        """The title of an item (external id), or None where the data had none."""
+        self.require_fitted("title")
+        index = int(self.items.encode(item)[0])
+        titles = None if self.item_features is None else self.item_features.titles
+        return None if titles is None else str(titles[index]) or None
+
+    def save(self, path: str | PathLike[str], *, seen: bool = True) -> None:
+        """Write the model to one file that `recsys.load` reads; see `recsys.artifact.save`."""
+        from recsys import artifact
+
+        artifact.save(self, path, seen=seen)
+
+    # ------------------------------------------------------------------------------------- machinery
+    def _unsupported(self, verb: str, flag: str, hint: str = "") -> UnsupportedError:
+        from recsys.models import models_that
+
+        names = ", ".join(models_that(flag))
+        return UnsupportedError(f"{type(self).__name__} does not support {verb}; {hint}{', or ' if hint else ''}"
+                                f"use a model that does: {names}.")
+
+    def _encode_history(self, verb: str, history: Any, values: Any, on_unknown: str) -> tuple[CSR, bool]:
+        if not self.can.fold_in:
+            raise self._unsupported(f"{verb} from a history", "fold_in")
+        return answering.encode_history(self, history, values, on_unknown)
+
+    def _refuse_nan(self, scores: np.ndarray) -> None:
+        if scores.size and np.isnan(scores.min()):  # one pass, no temporary: min is NaN if any is
+            raise RecsysError(f"{type(self).__name__} gives NaN scores; its training diverged: lower lr or raise reg.")

@@ -1,0 +1,71 @@
+"""Models whose score is a function of the user's history alone, so that a fold-in is the user's score."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.errors import UnsupportedError
+from recsys.models.base import Recommender
+from recsys.models.sparse import pack, unpack
+
+__all__ = ["HistoryRecommender", "without_histories"]
+
+
+class HistoryRecommender(Recommender):
+    """Keeps the training histories and scores them as it would score anyone's.
+
+    A subclass writes `_score_histories(history)`: CSR (B, n_items) -> float32 (B, n_items), calls
+    `_keep(data)` in `_fit`, and may override `_prepare`, which brings any history (trained on or
+    given) into the form that the model wants; by default the distinct items without values. If it has a
+    parameter `recent`, only so many last events of a history are scored.
+
+    Attributes
+    ----------
+    history : CSR, shape (n_users, n_items), or None
+        Training histories, ready to be scored; None in a model that was saved without seen items.
+    """
+
+    history: CSR | None
+    recent: int | None = None
+
+    def _keep(self, data: Interactions) -> CSR:
+        """Keep the histories to score, and return all of them to learn from."""
+        history, seen = self._query(data.csr), self.seen
+        if history.data is None and seen is not None and np.array_equal(history.indices, seen.indices):
+            history = seen  # the same pairs in the same order: kept once
+        self.history = history
+        return history if self.recent is None else self._prepare(data.csr)
+
+    def _query(self, history: CSR) -> CSR:
+        return self._prepare(history if self.recent is None else history.tail(self.recent))
+
+    def _prepare(self, history: CSR) -> CSR:
+        return history.unique()
+
+    def _score_histories(self, history: CSR) -> np.ndarray:
+        raise NotImplementedError(f"{type(self).__name__} does not define _score_histories.")
+
+    def _score(self, users: np.ndarray) -> np.ndarray:
+        return self._score_histories(self._history_of(users))
+
+    def _fold(self, history: CSR) -> np.ndarray:
+        return self._score_histories(self._query(history))
+
+    def _history_of(self, users: np.ndarray) -> CSR:
+        if self.history is None:
+            raise without_histories(self)
+        return self.history.rows(users)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return pack("seen.history", self.history)
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        self.history = unpack("seen.history", state, (len(self.users), len(self.items)))
+
+
+def without_histories(model: HistoryRecommender) -> UnsupportedError:
+    """What to raise when a user is asked for whose history was not saved."""
+    return UnsupportedError(f"{type(model).__name__} was saved with seen=False, without its users' histories; "
+                            f"pass history=.")

@@ -1,0 +1,157 @@
+"""What a model is, and what it may write: the private half of the estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from recsys.data.csr import CSR
+from recsys.data.features import Features
+from recsys.data.ids import IdMap
+from recsys.data.interactions import Interactions
+from recsys.errors import NotFittedError, UnsupportedError
+from recsys.models import answering
+from recsys.models.parameters import Parameters
+from recsys.models.sparse import blocks
+
+__all__ = ["Can", "Hooks"]
+
+
+@dataclass(frozen=True)
+class Can:
+    """What a model supports.
+
+    Attributes
+    ----------
+    ratings, ranking : bool
+        Whether `predict` answers in the unit of the ratings; whether the scores rank items.
+    fold_in : bool
+        Answers a history that it was not trained on.
+    cold_user, cold_item : bool
+        Scores users, items without any training event by itself.
+    sequence : bool
+        The order of a history matters.
+    partial_fit : bool
+        Learns from new events without starting again.
+    explain, explain_exact : bool
+        Splits a score over the history; whether the parts sum to the score.
+    embeddings : bool
+        Has a vector for every item.
+    """
+
+    ratings: bool = False
+    ranking: bool = True
+    fold_in: bool = False
+    cold_user: bool = False
+    cold_item: bool = False
+    sequence: bool = False
+    partial_fit: bool = False
+    explain: bool = False
+    explain_exact: bool = False
+    embeddings: bool = False
+
+
+class Hooks(Parameters):
+    """The attributes of a fitted model, and the verbs on internal indices with what they do by default."""
+
+    can: ClassVar[Can] = Can()
+    needs_histories: ClassVar[bool] = False  # it is nothing without its users' histories
+
+    users: IdMap
+    items: IdMap
+    seen: CSR | None
+    item_counts: np.ndarray
+    item_features: Features | None
+    rating_range: tuple[float, float] | None
+    mean_value: float
+    fingerprint: str
+
+    def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
+        raise NotImplementedError(f"{type(self).__name__} does not define _fit.")
+
+    def _partial_fit(self, data: Interactions) -> None:
+        raise NotImplementedError(f"{type(self).__name__} does not define _partial_fit.")
+
+    def _score(self, users: np.ndarray) -> np.ndarray:
+        raise NotImplementedError(f"{type(self).__name__} does not define _score.")
+
+    def _fold(self, history: CSR) -> np.ndarray:
+        raise NotImplementedError(f"{type(self).__name__} does not define _fold.")
+
+    def _predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Scores of pairs, picked from blocks of whole rows of scores."""
+        out = np.empty(len(users), np.float32)
+        rows, place = np.unique(users, return_inverse=True)
+        for block in blocks(len(rows), len(self.items)):
+            pairs = np.flatnonzero((place >= block.start) & (place < block.stop))
+            out[pairs] = self._score(rows[block])[place[pairs] - block.start, items[pairs]]
+        return out
+
+    def _predict_unknown(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """For pairs of which at least one is unknown (-1): the mean rating, or the score 0."""
+        return np.full(len(users), self.mean_value if self.can.ratings else 0.0, np.float32)
+
+    def _item_vectors(self) -> np.ndarray | None:
+        return None
+
+    def _user_vectors(self) -> np.ndarray | None:
+        return None
+
+    def _item_similarity(self, indices: np.ndarray) -> np.ndarray:
+        """Items to all items: int32 (B,) -> (B, n_items); -inf where they are not alike at all."""
+        return answering.cosine(self, "similar_items", self._item_vectors(), indices)
+
+    def _user_similarity(self, indices: np.ndarray) -> np.ndarray:
+        return answering.cosine(self, "similar_users", self._user_vectors(), indices)
+
+    def _query(self, history: CSR) -> CSR:
+        """A given history in the form that `_explain` wants."""
+        return history
+
+    def _history_of(self, users: np.ndarray) -> CSR:
+        """The training events of users, as `_explain` takes them."""
+        return self.require_seen("explain").rows(users)
+
+    def _explain(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> np.ndarray:
+        """What the score of `item` loses without each event of the history: (n,)."""
+        n = len(indices)
+        rows, kept = np.nonzero(~np.eye(n + 1, n, dtype=bool))  # row j lacks event j; the last row is complete
+        data = None if values is None else values[kept]
+        scores = self._fold(CSR.from_pairs(rows, indices[kept], data, (n + 1, len(self.items))))[:, item]
+        return np.asarray(scores[n] - scores[:n])
+
+    def _unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> float:
+        """The part of a score that belongs to no event of the history."""
+        return 0.0
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take back what `_state` gave; ids, seen items and counts are restored before."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` or `load` has been done."""
+        return bool(self.__dict__.get("_fitted", False))
+
+    def has_evidence(self, users: np.ndarray) -> np.ndarray:
+        """Which users (-1 is unknown) the model knows something of: bool (B,)."""
+        known = users >= 0
+        if self.can.cold_user or self.seen is None or not len(self.users):
+            return known
+        return np.asarray(known & (self.seen.counts[np.maximum(users, 0)] > 0))
+
+    def require_seen(self, verb: str) -> CSR:
+        """The seen items, or UnsupportedError if the model was saved without them."""
+        if self.seen is None:
+            raise UnsupportedError(f"{type(self).__name__}.{verb} needs the seen items, and this model was saved with "
+                                   f"seen=False; pass history=, or filter_seen=False.")
+        return self.seen
+
+    def require_fitted(self, verb: str) -> None:
+        """Raise NotFittedError, naming the class and the verb, before `fit`."""
+        if not self.fitted:
+            raise NotFittedError(f"{type(self).__name__}.{verb} needs a fitted model; call fit(data) first.")

@@ -1,0 +1,78 @@
+"""Small helpers that several models share: blocks of rows, distinct pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from recsys.data.csr import CSR
+from recsys.errors import ArtifactError
+
+__all__ = ["blocks", "distinct", "expect", "pack", "unpack", "weights_of"]
+
+_BLOCK_BYTES = 1 << 26
+
+
+def blocks(n_rows: int, row_length: int) -> Iterator[slice]:
+    """Slices of rows such that a float32 block of scores stays within 64 MiB."""
+    step = max(1, min(1024, _BLOCK_BYTES // (4 * max(row_length, 1))))
+    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+def distinct(csr: CSR) -> CSR:
+    """Each pair once, sorted by column within a row; of repeated pairs the last value is kept."""
+    n_rows, n_columns = csr.shape
+    key = csr.row_of_entry * np.int64(n_columns) + csr.indices
+    if np.all(key[1:] > key[:-1]):
+        return csr
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    last = np.append(ordered[1:] != ordered[:-1], True)
+    rows, columns = np.divmod(ordered[last], max(n_columns, 1))
+    indptr = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+    data = None if csr.data is None else csr.data[order[last]]
+    return CSR(indptr, columns.astype(np.int32), data, csr.shape)
+
+
+def weights_of(csr: CSR) -> np.ndarray:
+    """The values of a matrix, or ones: float32 (nnz,)."""
+    return np.ones(csr.nnz, np.float32) if csr.data is None else csr.data
+
+
+def pack(name: str, csr: CSR | None) -> dict[str, np.ndarray]:
+    """A matrix as named arrays; nothing for None."""
+    if csr is None:
+        return {}
+    arrays = {f"{name}.indptr": csr.indptr, f"{name}.indices": csr.indices}
+    return arrays if csr.data is None else arrays | {f"{name}.data": csr.data}
+
+
+@overload
+def unpack(name: str, state: dict[str, np.ndarray], shape: tuple[int, int], required: Literal[True]) -> CSR: ...
+@overload
+def unpack(name: str, state: dict[str, np.ndarray], shape: tuple[int, int]) -> CSR | None: ...
+def unpack(name: str, state: dict[str, np.ndarray], shape: tuple[int, int], required: bool = False) -> CSR | None:
+    """The matrix that `pack` named, checked (kernels trust it), or None if it is not there and need not be."""
+    if not required and f"{name}.indptr" not in state:
+        return None
+    indptr = expect(state, f"{name}.indptr", (shape[0] + 1,), np.int64)
+    indices = expect(state, f"{name}.indices", (None,), np.int32)
+    data = expect(state, f"{name}.data", indices.shape, np.float32) if f"{name}.data" in state else None
+    bounded = not len(indices) or (indices.min() >= 0 and indices.max() < shape[1])
+    if indptr[0] != 0 or indptr[-1] != len(indices) or np.any(indptr[1:] < indptr[:-1]) or not bounded:
+        raise ArtifactError(f"array {name!r} is not a sparse matrix of shape {shape}")
+    return CSR(indptr, indices, data, shape)
+
+
+def expect(state: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:
+    """An array of a model file, or ArtifactError if it is missing or of another shape (None: any) or dtype."""
+    if name not in state:
+        raise ArtifactError(f"array {name!r} is missing")
+    array = state[name]
+    fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    if not fits or (dtype is not None and array.dtype != dtype):
+        raise ArtifactError(f"array {name!r} is {array.dtype}{array.shape}, expected {np.dtype(dtype)}{shape}")
+    return array

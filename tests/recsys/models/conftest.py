@@ -1,0 +1,53 @@
+"""Every registered model, made small, and data that each of them can learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from recsys.data import Features, IdMap, Interactions
+from recsys.models import REGISTRY, Recommender, model_class
+
+SMALL = {"epochs": 3, "factors": 4}
+
+
+def make(name: str) -> Recommender:
+    """A model with its defaults, but quick to fit."""
+    model = model_class(name)()
+    return model.set_params(**{key: value for key, value in SMALL.items() if key in model.get_params()})
+
+
+def simulated(seed: int = 0, n_users: int = 30, n_items: int = 24, n: int = 400) -> Interactions:
+    """Two tastes, integer users, string items, repeated pairs, ratings of 1 to 5, times that tie."""
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, n_users, n)
+    same = rng.random(n) < 0.8
+    item = 2 * rng.integers(0, n_items // 2, n) + np.where(same, user % 2, rng.integers(0, 2, n))
+    value = np.clip(np.rint(3 + 1.5 * np.where(item % 2 == user % 2, 1, -1) + rng.normal(0, 0.7, n)), 1, 5)
+    ids = IdMap([f"item {i:02d}" for i in range(n_items)])
+    return Interactions.from_arrays(
+        user * 10 + 7, ids.ids[item], value, rng.integers(0, 200, n), user_ids=IdMap(np.arange(n_users) * 10 + 7),
+        item_ids=ids, item_features=Features(titles=[f"Title {i}" for i in range(n_items)]))
+
+
+@pytest.fixture(scope="session", params=list(REGISTRY))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def new(name: str) -> Callable[[], Recommender]:
+    return lambda: make(name)
+
+
+@pytest.fixture(scope="session")
+def data() -> Interactions:
+    return simulated()
+
+
+@pytest.fixture(scope="session")
+def model(name: str, data: Interactions) -> Recommender:
+    """A fitted model; tests do not change it."""
+    return make(name).fit(data)

@@ -1,0 +1,60 @@
+"""EASE against the constrained ridge regression that defines it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data import Interactions
+from recsys.errors import ParameterError
+from recsys.models import EASE, linear
+
+
+def interactions(seed, n_users=20, n_items=7):
+    rng = np.random.default_rng(seed)
+    user, item = np.nonzero(rng.random((n_users, n_items)) < 0.4)
+    user, item = [*user, *range(n_items)], [*item, *range(n_items)]
+    return Interactions.from_arrays(user, item, rng.integers(1, 6, len(user)))
+
+
+@given(st.integers(0, 1000), st.floats(0.5, 50), st.sampled_from(["binary", "value"]))
+def test_each_column_is_a_ridge_regression_on_the_other_items(seed, reg, weights):
+    data = interactions(seed)
+    model = EASE(reg=reg, weights=weights).fit(data)
+    x = data.clean("last").csr.toarray().astype(np.float64)
+    x = (x > 0).astype(np.float64) if weights == "binary" else x
+    for item in range(data.n_items):
+        others = np.delete(np.arange(data.n_items), item)
+        part = x[:, others]
+        expected = np.linalg.solve(part.T @ part + reg * np.eye(len(others)), part.T @ x[:, item])
+        np.testing.assert_allclose(model.item_weights[others, item], expected, atol=1e-5)
+    assert not np.diag(model.item_weights).any()
+    users = np.arange(data.n_users, dtype=np.int32)
+    np.testing.assert_allclose(model.score_block(users), x @ model.item_weights, rtol=1e-4, atol=1e-5)
+    assert model.score_block(users, data.csr).tobytes() == model.score_block(users).tobytes()
+
+
+@pytest.mark.parametrize("n", [1, 2, 255, 257, 600])
+def test_the_inverse_by_halves(n):
+    rng = np.random.default_rng(n)
+    matrix = (rng.random((2 * n, n)) < 0.1).astype(np.float64)
+    matrix = matrix.T @ matrix + np.eye(n)
+    np.testing.assert_allclose(linear.inverse_of(matrix) @ matrix, np.eye(n), atol=1e-9)
+
+
+def test_refuses_what_does_not_fit_into_memory():
+    data = Interactions.from_arrays(np.zeros(2000, int), np.arange(2000))
+    with pytest.raises(ParameterError, match=r"2,000 items need about 0\.1 GiB"):
+        EASE(max_gib=0.05).fit(data)
+
+
+def test_only_recent_events_are_scored():
+    data = interactions(3)
+    whole, recent = EASE(reg=5).fit(data), EASE(reg=5, recent=2).fit(data)
+    np.testing.assert_array_equal(whole.item_weights, recent.item_weights)
+    assert whole.recommend(history=[3, 5], k=9).scores.tolist() == recent.recommend(
+        history=[0, 1, 3, 5], k=9, filter_seen=False, exclude=[3, 5]).scores.tolist()
+    users = np.arange(data.n_users, dtype=np.int32)
+    assert recent.score_block(users).tobytes() == whole.score_block(users, data.csr.tail(2)).tobytes()

@@ -1,0 +1,145 @@
+"""Neighbourhood models against dense formulas, for implicit data and for ratings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data import Interactions
+from recsys.errors import UnsupportedError
+from recsys.models import Bias, ItemKNN, ItemKNNBaseline, UserKNN, UserKNNBaseline
+
+
+def interactions(seed, n_users=16, n_items=9, density=0.5):
+    """Ratings of real numbers, so that similarities do not tie."""
+    rng = np.random.default_rng(seed)
+    user, item = np.nonzero(rng.random((n_users, n_items)) < density)
+    user, item = [*user, *range(n_users), *range(n_items)], [*item, *[0] * n_users, *range(n_items)]
+    return Interactions.from_arrays(user, item, rng.uniform(1, 5, len(user))).clean("last")
+
+
+def cosine(x, shrink, alpha):
+    squares = (x**2).sum(axis=1)
+    scale = squares[:, None] ** alpha * squares ** (1 - alpha) + shrink
+    return np.divide(x @ x.T, scale, out=np.zeros(scale.shape), where=scale > 0)
+
+
+def keep(similarity, k):
+    """The k largest of each row."""
+    kth = -np.sort(-similarity, axis=1)[:, min(k, similarity.shape[1]) - 1]
+    return np.where(similarity >= kth[:, None], similarity, 0)
+
+
+parameters = st.integers(0, 1000), st.integers(1, 9), st.sampled_from([0.0, 3.0]), st.sampled_from([0.3, 0.5, 1.0])
+
+
+@given(*parameters)
+def test_item_knn(seed, k, shrink, alpha):
+    data = interactions(seed)
+    x = data.csr.toarray().astype(np.float64)
+    similarity = cosine(x.T, shrink, alpha)
+    np.fill_diagonal(similarity, 0)
+    model = ItemKNN(neighbours=k, shrink=shrink, alpha=alpha, weights="value").fit(data)
+    users = np.arange(data.n_users, dtype=np.int32)
+    np.testing.assert_allclose(model.score_block(users), x @ keep(similarity, k).T, rtol=1e-4, atol=1e-6)
+    assert model.score_block(users, data.csr).tobytes() == model.score_block(users).tobytes()
+
+
+@given(*parameters)
+def test_user_knn(seed, k, shrink, alpha):
+    data = interactions(seed)
+    x = data.csr.toarray().astype(np.float64)
+    model = UserKNN(neighbours=k, shrink=shrink, alpha=alpha, weights="value").fit(data)
+    users = np.arange(data.n_users, dtype=np.int32)
+    expected = keep(cosine(x, shrink, alpha), k) @ x
+    np.testing.assert_allclose(model.score_block(users), expected, rtol=1e-4, atol=1e-6)
+    assert model.score_block(users, data.csr).tobytes() == model.score_block(users).tobytes()
+
+
+@pytest.mark.parametrize("model_type", [ItemKNN, UserKNN])
+def test_rare_items_weigh_more_with_idf(model_type):
+    data = interactions(1)
+    plain, weighted = (model_type(weights=w).fit(data) for w in ("binary", "idf"))
+    assert not np.allclose(plain.score_block(np.arange(3)), weighted.score_block(np.arange(3)))
+    rare, common = np.argmin(weighted.item_counts), np.argmax(weighted.item_counts)
+    assert weighted._idf[rare] > weighted._idf[common] > 0
+
+
+def deviations(data):
+    baseline = Bias().fit(data)
+    dense = np.full((data.n_users, data.n_items), np.nan)
+    dense[data.user, data.item] = data.value
+    baselines = baseline.mean_value + baseline.user_bias[:, None] + baseline.item_bias
+    return dense - baselines, baselines
+
+
+def correlation(x, shrink):
+    """Shrunk correlation of the rows of a matrix with gaps (NaN), pair by pair."""
+    out = np.zeros((len(x), len(x)))
+    for i, a in enumerate(x):
+        for j, b in enumerate(x):
+            both = ~np.isnan(a) & ~np.isnan(b)
+            n, spread = both.sum(), np.sqrt((a[both] ** 2).sum() * (b[both] ** 2).sum())
+            if n > 1 and spread > 0:
+                out[i, j] = (a[both] @ b[both]) / spread * (n - 1) / (n - 1 + shrink)
+    return out
+
+
+def rated(similarity, x, k, min_k):
+    """For each pair (target i, column u): the mean of x[j, u] over the k most similar j that hold u."""
+    out = np.zeros(x.shape)
+    for i, u in np.ndindex(*x.shape):
+        near = [j for j in np.argsort(-similarity[i]) if similarity[i, j] > 0 and not np.isnan(x[j, u])][:k]
+        if len(near) >= min_k:
+            out[i, u] = similarity[i, near] @ x[near, u] / similarity[i, near].sum()
+    return out
+
+
+@given(st.integers(0, 1000), st.integers(1, 4), st.integers(1, 3), st.sampled_from([1.0, 50.0]))
+def test_item_knn_of_ratings(seed, k, min_k, shrink):
+    data = interactions(seed)
+    x, baselines = deviations(data)
+    similarity = correlation(x.T, shrink)
+    np.fill_diagonal(similarity, 0)
+    model = ItemKNNBaseline(neighbours=k, min_neighbours=min_k, shrink=shrink).fit(data)
+    expected = baselines + rated(similarity, x.T, k, min_k).T
+    check_ratings(model, data, expected)
+
+
+@given(st.integers(0, 1000), st.integers(1, 4), st.integers(1, 3), st.sampled_from([1.0, 50.0]))
+def test_user_knn_of_ratings(seed, k, min_k, shrink):
+    data = interactions(seed)
+    x, baselines = deviations(data)
+    model = UserKNNBaseline(neighbours=k, min_neighbours=min_k, shrink=shrink).fit(data)
+    check_ratings(model, data, baselines + rated(correlation(x, shrink), x, k, min_k))
+
+
+def check_ratings(model, data, expected):
+    users = np.arange(data.n_users, dtype=np.int32)
+    np.testing.assert_allclose(model.score_block(users), expected, rtol=1e-3)
+    np.testing.assert_allclose(model.score_block(users, data.csr), model.score_block(users), rtol=1e-5)
+    pairs = np.divmod(np.random.default_rng(0).permutation(expected.size), data.n_items)
+    found = model.predict(data.users.ids[pairs[0]], data.items.ids[pairs[1]])
+    np.testing.assert_allclose(found, np.clip(expected, *model.rating_range)[pairs], rtol=1e-3)
+
+
+def test_a_pool_as_large_as_the_neighbours_is_enough_for_similar_items():
+    data = interactions(5)
+    small, large = (ItemKNNBaseline(pool=pool).fit(data) for pool in (3, 100))
+    for a, b in zip(small.similar_items(data.items.ids, k=3), large.similar_items(data.items.ids, k=3), strict=True):
+        assert a.items.tolist() == b.items.tolist()
+
+
+def test_item_ratings_without_histories_answer_histories(tmp_path):
+    from recsys import artifact
+
+    data = interactions(5)
+    model = ItemKNNBaseline().fit(data)
+    model.save(tmp_path / "model", seen=False)
+    loaded = artifact.load(tmp_path / "model")
+    assert loaded.recommend(history=[1, 2], values=[5, 1]).items.tolist() == model.recommend(
+        history=[1, 2], values=[5, 1]).items.tolist()
+    with pytest.raises(UnsupportedError, match="history="):
+        loaded.predict(0, 1)
