@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from recsys.data.columns import as_times, as_values
 from recsys.data.ids import as_ids
 from recsys.data.readers import read_table
 from recsys.errors import DataError
+from recsys.files import replacing
 
 __all__ = ["Columns", "from_csv", "from_dataframe", "from_records", "write_csv"]
 
@@ -130,12 +133,18 @@ def choose(names: Sequence[str], width: int, source: str, asked: Mapping[str, Ch
 
 
 def write_csv(path: str | Path, columns: Mapping[str, np.ndarray]) -> None:
-    """Write columns with a header, gzipped if the name ends in `.gz`."""
-    opener = gzip.open if Path(path).suffix == ".gz" else open
-    with opener(path, "wt", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+    """Write columns with a header, gzipped if the name ends in `.gz`, all or nothing."""
+    with replacing(path) as file, _packed(file, Path(path).suffix == ".gz") as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        writer = csv.writer(text)
         writer.writerow(columns)
         writer.writerows(zip(*(column.astype(np.str_).tolist() for column in columns.values()), strict=True))
+        text.detach()  # flushed, and left open
+
+
+def _packed(file: IO[bytes], gzipped: bool) -> AbstractContextManager[Any]:
+    """What is written to it arrives in the file, gzipped or not; the same contents are the same bytes."""
+    return gzip.GzipFile("", "wb", fileobj=file, mtime=0) if gzipped else nullcontext(file)
 
 
 def _is_header(fields: Sequence[str]) -> bool:

@@ -1,0 +1,71 @@
+"""Stochastic gradient descent for rating matrices, in Numba; described at the NumPy twin."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+__all__ = ["epoch"]
+
+_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def epoch(order, indptr, indices, values, mean, bu, bi, P, Q, Y, lr, reg, lr_bias, reg_bias):
+    factors = P.shape[1]
+    implicit = Y.shape[0] > 0
+    real = P.dtype.type  # every number in the loops has the factors' precision
+    mean, step_size, step_bias = real(mean), real(lr), real(lr_bias)
+    keep, keep_bias = real(1 - lr * reg), real(1 - lr_bias * reg_bias)
+    z = np.zeros(factors, P.dtype)
+    drift = np.zeros(factors, P.dtype)
+    total = 0.0
+    for u in order:
+        start, stop = indptr[u], indptr[u + 1]
+        if start == stop:
+            continue
+        norm = real(1 / math.sqrt(stop - start))
+        p = P[u]
+        if implicit:
+            z[:] = 0
+            drift[:] = 0
+            for n in range(start, stop):
+                y = Y[indices[n]]
+                for k in range(factors):
+                    z[k] += y[k]
+            for k in range(factors):
+                z[k] *= norm
+        scale = real(1)
+        for n in range(start, stop):
+            i = indices[n]
+            q = Q[i]
+            dot = real(0)
+            for k in range(factors):
+                dot += q[k] * (p[k] + z[k])
+            error = real(values[n]) - (mean + bu[u] + bi[i] + dot)
+            total += error * error
+            bu[u] = keep_bias * bu[u] + step_bias * error
+            bi[i] = keep_bias * bi[i] + step_bias * error
+            step = step_size * error
+            if implicit:
+                step_y = step * norm
+                for k in range(factors):
+                    old = q[k]
+                    q[k] = keep * old + step * (p[k] + z[k])
+                    p[k] = keep * p[k] + step * old
+                    z[k] = keep * z[k] + step * old
+                    drift[k] = keep * drift[k] + step_y * old
+                scale *= keep
+            else:
+                for k in range(factors):
+                    old = q[k]
+                    q[k] = keep * old + step * p[k]
+                    p[k] = keep * p[k] + step * old
+        if implicit:
+            for n in range(start, stop):
+                y = Y[indices[n]]
+                for k in range(factors):
+                    y[k] = scale * y[k] + drift[k]
+    return total

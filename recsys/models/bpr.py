@@ -1,0 +1,133 @@
+"""Bayesian personalised ranking: what a user has met shall score higher than what not."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minidl import runtime
+from recsys import kernels
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.models.base import Can
+from recsys.models.factors import FactorModel, draw, fold_map, mean_vectors
+from recsys.models.parameters import Check, above, at_least, whole
+from recsys.models.sparse import expect
+from recsys.training import run_epochs
+
+__all__ = ["BPR"]
+
+_BLOCKS = 8
+_BLOCK_ITEMS = 32  # a block with fewer items would offer too few negatives
+
+
+class BPR(FactorModel):
+    """Factors and item biases that rank each user's items above the others.
+
+    Minimises `sum -log sigmoid(x_u . (y_i - y_j) + b_i - b_j)` plus `reg / 2` times the squares, over the pairs
+    (u, i) and items j that u has not met: one step of SGD for each pair and a random j, in every epoch. Several
+    threads work on pairs that share no factor, by a schedule that does not depend on their number, so
+    the result does not either.
+
+    A new user's vector is a linear function of the mean of the items' vectors, learned on the known users.
+
+    Parameters
+    ----------
+    factors : int
+    epochs : int
+    lr : float
+    reg : float
+    init_std : float
+        Standard deviation of the initial factors, times sqrt(factors).
+    seed : int
+
+    Attributes
+    ----------
+    history_ : dict of list of float
+        `"loss"`, the mean over the steps of an epoch.
+
+    References
+    ----------
+    Rendle et al., BPR: Bayesian Personalized Ranking from Implicit Feedback, UAI 2009.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["tea", "jam", "tea", "jam", "tea", "oil"])
+    >>> BPR(factors=4).fit(data).recommend(3, k=1).items
+    array(['jam'], dtype='<U3')
+    """
+
+    can: ClassVar[Can] = Can(fold_in=True, explain=True, embeddings=True)
+    checks: ClassVar[dict[str, Check]] = {
+        "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": at_least(0), "init_std": at_least(0),
+        "seed": whole(0)}
+
+    def __init__(self, *, factors: int = 64, epochs: int = 150, lr: float = 0.03, reg: float = 0.01,
+                 init_std: float = 0.1, seed: int = 0) -> None:
+        self.factors = factors
+        self.epochs = epochs
+        self.lr = lr
+        self.reg = reg
+        self.init_std = init_std
+        self.seed = seed
+
+    def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
+        pairs = data.csr.unique()
+        n_users, n_items = pairs.shape
+        rng = np.random.default_rng(self.seed)
+        std = self.init_std / np.sqrt(self.factors)
+        self.user_factors = draw(rng, n_users, self.factors, std)
+        self.item_factors = draw(rng, n_items, self.factors, std)
+        self.item_bias = np.zeros(n_items, np.float32)
+        schedule = _Schedule(pairs)
+
+        def step(epoch: int) -> dict[str, float]:
+            schedule.deal(np.random.default_rng((self.seed, epoch)))
+            return {"loss": schedule.run(self, epoch) / max(pairs.nnz, 1)}
+
+        with runtime.parallel_guard():
+            self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
+        self.fold_map = fold_map(pairs, self.item_factors, self.user_factors)
+
+    def _fold_vectors(self, history: CSR) -> np.ndarray:
+        return np.asarray(mean_vectors(history.unique(), self.item_factors) @ self.fold_map)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return super()._state() | {"fold_map": self.fold_map}
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        self.fold_map = expect(state, "fold_map", (self.item_factors.shape[1] + 1, self.item_factors.shape[1]))
+
+
+class _Schedule:
+    """Blocks of users with equally many pairs, blocks of items drawn anew in every epoch, and their cells."""
+
+    def __init__(self, pairs: CSR) -> None:
+        self.pairs = pairs
+        n_users, n_items = pairs.shape
+        self.blocks = max(1, min(_BLOCKS, n_items // _BLOCK_ITEMS, n_users // _BLOCK_ITEMS))
+        shares = np.arange(self.blocks + 1) * pairs.nnz // self.blocks
+        self.bounds = np.searchsorted(pairs.indptr, shares)
+        self.bounds[0], self.bounds[-1] = 0, n_users
+        self.edges = np.arange(self.blocks + 1) * n_items // self.blocks
+        self.users, self.items = np.empty(pairs.nnz, np.int32), np.empty(pairs.nnz, np.int32)
+        self.cells = np.empty((self.blocks, self.blocks + 1), np.int64)
+        self.mark = np.full((self.blocks, n_items), -1, np.int32)
+
+    def deal(self, rng: np.random.Generator) -> None:
+        """New blocks of items."""
+        n_items = self.pairs.shape[1]
+        self.pool = rng.permutation(n_items).astype(np.int32)
+        owner = np.empty(n_items, np.int32)
+        owner[self.pool] = np.repeat(np.arange(self.blocks), np.diff(self.edges))
+        kernels.bpr.deal(self.pairs.indptr, self.pairs.indices, self.bounds, owner, self.users, self.items, self.cells)
+
+    def run(self, model: BPR, epoch: int) -> float:
+        """An epoch of steps -> the sum of their losses."""
+        loss = np.zeros(self.blocks)
+        kernels.bpr.epoch(self.users, self.items, self.cells, self.pool, self.edges, model.user_factors,
+                          model.item_factors, model.item_bias, self.mark, model.lr, model.reg,
+                          (model.seed * 1_000_003 + epoch) % (1 << 50), loss)
+        return float(loss.sum())

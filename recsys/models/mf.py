@@ -1,0 +1,202 @@
+"""Matrix factorisation of ratings by stochastic gradient descent: SVD and SVD++."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from recsys import kernels
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.errors import DataError
+from recsys.models.base import Can
+from recsys.models.bias import known_biases, require_values
+from recsys.models.factors import FactorModel, draw
+from recsys.models.parameters import Check, above, at_least, flag, whole
+from recsys.models.sparse import distinct, expect, pack, unpack
+from recsys.training import EarlyStopping, run_epochs
+
+__all__ = ["MatrixFactorization"]
+
+
+class MatrixFactorization(FactorModel):
+    """Rating = mean + biases + product of factors.
+
+    `r_ui = m + b_u + b_i + q_i . (p_u + sum_{j in I_u} y_j / sqrt(|I_u|))`; the sum, over the items that the
+    user has rated, is there with `implicit_feedback=True` (SVD++). SGD on
+    `(r - r_ui)**2 + reg * (squares of all parameters of r_ui)`, users in an order drawn anew every epoch, the
+    ratings of a user one after the other. Of repeated pairs the last counts.
+
+    Of a new user, `p_u` and `b_u` solve the same regularised least squares exactly, items held fixed.
+
+    Parameters
+    ----------
+    factors : int
+    epochs : int
+        With validation data, the epoch with the least error there is kept.
+    lr : float
+    reg : float
+    init_std : float
+        Standard deviation of the initial factors. Surprise starts from 0.1, which leaves noise in the predictions
+        that costs .008 of RMSE on MovieLens 100K.
+    biased : bool
+        Without, there is no mean, and no bias.
+    implicit_feedback : bool
+    seed : int
+
+    Attributes
+    ----------
+    user_factors : ndarray, float32, shape (n_users, factors)
+        `p_u`, the sum of implicit factors included.
+    implicit_factors : ndarray, float32, shape (n_items, factors) or (0, factors)
+        `y_j`.
+    user_bias : ndarray, float32, shape (n_users,)
+    history_ : dict of list of float
+        `"rmse"` in training, and `"valid_rmse"`.
+
+    References
+    ----------
+    Funk, Netflix Update: Try This at Home, 2006. Koren, Factorization Meets the Neighborhood, KDD 2008,
+    eq. 15.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3], ["tea", "jam", "tea", "jam", "tea"], [5, 1, 5, 1, 5])
+    >>> model = MatrixFactorization(factors=4, epochs=300).fit(data)
+    >>> model.predict(3, "tea") > 4 > 2 > model.predict(3, "jam")
+    True
+    """
+
+    history: CSR | None  # the ratings, each pair once
+
+    can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True, explain=True, embeddings=True)
+    checks: ClassVar[dict[str, Check]] = {
+        "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": at_least(0), "init_std": at_least(0),
+        "biased": flag(), "implicit_feedback": flag(), "seed": whole(0)}
+
+    def __init__(self, *, factors: int = 100, epochs: int = 20, lr: float = 0.005, reg: float = 0.02,
+                 init_std: float = 0.05, biased: bool = True, implicit_feedback: bool = False, seed: int = 0) -> None:
+        self.factors = factors
+        self.epochs = epochs
+        self.lr = lr
+        self.reg = reg
+        self.init_std = init_std
+        self.biased = biased
+        self.implicit_feedback = implicit_feedback
+        self.seed = seed
+
+    # ------------------------------------------------------------------------------------- learning
+    def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
+        if data.value is None:
+            raise DataError(f"{type(self).__name__}.fit: the data has no values, and this model learns ratings; "
+                            f"give values, or use ALS or BPR.")
+        rows = self.history = self._query(data.csr)
+        n_users, n_items = rows.shape
+        self._initialise(np.random.default_rng(self.seed), n_users, n_items)
+        stopping = EarlyStopping(lambda: [part.copy() for part in self._parts()], larger_is_better=False)
+
+        def step(epoch: int) -> dict[str, float]:
+            report = {"rmse": self._epoch(epoch, rows)}
+            if valid is not None:
+                report["valid_rmse"] = self._rmse(valid, rows)
+                stopping.update(report["valid_rmse"])
+            return report
+
+        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
+        if stopping.best_state is not None:
+            for part, best in zip(self._parts(), stopping.best_state, strict=True):
+                part[:] = best
+        self.user_factors += self._implicit_sums(rows)
+
+    def _initialise(self, rng: np.random.Generator, n_users: int, n_items: int) -> None:
+        self.user_bias, self.item_bias = np.zeros(n_users, np.float32), np.zeros(n_items, np.float32)
+        self.user_factors = draw(rng, n_users, self.factors, self.init_std)
+        self.item_factors = draw(rng, n_items, self.factors, self.init_std)
+        self.implicit_factors = draw(rng, n_items if self.implicit_feedback else 0, self.factors, self.init_std)
+
+    def _parts(self) -> tuple[np.ndarray, ...]:
+        return self.user_bias, self.item_bias, self.user_factors, self.item_factors, self.implicit_factors
+
+    def _epoch(self, epoch: int, rows: CSR) -> float:
+        """One pass over the ratings -> root mean squared error on the way."""
+        order = np.random.default_rng((self.seed, epoch)).permutation(rows.shape[0])
+        lr_bias = self.lr if self.biased else 0.0
+        squares = kernels.mf.epoch(order, rows.indptr, rows.indices, rows.data, self._mean, *self._parts(),
+                                   self.lr, self.reg, lr_bias, self.reg)
+        return float(np.sqrt(squares / rows.nnz))
+
+    @property
+    def _mean(self) -> float:
+        return self.mean_value if self.biased else 0.0
+
+    def _rmse(self, data: Interactions, rows: CSR) -> float:
+        if data.value is None:
+            raise DataError(f"{type(self).__name__}.fit: the validation data has no values.")
+        vectors = self.user_factors + self._implicit_sums(rows)
+        dots = np.einsum("nf,nf->n", vectors[data.user], self.item_factors[data.item])
+        predicted = np.clip(dots + self._biases(data.user, data.item), *self.rating_range or (None, None))
+        return float(np.sqrt(np.mean(np.square(predicted - data.value, dtype=np.float64))))
+
+    def _implicit_sums(self, rows: CSR) -> np.ndarray:
+        """`sum_j y_j / sqrt(n)` of each row, -> (B, factors)."""
+        out = np.zeros((rows.shape[0], self.factors), np.float32)
+        if self.implicit_feedback:
+            for row in np.flatnonzero(rows.counts).tolist():
+                items = rows.row(row)[0]
+                out[row] = self.implicit_factors[items].sum(axis=0) / np.sqrt(len(items))
+        return out
+
+    # ------------------------------------------------------------------------------------ answering
+    def _biases(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return known_biases(self._mean, self.user_bias, self.item_bias, users, items)
+
+    def _score(self, users: np.ndarray) -> np.ndarray:
+        return np.asarray(self._scores(self.user_factors[users]) + (self._mean + self.user_bias[users, None]))
+
+    def _predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return np.asarray(super()._predict(users, items) + (self._mean + self.user_bias[users]))
+
+    def _predict_unknown(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return self._biases(users, items)
+
+    def _fold(self, history: CSR) -> np.ndarray:
+        history = self._query(history)
+        values = require_values(self, history.data)
+        vectors, bias = self._implicit_sums(history), np.zeros((history.shape[0], 1), np.float32)
+        for row in np.flatnonzero(history.counts).tolist():
+            own = slice(history.indptr[row], history.indptr[row + 1])
+            p, bias[row] = self._solve(history.indices[own], values[own], vectors[row])
+            vectors[row] += p
+        return np.asarray(self._scores(vectors) + (self._mean + bias), np.float32)
+
+    def _solve(self, items: np.ndarray, ratings: np.ndarray, implicit: np.ndarray) -> tuple[np.ndarray, float]:
+        """A user's `p` and bias from ratings, items and the sum of implicit factors held fixed."""
+        target = ratings - self._mean - self.item_bias[items] - self.item_factors[items] @ implicit
+        design = np.ones((len(items), self.factors + 1))
+        design[:, 1:] = self.item_factors[items]
+        if not self.biased:
+            design[:, 0] = 0
+        gram = design.T @ design
+        gram[np.diag_indices(len(gram))] += max(self.reg * len(items), 1e-6)  # SGD pays the penalty per rating
+        solution = np.linalg.solve(gram, design.T @ target).astype(np.float32)
+        return solution[1:], float(solution[0])
+
+    def _query(self, history: CSR) -> CSR:
+        return distinct(history)
+
+    def _history_of(self, users: np.ndarray) -> CSR:
+        rows = self.require_seen("explain") if self.history is None else self.history
+        return rows.rows(users)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        own = {"user_bias": self.user_bias, "implicit_factors": self.implicit_factors}
+        return super()._state() | own | pack("seen.history", self.history)
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        n_items, factors = self.item_factors.shape
+        rows = n_items if self.implicit_feedback else 0
+        self.user_bias = expect(state, "user_bias", (len(self.users),), np.float32)
+        self.implicit_factors = expect(state, "implicit_factors", (rows, factors), np.float32)
+        self.history = unpack("seen.history", state, (len(self.users), n_items))

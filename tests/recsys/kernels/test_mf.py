@@ -1,0 +1,123 @@
+"""The kernel of rating SGD: against its twin, against Koren's loop, and against automatic differentiation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl
+from minidl import ops
+from recsys.kernels import numba_mf, numpy_mf
+
+WORLDS = [numba_mf, numpy_mf]
+
+
+def problem(seed: int, implicit: bool, n_users: int = 6, n_items: int = 8, factors: int = 5,
+            dtype: type = np.float64) -> dict[str, np.ndarray]:
+    """Random ratings, the last user without any, and random parameters."""
+    rng = np.random.default_rng(seed)
+    rated = rng.random((n_users, n_items)) < 0.5
+    rated[-1] = False
+    users, items = np.nonzero(rated)
+    return {"order": rng.permutation(n_users), "indptr": np.searchsorted(users, np.arange(n_users + 1)),
+            "indices": items.astype(np.int32), "values": rng.integers(1, 6, len(items)).astype(np.float32),
+            "bu": rng.normal(size=n_users).astype(dtype), "bi": rng.normal(size=n_items).astype(dtype),
+            "P": rng.normal(size=(n_users, factors)).astype(dtype),
+            "Q": rng.normal(size=(n_items, factors)).astype(dtype),
+            "Y": rng.normal(size=(n_items if implicit else 0, factors)).astype(dtype)}
+
+
+def run(world, p, mean=3.0, lr=0.01, reg=0.05, lr_bias=0.02, reg_bias=0.03):
+    p = {k: v.copy() for k, v in p.items()}
+    total = world.epoch(p["order"], p["indptr"], p["indices"], p["values"], mean, p["bu"], p["bi"], p["P"], p["Q"],
+                        p["Y"], lr, reg, lr_bias, reg_bias)
+    return p, total
+
+
+def one_rating_at_a_time(p, mean, lr, reg):
+    """SVD++ as it is written in the paper: every y of the user moves at every rating, O(n f) each."""
+    p = {k: v.copy() for k, v in p.items()}
+    for u in p["order"]:
+        items = p["indices"][p["indptr"][u]:p["indptr"][u + 1]]
+        for i, r in zip(items, p["values"][p["indptr"][u]:p["indptr"][u + 1]], strict=True):
+            norm = len(items) ** -0.5
+            z = p["P"][u] + (p["Y"][items].sum(axis=0) * norm if len(p["Y"]) else 0)
+            e = r - (mean + p["bu"][u] + p["bi"][i] + p["Q"][i] @ z)
+            q = p["Q"][i].copy()
+            p["bu"][u] += lr * (e - reg * p["bu"][u])
+            p["bi"][i] += lr * (e - reg * p["bi"][i])
+            p["Q"][i] += lr * (e * z - reg * q)
+            p["P"][u] += lr * (e * q - reg * p["P"][u])
+            if len(p["Y"]):
+                p["Y"][items] += lr * (e * norm * q - reg * p["Y"][items])
+    return p
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@given(seed=st.integers(0, 10**6), implicit=st.booleans())
+def test_composed_steps_are_the_steps_of_the_paper(world, seed, implicit):
+    p = problem(seed, implicit)
+    ours, _ = run(world, p, lr=0.01, reg=0.05, lr_bias=0.01, reg_bias=0.05)
+    theirs = one_rating_at_a_time(p, 3.0, 0.01, 0.05)
+    for name in ("bu", "bi", "P", "Q", "Y"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+@given(seed=st.integers(0, 10**6), implicit=st.booleans(), dtype=st.sampled_from([np.float32, np.float64]))
+def test_numba_equals_numpy(seed, implicit, dtype):
+    p = problem(seed, implicit, dtype=dtype)
+    (a, total_a), (b, total_b) = run(numba_mf, p), run(numpy_mf, p)
+    tolerance = 1e-4 if dtype == np.float32 else 1e-11
+    assert total_a == pytest.approx(total_b, rel=tolerance)
+    for name in ("bu", "bi", "P", "Q", "Y"):
+        assert a[name].dtype == dtype
+        np.testing.assert_allclose(a[name], b[name], rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_step_is_the_gradient_by_automatic_differentiation(world, implicit):
+    """One user, one rating to learn from: the change is -lr times the gradient of half the objective."""
+    p, lr, reg, mean = problem(3, implicit), 1e-3, 0.1, 3.0
+    p["indptr"] = np.minimum(p["indptr"], 1)  # the first rating is all there is
+    p["indices"], p["values"] = p["indices"][:1], p["values"][:1]
+    u, i, r = 0, int(p["indices"][0]), float(p["values"][0])
+    names = ["bu", "bi", "P", "Q", *(["Y"] if implicit else [])]
+
+    def objective(bu, bi, P, Q, Y=None):
+        z = P[u] if Y is None else P[u] + Y[i]  # of one item, divided by sqrt(1)
+        error = r - mean - bu[u] - bi[i] - (Q[i] * z).sum()
+        squares = bu[u] ** 2 + bi[i] ** 2 + (P[u] ** 2).sum() + (Q[i] ** 2).sum()
+        if Y is not None:
+            squares = squares + (Y[i] ** 2).sum()
+        return 0.5 * error ** 2 + 0.5 * reg * squares
+
+    gradients = minidl.grad(objective, argnums=tuple(range(len(names))))(*(p[name] for name in names))
+    after, _ = run(world, p, mean, lr, reg, lr, reg)
+    for name, gradient in zip(names, gradients, strict=True):
+        dense = gradient.to_dense() if hasattr(gradient, "to_dense") else np.asarray(gradient)
+        np.testing.assert_allclose((p[name] - after[name]) / lr, dense, rtol=1e-8, atol=1e-10, err_msg=name)
+
+
+def test_a_visit_descends_the_gradient_of_svdpp():
+    """A whole visit with a vanishing learning rate: the steps add up to the gradient over all ratings of the user."""
+    p, lr, reg, mean = problem(5, True), 1e-7, 0.1, 3.0
+    u = int(np.argmax(np.diff(p["indptr"])))
+    p["order"] = np.array([u])
+    own = slice(p["indptr"][u], p["indptr"][u + 1])
+    items, values = p["indices"][own], p["values"][own].astype(np.float64)
+
+    def objective(P, Q, Y):
+        z = P[u] + Y[items].sum(axis=0) * len(items) ** -0.5
+        errors = values - mean - p["bu"][u] - p["bi"][items] - Q[items] @ z
+        n = len(items)
+        return 0.5 * ops.square(errors).sum() + 0.5 * reg * (
+            n * ops.square(P[u]).sum() + ops.square(Q[items]).sum() + n * ops.square(Y[items]).sum())
+
+    gradients = minidl.grad(objective, argnums=(0, 1, 2))(p["P"], p["Q"], p["Y"])
+    after, _ = run(numba_mf, p, mean, lr, reg, 0.0, 0.0)
+    for name, gradient in zip(("P", "Q", "Y"), gradients, strict=True):
+        dense = gradient.to_dense() if hasattr(gradient, "to_dense") else np.asarray(gradient)
+        np.testing.assert_allclose((p[name] - after[name]) / lr, dense, rtol=1e-4, atol=1e-5, err_msg=name)
