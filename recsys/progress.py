@@ -161,7 +161,8 @@ class _Plain:
             self._write()
 
     def stop(self) -> None:
-        self._write()
+        if self._tasks[-1].done or not self._tasks[-1].total:  # what failed at once has nothing to tell
+            self._write()
         self._tasks.pop()
 
     def _write(self) -> None:

@@ -336,7 +336,13 @@ def _moment(time: np.ndarray, fraction: float) -> int:
 
 
 def _as_seconds(moment: Any) -> int:
-    return int(moment) if isinstance(moment, int | np.integer) else int(np.datetime64(moment, "s").astype(np.int64))
+    if isinstance(moment, int | np.integer):
+        return int(moment)
+    try:
+        return int(np.datetime64(moment, "s").astype(np.int64))
+    except (ValueError, TypeError):
+        raise ParameterError(f"split_time: cutoff must be whole seconds or a date such as '2020-01-31', got {moment!r}."
+                             ) from None
 
 
 def _targets(data: Interactions, share: float, random: np.random.RandomState) -> np.ndarray:

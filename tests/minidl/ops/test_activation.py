@@ -41,7 +41,7 @@ def test_empty_arrays_and_kinds(name, shape):
     assert out.dtype == F4
 
 
-@pytest.mark.parametrize("name", set(ALL) - {"softmax", "log_softmax"})
+@pytest.mark.parametrize("name", sorted(set(ALL) - {"softmax", "log_softmax"}))
 def test_zero_dimensions_and_numbers(name):
     one = ALL[name](np.array([0.75]))[0]
     assert float(ALL[name](np.array(0.75))) == one

@@ -1,0 +1,1 @@
+"""Speed and accuracy claims, each of which a command reruns: `python -m benchmarks [NAME ...]`."""

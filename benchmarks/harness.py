@@ -1,0 +1,136 @@
+"""Run a claim: ours and the peer's in separate processes, in turn, on the same data.
+
+A claim's file imports neither side at the top: each worker process imports only its own, so that
+our settings cannot help or hurt the peer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One side, ready to run: `run` is timed (`repeat` calls a round), `result` is what it computed."""
+
+    run: Callable[[], Any]
+    result: Callable[[], Arrays]
+    repeat: int = 1
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Work that both sides do, and how many times faster ours should be."""
+
+    name: str
+    work: str
+    peer: str
+    target: float
+    data: Callable[[], Arrays]
+    ours: Callable[[Arrays], Session]
+    theirs: Callable[[Arrays], Session]
+    agree: Callable[[Arrays, Arrays], str]  # says how they agree, or raises Disagreement
+    rounds: int = 7
+    busy: int = 0  # other busy processes beside it
+
+
+class Disagreement(RuntimeError):
+    """The two sides did not compute the same thing, so their times must not be compared."""
+
+
+def close(ours: np.ndarray, theirs: np.ndarray, what: str, *, rtol: float) -> str:
+    """A sentence if two arrays agree relative to the largest magnitude, else Disagreement."""
+    scale = float(np.max(np.abs(theirs))) or 1.0
+    error = float(np.max(np.abs(np.asarray(ours, float) - np.asarray(theirs, float)))) / scale
+    if not error <= rtol:
+        raise Disagreement(f"{what} differ by {error:.2e} of the largest value; at most {rtol:.0e} is allowed")
+    return f"{what} within {error:.0e}"
+
+
+def near(ours: np.ndarray, theirs: np.ndarray, what: str, *, worse_by: float, larger_is_better: bool = True) -> str:
+    """A sentence if our quality is not below the peer's by more than `worse_by`, else Disagreement."""
+    a, b = float(ours), float(theirs)
+    if (b - a if larger_is_better else a - b) > worse_by or not np.isfinite(a):
+        raise Disagreement(f"{what}: ours {a:.4f}, theirs {b:.4f}; a difference of {worse_by} is allowed")
+    return f"{what} {a:.4f} and {b:.4f}"
+
+
+class _Worker:
+    """A process that holds one side in memory and times it when told to."""
+
+    def __init__(self, module: str, name: str, side: str, data: Path) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
+        self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.worker", module, name, side, str(data)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.ask("ready")
+
+    def ask(self, command: str) -> dict[str, Any]:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("the worker has no pipes")
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the worker for {' '.join(self.process.args[3:6])} ended; its message is above")
+        return json.loads(line)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait(timeout=60)
+
+
+@contextmanager
+def _busy(count: int) -> Iterator[None]:
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+
+
+def measure(module: str, claim: Claim, say: Callable[[str], None]) -> dict[str, Any]:
+    """Check that both sides agree, then time them A B A B; a row of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data.npz"
+        np.savez(data, **claim.data())
+        ours = _Worker(module, claim.name, "ours", data)
+        theirs = _Worker(module, claim.name, "theirs", data)
+        try:
+            results = []
+            for side, worker in (("ours", ours), ("theirs", theirs)):
+                path = Path(folder) / f"{side}.npz"
+                worker.ask(f"result {path}")
+                with np.load(path) as archive:
+                    results.append(dict(archive))
+            agreement = claim.agree(*results)
+            rounds = []
+            with _busy(claim.busy):
+                for _ in range(claim.rounds):
+                    rounds.append((ours.ask("run")["seconds"], theirs.ask("run")["seconds"]))
+                    say(f"{claim.name}: {rounds[-1][1] / rounds[-1][0]:.2f}")
+            memory = [worker.ask("memory")["mebibytes"] for worker in (ours, theirs)]
+        finally:
+            ours.close()
+            theirs.close()
+    ratios = [b / a for a, b in rounds]
+    return {"name": claim.name, "work": claim.work, "ours_s": statistics.median(a for a, _ in rounds),
+            "peer": claim.peer, "peer_s": statistics.median(b for _, b in rounds),
+            "ratio": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "target": claim.target,
+            "ours_mib": memory[0], "peer_mib": memory[1], "agreement": agreement}

@@ -1,0 +1,156 @@
+"""ALS, BPR, item-kNN and top-k lists against implicit, on ML-1M."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.datasets import ratings
+from benchmarks.harness import Arrays, Claim, Session, close, near
+
+SEED = 0
+
+
+def data() -> Arrays:
+    """Nine tenths of ML-1M to train on, the rest to see that both sides are equally good."""
+    arrays = ratings("ml-1m")
+    arrays["held"] = np.random.default_rng(SEED).random(len(arrays["user"])) < 0.1
+    return arrays
+
+
+def _interactions(arrays: Arrays, part: str) -> Any:
+    from recsys import Interactions
+
+    rows = arrays["held"] if part == "held" else ~arrays["held"]
+    return Interactions.from_arrays(arrays["user"][rows], arrays["item"][rows])
+
+
+def _csr(arrays: Arrays) -> Any:
+    from scipy.sparse import csr_matrix
+
+    rows = ~arrays["held"]
+    ones = np.ones(int(rows.sum()), np.float32)
+    return csr_matrix((ones, (arrays["user"][rows], arrays["item"][rows])), shape=tuple(arrays["shape"]))
+
+
+def _recall(lists: np.ndarray, arrays: Arrays) -> np.ndarray:
+    """Mean recall at 10 of top-10 lists, shape (n_users, 10), on the events held out."""
+    held = np.zeros(tuple(arrays["shape"]), bool)
+    held[arrays["user"][arrays["held"]], arrays["item"][arrays["held"]]] = True
+    found = np.take_along_axis(held, np.maximum(lists, 0), 1) & (lists >= 0)
+    some = held.any(1)
+    return np.array(np.mean(found[some].sum(1) / held[some].sum(1)))
+
+
+def _our_lists(model: Any, arrays: Arrays) -> np.ndarray:
+    """Top 10 of every user, as the indices the data came with."""
+    lists = np.full((int(arrays["shape"][0]), 10), -1)
+    ids = model.users.ids
+    lists[ids] = model.recommend(ids, k=10).items
+    return lists
+
+
+def _their_lists(model: Any, matrix: Any) -> np.ndarray:
+    lists: np.ndarray = model.recommend(np.arange(matrix.shape[0]), matrix, N=10)[0]
+    return lists
+
+
+def our_model(arrays: Arrays, build: Any) -> Session:
+    from minidl import runtime
+
+    runtime.tune()
+    train = _interactions(arrays, "train")
+    model = build()
+
+    def run() -> None:
+        model.fit(train)
+
+    return Session(run, lambda: {"recall": _recall(_our_lists(model, arrays), arrays)})
+
+
+def their_model(arrays: Arrays, build: Any) -> Session:
+    matrix = _csr(arrays)
+    model = build()
+
+    def run() -> None:
+        model.fit(matrix, show_progress=False)
+
+    return Session(run, lambda: {"recall": _recall(_their_lists(model, matrix), arrays)})
+
+
+def same_quality(ours: Arrays, theirs: Arrays) -> str:
+    return near(ours["recall"], theirs["recall"], "recall@10", worse_by=0.005)
+
+
+def _als(factors: int) -> Claim:
+    def ours() -> Any:
+        from recsys.models import ALS
+        return ALS(factors=factors, epochs=10, reg=0.01, alpha=1.0, cg_steps=3, seed=SEED)
+
+    def theirs() -> Any:
+        from implicit.als import AlternatingLeastSquares
+        return AlternatingLeastSquares(factors=factors, iterations=10, regularization=0.01, alpha=1.0, num_threads=2,
+                                       random_state=SEED)
+
+    return Claim(f"als-{factors}", f"ALS, 10 iterations, {factors} factors, ML-1M", "implicit", 1.7, data,
+                 lambda a: our_model(a, ours), lambda a: their_model(a, theirs), same_quality)
+
+
+def _bpr() -> Claim:
+    def ours() -> Any:
+        from recsys.models import BPR
+        return BPR(factors=64, epochs=10, lr=0.05, reg=0.01, seed=SEED)
+
+    def theirs() -> Any:
+        from implicit.bpr import BayesianPersonalizedRanking
+        return BayesianPersonalizedRanking(factors=64, iterations=10, learning_rate=0.05, regularization=0.01,
+                                           num_threads=2, random_state=SEED)
+
+    return Claim("bpr", "BPR, 10 epochs, 64 factors, ML-1M", "implicit", 1.2, data, lambda a: our_model(a, ours),
+                 lambda a: their_model(a, theirs), same_quality)
+
+
+def _item_knn() -> Claim:
+    def ours() -> Any:
+        from recsys.models import ItemKNN
+        return ItemKNN(neighbours=20, shrink=0, alpha=0.5)
+
+    def theirs() -> Any:
+        from implicit.nearest_neighbours import CosineRecommender
+        return CosineRecommender(K=20, num_threads=2)
+
+    return Claim("item-knn", "item-kNN, cosine, 20 neighbours, ML-1M", "implicit", 1.0, data,
+                 lambda a: our_model(a, ours), lambda a: their_model(a, theirs), same_quality)
+
+
+def _our_top(arrays: Arrays) -> Session:
+    from recsys.models import ALS
+
+    model = ALS(factors=64, epochs=1, seed=SEED).fit(_interactions(arrays, "train"))
+    lists: list[np.ndarray] = []
+
+    def run() -> None:
+        lists[:] = [model.recommend(model.users.ids, k=10).items]
+
+    return Session(run, lambda: {"full": np.array((lists[0] >= 0).mean())})
+
+
+def _their_top(arrays: Arrays) -> Session:
+    from implicit.als import AlternatingLeastSquares
+
+    matrix = _csr(arrays)
+    model = AlternatingLeastSquares(factors=64, iterations=1, num_threads=2, random_state=SEED)
+    model.fit(matrix, show_progress=False)
+    lists: list[np.ndarray] = []
+
+    def run() -> None:
+        lists[:] = [_their_lists(model, matrix)]
+
+    return Session(run, lambda: {"full": np.array((lists[0] >= 0).mean())})
+
+
+CLAIMS = [_als(64), _als(128), _bpr(),
+          Claim("top-10", "top 10 for all users, 64 factors, seen items left out, ML-1M", "implicit", 1.2, data,
+                _our_top, _their_top, lambda a, b: close(a["full"], b["full"], "share of lists filled", rtol=1e-3)),
+          _item_knn()]
