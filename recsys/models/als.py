@@ -96,7 +96,7 @@ class ALS(FactorModel):
             penalty = sides[0].ridge @ np.einsum("uf,uf->u", X, X)
             return {"loss": total - self._half_epoch(sides[1], Y, X) + float(penalty)}
 
-        with runtime.parallel_guard(), runtime.blas_threads(1):  # two change the bits, and stall on a busy machine
+        with runtime.blas_threads(1):  # two change the bits, and stall on a busy machine
             self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
             self._half_epoch(sides[0], X, Y)  # users agree with the final items, as a fold-in does
         self.history = None if data.value is None else events

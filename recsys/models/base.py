@@ -88,7 +88,7 @@ class Recommender(Hooks):
         self.__dict__.clear()
         self.__dict__.update(params)
         self._remember(data)
-        self._fit(data, valid, progress)
+        self._fit(data, valid if valid is not None and len(valid) else None, progress)
         self._fitted = True
         return self
 

@@ -6,14 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minidl import runtime
 from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.models.base import Can
-from recsys.models.factors import FactorModel, draw, fold_map, mean_vectors
+from recsys.models.factors import MappedFactorModel, draw
 from recsys.models.parameters import Check, above, at_least, whole
-from recsys.models.sparse import expect
 from recsys.training import run_epochs
 
 __all__ = ["BPR"]
@@ -22,7 +20,7 @@ _BLOCKS = 8
 _BLOCK_ITEMS = 32  # a block with fewer items would offer too few negatives
 
 
-class BPR(FactorModel):
+class BPR(MappedFactorModel):
     """Factors and item biases that rank each user's items above the others.
 
     Minimises `sum -log sigmoid(x_u . (y_i - y_j) + b_i - b_j)` plus `reg / 2` times the squares, over the pairs
@@ -86,19 +84,8 @@ class BPR(FactorModel):
             schedule.deal(np.random.default_rng((self.seed, epoch)))
             return {"loss": schedule.run(self, epoch) / max(pairs.nnz, 1)}
 
-        with runtime.parallel_guard():
-            self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
-        self.fold_map = fold_map(pairs, self.item_factors, self.user_factors)
-
-    def _fold_vectors(self, history: CSR) -> np.ndarray:
-        return np.asarray(mean_vectors(history.unique(), self.item_factors) @ self.fold_map)
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | {"fold_map": self.fold_map}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        super()._restore(state)
-        self.fold_map = expect(state, "fold_map", (self.item_factors.shape[1] + 1, self.item_factors.shape[1]))
+        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
+        self._learn_map(pairs)
 
 
 class _Schedule:

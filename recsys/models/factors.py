@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.models.base import Recommender
 from recsys.models.sparse import expect
 
-__all__ = ["FactorModel", "draw", "fold_map", "mean_vectors"]
+__all__ = ["FactorModel", "MappedFactorModel", "draw"]
 
 
 class FactorModel(Recommender):
@@ -68,32 +69,45 @@ class FactorModel(Recommender):
                          for name, values in state.items() if name.startswith("history.")}
 
 
+class MappedFactorModel(FactorModel):
+    """A factor model that maps a new user's items linearly to a vector, as it does for its own users.
+
+    A subclass calls `_learn_map(history)` at the end of `_fit`.
+
+    Attributes
+    ----------
+    fold_map : ndarray, float32, shape (f + 1, f)
+        Takes the mean vector of a user's items, and a constant 1, to the user's vector.
+    """
+
+    fold_map: np.ndarray
+
+    def _learn_map(self, history: CSR) -> None:
+        """Least squares with a slight ridge over the trained users, weighted alike."""
+        known = history.counts > 0
+        means = self._means(history)[known].astype(np.float64)
+        gram = means.T @ means
+        gram[np.diag_indices(len(gram))] += 1e-3 * np.trace(gram) / len(gram)
+        self.fold_map = np.linalg.solve(gram, means.T @ self.user_factors[known]).astype(np.float32)
+
+    def _fold_vectors(self, history: CSR) -> np.ndarray:
+        return np.asarray(self._means(history.unique()) @ self.fold_map)
+
+    def _means(self, history: CSR) -> np.ndarray:
+        """Mean vector of each history's items, and a constant 1: (B, n_items) -> (B, f + 1)."""
+        weights = np.repeat(1 / np.maximum(history.counts, 1), history.counts).astype(np.float32)
+        sums = kernels.neighbours.sum_dense_rows(history.indptr, history.indices, weights, self.item_factors)
+        return np.hstack([sums, np.ones((len(sums), 1), np.float32)])
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return super()._state() | {"fold_map": self.fold_map}
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        width = self.item_factors.shape[1]
+        self.fold_map = expect(state, "fold_map", (width + 1, width))
+
+
 def draw(rng: np.random.Generator, rows: int, factors: int, std: float) -> np.ndarray:
     """Initial factors, normal with standard deviation `std`: float32 (rows, factors)."""
     return np.float32(std) * rng.standard_normal((rows, factors), np.float32)
-
-
-def mean_vectors(history: CSR, vectors: np.ndarray) -> np.ndarray:
-    """Mean vector of each history's items, and a constant 1: (B, n_items), (n_items, f) -> (B, f + 1)."""
-    out = np.ones((history.shape[0], vectors.shape[1] + 1), np.float32)
-    for row in range(history.shape[0]):
-        items = history.row(row)[0]
-        out[row, :-1] = vectors[items].mean(axis=0) if len(items) else 0
-    return out
-
-
-def fold_map(history: CSR, item_factors: np.ndarray, user_factors: np.ndarray) -> np.ndarray:
-    """The linear map from the mean vector of a user's items to the user's vector, learned on the trained users.
-
-    Least squares with a slight ridge, users weighted alike; it answers for users who were not there.
-
-    Returns
-    -------
-    ndarray, float32, shape (f + 1, f)
-        To be multiplied by `mean_vectors`.
-    """
-    known = history.counts > 0
-    means = mean_vectors(history, item_factors)[known].astype(np.float64)
-    gram = means.T @ means
-    gram[np.diag_indices(len(gram))] += 1e-3 * np.trace(gram) / len(gram)
-    return np.linalg.solve(gram, means.T @ user_factors[known]).astype(np.float32)

@@ -8,14 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import nn, no_grad, ops, optim
-from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.data.sampling import NegativeSampler
 from recsys.errors import DataError
 from recsys.models.base import Can
-from recsys.models.factors import FactorModel, fold_map, mean_vectors
+from recsys.models.factors import MappedFactorModel
 from recsys.models.parameters import Check, above, at_least, one_of, optional, whole
-from recsys.models.sparse import expect
 from recsys.training import Trainer, batches
 
 __all__ = ["GMF", "GMFNetwork"]
@@ -64,7 +62,7 @@ class _CanByLoss:
         return dataclasses.replace(can, ratings=True) if model is not None and model.loss == "mse" else can
 
 
-class GMF(FactorModel):
+class GMF(MappedFactorModel):
     """Score = `h . (p_u * q_i) + b_i`, trained by Adam with one of four losses.
 
     - "softmax": cross entropy of the item among all items (among the batch's items, corrected for how often they are
@@ -145,21 +143,11 @@ class GMF(FactorModel):
         self.user_factors = network.users.weight.data
         self.item_factors = network.items.weight.data * network.output.data
         self.item_bias = network.bias.weight.data[:, 0] + np.float32(self._offset)
-        self.fold_map = fold_map(data.csr.unique(), self.item_factors, self.user_factors)
+        self._learn_map(data.csr.unique())
 
     @property
     def _offset(self) -> float:
         return self.mean_value if self.loss == "mse" else 0.0
-
-    def _fold_vectors(self, history: CSR) -> np.ndarray:
-        return np.asarray(mean_vectors(history.unique(), self.item_factors) @ self.fold_map)
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | {"fold_map": self.fold_map}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        super()._restore(state)
-        self.fold_map = expect(state, "fold_map", (self.item_factors.shape[1] + 1, self.item_factors.shape[1]))
 
 
 class _Objective:
