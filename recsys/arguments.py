@@ -16,7 +16,7 @@ import numpy as np
 
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["ids", "metrics", "names", "option_defaults", "parser", "protocol_options", "read", "settings"]
+__all__ = ["ids", "metrics", "names", "numbers", "option_defaults", "parser", "protocol_options", "read", "settings"]
 
 _ROLES = ("users", "items", "values", "times")
 _READER = (*_ROLES, "delimiter", "encoding", "id_type")  # options of `Interactions.from_csv`, under its names
@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     recommend.add_argument("model", type=Path, help="a file that `recsys train` wrote")
     recommend.add_argument("--user", action="append", default=[], help="a user's id; may be repeated")
     recommend.add_argument("--history", help="item ids separated by commas, of somebody who is not in the data")
+    recommend.add_argument("--values", metavar="NUMBER,...", help="of the history's items, such as their ratings")
     recommend.add_argument("-k", type=_positive, default=10, help="length of the lists (default: %(default)s)")
     recommend.add_argument("--keep-seen", action="store_true", help="do not leave out what the user knows already")
     recommend.add_argument("--on-unknown", choices=("raise", "fallback", "skip"), default="raise",
@@ -223,6 +224,14 @@ def metrics(text: str | None, k: int, task: str) -> list[str] | None:
     if wrong or not found:
         raise ParameterError(f"--metrics {text!r}: the protocol measures {task}; name metrics of that kind.")
     return [str(metric) for metric in found]
+
+
+def numbers(text: str, flag: str) -> list[float]:
+    """Finite numbers separated by commas."""
+    try:
+        return [_finite(part) for part in names(text)]
+    except argparse.ArgumentTypeError as error:
+        raise ParameterError(f"{flag}: {error}.") from None
 
 
 def settings(texts: Sequence[str], flag: str) -> dict[str, Any]:

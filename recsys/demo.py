@@ -1,0 +1,189 @@
+"""`recsys demo`: from raw ratings to recommendations and a page that compares the models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys import arguments, datasets, models
+from recsys.console import Console, measured
+from recsys.data import Interactions
+from recsys.data.splits import Split, split_last
+from recsys.errors import DataError
+from recsys.evaluation import evaluate
+from recsys.files import check_target
+from recsys.progress import Progress, task
+from recsys.report import Line, Report, Row, Showcase, figures
+
+__all__ = ["run"]
+
+HELD_OUT = 5  # events of each user, the last in time
+METRICS = ("recall@10", "ndcg@10", "coverage@10", "popularity@10")
+FLOOR = "Popular"
+SHOWN = ("EASE", "ALS", "Markov")  # three ways to say why
+LEGEND = (f"{FLOOR} is the floor that every model has to beat. recall: share of a user's {HELD_OUT} held-out items "
+          "among the 10 recommended; ndcg counts the places too (± standard error over users). coverage: share of the "
+          "catalogue that is recommended to anybody; popularity: mean number of ratings of what is recommended; rmse: "
+          "of models that predict ratings, in their unit; seconds: of training.")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the demo: what it is called, how to make it, and whether it learns from the ratings' values."""
+
+    label: str
+    build: Callable[..., Any]
+    ratings: bool = False
+
+
+def _entries(quick: bool, seed: int) -> list[Entry]:
+    def epochs(n: int) -> int:
+        return 2 if quick else n
+
+    return [
+        Entry(FLOOR, models.Popular),
+        Entry("Markov", models.Markov),
+        Entry("Bias", models.Bias, ratings=True),
+        Entry("ItemKNN", models.ItemKNN),
+        Entry("UserKNN", models.UserKNN),
+        Entry("ItemKNN, ratings", models.ItemKNNBaseline, ratings=True),
+        Entry("EASE", models.EASE),
+        Entry("MF (SVD)", lambda: models.MatrixFactorization(epochs=epochs(20), seed=seed), ratings=True),
+        Entry("MF (SVD++)", lambda: models.MatrixFactorization(factors=20, epochs=epochs(20), lr=0.007, seed=seed,
+                                                              implicit_feedback=True), ratings=True),
+        Entry("ALS", lambda: models.ALS(epochs=epochs(15), seed=seed)),
+        Entry("BPR", lambda: models.BPR(epochs=epochs(60), seed=seed)),
+        Entry("GMF (neural)", lambda: models.GMF(factors=16, epochs=epochs(8), lr=0.02, reg=0.01, batch_size=2048,
+                                                 loss="bce", seed=seed)),
+    ]
+
+
+def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: int, console: Console,
+        progress: Progress) -> None:
+    """Load, clean, split, train, compare, recommend, and write the page.
+
+    Parameters
+    ----------
+    source : str
+        Name or path of a data set with ratings and times.
+    out : Path or None
+        The page.
+    user : str, optional
+        Whom to recommend to, by external id.
+    quick : bool
+        Two epochs for everything that has epochs.
+    seed : int
+    console : Console
+    progress : progress object
+    """
+    start = time.perf_counter()
+    if out is not None:
+        figures.require()
+        check_target(out)
+    raw, data = _load(source)
+    chosen = _choose_user(data, user)
+    console.note(f"{raw.name or source}: {len(raw):,} ratings; one of each pair, users with {2 * HELD_OUT} or more and "
+                 f"items with 5 or more:\n{len(data):,} ratings of {data.n_items:,} items by {data.n_users:,} users.\n")
+    split = split_last(data, n=HELD_OUT, valid=False, min_events=2 * HELD_OUT)
+    fitted, rows, card = _compare(_entries(quick, seed), split, progress)
+    _show_table(rows, card, console)
+    history, showcases = _showcase(fitted, split, chosen, console)
+    terms = datasets.terms(source) if source in datasets.available() else ""
+    if out is not None:
+        Report(f"Recommenders on {raw.name or source}", card, rows, "ndcg@10", FLOOR, LEGEND, f"user {chosen}",
+               history, showcases, [terms] if terms else []).write(out)
+    seconds = time.perf_counter() - start
+    if out is not None:
+        console.note(f"Wrote {out}: metric bars, popularity against accuracy, learning curves, these lists.")
+    console.note(f"{seconds:.1f} s in all. {terms}".rstrip())
+    console.result({"data": data.describe(), "ratings_before_cleaning": len(raw), "card": card, "floor": FLOOR,
+                    "rows": [asdict(row) for row in rows], "user": chosen, "history": [asdict(h) for h in history],
+                    "recommendations": [asdict(show) for show in showcases], "terms": terms,
+                    "report": None if out is None else str(out), "seconds": seconds})
+
+
+def _load(source: str) -> tuple[Interactions, Interactions]:
+    """The ratings as they come, and cleaned."""
+    raw = datasets.load(source)
+    if raw.value is None or raw.time is None:
+        raise DataError(f"{source}: the demo needs ratings with times; `recsys compare` takes any data.")
+    return raw, raw.clean(duplicates="last").k_core(users=2 * HELD_OUT, items=5)
+
+
+def _compare(entries: Sequence[Entry], split: Split, progress: Progress
+             ) -> tuple[dict[str, Any], list[Row], Mapping[str, Any]]:
+    """Train and measure every model: the models, a row each, and the protocol's card."""
+    implicit = Split(split.train.binarise(), None, split.test.binarise(), split.card)
+    fitted: dict[str, Any] = {}
+    rows: list[Row] = []
+    card: Mapping[str, Any] = {}
+    with task(progress, len(entries), "models") as bar:
+        for entry in entries:
+            model, parts = entry.build(), split if entry.ratings else implicit
+            start = time.perf_counter()
+            model.fit(parts.train, progress=progress)
+            seconds = time.perf_counter() - start
+            found = evaluate(model, parts, metrics=METRICS)
+            metrics = dict(found.metrics)
+            if entry.ratings:
+                metrics |= evaluate(model, parts, task="ratings", metrics=["rmse"]).metrics
+            quantity, curve = next(iter(getattr(model, "history_", {}).items()), ("", []))
+            fitted[entry.label], card = model, card or found.card
+            rows.append(Row(entry.label, metrics, dict(found.errors), seconds, quantity, tuple(curve)))
+            bar.advance(1, last=entry.label)
+    return fitted, rows, card
+
+
+def _show_table(rows: Sequence[Row], card: Mapping[str, Any], console: Console) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    shown = ("recall@10", "ndcg@10")  # with their standard errors
+    lines = [[row.name, *(measured(name, row.metrics.get(name), row.errors.get(name) if name in shown else None)
+                          for name in names), f"{row.seconds:.2f}"] for row in rows]
+    console.table("Results", ["model", *names, "seconds"], lines, caption=LEGEND)
+    console.note("\nProtocol: " + "; ".join(f"{name} {value}" for name, value in card.items()) + ".\n")
+
+
+def _choose_user(data: Interactions, wanted: str | None) -> Any:
+    """The user asked for, or one with a history of typical length."""
+    if wanted is not None:
+        index = data.users.encode(arguments.ids([wanted], data.users))[0]
+    else:
+        counts = np.bincount(data.user, minlength=data.n_users)
+        index = np.argsort(counts, kind="stable")[len(counts) // 2]
+    return data.users.ids[index].item()
+
+
+def _showcase(fitted: Mapping[str, Any], split: Split, user: Any,
+              console: Console) -> tuple[list[Line], list[Showcase]]:
+    """The user's best-rated items, and the top 10 of three models with the reasons they can give."""
+    train, index = split.train, int(split.train.users.encode([user])[0])
+    items, ratings = train.csr.row(index)
+    values = np.ones(len(items)) if ratings is None else ratings
+    best = np.argsort(-values, kind="stable")[:10]
+    named = fitted[SHOWN[0]]
+    history = [Line(item, named.title(item) or str(item), f"rated {value:g}")
+               for item, value in zip(train.items.decode(items[best]).tolist(), values[best].tolist(), strict=True)]
+    console.ranking(f"User {user}: {len(items)} ratings to learn from; the best of them", ["", ""],
+                    [[line.title, line.note] for line in history], text=2)
+    later = set(train.items.decode(split.test.csr.row(index)[0]).tolist())
+    shown = []
+    for name in SHOWN:
+        model = fitted[name]
+        lines = [Line(item, model.title(item) or str(item), _reason(model, user, item), item in later)
+                 for item in model.recommend(user, k=10).items.tolist()]
+        console.ranking(f"{name} recommends (*: held out, and rated by the user afterwards)",
+                        ["", "title", "because of"], [["*" * line.hit, line.title, line.note] for line in lines],
+                        text=3)
+        shown.append(Showcase(name, lines))
+    return history, shown
+
+
+def _reason(model: Any, user: Any, item: Any) -> str:
+    """The two items of the history that speak most for an item."""
+    reasons = [r for r in model.explain(user, item, k=3) if r.item is not None and r.contribution > 0]
+    return "; ".join(str(r.title or r.item) for r in reasons[:2])

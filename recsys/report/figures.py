@@ -1,0 +1,145 @@
+"""The report's figures, as SVG text that stands inside the page."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["accuracy_against_popularity", "learning_curves", "metric_bars", "require"]
+
+_COLOURS = ("#3b6ea8", "#d1783c", "#4f9a57", "#a8566e", "#7c6bb1", "#8a7a4f", "#3f9aa3", "#b34a3c", "#6d6d6d",
+            "#c2a12f", "#1f3f66", "#7a3f10")
+_INK, _FLOOR = "#222222", "#9a9a9a"
+# where a label may stand, seen from its point: (dx, dy) in points, and which corner of the text is put there
+_PLACES = ((8, 0, "left", "center"), (-8, 0, "right", "center"), (0, 8, "center", "bottom"), (0, -8, "center", "top"),
+           (7, 7, "left", "bottom"), (7, -7, "left", "top"), (-7, 7, "right", "bottom"), (-7, -7, "right", "top"),
+           (0, 20, "center", "bottom"), (0, -20, "center", "top"), (18, 18, "left", "bottom"), (18, -18, "left", "top"))
+
+
+def require() -> None:
+    """Raise MissingExtraError, naming the command to run, when there is no matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "plot", "the page with the figures")
+
+
+def learning_curves(curves: Mapping[str, tuple[str, Sequence[float]]]) -> str:
+    """What each model minimises, against the epoch, each in a panel of its own: model -> (quantity, values)."""
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = _figure(10, 2.5 * rows)
+    for i, (name, (quantity, values)) in enumerate(curves.items()):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        axes.plot(np.arange(1, len(values) + 1), values, color=_COLOURS[0], linewidth=1.8, marker=".", markersize=5)
+        axes.set_title(name, fontsize=11, loc="left", color=_INK)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"{quantity}, training")
+        axes.set_xlim(0, len(values) + 0.5)
+        axes.set_ylim(0, 1.08 * max(values))
+        axes.locator_params(axis="x", integer=True, nbins=5)
+        axes.locator_params(axis="y", nbins=5)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+        _tidy(axes)
+    return _svg(figure, "curves", "Training loss of each model against the epoch")
+
+
+def metric_bars(names: Sequence[str], values: Sequence[float], errors: Sequence[float], metric: str,
+                floor: str | None) -> str:
+    """One bar a model with its standard error; the dashed line is what the floor model reaches."""
+    figure = _figure(10, 0.36 * len(names) + 1.1)
+    axes = figure.add_subplot()
+    places = np.arange(len(names))[::-1]
+    errors = np.nan_to_num(np.asarray(errors, float))
+    axes.barh(places, values, xerr=errors, color=[_FLOOR if n == floor else _COLOURS[0] for n in names], height=0.62,
+              error_kw={"elinewidth": 1.2, "ecolor": _INK, "capsize": 2})
+    reach = max(np.add(values, errors), default=0) or 1
+    for place, value, error in zip(places, values, errors, strict=True):
+        axes.annotate(f"{value:.3f}", (value + error, place), xytext=(5, 0), textcoords="offset points", va="center",
+                      fontsize=9, color=_INK)
+    reached = dict(zip(names, values, strict=True)).get(floor or "")
+    if reached is not None:
+        axes.axvline(reached, color=_INK, linestyle="--", linewidth=1)
+    axes.set_yticks(places, names)
+    axes.set_xlabel(f"{metric}, mean over users ± standard error{'' if reached is None else f'; dashed: {floor}'}")
+    axes.set_xlim(0, 1.1 * reach)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    _tidy(axes)
+    axes.grid(visible=False, axis="y")
+    return _svg(figure, "bars", f"{metric} of each model")
+
+
+def accuracy_against_popularity(names: Sequence[str], popularity: Sequence[float], accuracy: Sequence[float],
+                                metric: str) -> str:
+    """Each model as a point: how popular what it recommends is, against how accurate it is."""
+    figure = _figure(10, 4.6)
+    axes = figure.add_subplot()
+    axes.scatter(popularity, accuracy, color=[_COLOURS[i % len(_COLOURS)] for i in range(len(names))], s=48, zorder=3)
+    axes.set_xlabel("mean number of training events of what is recommended (left: less known)")
+    axes.set_ylabel(f"{metric} (up: more accurate)")
+    axes.set_xlim(0, 1.12 * max(popularity, default=1) or 1)
+    axes.set_ylim(0, 1.12 * max(accuracy, default=1) or 1)
+    _tidy(axes)
+    _label_points(figure, axes, names, np.column_stack([popularity, accuracy]))
+    return _svg(figure, "popularity", f"{metric} against the popularity of recommendations")
+
+
+def _label_points(figure: Figure, axes: Any, names: Sequence[str], points: np.ndarray) -> None:
+    """Write each name beside its point, where it covers no other point or name, if there is such a place."""
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()  # now data has places
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in axes.transData.transform(points)]
+    for name, point in zip(names, points, strict=True):
+        written: list[tuple[int, int, Any, Any]] = []  # faults, place, text, box
+        for dx, dy, across, along in _PLACES:
+            text = axes.annotate(name, point, xytext=(dx, dy), textcoords="offset points", ha=across, va=along,
+                                 fontsize=9, color=_INK)
+            text.set_in_layout(False)
+            box = text.get_window_extent()
+            inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            written.append((sum(box.overlaps(other) for other in taken) + 3 * (not inside), len(written), text, box))
+            if written[-1][0] == 0:
+                break
+        best = min(written, key=lambda each: each[:2])
+        for each in written:
+            if each is not best:
+                each[2].remove()
+        taken.append(best[3])
+
+
+def _figure(width: float, height: float) -> Figure:
+    require()
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    return MatplotlibFigure(figsize=(width, height), layout="constrained")
+
+
+def _tidy(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=9, labelcolor=_INK)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(fontsize=10, color=_INK)
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    """The figure's `<svg>` element: text stays text, equal figures give equal bytes, ids are the figure's own."""
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "recsys"}):
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    drawing = buffer.getvalue()
+    drawing = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", drawing[drawing.index("<svg"):])
+    return drawing.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)

@@ -1,0 +1,380 @@
+"""The command line: what it prints, what it refuses in one sentence, and that it leaves nothing half-written."""
+
+import gzip
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys import arguments, artifact, cli, models
+from recsys.data import Interactions
+from recsys.datasets import simulate
+from recsys.errors import ParameterError
+
+RATINGS = "user,item,rating,time\n1,10,5,1\n1,11,3,2\n2,10,4,3\n2,12,1,4\n3,11,2,5\n3,12,5,6\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with good and bad files; every test leaves it as it is."""
+    folder = tmp_path_factory.mktemp("cli")
+    data, _ = simulate(60, 40, 1200, seed=1)
+    data.to_csv(folder / "good.csv")
+    data.to_csv(folder / "good.csv.gz")
+    implicit = data.binarise()
+    models.EASE(reg=10.0).fit(implicit).save(folder / "ease.recsys")
+    models.Bias().fit(data).save(folder / "bias.recsys")
+    models.ItemKNNBaseline().fit(data).save(folder / "rated.recsys")
+    models.Popular().fit(implicit).save(folder / "popular.recsys")
+    for name, user in (("text", "ann"), ("accent", "zoé")):
+        few = Interactions.from_arrays([user, user, "bob", "bob"], ["x", "y", "x", "z"])
+        models.ItemKNN().fit(few).save(folder / f"{name}.recsys")
+    whole = (folder / "ease.recsys").read_bytes()
+    with zipfile.ZipFile(folder / "foreign.zip", "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    files = {
+        "small.csv": RATINGS, "empty.csv": "", "blank.csv": "\n \n", "header.csv": "user,item,rating\n",
+        "nan.csv": RATINGS.replace("1,11,3,", "1,11,nan,"), "inf.csv": RATINGS.replace("2,10,4,", "2,10,-inf,"),
+        "words.csv": RATINGS.replace("3,11,2,", "3,11,good,"), "ragged.csv": RATINGS + "4,10\n",
+        "columns.csv": "a,b\n1,2\n3,4\n", "no_id.csv": RATINGS.replace("2,12", ",12"),
+        "one_column.csv": "user\n1\n2\n", "quote.csv": RATINGS.replace("1,10", '"1,10'),
+        "one_user.csv": "user,item,rating,time\n" + "".join(f"1,{i},3,{i}\n" for i in range(9)),
+        "one_item.csv": "user,item,rating,time\n" + "".join(f"{i},1,3,{i}\n" for i in range(9)),
+        "huge.csv": RATINGS + "9" * 30 + ",10,1,9\n", "far.csv": RATINGS + f"-5,{2**63 - 1},1,9\n",
+        "double.csv": RATINGS + "1,10,2,9\n", "implicit.csv": "user,item,time\n1,10,1\n1,11,2\n2,10,3\n2,12,4\n",
+        "fake.gz": RATINGS, "foreign.recsys": "not a model\n", "times.csv": RATINGS.replace("3,12,5,6", "3,12,5,soon"),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    (folder / "latin.csv").write_bytes(RATINGS.replace("1,10", "\u00e9,10").encode("latin-1"))
+    (folder / "cut.csv.gz").write_bytes(gzip.compress(RATINGS.encode() * 50)[:-30])
+    (folder / "cut.recsys").write_bytes(whole[: len(whole) // 2])
+    (folder / "flipped.recsys").write_bytes(whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:])
+    (folder / "kept.out").write_text("as it was")
+    return folder
+
+
+@pytest.fixture
+def run(made, monkeypatch, capsys):
+    """Runs a command in the folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(made)
+
+    def run(command):
+        words = command.split() if isinstance(command, str) else command
+        try:
+            code = cli.main(words)
+        except SystemExit as stopped:
+            code = stopped.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def document(found):
+    code, out, _ = found
+    assert code == 0
+    return json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+TRAIN = "--model Popular --out kept.out"
+EVALUATE = "evaluate --data good.csv --model Popular --protocol last-one-full"
+BAD = {
+    "data nowhere.csv": ["nowhere.csv"],
+    "data .": ["none of the known data sets"],
+    "data empty.csv": ["empty.csv", "empty"],
+    "data blank.csv": ["blank.csv", "empty"],
+    "data header.csv": ["header.csv", "no rows"],
+    "data nan.csv": ["nan.csv", "'rating'", "line 3", "nan"],
+    "data inf.csv": ["inf.csv", "'rating'", "line 4", "inf"],
+    "data words.csv": ["words.csv", "'rating'", "line 6", "'good'"],
+    "data times.csv": ["times.csv", "'time'", "line 7", "'soon'"],
+    "data ragged.csv": ["ragged.csv", "line 8", "2 fields"],
+    "data quote.csv": ["quote.csv", "line"],
+    "data columns.csv": ["columns.csv", "users", "'a', 'b'"],
+    "data one_column.csv": ["one_column.csv", "items"],
+    "data no_id.csv": ["no_id.csv", "'user'", "line 5", "missing"],
+    "data latin.csv": ["latin.csv", "line 2", "encoding"],
+    "data huge.csv": ["huge.csv", "'user'", "line 8", "64-bit"],
+    "data cut.csv.gz": ["cut.csv.gz", "damaged gzip"],
+    "data fake.gz": ["fake.gz", "not a gzip"],
+    "data small.csv --users who": ["small.csv", "'who'", "'user', 'item'"],
+    "data small.csv --items 7": ["small.csv", "7"],
+    "data small.csv --delimiter ab": ["--delimiter", "'ab'"],
+    "data small.csv --encoding klingon": ["--encoding", "'klingon'"],
+    "data movielens-small --users 0": ["movielens-small", "--users"],
+    "data small.csv --min-value 9": ["small.csv", "--min-value"],
+    "data small.csv --k-core 50": ["small.csv", "50 rows a user"],
+    "data small.csv --min-value nan": ["--min-value", "'nan'"],
+    "data small.csv --k-core 0": ["--k-core", "'0'"],
+    "data small.csv --out nowhere/x.csv": ["nowhere/x.csv", "no folder 'nowhere'"],
+    "data small.csv --out .": ["not a file"],
+    "data nan.csv --out kept.out": ["nan.csv"],
+    f"train --data nowhere.csv {TRAIN}": ["nowhere.csv"],
+    f"train --data nan.csv {TRAIN}": ["nan.csv", "line 3"],
+    "train --data small.csv --model Oracle --out kept.out": ["'Oracle'", "Popular", "EASE"],
+    f"train --data small.csv {TRAIN} --set by": ["--set", "'by'"],
+    f"train --data small.csv {TRAIN} --set =3": ["--set", "'=3'"],
+    f"train --data small.csv {TRAIN} --set size=3": ["Popular", "'size'", "by"],
+    f"train --data small.csv {TRAIN} --set by=taste": ["Popular", "by", "'taste'"],
+    "train --data small.csv --model ALS --out kept.out --set factors=-1": ["ALS", "factors", "-1"],
+    "train --data small.csv --model ALS --out kept.out --set factors=many": ["ALS", "factors", "'many'"],
+    "train --data small.csv --model ALS --out kept.out --set reg=NaN": ["ALS", "reg", "nan"],
+    "train --data small.csv --model ALS --out kept.out --set factors=1000000000000": ["memory"],
+    "train --data implicit.csv --model MatrixFactorization --out kept.out": ["MatrixFactorization", "values"],
+    "train --data small.csv --model UserKNN --no-seen --out kept.out": ["UserKNN", "seen=False"],
+    "train --data small.csv --model Popular --out nowhere/m": ["nowhere/m", "no folder"],
+    "train --data small.csv --model Popular --out .": ["not a file"],
+    "train --data small.csv --model Popular": ["--out"],
+    f"{EVALUATE} --data nowhere.csv": ["nowhere.csv"],
+    f"{EVALUATE} --protocol guess": ["'guess'", "last-one-full"],
+    f"{EVALUATE} --metrics taste@10": ["'taste@10'", "ndcg"],
+    f"{EVALUATE} --metrics hit@0": ["hit@0"],
+    f"{EVALUATE} --metrics rmse": ["rmse"],
+    f"{EVALUATE} --protocol ratings-5fold": ["Popular", "ratings"],
+    f"{EVALUATE} --option min_events": ["--option", "'min_events'"],
+    f"{EVALUATE} --option events=3": ["events", "min_events"],
+    f"{EVALUATE} --option min_events=few": ["min_events", "int", "'few'"],
+    f"{EVALUATE} --option min_value=NaN": ["min_value", "nan"],
+    f"{EVALUATE} --protocol global-time --option cutoff=soon": ["soon"],
+    f"{EVALUATE} --protocol global-time --option fraction=2": ["fraction"],
+    f"{EVALUATE} --seed -1": ["--seed"],
+    f"{EVALUATE} -k 0": ["-k", "'0'"],
+    f"{EVALUATE} --protocol predefined": ["predefined", "--test"],
+    f"{EVALUATE} --test good.csv": ["predefined", "--test"],
+    f"{EVALUATE} --data small.csv": ["small.csv", "no events"],
+    f"{EVALUATE} --data one_item.csv": ["one_item.csv", "no events"],
+    "compare --data good.csv --models Popular,Oracle --protocol last-one-full": ["'Oracle'", "Popular"],
+    "compare --data good.csv --models Popular,EASE --protocol ratings-5fold": ["Popular", "ratings"],
+    "compare --data good.csv --models , --protocol last-one-full": ["--models"],
+    "compare --data implicit.csv --models all --protocol ratings-5fold": ["implicit.csv"],
+    "recommend nowhere.recsys --user 1": ["nowhere.recsys", "No such file"],
+    "recommend . --user 1": ["directory"],
+    "recommend foreign.recsys --user 1": ["foreign.recsys", "not a model file"],
+    "recommend foreign.zip --user 1": ["foreign.zip", "not a model file"],
+    "recommend cut.recsys --user 1": ["cut.recsys", "damaged"],
+    "recommend flipped.recsys --user 1": ["flipped.recsys", "damaged"],
+    "recommend ease.recsys": ["--user", "--history"],
+    "recommend ease.recsys --user 1 --history 2": ["--user", "--history"],
+    "recommend ease.recsys --user 99999": ["99999"],
+    "recommend ease.recsys --user=-5": ["-5"],
+    "recommend ease.recsys --user ann": ["'ann'", "whole number"],
+    "recommend ease.recsys --user 99999999999999999999999": ["99999999999999999999999", "64 bits"],
+    "recommend ease.recsys --history 1,88888": ["88888"],
+    "recommend ease.recsys --history ,": ["--history"],
+    "recommend ease.recsys --history 1,2 --values 3": ["--values", "1 numbers", "2 ids"],
+    "recommend ease.recsys --history 1,2 --values 3,inf": ["--values", "'inf'"],
+    "recommend ease.recsys --user 1 --values 3": ["--values", "--history"],
+    "recommend bias.recsys --history 1,2": ["Bias", "values="],
+    "recommend ease.recsys --user 1 -k 0": ["-k"],
+    "recommend ease.recsys --user 1 -k 1e3": ["-k", "'1e3'"],
+    "recommend text.recsys --user carl": ["'carl'"],
+    "similar ease.recsys --item 77777": ["77777"],
+    "similar popular.recsys --item 1": ["Popular"],
+    "similar foreign.recsys --item 1": ["foreign.recsys"],
+    "similar ease.recsys": ["--item"],
+    "demo --data implicit.csv --out kept.out": ["implicit.csv", "ratings"],
+    "demo --data small.csv --out kept.out": ["small.csv", "10 rows a user"],
+    "demo --data good.csv --out nowhere/r.html": ["nowhere/r.html"],
+    "demo --data good.csv --user 123456 --out kept.out": ["123456"],
+    "fly": ["fly"],
+}
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_bad_input_is_one_sentence(command, made, run):
+    before = {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()}
+    code, out, err = run(command)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("recsys")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert all(word in err for word in BAD[command]), err
+    assert {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", [
+    "data good.csv", "data good.csv.gz --min-value 3 --implicit --k-core 3", "data one_user.csv", "data one_item.csv",
+    "data columns.csv --users a --items 1", "data small.csv --id-type str",
+    "data far.csv", "data huge.csv --id-type str", "data latin.csv --encoding latin-1",
+    "evaluate --data good.csv --model itemknn --set neighbours=5 --protocol last-one-full --metrics hit@5,mrr",
+    "evaluate --data good.csv --model Bias --protocol ratings-5fold --option folds=2 --seed 3",
+    "evaluate --data good.csv --model Popular --protocol predefined --test small.csv",
+    "evaluate --data good.csv --model EASE --protocol last-one-full --valid -k 1000",
+    "evaluate --data one_user.csv --model Popular --protocol last-one-full",
+    "compare --data good.csv --models Popular,EASE,popular --protocol ratio-811-full",
+    "recommend ease.recsys --user 1 --user 2 --why", "recommend ease.recsys --history 3,5 -k 3",
+    "recommend bias.recsys --history 1,2 --values 5,2.5", "recommend rated.recsys --history 1,2,3 --values 5,1,2 --why",
+    "recommend rated.recsys --history 1,99999,2,3 --values 5,2,1,2 --why --on-unknown skip",
+    "recommend text.recsys --user ann", "recommend popular.recsys --user 1 --why --keep-seen",
+    "recommend ease.recsys --user 99999 --on-unknown fallback", "recommend ease.recsys --user 99999 --on-unknown skip",
+    "recommend ease.recsys --history 1,99999 --on-unknown skip --why", "similar ease.recsys --item 3 --item 4 -k 2",
+    "models", "protocols",
+])
+@pytest.mark.parametrize("form", ["rich", "plain", "json"])
+def test_good_commands_print_a_table_or_a_document(command, form, run, monkeypatch):
+    if form == "plain":
+        find_spec = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "rich" else find_spec(name))
+    if form == "json":
+        assert document(run(f"{command} --json"))
+    else:
+        code, out, _ = run(command)
+        assert code == 0
+        assert max(map(len, out.splitlines()), default=0) <= 100
+        assert not out.startswith("{")
+
+
+def test_data_writes_what_reads_back(made, run, tmp_path):
+    path = tmp_path / "clean.csv.gz"
+    found = document(run(["data", "good.csv", "--min-value", "3", "--out", str(path), "--json"]))
+    again = Interactions.from_csv(path)
+    assert found["fingerprint"] == again.fingerprint()
+    assert found["written"] == str(path)
+    assert again.value.min() >= 3
+    assert os.listdir(tmp_path) == ["clean.csv.gz"]
+
+
+def test_train_replaces_the_file_and_recommend_answers_from_it(run, tmp_path):
+    path = tmp_path / "m.recsys"
+    path.write_text("older")
+    found = document(run(["train", "--data", "good.csv", "--implicit", "--model", "als", "--set", "factors=4", "--set",
+                          "epochs=3", "--out", str(path), "--json"]))
+    assert found["model"] == "ALS"
+    assert found["parameters"]["factors"] == 4
+    assert found["bytes"] == path.stat().st_size
+    model = artifact.load(path)
+    assert found["fingerprint"] == model.fingerprint
+    user = int(model.users.ids[0])
+    records = document(run(["recommend", str(path), "--user", str(user), "-k", "4", "--why", "--json"]))
+    assert [r["item"] for r in records["recommendations"]] == model.recommend(user, k=4).items.tolist()
+    assert all(reason["contribution"] > 0 for r in records["recommendations"] for reason in r["why"])
+    similar = document(run(["similar", str(path), "--item", "3", "-k", "3", "--json"]))["similar"]
+    assert [r["item"] for r in similar] == model.similar_items(3, k=3).items.tolist()
+    assert {r["to"] for r in similar} == {3}
+
+
+def test_implicit_never_reads_the_values(run):
+    assert document(run("data words.csv --implicit --json"))["values"] is None
+
+
+def test_repeated_pairs_and_short_lists_are_told(run, tmp_path):
+    code, _, err = run(["train", "--data", "double.csv", "--model", "Popular", "--out", str(tmp_path / "m")])
+    assert code == 0
+    assert "1 of 7 rows repeat" in err
+    assert "--duplicates" in err
+    code, out, err = run("recommend ease.recsys --user 1 -k 1000 --json")
+    n = len(json.loads(out)["recommendations"])
+    assert code == 0
+    assert n < 40
+    assert f"{n} instead of 1000" in err
+    code, _, err = run("recommend ease.recsys --user 99999 --on-unknown fallback")
+    assert code == 0
+    assert "most popular" in err
+
+
+def test_compare_all_leaves_out_what_cannot_and_says_why(run, monkeypatch):
+    monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in ("Popular", "Bias", "ItemKNN")})
+    found = document(run("compare --data good.csv --implicit --models all --protocol last-one-full --json"))
+    assert found["left_out"] == {"Bias": "needs data with values"}
+    assert {row["model"] for row in found["models"]} == {"Popular", "ItemKNN"}
+    found = document(run("compare --data good.csv --models all --protocol ratings-5fold --json"))
+    assert set(found["left_out"]) == {"Popular", "ItemKNN"}
+    code, out, _ = run("compare --data good.csv --models all --protocol ratings-5fold")
+    assert code == 0
+    assert "Left out: Popular gives no ratings." in out
+
+
+def test_names_of_models_in_any_case():
+    assert models.find("matrixFACTORIZATION") is models.MatrixFactorization
+    with pytest.raises(ParameterError, match="MatrixFactorization"):
+        models.find("")
+
+
+def test_interruption(run, monkeypatch, made):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models.Popular, "fit", interrupt)
+    code, out, err = run(f"train --data small.csv {TRAIN}")
+    assert (code, out) == (130, "")
+    assert err.count("\n") == 1
+    assert (made / "kept.out").read_text() == "as it was"
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(run, monkeypatch, made):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    before = sorted(os.listdir(made))
+    for command in (f"train --data small.csv {TRAIN}", "data small.csv --out kept.out"):
+        code, _, err = run(command)
+        assert code == 2
+        assert "No space left" in err
+        assert err.count("\n") == 1
+        assert (made / "kept.out").read_text() == "as it was"
+        assert sorted(os.listdir(made)) == before
+
+
+def test_help_version_and_no_command(run):
+    assert run("")[0] == 0
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("recsys ")
+    for name in cli._COMMANDS:
+        code, out, _ = run(f"{name} --help")
+        assert code == 0
+        assert "--json" in out
+
+
+def test_a_reader_that_stops_is_no_error():
+    process = subprocess.Popen([sys.executable, "-m", "recsys", "protocols", "--json"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait() == 1
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_a_link_is_followed_and_a_device_is_refused(run, tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    assert run(["data", "small.csv", "--out", str(tmp_path / "link.csv")])[0] == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").is_file()
+    assert run(["data", "small.csv", "--out", os.devnull])[0] == 2
+
+
+@given(st.dictionaries(st.text(st.characters(categories=["Ll"]), min_size=1), st.one_of(
+    st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False),
+    st.lists(st.integers()).map(tuple))))
+def test_settings_read_what_json_writes(values):
+    texts = [f"{name}={json.dumps(value)}" for name, value in values.items()]
+    assert arguments.settings(texts, "--set") == values
+
+
+@given(st.integers(-2**70, 2**70))
+def test_ids_are_exact_or_refused(number):
+    known = Interactions.from_arrays([1], [1]).users
+    if -2**63 <= number < 2**63:
+        assert arguments.ids([str(number)], known).tolist() == [number]
+    else:
+        with pytest.raises(ParameterError, match=str(number)):
+            arguments.ids([str(number)], known)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_output_survives_an_ascii_terminal(form, made, monkeypatch):
+    monkeypatch.chdir(made)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert cli.main(["recommend", "accent.recsys", "--user", "zoé", *form]) == 0
+    stream.seek(0)
+    assert ("zo\\u00e9" if form else "zo?") in stream.read()
