@@ -18,7 +18,7 @@ import platform
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -200,24 +200,28 @@ def _cores() -> Any:
 _lock = threading.RLock()
 
 
-@contextmanager
-def parallel_guard() -> Iterator[None]:
+def parallel_guard() -> AbstractContextManager[Any]:
     """Hold this around parallel kernels that two Python threads may call; `minidl.kernels` does so where needed.
 
     Numba's `workqueue` layer, which is what remains without OpenMP and TBB, aborts the process when two
-    threads run parallel kernels at once, so the guard is a lock; with another layer it is nothing. Until
-    a first parallel kernel has run, the layer is unknown and the guard is the lock.
+    threads run parallel kernels at once, so the guard is a lock; with another layer it is nothing.
     """
-    if parallel_is_safe():
-        yield
-        return
-    with _lock:
-        yield
+    return nullcontext() if parallel_is_safe() else _lock
 
 
+@cache
 def parallel_is_safe() -> bool:
-    """Whether two Python threads may run parallel kernels at once: Numba's layer is known, and not `workqueue`."""
-    return _layer() not in (None, "workqueue")
+    """Whether two Python threads may run parallel kernels at once: Numba will not fall back to `workqueue`."""
+    if not numba_enabled():
+        return True
+    wanted = _numba().config.THREADING_LAYER
+    if wanted != "default":
+        return bool(wanted != "workqueue")
+    try:
+        importlib.import_module("numba.np.ufunc.omppool")  # what Numba itself tries before workqueue
+    except ImportError:
+        return False
+    return True
 
 
 def _layer() -> str | None:

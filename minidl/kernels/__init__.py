@@ -11,9 +11,11 @@ import functools
 import importlib
 from typing import Any
 
+import numpy as np
+
 from minidl.runtime import numba_enabled, parallel_guard, parallel_is_safe
 
-__all__ = ["Kernels", "loss", "optim", "rows"]
+__all__ = ["Kernels", "dense", "loss", "optim", "rows", "takes"]
 
 
 class Kernels:
@@ -35,8 +37,8 @@ class Kernels:
         if name.startswith("_"):
             raise AttributeError(name)
         kernel = getattr(self.module(numba_enabled()), name)
-        if callable(kernel) and numba_enabled() and not parallel_is_safe():
-            return _guarded(kernel)
+        if callable(kernel) and not parallel_is_safe():
+            kernel = _guarded(kernel)
         setattr(self, name, kernel)
         return kernel
 
@@ -46,7 +48,7 @@ class Kernels:
 
 
 def _guarded(kernel: Any) -> Any:
-    """The kernel under `runtime.parallel_guard`, while that may be needed."""
+    """The kernel under `runtime.parallel_guard`."""
     @functools.wraps(kernel)
     def call(*args: Any) -> Any:
         with parallel_guard():
@@ -55,6 +57,12 @@ def _guarded(kernel: Any) -> Any:
     return call
 
 
+def takes(*arrays: np.ndarray) -> bool:
+    """Whether kernels are compiled for these: float32 or float64, C order, aligned, writeable."""
+    return all(a.dtype.char in "fd" and a.flags.carray for a in arrays)
+
+
+dense = Kernels("minidl.kernels", "dense")
 rows = Kernels("minidl.kernels", "rows")
 optim = Kernels("minidl.kernels", "optim")
 loss = Kernels("minidl.kernels", "loss")

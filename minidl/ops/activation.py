@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from minidl import kernels
 from minidl.engine import keeps, record
 from minidl.ops.elementwise import where
 from minidl.ops.functions import erf, exp, tanh
-from minidl.tensor import as_array
+from minidl.tensor import Tensor, as_array
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "silu", "softmax", "softplus"]
 
@@ -26,12 +27,29 @@ def relu(x: Any) -> Any:
 
 
 def _relu(x: Any) -> Any:
-    return np.maximum(x, 0)
+    x = as_array(x)
+    return kernels.dense.relu(x.reshape(-1)).reshape(x.shape) if kernels.takes(x) else np.maximum(x, 0)
 
 
 @keeps("output")
 def _relu_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    return (where(out > 0, g, 0.0),)
+    return (_gate(g, out.data if isinstance(out, Tensor) else out),)
+
+
+def _gate(g: Any, out: np.ndarray) -> Any:
+    """`g` where `out > 0`, else 0: linear in g."""
+    return record(_gated, _gate_rule, g, gate=out)
+
+
+def _gated(g: Any, gate: np.ndarray) -> Any:
+    if not (kernels.takes(g, gate) and g.dtype == gate.dtype):
+        return where(gate > 0, g, 0.0)
+    return kernels.dense.relu_gradient(g.reshape(-1), gate.reshape(-1)).reshape(g.shape)
+
+
+@keeps()
+def _gate_rule(g: Any, out: Any, inputs: Any, needs: Any, gate: np.ndarray) -> Any:
+    return (_gate(g, gate),)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:

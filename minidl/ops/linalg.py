@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops, runtime
+from minidl import kernels, ops, runtime
 from minidl.engine import keeps, record
 from minidl.ops.index import scatter
 from minidl.tensor import Tensor
@@ -42,7 +42,7 @@ def _matmul(a: Any, b: Any) -> Any:
 
 def _rows(x: Any) -> Any:
     """All axes but the last as one: (..., n) -> (N, n)."""
-    return x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 @keeps("inputs")
@@ -97,11 +97,13 @@ def _linear(x: Any, weight: Any, bias: Any) -> np.ndarray:
     if bias is not None:
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"linear: bias has shape {bias.shape}, weight gives {weight.shape[:1]}")
-        if np.result_type(out, bias) == out.dtype:
+        if out.dtype == bias.dtype and kernels.takes(out, bias):
+            kernels.dense.add_bias(out, bias)
+        elif np.result_type(out, bias) == out.dtype:
             out += bias
         else:
             out = out + bias
-    return out.reshape(x.shape[:-1] + weight.shape[:1])
+    return out if x.ndim == 2 else out.reshape(x.shape[:-1] + weight.shape[:1])
 
 
 @keeps("inputs")
@@ -110,7 +112,21 @@ def _linear_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     rows = _rows(g)
     gx = matmul(rows, weight).reshape(x.shape) if needs[0] else None
     gw = matmul(_transposed(rows), _rows(x)) if needs[1] else None
-    return gx, gw, rows.sum(axis=0) if needs[2] else None
+    return gx, gw, _sum_rows(rows) if needs[2] else None
+
+
+def _sum_rows(x: Any) -> Any:
+    """Sum of the rows: (N, n) -> (n,)."""
+    return record(_rows_summed, _sum_rows_rule, x)
+
+
+def _rows_summed(x: np.ndarray) -> Any:
+    return kernels.dense.sum_rows(x) if kernels.takes(x) else x.sum(axis=0)
+
+
+@keeps()
+def _sum_rows_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
+    return (ops.broadcast_to(g, inputs[0].shape),)
 
 
 def row_dot(a: Any, b: Any) -> Any:

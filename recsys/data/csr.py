@@ -124,7 +124,11 @@ class CSR:
         return self._select(entries, indptr, self.shape[0])
 
     def unique(self) -> CSR:
-        """The pattern alone: columns ascending within a row, each once, no values."""
+        """The pattern alone: columns ascending within a row, each once, no values; computed once."""
+        return self._pattern
+
+    @cached_property
+    def _pattern(self) -> CSR:
         by_column = sparse.group(self.indices, self.shape[1])[1]
         rows = self.row_of_entry[by_column]
         order = sparse.group(rows, self.shape[0])[1]

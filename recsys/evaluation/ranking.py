@@ -186,6 +186,8 @@ def _genres(train: Interactions) -> np.ndarray | None:
 
 def _pairs(parts: Sequence[Interactions], shape: tuple[int, int]) -> CSR:
     """The pairs of all parts, each once."""
+    if len(parts) == 1:
+        return parts[0].csr.unique()  # which keeps the answer for the next model
     rows, items = (np.concatenate([np.zeros(0, np.int32), *(getattr(part, column) for part in parts)])
                    for column in ("user", "item"))
     return CSR.from_pairs(rows, items, None, shape).unique()

@@ -36,7 +36,8 @@ class FactorModel(Recommender):
 
     def _scores(self, vectors: np.ndarray) -> np.ndarray:
         scores: np.ndarray = vectors @ self.item_factors.T  # (B, f) -> (B, n_items)
-        scores += self.item_bias
+        if self.item_bias.any():  # ALS has none, and this would be a pass over all scores
+            scores += self.item_bias
         return scores
 
     def _score(self, users: np.ndarray) -> np.ndarray:

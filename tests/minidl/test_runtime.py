@@ -155,14 +155,25 @@ def test_asking_for_threads_does_not_import_numba() -> None:
     assert _child(code) == [True, False]
 
 
-@pytest.mark.parametrize("layer", [None, "workqueue", "omp"])
-def test_the_guard_is_a_lock_where_the_layer_needs_one(layer: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "_layer", lambda: layer)
+@pytest.mark.parametrize("safe", [False, True])
+def test_the_guard_is_a_lock_where_the_layer_needs_one(safe: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "parallel_is_safe", lambda: safe)
+    monkeypatch.setattr(kernels, "parallel_is_safe", lambda: safe)
     kernel = kernels.Kernels("minidl.kernels", "rows").scatter_add  # kernels come under the guard by themselves
-    assert hasattr(kernel, "__wrapped__") == (runtime.numba_enabled() and layer != "omp")
+    assert hasattr(kernel, "__wrapped__") or safe
     with runtime.parallel_guard(), ThreadPoolExecutor(1) as other:
         free = other.submit(_take_and_release, runtime._lock).result()
-    assert free == (layer == "omp")
+    assert free == safe
+
+
+@pytest.mark.skipif(not runtime.numba_enabled(), reason="Numba is absent")
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_the_layer_is_foreseen(layer: str) -> None:
+    code = ("import json, numpy as np, minidl; from minidl import kernels, runtime; safe = runtime.parallel_is_safe(); "
+            "w = minidl.tensor(np.ones(1 << 18), requires_grad=True); w.grad = np.ones(1 << 18); "
+            "minidl.optim.SGD([w]).step(); print(json.dumps([safe, runtime.report()['numba_layer']]))")
+    safe, chosen = _child(code, NUMBA_THREADING_LAYER=layer)
+    assert safe == (chosen != "workqueue")
 
 
 def _take_and_release(lock: Any) -> bool:
