@@ -37,7 +37,7 @@ __all__ = ["blas_threads", "deterministic", "matmul", "numba_enabled", "parallel
 # below the first number; up to the second, waking a second thread costs more than it brings, most of all when
 # the cores are busy.
 BLAS_SMALL = 262_144
-BLAS_LARGE = 2**25
+BLAS_LARGE = 3 * 2**22  # measured: two threads gain nothing at 2^23, 1.7 times at 2^24
 
 _SYMBOLS = ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads64_",
             "openblas_{}_num_threads")

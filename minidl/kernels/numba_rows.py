@@ -17,7 +17,6 @@ from minidl.kernels.numpy_rows import check_range
 __all__ = ["bag", "bag_dot", "bag_spread", "coalesce", "scatter_add"]
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
-_DENSE = 16  # count in a table of at most so many entries for each index, sort otherwise
 
 
 def scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray, axis: int = 0) -> None:
@@ -34,15 +33,14 @@ def coalesce(indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
     if rows.dtype not in (np.float32, np.float64) or not rows.size:
         return numpy_rows.coalesce(indices, rows)
     check_range("coalesce", indices, np.iinfo(np.int64).max)
-    size = int(indices.max()) + 1
-    if size <= _DENSE * len(indices):
-        unique, where = _rank(_integers(indices), size)
-        unique = unique.astype(indices.dtype, copy=False)
-    else:
-        unique, where = np.unique(indices, return_inverse=True)
-    total = np.zeros((len(unique), *rows.shape[1:]), rows.dtype)
-    scatter_add(total, where, rows)
-    return unique, total
+    n = len(indices)
+    if int(indices.max()) > np.iinfo(np.int64).max // n - 1:
+        return numpy_rows.coalesce(indices, rows)
+    keys = _integers(indices) * n + np.arange(n)  # all different: a plain sort keeps the order of appearance
+    keys.sort()
+    unique, total = np.empty(n, np.int64), np.empty((n, rows.size // n), rows.dtype)
+    m = _sum_runs(keys, np.ascontiguousarray(rows).reshape(total.shape), unique, total)
+    return unique[:m].astype(indices.dtype), total[:m].reshape(m, *rows.shape[1:])
 
 
 def bag(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -79,15 +77,19 @@ def _scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> None
 
 
 @njit(cache=True, nogil=True)
-def _rank(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted unique indices and the place of each index among them."""
-    place = np.zeros(size, np.int64)
-    for i in indices:
-        place[i] = 1
-    unique = np.flatnonzero(place)
-    for rank in range(len(unique)):
-        place[unique[rank]] = rank
-    return unique, place[indices]
+def _sum_runs(keys, rows, unique, total):
+    n, width = rows.shape
+    m = -1
+    for key in keys:
+        index, row = key // n, rows[key % n]
+        if m >= 0 and unique[m] == index:
+            for j in range(width):
+                total[m, j] += row[j]
+        else:
+            m += 1
+            unique[m] = index
+            total[m] = row
+    return m + 1
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
