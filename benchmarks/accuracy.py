@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,11 @@ RESULTS = Path(__file__).parent / "accuracy.json"
 
 @dataclass(frozen=True)
 class Row:
-    """A model on a data set under a protocol, and the figures to reach (name of metric -> value)."""
+    """A model on a data set under a protocol, and the figures to reach (name of metric -> value).
+
+    With a `grid`, the setting with the best first metric on validation data is taken; with several `seeds`, the
+    figures are means over them.
+    """
 
     name: str
     data: str
@@ -26,34 +32,96 @@ class Row:
     model: str
     reach: Mapping[str, float]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    grid: Sequence[Mapping[str, Any]] = ({},)
     options: Mapping[str, Any] = field(default_factory=dict)
+    slack: float = 0.0
+    seeds: Sequence[int] = (0,)
 
 
-_FOLDS = "ratings-5fold"
-_RATIO = "ratio-811-full"
+def _each(**values: Sequence[Any]) -> list[dict[str, Any]]:
+    """All combinations."""
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+
+
+_FOLDS, _RATIO, _LAST = "ratings-5fold", "ratio-811-full", "last-one-full"
+_SURPRISE = {"init_std": 0.1}
+_SVDPP = {"factors": 20, "lr": 0.007, "implicit_feedback": True}
+_SEEDS = (0, 1, 2)
+_REG = _each(reg=[100.0, 200.0, 300.0, 500.0, 800.0, 1200.0])
+_ALS = [*_each(reg=[10.0, 20.0, 40.0], alpha=[2.0, 5.0], reg_exponent=[0.0]),
+        *_each(reg=[0.2, 0.4], alpha=[2.0, 5.0], reg_exponent=[0.6])]
+_KNN = _each(neighbours=[50, 100, 200], shrink=[0.0, 10.0])
+_BPR = _each(epochs=[100, 200], reg=[0.005, 0.01, 0.02])
+_ML1M = {"min_value": 3}
+
+
+def _top(recall: float, ndcg: float) -> dict[str, float]:
+    return {"ndcg@10": ndcg, "recall@10": recall}
+
+
 ROWS = [
-    Row("svd", "ml-100k", _FOLDS, "MatrixFactorization", {"rmse": 0.934}),
-    Row("svd++", "ml-100k", _FOLDS, "MatrixFactorization", {"rmse": 0.919},
-        {"factors": 20, "lr": 0.007, "implicit_feedback": True}),
+    Row("svd", "ml-100k", _FOLDS, "MatrixFactorization", {"rmse": 0.934}, _SURPRISE, slack=0.004, seeds=_SEEDS),
+    Row("svd-default", "ml-100k", _FOLDS, "MatrixFactorization", {"rmse": 0.934}, seeds=_SEEDS),
+    Row("svd++", "ml-100k", _FOLDS, "MatrixFactorization", {"rmse": 0.919}, {**_SVDPP, **_SURPRISE}, slack=0.004,
+        seeds=_SEEDS),
+    Row("svd++-tuned", "ml-100k", _FOLDS, "MatrixFactorization", {"rmse": 0.915},
+        {"factors": 50, "epochs": 40, "implicit_feedback": True}, _each(lr=[0.005, 0.007], reg=[0.05, 0.08, 0.1]),
+        seeds=_SEEDS),
+    Row("bias", "ml-100k", _FOLDS, "Bias", {"rmse": 0.944}),
+    Row("item-knn-baseline", "ml-100k", _FOLDS, "ItemKNNBaseline", {"rmse": 0.918}),
+    Row("user-knn-baseline", "ml-100k", _FOLDS, "UserKNNBaseline", {"rmse": 0.931}),
+    Row("ease-100k", "ml-100k", _RATIO, "EASE", _top(0.269, 0.322), grid=_REG),
+    Row("als-100k", "ml-100k", _RATIO, "ALS", _top(0.281, 0.325), grid=_ALS),
+    Row("item-knn-100k", "ml-100k", _RATIO, "ItemKNN", _top(0.242, 0.282), grid=_KNN),
+    Row("bpr-100k", "ml-100k", _RATIO, "BPR", _top(0.244, 0.289), grid=_BPR),
+    Row("popular-100k", "ml-100k", _RATIO, "Popular", _top(0.116, 0.136)),
+    Row("ease-1m", "ml-1m", _RATIO, "EASE", _top(0.213, 0.290), grid=_REG, options=_ML1M),
+    Row("als-1m", "ml-1m", _RATIO, "ALS", _top(0.204, 0.256), grid=_ALS, options=_ML1M),
+    Row("item-knn-1m", "ml-1m", _RATIO, "ItemKNN", _top(0.171, 0.241), grid=_KNN, options=_ML1M),
+    Row("bpr-1m", "ml-1m", _RATIO, "BPR", _top(0.171, 0.236), options=_ML1M),
+    Row("popular-1m", "ml-1m", _RATIO, "Popular", _top(0.080, 0.120), options=_ML1M),
+    Row("markov-last", "ml-100k", _LAST, "Markov", {"ndcg@10": 0.104, "hit@10": 0.187}),
 ]
 
 
 def measure(row: Row) -> dict[str, Any]:
-    """Fit and evaluate one row."""
-    from recsys import datasets, models
+    """Choose on validation data, then fit and evaluate."""
+    from recsys import datasets
     from recsys.evaluation import protocols
 
-    model = models.model_class(row.model)(**row.parameters)
-    found = protocols.run(model, datasets.load(SHARED / row.data), row.protocol, metrics=list(row.reach), **row.options)
-    return {"name": row.name, "data": row.data, "protocol": found.card["protocol"], "model": found.model,
-            "metrics": found.metrics, "errors": found.errors, "reach": dict(row.reach),
-            "fit_seconds": found.fit_seconds}
+    data = datasets.load(SHARED / row.data)
+    chosen = _best(row, data) if len(row.grid) > 1 else dict(row.grid[0])
+    found = [protocols.run(_build(row, {**chosen, **seed}), data, row.protocol, metrics=list(row.reach), **row.options)
+             for seed in ([{"seed": s} for s in row.seeds] if len(row.seeds) > 1 else [{}])]
+    return {"name": row.name, "data": row.data, "protocol": found[0].card["protocol"], "model": found[0].model,
+            "metrics": {m: statistics.fmean(f.metrics[m] for f in found) for m in row.reach},
+            "errors": {m: max(f.errors[m] for f in found) for m in row.reach}, "reach": dict(row.reach),
+            "slack": row.slack, "seeds": len(found), "fit_seconds": found[0].fit_seconds}
+
+
+def _build(row: Row, parameters: Mapping[str, Any]) -> Any:
+    from recsys import models
+
+    return models.model_class(row.model)(**{**row.parameters, **parameters})
+
+
+def _best(row: Row, data: Any) -> dict[str, Any]:
+    """The setting of the grid with the best first metric on validation data, which no test set is part of."""
+    from recsys.data import splits
+    from recsys.evaluation import protocols
+
+    metric, protocol, options = next(iter(row.reach)), row.protocol, dict(row.options)
+    if protocol == _FOLDS:  # has no validation part: a tenth of the first fold's training data is held out
+        data, protocol, options = splits.split_kfold(data)[0].train, "ratings-90-10", {"folds": 1}
+    values = [protocols.run(_build(row, setting), data, protocol, metrics=[metric], part="valid",
+                            **options).metrics[metric] for setting in row.grid]
+    return dict(row.grid[values.index((min if metric == "rmse" else max)(values))])
 
 
 def reached(result: Mapping[str, Any], metric: str) -> bool:
-    """At least the figure, as it would be printed."""
-    value, wanted = round(result["metrics"][metric], 3), result["reach"][metric]
-    return value <= wanted if metric == "rmse" else value >= wanted
+    """At least the figure, within the slack, as it would be printed."""
+    value, wanted, slack = round(result["metrics"][metric], 3), result["reach"][metric], result["slack"]
+    return value <= wanted + slack if metric == "rmse" else value >= wanted - slack
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -64,9 +132,10 @@ def table(results: list[dict[str, Any]]) -> str:
         names = list(r["reach"])
         ours = " / ".join(f"{r['metrics'][m]:.3f}" for m in names)
         wanted = " / ".join(f"{r['reach'][m]:.3f}" for m in names)
+        slack = f" ± {r['slack']:g}" if r["slack"] else ""
         marks = "" if all(reached(r, m) for m in names) else " (short)"
         lines.append(f"| {r['data']} | {r['protocol']} | `{r['model']}` | {' / '.join(names)} | **{ours}** "
-                     f"± {max(r['errors'][m] for m in names):.3f} | {wanted}{marks} | {r['fit_seconds']:.1f} |")
+                     f"± {max(r['errors'][m] for m in names):.3f} | {wanted}{slack}{marks} | {r['fit_seconds']:.1f} |")
     return "\n".join(lines) + "\n"
 
 
