@@ -7,7 +7,6 @@ what they are. Nothing in it depends on the clock: the same model gives the same
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
@@ -15,13 +14,11 @@ import math
 import mmap as memory
 import os
 import platform
-import secrets
 import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -29,6 +26,7 @@ import numpy as np
 from recsys.data.features import Features
 from recsys.data.ids import IdMap
 from recsys.errors import ArtifactError, RecsysError, UnsupportedError
+from recsys.files import replacing
 from recsys.models import REGISTRY, Recommender, model_class
 from recsys.models.sparse import expect, pack, unpack
 
@@ -78,17 +76,8 @@ def save(model: Recommender, path: str | os.PathLike[str], *, seen: bool = True)
     except TypeError as error:
         raise ArtifactError(f"{path}: a hyper-parameter of {name} cannot be stored ({error}); "
                             f"use numbers, strings and tuples of them.") from error
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            _write(file, card, arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    with replacing(path) as file:
+        _write(file, card, arrays)
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True,
