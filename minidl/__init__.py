@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from minidl import runtime  # isort: skip  (before all others: it sets what has to be there when NumPy loads)
-from minidl import nn, ops, optim
+from minidl import ops
 from minidl.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from minidl.engine import fused, is_grad_enabled, keeps, no_grad, primitive, record
 from minidl.errors import GradientError, MissingExtraError, ShapeError
@@ -12,7 +12,7 @@ from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor, tensor
 
 if TYPE_CHECKING:
-    from minidl import io, testing
+    from minidl import io, nn, optim, testing
 
 __all__ = [
     "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "fused", "grad", "hessian", "hvp", "io",
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`minidl.io` and `minidl.testing` are imported when they are asked for."""
-    if name in ("io", "testing"):
+    """Import the parts that a script may do without when they are asked for: every import costs start-up time."""
+    if name in ("io", "nn", "optim", "testing"):
         return importlib.import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")
