@@ -17,10 +17,8 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 NUMPY_FIRST = "numpy" in sys.modules  # then OpenBLAS has read its variables already
@@ -28,130 +26,13 @@ DEFAULTS = {"OPENBLAS_THREAD_TIMEOUT": "4", "GOMP_SPINCOUNT": "1000"}
 for _name, _value in DEFAULTS.items():
     os.environ.setdefault(_name, _value)
 
-import numpy as np  # noqa: E402  (after the variables)
+from minidl.blas import blas_threads, deterministic, matmul, openblas  # noqa: E402  (NumPy: after the variables)
 
 __all__ = ["blas_threads", "deterministic", "matmul", "numba_enabled", "parallel_guard", "parallel_is_safe",
            "report", "set_threads", "threads", "tune"]
 
-# A product of (m, k) and (k, n) with m*n*k in this range is computed by one thread: OpenBLAS itself does so
-# below the first number; up to the second, waking a second thread costs more than it brings, most of all when
-# the cores are busy.
-BLAS_SMALL = 262_144
-BLAS_LARGE = 3 * 2**22  # measured: two threads gain nothing at 2^23, 1.7 times at 2^24
-
-_SYMBOLS = ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads64_",
-            "openblas_{}_num_threads")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _MMAP_SIZES = (1 << 30, 1 << 25)  # the second is the most that some releases of glibc accept
-
-
-# ------------------------------------------------------------------------------------------- BLAS
-
-class _OpenBLAS:
-    """The thread count of NumPy's OpenBLAS; `count` is what it goes back to after a pinned product."""
-
-    def __init__(self, get: Any, set_: Any) -> None:
-        self.set = set_
-        self.count: int = get()
-
-
-def _libraries() -> list[str]:
-    """Files of the OpenBLAS libraries in this process, NumPy's own first."""
-    maps = Path("/proc/self/maps")
-    if maps.exists():
-        loaded = {line.split(maxsplit=5)[-1].strip() for line in maps.read_text().splitlines() if "openblas" in line}
-        return sorted(loaded, key=lambda path: "numpy" not in path)
-    package = Path(np.__file__).parent
-    folders = (package.parent / "numpy.libs", package / ".dylibs")
-    return [str(path) for folder in folders for path in sorted(folder.glob("*openblas*"))]
-
-
-@cache
-def _openblas() -> _OpenBLAS | None:
-    """NumPy's OpenBLAS, or None where NumPy was built with another library."""
-    for path in _libraries():
-        library = ctypes.CDLL(path)
-        for symbol in _SYMBOLS:
-            get = getattr(library, symbol.format("get"), None)
-            set_ = getattr(library, symbol.format("set"), None)
-            if get is not None and set_ is not None:
-                get.restype = ctypes.c_int
-                set_.argtypes, set_.restype = [ctypes.c_int], None
-                return _OpenBLAS(get, set_)
-    return None
-
-
-def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> Any:
-    """`np.matmul`, on one BLAS thread where a second does not pay.
-
-    Parameters
-    ----------
-    a : array, shape (..., m, k)
-    b : array, shape (..., k, n)
-    out : array, shape (..., m, n), optional
-        Where to write.
-
-    Returns
-    -------
-    array, shape (..., m, n)
-
-    Notes
-    -----
-    Below `BLAS_LARGE` multiplications (m*n*k) OpenBLAS is held to one thread for the call. The bits of a product
-    depend on the number of BLAS threads; see `deterministic`.
-    """
-    blas = _openblas()
-    if (blas is None or blas.count == 1 or a.ndim < 2 or b.ndim < 2
-            or not BLAS_SMALL < a.shape[-2] * a.shape[-1] * b.shape[-1] < BLAS_LARGE):
-        return np.matmul(a, b, out=out)
-    blas.set(1)
-    try:
-        return np.matmul(a, b, out=out)
-    finally:
-        blas.set(blas.count)
-
-
-@contextmanager
-def blas_threads(n: int) -> Iterator[None]:
-    """Run BLAS on `n` threads inside the block; holds for the whole process.
-
-    Does nothing where NumPy was built with something other than OpenBLAS.
-
-    Examples
-    --------
-    >>> import minidl
-    >>> with minidl.runtime.blas_threads(1):
-    ...     pass
-    """
-    if n < 1:
-        raise ValueError(f"blas_threads: n={n}; at least one thread is needed")
-    blas = _openblas()
-    if blas is None:
-        yield
-        return
-    before = blas.count
-    blas.count = n
-    blas.set(n)
-    try:
-        yield
-    finally:
-        blas.count = before
-        blas.set(before)
-
-
-def deterministic() -> AbstractContextManager[None]:
-    """Give the same bits for any number of threads inside the block.
-
-    Minidl's kernels always do. BLAS does not: most products and inverses differ in the last bits between
-    one and two OpenBLAS threads. The block holds BLAS to one thread.
-
-    Examples
-    --------
-    >>> import minidl
-    >>> with minidl.runtime.deterministic():
-    ...     pass
-    """
-    return blas_threads(1)
 
 
 # ------------------------------------------------------------------------------------------ Numba
@@ -273,12 +154,12 @@ def report() -> dict[str, Any]:
     >>> sorted(minidl.runtime.report())[:3]
     ['blas', 'blas_threads', 'cores']
     """
-    blas = _openblas()
+    blas = openblas()
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": len(_cores()),
-        "numpy": np.__version__,
+        "numpy": _version("numpy"),
         "numpy_imported_first": NUMPY_FIRST,
         "blas": "OpenBLAS" if blas is not None else "not OpenBLAS",
         "blas_threads": blas.count if blas is not None else None,

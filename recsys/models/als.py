@@ -96,9 +96,8 @@ class ALS(FactorModel):
             penalty = sides[0].ridge @ np.einsum("uf,uf->u", X, X)
             return {"loss": total - self._half_epoch(sides[1], Y, X) + float(penalty)}
 
-        with runtime.blas_threads(1):  # two change the bits, and stall on a busy machine
-            self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
-            self._half_epoch(sides[0], X, Y)  # users agree with the final items, as a fold-in does
+        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
+        self._half_epoch(sides[0], X, Y)  # users agree with the final items, as a fold-in does
         self.history = None if data.value is None else events
         self.user_factors, self.item_factors = X, Y
         self.item_bias = np.zeros(n_items, np.float32)
@@ -123,13 +122,13 @@ class ALS(FactorModel):
 
     def _half_epoch(self, side: _Side, X: np.ndarray, Y: np.ndarray) -> float:
         """Better X in place, Y held fixed -> by how much the loss was below that of X = 0 before."""
-        gram = Y.T @ Y
-        R = X @ gram
+        gram = runtime.matmul(Y.T, Y)
+        R = runtime.matmul(X, gram)
         gain = np.empty(len(X), X.dtype)
         kernels.als.residual(*side, Y, X, R, gain)
         P, AP = R.copy(), np.empty_like(R)
         for _ in range(self.cg_steps):
-            np.matmul(P, gram, out=AP)
+            runtime.matmul(P, gram, out=AP)
             kernels.als.step(*side, Y, X, R, P, AP)
         return float(gain.sum(dtype=np.float64))
 
@@ -145,7 +144,7 @@ class ALS(FactorModel):
         return vectors
 
     def _gram(self) -> np.ndarray:
-        return np.asarray(self.item_factors.T @ self.item_factors, np.float64)
+        return np.asarray(runtime.matmul(self.item_factors.T, self.item_factors), np.float64)
 
     def _equations(self, gram: np.ndarray, items: np.ndarray,
                    values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

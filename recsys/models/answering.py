@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl import runtime
 from recsys.data.csr import CSR
 from recsys.data.ids import IdMap
 from recsys.errors import ParameterError, UnsupportedError
@@ -150,7 +151,7 @@ def cosine(model: Hooks, verb: str, vectors: np.ndarray | None, indices: np.ndar
                                f"not have.")
     norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     safe = np.where(norms > 0, norms, 1)
-    similar = (vectors[indices] @ vectors.T) / (safe[indices, None] * safe)
+    similar = runtime.matmul(vectors[indices], vectors.T) / (safe[indices, None] * safe)
     similar[(norms[indices, None] == 0) | (norms == 0)] = -np.inf
     return np.asarray(similar)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl import runtime
 from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.models.base import Recommender
@@ -35,7 +36,7 @@ class FactorModel(Recommender):
         raise NotImplementedError(f"{type(self).__name__} does not define _fold_vectors.")
 
     def _scores(self, vectors: np.ndarray) -> np.ndarray:
-        scores: np.ndarray = vectors @ self.item_factors.T  # (B, f) -> (B, n_items)
+        scores: np.ndarray = runtime.matmul(vectors, self.item_factors.T)  # (B, f) -> (B, n_items)
         if self.item_bias.any():  # ALS has none, and this would be a pass over all scores
             scores += self.item_bias
         return scores

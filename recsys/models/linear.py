@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minidl import runtime
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
@@ -119,10 +120,10 @@ def inverse_of(matrix: np.ndarray) -> np.ndarray:
     half = n // 2
     out = np.empty_like(matrix)
     first = inverse_of(matrix[:half, :half])
-    across = first @ matrix[:half, half:]
-    last = inverse_of(matrix[half:, half:] - matrix[half:, :half] @ across)
+    across = runtime.matmul(first, matrix[:half, half:])
+    last = inverse_of(matrix[half:, half:] - runtime.matmul(matrix[half:, :half], across))
     out[half:, half:] = last
-    out[:half, half:] = -(across @ last)
+    out[:half, half:] = -runtime.matmul(across, last)
     out[half:, :half] = out[:half, half:].T
-    out[:half, :half] = first - out[:half, half:] @ across.T
+    out[:half, :half] = first - runtime.matmul(out[:half, half:], across.T)
     return out

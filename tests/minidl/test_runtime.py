@@ -1,4 +1,4 @@
-"""The runtime: BLAS threads, guards, memory, report."""
+"""The runtime: variables, Numba's threads, guards, memory, report."""
 
 from __future__ import annotations
 
@@ -9,25 +9,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 import minidl.__main__
 from minidl import kernels, runtime
-
-
-class FakeBLAS:
-    """Counts threads like OpenBLAS, and remembers what was set."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.calls: list[int] = []
-
-    def set(self, n: int) -> None:
-        self.calls.append(n)
 
 
 def _child(code: str, **variables: str) -> Any:
@@ -48,84 +33,6 @@ def test_variables_are_set_before_numpy_but_not_over_the_users() -> None:
 def test_numpy_imported_first_is_noted() -> None:
     code = "import json, numpy, minidl; print(json.dumps(minidl.runtime.report()['note']))"
     assert "NumPy was imported before minidl" in _child(code)
-
-
-# ---------------------------------------------------------------------------------------------- BLAS
-
-@given(mutually_broadcastable_shapes(signature="(m,k),(k,n)->(m,n)", max_side=4), st.booleans(),
-       st.sampled_from([1, 2]))
-def test_matmul_is_numpys(shapes: Any, pinned: bool, count: int) -> None:
-    rng = np.random.default_rng(0)
-    a, b = (rng.normal(size=shape) for shape in shapes.input_shapes)
-    blas = FakeBLAS(count)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "_openblas", lambda: blas)
-        patch.setattr(runtime, "BLAS_SMALL", -1 if pinned else 1000)
-        out = np.empty(shapes.result_shape)
-        assert runtime.matmul(a, b, out=out) is out
-    np.testing.assert_array_equal(out, np.matmul(a, b))
-    assert blas.calls == ([1, 2] if pinned and count == 2 else [])
-
-
-def test_matmul_of_vectors_is_numpys() -> None:
-    assert runtime.matmul(np.ones(3), np.ones(3)) == 3
-    assert runtime.matmul(np.ones((2, 3)), np.ones(3)).tolist() == [3, 3]
-
-
-def test_only_products_between_the_limits_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    blas = FakeBLAS(2)
-    monkeypatch.setattr(runtime, "_openblas", lambda: blas)
-    monkeypatch.setattr(runtime, "BLAS_SMALL", 10**2)
-    monkeypatch.setattr(runtime, "BLAS_LARGE", 10**3)
-    for n, pinned in ((4, False), (6, True), (10, False)):
-        blas.calls.clear()
-        runtime.matmul(np.ones((n, n)), np.ones((n, n)))
-        assert blas.calls == ([1, 2] if pinned else [])
-
-
-def test_the_count_comes_back_after_a_failed_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    blas = FakeBLAS(2)
-    monkeypatch.setattr(runtime, "_openblas", lambda: blas)
-    monkeypatch.setattr(runtime, "BLAS_SMALL", -1)
-    with pytest.raises(ValueError, match="matmul"):
-        runtime.matmul(np.ones((2, 3)), np.ones((2, 3)))
-    assert blas.calls == [1, 2]
-
-
-def test_blas_threads_nest_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    blas = FakeBLAS(4)
-    monkeypatch.setattr(runtime, "_openblas", lambda: blas)
-    with runtime.blas_threads(2):
-        assert blas.count == 2
-        with runtime.deterministic():
-            assert blas.count == 1
-        assert blas.count == 2
-    assert blas.calls == [2, 1, 2, 4]
-    with pytest.raises(ValueError, match="n=0"), runtime.blas_threads(0):
-        pass
-    monkeypatch.setattr(runtime, "_openblas", lambda: None)
-    with runtime.blas_threads(1):
-        assert runtime.matmul(np.ones((2, 2)), np.ones((2, 2))).tolist() == [[2, 2], [2, 2]]
-
-
-def test_the_real_library_follows() -> None:
-    blas = runtime._openblas()
-    if blas is None:
-        pytest.skip("NumPy was built without OpenBLAS")
-    get = next(getattr(library, s.format("get")) for library in map(runtime.ctypes.CDLL, runtime._libraries())
-               for s in runtime._SYMBOLS if hasattr(library, s.format("get")))
-    before = get()
-    with runtime.blas_threads(1):
-        assert get() == 1
-    assert get() == before == blas.count
-
-
-def test_deterministic_products_have_the_bits_of_one_thread() -> None:
-    a, b = np.random.default_rng(0).normal(size=(2, 300, 300))
-    with runtime.blas_threads(1):
-        expected = np.matmul(a, b)
-    with runtime.deterministic():
-        assert np.array_equal(runtime.matmul(a, b), expected)
 
 
 # --------------------------------------------------------------------------------------------- Numba

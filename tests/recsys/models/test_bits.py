@@ -1,0 +1,67 @@
+"""The same seed gives the same bits: run after run, process after process, and for any number of threads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minidl import runtime
+from recsys import Interactions
+from recsys.datasets import simulate
+from recsys.models import REGISTRY, model_class
+
+QUICK = {"epochs": 2}
+SOME = ("EASE", "ALS", "BPR", "GMF", "MatrixFactorization")  # one of each way of learning
+
+
+def bits(name: str, data: Interactions) -> dict[str, str]:
+    """Digests of all that a model has learned."""
+    model = model_class(name)
+    fitted = model(**{k: v for k, v in QUICK.items() if k in model.checks}).fit(data)
+    return {k: hashlib.sha256(np.ascontiguousarray(v).tobytes()).hexdigest() for k, v in fitted._state().items()}
+
+
+@pytest.fixture(scope="module")
+def data() -> Interactions:
+    """Large enough for parallel kernels, and for products and an inverse that are cut into parts."""
+    return simulate(3000, 600, 60_000, seed=1)[0]
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_bits_do_not_depend_on_threads(name: str, data: Interactions) -> None:
+    before, found = runtime.threads(), []
+    try:
+        for n in (1, before):
+            runtime.set_threads(n)
+            with runtime.blas_threads(n):
+                found.append(bits(name, data))
+    finally:
+        runtime.set_threads(before)
+    assert found[0] == found[1]
+    assert found[0]
+
+
+@pytest.mark.skipif(not runtime.numba_enabled(), reason="one process with NumPy's twins takes a minute")
+def test_bits_do_not_depend_on_the_process() -> None:
+    code = f"""
+import json, sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+import test_bits
+from minidl import runtime
+with runtime.deterministic():
+    data = test_bits.simulate(3000, 600, 60_000, seed=1)[0]
+    print(json.dumps([test_bits.bits(name, data) for name in test_bits.SOME]))
+"""
+    found = []
+    for threads in ("1", "2", "2"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
+        environment.pop("PYTHONHASHSEED", None)  # so that each process has another one
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1] == found[2]
