@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from minidl.kernels.prefetch import AHEAD, prefetch_row
+
 __all__ = ["adagrad", "adagrad_catch_up", "adagrad_rows", "adam", "adam_catch_up", "adam_rows", "sgd", "sgd_catch_up",
            "sgd_rows"]
 
@@ -61,6 +63,10 @@ def sgd(p, g, state, s):
 @_serial
 def _sgd_rows(p, indices, rows, state, s, lo, hi):
     for k in range(lo, hi):
+        if k + AHEAD < hi:
+            prefetch_row(p, indices[k + AHEAD])
+            if state.shape[0]:
+                prefetch_row(state[0], indices[k + AHEAD])
         i = indices[k]
         if state.shape[0]:
             _sgd_momentum(p[i], rows[k], state[0, i], s)
@@ -147,6 +153,9 @@ def adagrad(p, g, state, s):
 @_serial
 def _adagrad_rows(p, indices, rows, total, s, lo, hi):
     for k in range(lo, hi):
+        if k + AHEAD < hi:
+            prefetch_row(p, indices[k + AHEAD])
+            prefetch_row(total, indices[k + AHEAD])
         i = indices[k]
         _adagrad(p[i], rows[k], total[i], s)
 
@@ -206,6 +215,10 @@ def adam(p, g, state, s):
 @_serial
 def _adam_rows(p, indices, rows, m, v, s, lo, hi):
     for k in range(lo, hi):
+        if k + AHEAD < hi:
+            prefetch_row(p, indices[k + AHEAD])
+            prefetch_row(m, indices[k + AHEAD])
+            prefetch_row(v, indices[k + AHEAD])
         i = indices[k]
         _adam(p[i], rows[k], m[i], v[i], s)
 

@@ -32,14 +32,16 @@ def scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray, axis: in
 def coalesce(indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if rows.dtype not in (np.float32, np.float64) or not rows.size:
         return numpy_rows.coalesce(indices, rows)
-    check_range("coalesce", indices, np.iinfo(np.int64).max)
     n = len(indices)
-    if int(indices.max()) > np.iinfo(np.int64).max // n - 1:
+    bits = n.bit_length()
+    if int(indices.max()) >> (63 - bits) > 0:
         return numpy_rows.coalesce(indices, rows)
-    keys = _integers(indices) * n + np.arange(n)  # all different: a plain sort keeps the order of appearance
+    keys = _integers(indices) << bits | np.arange(n)  # all different: a plain sort keeps the order of appearance
     keys.sort()
+    if keys[0] < 0:
+        check_range("coalesce", indices, np.iinfo(np.int64).max)
     unique, total = np.empty(n, np.int64), np.empty((n, rows.size // n), rows.dtype)
-    m = _sum_runs(keys, np.ascontiguousarray(rows).reshape(total.shape), unique, total)
+    m = _sum_runs(keys, bits, np.ascontiguousarray(rows).reshape(total.shape), unique, total)
     return unique[:m].astype(indices.dtype), total[:m].reshape(m, *rows.shape[1:])
 
 
@@ -77,11 +79,11 @@ def _scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> None
 
 
 @njit(cache=True, nogil=True)
-def _sum_runs(keys, rows, unique, total):
-    n, width = rows.shape
+def _sum_runs(keys, bits, rows, unique, total):
+    width = rows.shape[1]
     m = -1
     for key in keys:
-        index, row = key // n, rows[key % n]
+        index, row = key >> bits, rows[key & ((1 << bits) - 1)]
         if m >= 0 and unique[m] == index:
             for j in range(width):
                 total[m, j] += row[j]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -148,7 +149,7 @@ def _concatenate(*arrays: Any, axis: int, lengths: Sequence[int]) -> np.ndarray:
 @keeps()
 def _concatenate_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int, lengths: Sequence[int]) -> Any:
     front = (slice(None),) * (axis % g.ndim)
-    ends = np.cumsum(lengths).tolist()
+    ends = itertools.accumulate(lengths)
     return [g[(*front, slice(end - n, end))] if need else None
             for end, n, need in zip(ends, lengths, needs, strict=True)]
 
