@@ -13,39 +13,50 @@ _SOLVED = 1e-20  # a squared residual with which nothing is left to do, and divi
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
+def _factor(extra, dot, target, sign):
+    """How many times an item's vector is added, given its product with `p`."""
+    return target + target * extra + sign * extra * dot
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
 def _add_products(indices, extra, start, stop, Y, p, target, sign, out):
     """Add `sum_n (target (1 + extra_n) + sign extra_n Y_n . p) Y_n` to `out`, with target 0 or 1.
 
-    Returns `target sum_n (1 + extra_n) Y_n . p`. Four items at a time share the loads of `p` and `out`.
+    Returns `target sum_n (1 + extra_n) Y_n . p`. Eight items at a time share the loads of `p` and `out`.
     """
     factors = p.shape[0]
-    zero, one = p.dtype.type(0), p.dtype.type(1)
+    zero = p.dtype.type(0)
     reached = zero
     n = start
-    while n + 4 <= stop:
+    while n + 8 <= stop:
         a, b, c, d = Y[indices[n]], Y[indices[n + 1]], Y[indices[n + 2]], Y[indices[n + 3]]
-        s, t, v, w = zero, zero, zero, zero
+        e, f, g, h = Y[indices[n + 4]], Y[indices[n + 5]], Y[indices[n + 6]], Y[indices[n + 7]]
+        q, r, s, t, u, v, w, x = zero, zero, zero, zero, zero, zero, zero, zero
         for k in range(factors):
-            s += a[k] * p[k]
-            t += b[k] * p[k]
-            v += c[k] * p[k]
-            w += d[k] * p[k]
-        e, f, g, h = extra[n], extra[n + 1], extra[n + 2], extra[n + 3]
-        reached += (one + e) * s + (one + f) * t + (one + g) * v + (one + h) * w
-        s = target * (one + e) + sign * e * s
-        t = target * (one + f) + sign * f * t
-        v = target * (one + g) + sign * g * v
-        w = target * (one + h) + sign * h * w
+            q += a[k] * p[k]
+            r += b[k] * p[k]
+            s += c[k] * p[k]
+            t += d[k] * p[k]
+            u += e[k] * p[k]
+            v += f[k] * p[k]
+            w += g[k] * p[k]
+            x += h[k] * p[k]
+        more = extra[n:n + 8]
+        reached += (q + more[0] * q + r + more[1] * r + s + more[2] * s + t + more[3] * t
+                    + u + more[4] * u + v + more[5] * v + w + more[6] * w + x + more[7] * x)
+        q, r = _factor(more[0], q, target, sign), _factor(more[1], r, target, sign)
+        s, t = _factor(more[2], s, target, sign), _factor(more[3], t, target, sign)
+        u, v = _factor(more[4], u, target, sign), _factor(more[5], v, target, sign)
+        w, x = _factor(more[6], w, target, sign), _factor(more[7], x, target, sign)
         for k in range(factors):
-            out[k] += s * a[k] + t * b[k] + v * c[k] + w * d[k]
-        n += 4
+            out[k] += q * a[k] + r * b[k] + s * c[k] + t * d[k] + u * e[k] + v * f[k] + w * g[k] + x * h[k]
+        n += 8
     while n < stop:
-        a, e = Y[indices[n]], extra[n]
-        s = zero
+        a, s = Y[indices[n]], zero
         for k in range(factors):
             s += a[k] * p[k]
-        reached += (one + e) * s
-        s = target * (one + e) + sign * e * s
+        reached += s + extra[n] * s
+        s = _factor(extra[n], s, target, sign)
         for k in range(factors):
             out[k] += s * a[k]
         n += 1
