@@ -158,10 +158,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
         raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
                              f"'train' or 'all'; got {task!r}, {part!r}, {candidates!r}.")
     begin = time.perf_counter()
-    asked = [parse(text, k) for text in metrics or DEFAULT_METRICS[task]]
-    wrong = [str(metric) for metric in asked if (metric.name in RATINGS) != (task == "ratings")]
-    if wrong:
-        raise ParameterError(f"evaluate: {', '.join(wrong)} cannot be measured with task={task!r}.")
+    asked = asked_for(metrics, task, k)
     if task == "ratings":
         found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
     else:
@@ -175,6 +172,21 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     card = {**split.card, "part": part, **card}
     return Evaluation(values, errors, per_user, split.train.users.ids[users], weights, card,
                       time.perf_counter() - begin, repr(model))
+
+
+def asked_for(metrics: Sequence[str] | None, task: str, k: int) -> list[Metric]:
+    """The metrics that strings name, or the task's own.
+
+    Raises
+    ------
+    ParameterError
+        There is no such metric, or it does not go with the task.
+    """
+    asked = [parse(text, k) for text in metrics or DEFAULT_METRICS[task]]
+    wrong = [str(metric) for metric in asked if (metric.name in RATINGS) != (task == "ratings")]
+    if wrong:
+        raise ParameterError(f"evaluate: {', '.join(wrong)} cannot be measured with task={task!r}.")
+    return asked
 
 
 def mean(values: np.ndarray, weights: np.ndarray, power: int = 1) -> float:

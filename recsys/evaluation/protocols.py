@@ -21,8 +21,8 @@ import numpy as np
 from recsys.data import splits
 from recsys.data.interactions import Interactions
 from recsys.data.splits import Split
-from recsys.errors import DataError, ParameterError
-from recsys.evaluation.evaluator import Evaluation, describe, evaluate
+from recsys.errors import DataError, ParameterError, UnsupportedError
+from recsys.evaluation.evaluator import Evaluation, asked_for, describe, evaluate
 from recsys.models.parameters import Parameters
 from recsys.progress import Progress, task
 
@@ -145,11 +145,13 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     """
     protocol = find(protocol) if isinstance(protocol, str) else protocol
     asked = tuple(metrics) if metrics else tuple(name.format(k=k) for name in protocol.metrics)
+    asked_for(asked, protocol.task, k)  # a slip is told before hours of fitting, not after
     folds = _divide(protocol, data, seed, options)
     evaluations, fit_seconds = [], 0.0
     with task(progress, len(folds), f"{protocol.name}, folds") as bar:
         for fold in folds:
             fresh: Any = model.clone() if isinstance(model, Parameters) else model()
+            _check_task(protocol, fresh)
             if protocol.implicit and not (values or fresh.can.ratings):
                 fold = _without_values(fold)
             fit_seconds += _fit(fresh, fold, progress)
@@ -157,6 +159,12 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
                                         progress=progress, **protocol.settings))
             bar.advance()
     return _summary(protocol, evaluations, fit_seconds, options)
+
+
+def _check_task(protocol: Protocol, model: Any) -> None:
+    if protocol.task == "ratings" and not model.can.ratings:
+        raise UnsupportedError(f"protocol {protocol.name} measures predicted ratings, and {type(model).__name__} "
+                               f"predicts none; use a protocol that ranks, such as 'last-one-full'.")
 
 
 def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:

@@ -12,9 +12,9 @@ from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
 from recsys.models.bias import fit_biases, fold_user_bias, known_biases, plus_biases, require_values
 from recsys.models.history import HistoryRecommender, without_histories
-from recsys.models.neighbours import ragged, similarity_rows
+from recsys.models.neighbours import ItemNeighbours, ragged, similarity_rows
 from recsys.models.parameters import Check, at_least, whole
-from recsys.models.sparse import blocks, distinct, expect, pack, unpack, weights_of
+from recsys.models.sparse import blocks, distinct, expect, weights_of
 
 __all__ = ["ItemKNNBaseline", "UserKNNBaseline"]
 
@@ -108,7 +108,7 @@ class _Baseline(HistoryRecommender):
         self._finish()
 
 
-class ItemKNNBaseline(_Baseline):
+class ItemKNNBaseline(ItemNeighbours, _Baseline):
     """Ratings from the user's ratings of similar items.
 
     `r(u, i) = b(u, i) + sum s(i, j) (r(u, j) - b(u, j)) / sum s(i, j)`, over the (at most `neighbours`) items j
@@ -154,16 +154,6 @@ class ItemKNNBaseline(_Baseline):
         counting, shares = self._shares(self._near, item, indices)
         weight[counting] = shares
         return np.asarray(weight[indices] * weights_of(self._single(indices, values)[0]))
-
-    def _item_similarity(self, indices: np.ndarray) -> np.ndarray:
-        return similarity_rows(self._near, indices)
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | pack("near", self._near)
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        super()._restore(state)
-        self._near = unpack("near", state, (len(self.items), len(self.items)), required=True)
 
 
 class UserKNNBaseline(_Baseline):

@@ -78,7 +78,8 @@ class Markov(HistoryRecommender):
         self._n_counted, n = history.shape
         user, item = history.row_of_entry, history.indices
         keys, weights = [], []
-        for distance in range(1, self.window + 1):
+        farthest = max(int(history.counts.max(initial=0)) - 1, 1)
+        for distance in range(1, min(self.window, farthest) + 1):
             same = user[distance:] == user[:-distance]
             keys.append(item[:-distance][same] * np.int64(n) + item[distance:][same])
             weights.append(np.full(len(keys[-1]), self.window_decay ** (distance - 1)))

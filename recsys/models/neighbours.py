@@ -14,7 +14,7 @@ from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, at_least, between, one_of, optional, whole
 from recsys.models.sparse import distinct, pack, unpack, weights_of
 
-__all__ = ["ItemKNN", "UserKNN", "nearest", "ragged", "similarity_rows"]
+__all__ = ["ItemKNN", "ItemNeighbours", "UserKNN", "nearest", "ragged", "similarity_rows"]
 
 
 class _Cosine(HistoryRecommender):
@@ -49,7 +49,23 @@ class _Cosine(HistoryRecommender):
             self._idf = inverse_frequency(self.item_counts, len(self.users))
 
 
-class ItemKNN(_Cosine):
+class ItemNeighbours(HistoryRecommender):
+    """What models with a list of similar items for each item share: `_near`, (n_items, n_items), best first."""
+
+    _near: CSR
+
+    def _item_similarity(self, indices: np.ndarray) -> np.ndarray:
+        return similarity_rows(self._near, indices)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return super()._state() | pack("near", self._near)
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        self._near = unpack("near", state, (len(self.items), len(self.items)), required=True)
+
+
+class ItemKNN(ItemNeighbours, _Cosine):
     """Items like those of the history, by cosine of their users.
 
     `s(i, j) = x_i . x_j / (|x_i| ** (2 alpha) * |x_j| ** (2 (1 - alpha)) + shrink)`; of each item i the
@@ -105,15 +121,8 @@ class ItemKNN(_Cosine):
         row[near] = similarity
         return np.asarray(row[indices] * (1 if values is None else values))
 
-    def _item_similarity(self, indices: np.ndarray) -> np.ndarray:
-        return similarity_rows(self._near, indices)
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | pack("near", self._near)
-
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
-        self._near = unpack("near", state, (len(self.items), len(self.items)), required=True)
         self._influence = self._near.T
 
 

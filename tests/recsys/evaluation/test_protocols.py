@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.data import Interactions
-from recsys.errors import DataError, ParameterError
+from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation import PROTOCOLS, protocols, run
 from recsys.evaluation.metrics import parse
 from recsys.models.popular import Popular
@@ -30,6 +30,25 @@ def test_every_protocol_runs_and_says_what_it_did(name, known, random_data):
     assert found.card["protocol"] == name
     assert {"split", "fingerprint", "part", "folds"} <= set(found.card)
     assert name in str(found)
+
+
+class NeverFitted(Popular):
+    """Fails when it is fitted, so that what is refused is refused before."""
+
+    def _fit(self, data, valid, progress):
+        raise AssertionError("fitted")
+
+
+def test_what_cannot_be_measured_is_refused_before_fitting(random_data):
+    data = random_data(0, users=30, items=25, events=400)
+    with pytest.raises(ParameterError, match=r"no metric 'nonsense@3'"):
+        run(NeverFitted(), data, "last-one-full", metrics=["nonsense@3"])
+    with pytest.raises(ParameterError, match="rmse cannot be measured with task='ranking'"):
+        run(NeverFitted(), data, "last-one-full", metrics=["rmse"])
+    with pytest.raises(UnsupportedError, match="NeverFitted predicts none; use a protocol that ranks"):
+        run(NeverFitted(), data, "ratings-5fold")
+    with pytest.raises(AssertionError, match="fitted"):
+        run(NeverFitted(), data, "last-one-full")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)

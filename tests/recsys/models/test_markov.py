@@ -43,6 +43,13 @@ def test_scores_follow_the_formula(rows, history, order, decay, window, window_d
     assert sum(reason.contribution for reason in reasons) == pytest.approx(expected[3], rel=1e-4)
 
 
+def test_a_window_beyond_all_histories_takes_them_whole():
+    rows = [[0, 1, 2], [2, 1]]
+    whole, beyond = (Markov(window=window).fit(interactions(rows)) for window in (2, 10**11))
+    assert whole.predict(0, [0, 1, 2]).tolist() == beyond.predict(0, [0, 1, 2]).tolist()
+    assert Markov(window=10**11).fit(interactions([[0], [1]])).recommend(0, k=2).items.tolist() == [1]
+
+
 @given(sequences, sequences)
 def test_learning_in_two_parts_is_learning_at_once(first, second):
     parts = Markov().fit(interactions(first)).partial_fit(interactions(second, start=1000))
