@@ -25,9 +25,9 @@ __all__ = ["blas_threads", "deterministic", "matmul"]
 
 # Sizes are multiplications, m*n*k for (m, k) and (k, n). Up to the first number OpenBLAS itself uses one thread.
 # From the second on a product is cut into parts of at least half that size: measured, two threads then need 0.6 of
-# the time that one needs.
+# the time that one needs. At 2^23 waking a second one costs what it brings, within a training step even more.
 BLAS_SMALL = 262_144
-BLAS_LARGE = 2**23
+BLAS_LARGE = 2**25
 _MOST_PARTS = 32
 _NARROWEST = 64  # rows or columns of a part
 
