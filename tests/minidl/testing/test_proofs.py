@@ -11,7 +11,7 @@ from minidl.engine import keeps, record
 from minidl.testing.cases import between, binary, cases, reduction, unary
 from minidl.testing.gradcheck import GradcheckError
 from minidl.testing.proofs import PROOFS, Call, Evidence, ProofError, draw_cases, prove, prove_conventions
-from minidl.testing.spec import Convention, Op
+from minidl.testing.spec import Case, Convention, Op
 from minidl.testing.strategies import arrays
 
 
@@ -48,6 +48,17 @@ def test_a_right_op_passes_everything():
 
 def test_a_wrong_value():
     assert "value differs" in verdict(Op("wrong", lambda x: x * x * 1.001, lambda x: x * x, unary()), "value")
+
+
+def test_the_rounding_of_a_sum_that_cancels_is_no_fault():
+    x = np.array([0.94518603, 1.98945302, -1.99261221, -1.27537073])
+    weight = np.broadcast_to(-0.99222573, (1, 4))  # in this layout the product is summed in another order
+    case = Case((x, weight, np.array([-0.33073709])), wrt=(0, 1, 2))
+    call = Call(Op("linear", ops.linear, lambda x, w, b: x @ w.T + b, cases(arrays())), case)
+    PROOFS["value"](call, Evidence())
+    call.require_close(np.array([1.0, 1e-9 + 1e-15]), np.array([1.0, 1e-9]), "a sum")
+    with pytest.raises(ProofError, match="a sum: differs by 1e-11"):
+        call.require_close(np.array([1.0, 1e-9 + 1e-11]), np.array([1.0, 1e-9]), "a sum")
 
 
 def test_a_wrong_shape():
