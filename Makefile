@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-deep lint bench tables clean
+.PHONY: demo test test-deep lint bench clean
 .DEFAULT_GOAL := demo
 
 # One stamp per set of extras, so that nothing is installed twice.

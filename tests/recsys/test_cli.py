@@ -200,6 +200,12 @@ def test_bad_input_is_one_sentence(command, made, run):
     assert {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()} == before
 
 
+def test_a_word_too_many_names_the_commands_own_help(run):
+    code, out, err = run("recommend model.recsys --users 1")
+    assert (code, out) == (2, "")
+    assert err == "recsys recommend: unrecognized arguments: --users 1; see recsys recommend --help\n"
+
+
 @pytest.mark.parametrize("command", [
     "data good.csv", "data good.csv.gz --min-value 3 --implicit --k-core 3", "data one_user.csv", "data one_item.csv",
     "data columns.csv --users a --items 1", "data small.csv --id-type str",
