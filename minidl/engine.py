@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl.errors import GradientError, ShapeError, explain, name_of
+from minidl.errors import GradientError, ShapeError, explain, locate, name_of
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor, as_array
 
@@ -36,6 +36,7 @@ class _State(threading.local):
 
 
 _state = _State()
+_watch: Any = None  # what looks at operations as they run, while some thread has one: see minidl.debug.watching
 
 
 class Node:
@@ -111,6 +112,8 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
     Tensor or array
         A Tensor if one of `args` is, otherwise just what `forward` returned.
     """
+    if _watch is not None:
+        forward, rule = _watch.recording(forward, rule)
     arrays, parents = [], []
     tensors = tracked = False
     for a in args:  # one plain loop: this function is most of an operation's overhead
@@ -295,12 +298,16 @@ def pull_back(outputs: Sequence[tuple[Tensor, Any]], wanted: Collection[Node] | 
             if g is None or (alive is not None and node not in alive):
                 continue
             own.discard(node)
-            for hook in node.hooks or ():
-                g = _hooked(hook, g, node)
-            if node.rule is None or node in targets:
-                result[node] = g
-                continue
-            _step(node, g, grads, own, alive, create_graph)
+            try:
+                for hook in node.hooks or ():
+                    g = _hooked(hook, g, node)
+                if node.rule is None or node in targets:
+                    result[node] = g
+                else:
+                    _step(node, g, grads, own, alive, create_graph)
+            except Exception as error:
+                locate(error, node.rule)
+                raise
     return result
 
 
@@ -318,6 +325,8 @@ def _step(node: Node, g: Any, grads: dict[Node, Any], own: set[Node], alive: set
     rule = node.rule
     if rule is None:  # only leaves have no rule, and they have no parents
         return
+    if _watch is not None:
+        rule = _watch.returning(rule)
     contributions = rule(g, out, inputs, needs, **node.params)
     if len(contributions) != len(parents):
         raise GradientError(f"{name_of(rule)}: its rule gave {len(contributions)} gradients for {len(parents)} inputs")

@@ -47,3 +47,7 @@ def name_of(rule: Any) -> str:
 
 def _short(value: Any) -> str:
     return f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else repr(value)
+
+
+def locate(error: Exception, rule: Any) -> None:
+    pass

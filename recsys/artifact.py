@@ -28,7 +28,7 @@ from recsys.data.ids import IdMap
 from recsys.errors import ArtifactError, RecsysError, UnsupportedError
 from recsys.files import replacing
 from recsys.models import REGISTRY, Recommender, model_class
-from recsys.models.sparse import expect, pack, unpack
+from recsys.models.sparse import expect, pack, unpack_if
 
 __all__ = ["FORMAT", "load", "manifest", "save"]
 
@@ -164,7 +164,7 @@ def _arrays(model: Recommender) -> dict[str, np.ndarray]:
 
 def _restore(model: Recommender, data: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     model.users, model.items = IdMap(arrays["users"]), IdMap(arrays["items"])
-    model.seen = unpack("seen", arrays, (len(model.users), len(model.items)))
+    model.seen = unpack_if("seen", arrays, (len(model.users), len(model.items)))
     model.item_counts = expect(arrays, "item_counts", (len(model.items),))
     model.item_features = Features(titles=arrays["titles"]) if "titles" in arrays else None
     model.fingerprint, model.mean_value = str(data["fingerprint"]), float(data["mean_value"])

@@ -14,7 +14,7 @@ from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.factors import FactorModel, draw
 from recsys.models.parameters import Check, at_least, whole
-from recsys.models.sparse import pack, unpack, weights_of
+from recsys.models.sparse import pack, unpack_if, weights_of
 from recsys.training import run_epochs
 
 __all__ = ["ALS"]
@@ -169,7 +169,7 @@ class ALS(FactorModel):
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
-        self.history = unpack("seen.history", state, (len(self.users), len(self.items)))
+        self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
 
 
 class _Side(NamedTuple):

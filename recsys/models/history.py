@@ -8,7 +8,7 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import UnsupportedError
 from recsys.models.base import Recommender
-from recsys.models.sparse import pack, unpack
+from recsys.models.sparse import pack, unpack_if
 
 __all__ = ["HistoryRecommender", "without_histories"]
 
@@ -62,7 +62,7 @@ class HistoryRecommender(Recommender):
         return pack("seen.history", self.history)
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
-        self.history = unpack("seen.history", state, (len(self.users), len(self.items)))
+        self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
 
 
 def without_histories(model: HistoryRecommender) -> UnsupportedError:

@@ -134,6 +134,6 @@ class Markov(HistoryRecommender):
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
-        self._transitions = unpack("transitions", state, (len(self.items), len(self.items)), required=True)
+        self._transitions = unpack("transitions", state, (len(self.items), len(self.items)))
         self._n_counted = len(self.users)
         self._finish()

@@ -14,7 +14,7 @@ from recsys.models.base import Can
 from recsys.models.bias import known_biases, require_values
 from recsys.models.factors import FactorModel, draw
 from recsys.models.parameters import Check, above, at_least, flag, whole
-from recsys.models.sparse import distinct, expect, pack, unpack
+from recsys.models.sparse import distinct, expect, pack, unpack_if
 from recsys.training import EarlyStopping, run_epochs
 
 __all__ = ["MatrixFactorization"]
@@ -199,4 +199,4 @@ class MatrixFactorization(FactorModel):
         rows = n_items if self.implicit_feedback else 0
         self.user_bias = expect(state, "user_bias", (len(self.users),), np.float32)
         self.implicit_factors = expect(state, "implicit_factors", (rows, factors), np.float32)
-        self.history = unpack("seen.history", state, (len(self.users), n_items))
+        self.history = unpack_if("seen.history", state, (len(self.users), n_items))

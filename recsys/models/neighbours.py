@@ -62,7 +62,7 @@ class ItemNeighbours(HistoryRecommender):
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
-        self._near = unpack("near", state, (len(self.items), len(self.items)), required=True)
+        self._near = unpack("near", state, (len(self.items), len(self.items)))
 
 
 class ItemKNN(ItemNeighbours, _Cosine):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 
 from recsys.data.csr import CSR
 from recsys.errors import ArtifactError
 
-__all__ = ["blocks", "distinct", "expect", "pack", "unpack", "weights_of"]
+__all__ = ["blocks", "distinct", "expect", "pack", "unpack", "unpack_if", "weights_of"]
 
 _BLOCK_BYTES = 1 << 26
 
@@ -50,14 +50,8 @@ def pack(name: str, csr: CSR | None) -> dict[str, np.ndarray]:
     return arrays if csr.data is None else arrays | {f"{name}.data": csr.data}
 
 
-@overload
-def unpack(name: str, state: dict[str, np.ndarray], shape: tuple[int, int], required: Literal[True]) -> CSR: ...
-@overload
-def unpack(name: str, state: dict[str, np.ndarray], shape: tuple[int, int]) -> CSR | None: ...
-def unpack(name: str, state: dict[str, np.ndarray], shape: tuple[int, int], required: bool = False) -> CSR | None:
-    """The matrix that `pack` named, checked (kernels trust it), or None if it is not there and need not be."""
-    if not required and f"{name}.indptr" not in state:
-        return None
+def unpack(name: str, state: dict[str, np.ndarray], shape: tuple[int, int]) -> CSR:
+    """The matrix that `pack` named, checked: kernels trust it."""
     indptr = expect(state, f"{name}.indptr", (shape[0] + 1,), np.int64)
     indices = expect(state, f"{name}.indices", (None,), np.int32)
     data = expect(state, f"{name}.data", indices.shape, np.float32) if f"{name}.data" in state else None
@@ -65,6 +59,11 @@ def unpack(name: str, state: dict[str, np.ndarray], shape: tuple[int, int], requ
     if indptr[0] != 0 or indptr[-1] != len(indices) or np.any(indptr[1:] < indptr[:-1]) or not bounded:
         raise ArtifactError(f"array {name!r} is not a sparse matrix of shape {shape}")
     return CSR(indptr, indices, data, shape)
+
+
+def unpack_if(name: str, state: dict[str, np.ndarray], shape: tuple[int, int]) -> CSR | None:
+    """The matrix that `pack` named, or None if it packed none."""
+    return unpack(name, state, shape) if f"{name}.indptr" in state else None
 
 
 def expect(state: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...], dtype: Any = None) -> np.ndarray:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import CSR, Features, IdMap, Interactions
-from recsys.errors import ParameterError, RecsysError, UnsupportedError
+from recsys.errors import ArtifactError, ParameterError, RecsysError, UnsupportedError
 from recsys.models import REGISTRY, Can, Recommender, model_class, parameters
-from recsys.models.sparse import blocks, distinct, expect, pack, unpack
+from recsys.models.sparse import blocks, distinct, expect, pack, unpack, unpack_if
 from recsys.recs import Recs
 
 
@@ -147,7 +147,10 @@ def test_packing():
     csr = CSR.from_pairs(np.array([0, 2]), np.array([1, 0]), np.array([3, 4]), (3, 2))
     state = pack("x", csr)
     assert unpack("x", state, (3, 2)).toarray().tolist() == csr.toarray().tolist()
-    assert unpack("y", state, (3, 2)) is None
+    assert unpack_if("y", state, (3, 2)) is None
+    assert unpack_if("x", state, (3, 2)) is not None
+    with pytest.raises(ArtifactError, match=r"'y\.indptr' is missing"):
+        unpack("y", state, (3, 2))
     for broken in ({"x.indices": np.array([1, 2], np.int32)}, {"x.indptr": np.array([0, 2, 1, 2])},
                    {"x.data": np.array([1, 2])}, {"x.indptr": np.array([0, 1, 1])}):
         with pytest.raises(RecsysError, match="array 'x"):
