@@ -116,10 +116,11 @@ def measure(model: Any, pool: Pool, asked: list[Metric], vectors: np.ndarray | N
     """Values of the metrics, (U,) or one number each, and what the card says."""
     _check(model, pool)
     longest = max((metric.k or 0 for metric in asked if metric.name in LISTS), default=0)
+    cuts = [metric.k or len(pool.allowed) for metric in asked if metric.name in RANKING]
     ranked = []
     with task(progress, len(pool.users), "evaluating") as bar:
         for users in pool.blocks(block):
-            ranked.append(_rank(model, pool, users, longest))
+            ranked.append(_rank(model, pool, users, longest, max(cuts, default=1)))
             bar.advance(len(users))
     greater, equal, candidates, items = (np.concatenate(arrays) for arrays in zip(*ranked, strict=True))
     ranks = Ranks(greater, equal, np.append(0, np.cumsum(pool.relevant.counts[pool.users])), candidates)
@@ -142,9 +143,9 @@ def _card(model: Any, pool: Pool, equal: np.ndarray) -> dict[str, Any]:
             "equal scores": "expected value over their orders"}
 
 
-def _rank(model: Any, pool: Pool, users: np.ndarray, longest: int
+def _rank(model: Any, pool: Pool, users: np.ndarray, longest: int, deepest: int
           ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`greater` and `equal` of the targets, numbers of candidates (B,), lists (B, longest)."""
+    """`greater` and `equal` of the targets down to `deepest`, numbers of candidates (B,), lists (B, longest)."""
     history = pool.history.rows(users) if pool.history is not None and _folds_in(model, pool) else None
     scores = np.ascontiguousarray(model.score_block(users, history))
     if scores.shape != (len(users), len(pool.allowed)):
@@ -153,7 +154,7 @@ def _rank(model: Any, pool: Pool, users: np.ndarray, longest: int
     targets = pool.relevant.rows(users)
     excluded = pool.excluded_for(users, targets)
     where = excluded.indptr, excluded.indices, pool.allowed
-    greater, equal = kernels.ranking.ranks(scores, *where, targets.indptr, targets.indices)
+    greater, equal = kernels.ranking.ranks(scores, *where, targets.indptr, targets.indices, deepest)
     lost = np.bincount(excluded.row_of_entry[pool.allowed[excluded.indices]], minlength=len(users))
     items, _ = kernels.ranking.topk(scores, *where, longest)
     return greater, equal, pool.allowed.sum() - lost, items

@@ -18,6 +18,7 @@ __all__ = ["UNREACHABLE", "ranks", "topk"]
 
 _CHUNK = 32  # rows that share a scratch row
 _WIDTH = 32  # scores tested against the threshold at once
+_BLOCK = 256  # scores counted between two looks at whether the target is too deep to matter
 
 
 def topk(scores, seen_indptr, seen_indices, allowed, k):
@@ -30,11 +31,11 @@ def topk(scores, seen_indptr, seen_indices, allowed, k):
     return items, best
 
 
-def ranks(scores, seen_indptr, seen_indices, allowed, target_indptr, target_indices):
+def ranks(scores, seen_indptr, seen_indices, allowed, target_indptr, target_indices, deepest):
     barred = np.zeros(scores.shape[1], np.bool_) if allowed is None else ~allowed
     greater = np.empty(len(target_indices), np.int32)
     equal = np.empty(len(target_indices), np.int32)
-    _ranks_chunks(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, greater, equal)
+    _ranks_chunks(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, deepest, greater, equal)
     return greater, equal
 
 
@@ -97,16 +98,16 @@ def _insert(best, items, place, score, item):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _ranks_chunks(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, greater, equal):
+def _ranks_chunks(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, deepest, greater, equal):
     rows = len(scores)
     for chunk in prange((rows + _CHUNK - 1) // _CHUNK):
         first = chunk * _CHUNK
-        _ranks_rows(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, greater, equal,
+        _ranks_rows(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, deepest, greater, equal,
                     first, min(first + _CHUNK, rows))
 
 
 @njit(cache=True, nogil=True)
-def _ranks_rows(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, greater, equal,
+def _ranks_rows(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, deepest, greater, equal,
                 first, last):
     skip = barred.copy()
     values = np.empty(scores.shape[1], scores.dtype)
@@ -114,31 +115,37 @@ def _ranks_rows(scores, seen_indptr, seen_indices, barred, target_indptr, target
         for at in range(seen_indptr[row], seen_indptr[row + 1]):
             skip[seen_indices[at]] = True
         begin, end = target_indptr[row], target_indptr[row + 1]
-        _ranks_row(scores[row], skip, values, target_indices[begin:end], greater[begin:end], equal[begin:end])
+        _ranks_row(scores[row], skip, values, target_indices[begin:end], deepest, greater[begin:end], equal[begin:end])
         for at in range(seen_indptr[row], seen_indptr[row + 1]):
             skip[seen_indices[at]] = barred[seen_indices[at]]
 
 
 @njit(cache=True, nogil=True)
-def _ranks_row(scores, skip, values, targets, greater, equal):
+def _ranks_row(scores, skip, values, targets, deepest, greater, equal):
     for item in range(len(scores)):  # values: NaN, which compares false, where there is no candidate
         values[item] = np.nan if skip[item] else scores[item]
     for at in range(len(targets)):
         score = scores[targets[at]]
         if skip[targets[at]]:
             greater[at], equal[at] = UNREACHABLE, 0
-        elif math.isnan(score):
+            continue
+        if math.isnan(score):
             greater[at], equal[at] = _numbers_and_nans(scores, skip)
         else:
-            greater[at], equal[at] = _count(values, score)
+            greater[at], equal[at] = _count(values, score, deepest)
+        if greater[at] >= deepest:
+            greater[at], equal[at] = deepest, 1
 
 
 @njit(cache=True, nogil=True)
-def _count(values, score):
+def _count(values, score, deepest):
     above = same = np.int32(0)
-    for item in range(len(values)):  # by index and in int32: so the compiler makes it eight lanes wide
-        above = np.int32(above + np.int32(values[item] > score))
-        same = np.int32(same + np.int32(values[item] == score))
+    for begin in range(0, len(values), _BLOCK):
+        for item in range(begin, min(begin + _BLOCK, len(values))):  # in int32, so that many fit a register
+            above = np.int32(above + np.int32(values[item] > score))
+            same = np.int32(same + np.int32(values[item] == score))
+        if above >= deepest:
+            break
     return above, same
 
 

@@ -53,7 +53,7 @@ def topk(scores: np.ndarray, seen_indptr: np.ndarray, seen_indices: np.ndarray, 
 
 
 def ranks(scores: np.ndarray, seen_indptr: np.ndarray, seen_indices: np.ndarray, allowed: np.ndarray | None,
-          target_indptr: np.ndarray, target_indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+          target_indptr: np.ndarray, target_indices: np.ndarray, deepest: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each target stands among the candidates of its row, with ties left open.
 
     With ties broken at random the target's position is uniform on `greater + 1 ... greater + equal`.
@@ -64,18 +64,23 @@ def ranks(scores: np.ndarray, seen_indptr: np.ndarray, seen_indices: np.ndarray,
         As for `topk`.
     target_indptr, target_indices : ndarray, shapes (B + 1,) and (m,)
         The items to find, row by row.
+    deepest : int
+        Places beyond are all the same: counting stops where so many candidates stand above a target, as they do
+        for most; `n` counts them all.
 
     Returns
     -------
     greater : ndarray of int32, shape (m,)
-        Candidates with a higher score than the target; `UNREACHABLE` if the target is no candidate.
+        Candidates with a higher score than the target, `deepest` if they are so many or more; `UNREACHABLE` if the
+        target is no candidate.
     equal : ndarray of int32, shape (m,)
-        Candidates with the target's score, itself included; 0 if the target is no candidate.
+        Candidates with the target's score, itself included, 1 where `greater` is `deepest`; 0 if the target is no
+        candidate.
 
     Examples
     --------
     >>> scores = np.array([[0.1, 0.9, 0.5, 0.9]], np.float32)
-    >>> ranks(scores, np.array([0, 0]), np.array([], int), None, np.array([0, 2]), np.array([2, 3]))
+    >>> ranks(scores, np.array([0, 0]), np.array([], int), None, np.array([0, 2]), np.array([2, 3]), 4)
     (array([2, 0], dtype=int32), array([1, 2], dtype=int32))
     """
     greater = np.full(len(target_indices), UNREACHABLE, np.int32)
@@ -91,6 +96,8 @@ def ranks(scores: np.ndarray, seen_indptr: np.ndarray, seen_indices: np.ndarray,
             first, last = (np.searchsorted(ordered, score, side) for side in ("left", "right"))
             greater[at] = numbers if np.isnan(score) else numbers - last
             equal[at] = last - first
+            if greater[at] >= deepest:
+                greater[at], equal[at] = deepest, 1
     return greater, equal
 
 

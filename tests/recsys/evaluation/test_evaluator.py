@@ -61,6 +61,17 @@ def test_full_ranking_is_what_loops_give(known, random_data, seed, k):
     np.testing.assert_allclose(list(found.errors.values()), expected.std(0, ddof=1) / np.sqrt(len(expected)))
 
 
+@given(SEEDS, st.sampled_from([distinct, tied]), st.integers(1, 4))
+def test_counting_only_as_deep_as_the_cut_changes_nothing(known, random_data, seed, rule, k):
+    split = splits.split_random(random_data(seed), valid=0.15, test=0.25, seed=seed)
+    model = known(rule=rule).fit(split.train)
+    cut = [f"{name}@{k}" for name in ("hit", "precision", "recall", "recall_min", "ndcg", "mrr", "map")]
+    short, whole = evaluate(model, split, metrics=cut), evaluate(model, split, metrics=[*cut, "auc"])
+    for name in cut:
+        np.testing.assert_array_equal(short.per_user[name], whole.per_user[name])
+    assert short.card == whole.card
+
+
 @given(SEEDS)
 def test_seen_items_and_untrained_items_can_be_ranked_too(known, random_data, seed):
     split = splits.split_random(random_data(seed), seed=seed)

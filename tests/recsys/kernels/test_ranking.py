@@ -62,10 +62,10 @@ def test_topk_is_the_head_of_a_full_sort(world, problem, k):
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@given(problem=problems())
-def test_ranks_count_what_stands_above_and_beside(world, problem):
+@given(problem=problems(), deepest=st.sampled_from([1, 2, 5, 1000]))
+def test_ranks_count_what_stands_above_and_beside(world, problem, deepest):
     scores, indptr, indices, allowed, (target_indptr, targets) = problem
-    greater, equal = world.ranks(scores, indptr, indices, allowed, target_indptr, targets)
+    greater, equal = world.ranks(scores, indptr, indices, allowed, target_indptr, targets, deepest)
     assert greater.dtype == equal.dtype == np.int32
     for row in range(len(scores)):
         among = candidates(scores.shape[1], indptr, indices, allowed, row)
@@ -73,6 +73,7 @@ def test_ranks_count_what_stands_above_and_beside(world, problem):
         for at in range(target_indptr[row], target_indptr[row + 1]):
             key = keys[targets[at]]
             expected = (sum(keys[i] > key for i in among), sum(keys[i] == key for i in among))
+            expected = (deepest, 1) if expected[0] >= deepest else expected
             assert (greater[at], equal[at]) == (expected if targets[at] in among else (UNREACHABLE, 0))
 
 
@@ -85,14 +86,15 @@ def big_problem():
     return scores, (indptr[0], seen, rng.random(500) < 0.9), (indptr[1], targets)
 
 
-def test_many_rows_agree_with_the_twin_for_any_number_of_threads():
+@pytest.mark.parametrize("deepest", [20, 300, 500])
+def test_many_rows_agree_with_the_twin_for_any_number_of_threads(deepest):
     numba = pytest.importorskip("numba")
     scores, seen, targets = big_problem()
-    expected = *numpy_ranking.topk(scores, *seen, 10), *numpy_ranking.ranks(scores, *seen, *targets)
+    expected = *numpy_ranking.topk(scores, *seen, 10), *numpy_ranking.ranks(scores, *seen, *targets, deepest)
     most = numba.get_num_threads()
     for threads in {1, min(2, most)}:
         numba.set_num_threads(threads)
-        got = *WORLDS[0].topk(scores, *seen, 10), *WORLDS[0].ranks(scores, *seen, *targets)
+        got = *WORLDS[0].topk(scores, *seen, 10), *WORLDS[0].ranks(scores, *seen, *targets, deepest)
         for one, other in zip(got, expected, strict=True):
             np.testing.assert_array_equal(one, other)
     numba.set_num_threads(most)
@@ -103,6 +105,6 @@ def test_rank_of_the_listed_items_is_their_place(world):
     scores, seen, _ = big_problem()
     scores += np.arange(500, dtype=np.float32) * 1e-4  # no ties
     items, _ = world.topk(scores, *seen, 30)
-    greater, equal = world.ranks(scores, *seen, np.arange(151) * 30, items.ravel())
+    greater, equal = world.ranks(scores, *seen, np.arange(151) * 30, items.ravel(), scores.shape[1])
     assert (greater.reshape(150, 30) == np.arange(30)).all()
     assert (equal == 1).all()
