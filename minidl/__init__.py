@@ -12,17 +12,17 @@ from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor, tensor
 
 if TYPE_CHECKING:
-    from minidl import io, nn, optim, testing
+    from minidl import data, io, nn, optim, testing
 
 __all__ = [
-    "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "fused", "grad", "hessian", "hvp", "io",
-    "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "ops", "optim", "primitive", "record", "runtime",
-    "tensor", "testing", "value_and_grad", "vjp",
+    "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "data", "fused", "grad", "hessian", "hvp",
+    "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "ops", "optim", "primitive", "record",
+    "runtime", "tensor", "testing", "value_and_grad", "vjp",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import the parts that a script may do without when they are asked for: every import costs start-up time."""
-    if name in ("io", "nn", "optim", "testing"):
+    if name in ("data", "io", "nn", "optim", "testing"):
         return importlib.import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

@@ -14,7 +14,8 @@ from numba.extending import overload
 
 from minidl.kernels.numpy_loss import BCE, BPR, CHUNK, MSE
 
-__all__ = ["BCE", "BPR", "CHUNK", "MSE", "cross_entropy_gradient", "exp_sums", "pair_gradient", "pair_sum"]
+__all__ = ["BCE", "BPR", "CHUNK", "MSE", "exp_sums", "pair_gradient", "pair_sum", "soft_gradient", "soft_sums",
+           "softmax_gradient"]
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _IN_ORDER: Any = {"fastmath": {"contract"}, "error_model": "numpy"}  # where a different order would lose digits
@@ -83,11 +84,29 @@ def _logit_loss(x: Any, t: Any, zero: Any) -> Any:
 
 # ------------------------------------------------------------------------------- softmax cross-entropy
 
+def _largest(row: np.ndarray) -> Any:
+    """The maximum, by way of integers in the order of the floats: one that has to mind NaN is not vectorised."""
+
+
+@overload(_largest, jit_options=_IN_ORDER)
+def _largest_typed(row: Any) -> Any:
+    integer, dtype, sign = (np.int32, np.float32, 31) if row.dtype == types.float32 else (np.int64, np.float64, 63)
+    shift, mask, lowest = integer(sign), integer(np.iinfo(integer).max), integer(np.iinfo(integer).min)
+
+    def largest(row: Any) -> Any:
+        bits = row.view(integer)
+        top = lowest
+        for j in range(bits.size):
+            key = integer(bits[j] ^ ((bits[j] >> shift) & mask))
+            top = max(top, key)
+        return integer(top ^ ((top >> shift) & mask)).view(dtype)
+
+    return largest
+
+
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _row_sum(row: np.ndarray) -> Any:
-    peak = row[0]
-    for j in range(row.size):
-        peak = row[j] if row[j] > peak else peak
+    peak = _largest(row)
     total = row.dtype.type(0)
     for j in range(row.size):
         total += _exp(row[j] - peak)
@@ -108,16 +127,6 @@ def exp_sums(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _row_gradient(g: Any, row: np.ndarray, target: int, peak: Any, total: Any, out: np.ndarray) -> None:
-    if target < 0:
-        out[:] = 0
-        return
-    rest = _probabilities(row[:target], peak, g / total, out[:target])
-    rest += _probabilities(row[target + 1:], peak, g / total, out[target + 1:])
-    out[target] = -rest  # g (p - 1), without the cancellation
-
-
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _probabilities(row: np.ndarray, peak: Any, scale: Any, out: np.ndarray) -> Any:
     total = row.dtype.type(0)
     for j in range(row.size):
@@ -126,16 +135,82 @@ def _probabilities(row: np.ndarray, peak: Any, scale: Any, out: np.ndarray) -> A
     return total
 
 
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _row_gradient(scale: Any, row: np.ndarray, peak: Any, classes: np.ndarray, drop: np.ndarray,
+                  out: np.ndarray) -> None:
+    several = classes.size == 0
+    for k in range(1, classes.size):
+        several |= classes[k] != classes[0]
+    if several:
+        _probabilities(row, peak, scale, out)
+        for k in range(classes.size):
+            out[classes[k]] -= drop[k]
+    elif classes[0] < 0:
+        out[:] = 0
+    else:
+        t = classes[0]
+        rest = _probabilities(row[:t], peak, scale, out[:t])
+        rest += _probabilities(row[t + 1:], peak, scale, out[t + 1:])
+        out[t] = -rest
+
+
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
-def cross_entropy_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray,
-                           total: np.ndarray) -> np.ndarray:
+def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, total: np.ndarray,
+                     classes: np.ndarray, ends: np.ndarray, drop: np.ndarray) -> np.ndarray:
     out = np.empty_like(logits)
     if logits.size < _SERIAL:
         for i in range(len(logits)):
-            _row_gradient(g[i], logits[i], target[i], peak[i], total[i], out[i])
+            lo, hi = ends[i], ends[i + 1]
+            _row_gradient(scale[i] / total[i], logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
     else:
         for i in prange(len(logits)):
-            _row_gradient(g[i], logits[i], target[i], peak[i], total[i], out[i])
+            lo, hi = ends[i], ends[i + 1]
+            _row_gradient(scale[i] / total[i], logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
+    return out
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _row_gap(row: np.ndarray, target: np.ndarray, peak: Any) -> Any:
+    mass = gap = zero = row.dtype.type(0)
+    for j in range(row.size):
+        t = target[j]
+        mass += t
+        gap += zero if t == zero else t * (peak - row[j])
+    return mass, gap
+
+
+@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
+def soft_sums(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    n = len(logits)
+    peak, total = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
+    mass, gap = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
+    if logits.size < _SERIAL:
+        for i in range(n):
+            peak[i], total[i] = _row_sum(logits[i])
+            mass[i], gap[i] = _row_gap(logits[i], target[i], peak[i])
+    else:
+        for i in prange(n):
+            peak[i], total[i] = _row_sum(logits[i])
+            mass[i], gap[i] = _row_gap(logits[i], target[i], peak[i])
+    return peak, total, mass, gap
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _soft_row(g: Any, row: np.ndarray, target: np.ndarray, peak: Any, share: Any, out: np.ndarray) -> None:
+    for j in range(row.size):
+        out[j] = g * (_exp(row[j] - peak) * share - target[j])
+
+
+@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
+def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray, total: np.ndarray,
+                  mass: np.ndarray) -> np.ndarray:
+    out = np.empty_like(logits)
+    if logits.size < _SERIAL:
+        for i in range(len(logits)):
+            _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / total[i], out[i])
+    else:
+        for i in prange(len(logits)):
+            _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / total[i], out[i])
     return out
 
 

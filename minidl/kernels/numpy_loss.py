@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["BCE", "BPR", "CHUNK", "MSE", "cross_entropy_gradient", "exp_sums", "pair_gradient", "pair_sum"]
+__all__ = ["BCE", "BPR", "CHUNK", "MSE", "exp_sums", "pair_gradient", "pair_sum", "soft_gradient", "soft_sums",
+           "softmax_gradient"]
 
 MSE, BCE, BPR = 0, 1, 2
 """Losses of a pair of arrays: squared error; cross-entropy of a logit and a probability; of a positive and a
@@ -20,32 +21,70 @@ def exp_sums(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return peak, np.exp(logits - peak[:, None]).sum(axis=1)
 
 
-def cross_entropy_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray,
-                           total: np.ndarray) -> np.ndarray:
-    """Gradient of softmax cross-entropy with respect to the logits: g (softmax - one-hot).
+def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, total: np.ndarray,
+                     classes: np.ndarray, ends: np.ndarray, drop: np.ndarray) -> np.ndarray:
+    """Rows of probabilities times a scale, less what classes have got: `scale[i] softmax[i] - sum drop[k] one-hot`.
+
+    Where a row has one class only, that one's value is computed from the others, as -sum scale p: the difference
+    scale (p - 1) would lose the digits of a p near 1.
 
     Parameters
     ----------
-    g : float array, shape (N,)
-        Upstream gradient of each row's loss.
+    scale : float array, shape (N,)
     logits : float array, shape (N, C)
         C > 0.
-    target : int64 array, shape (N,)
-        In range, or -1 for a row without loss.
     peak, total : float arrays, shape (N,)
         Of `exp_sums`.
+    classes : int64 array, shape (n,)
+        In range. A row of which the first class is -1 is 0.
+    ends : int64 array, shape (N + 1,)
+        Row i has the classes from `ends[i]` to `ends[i + 1]`.
+    drop : float array, shape (n,)
+        Sums to `scale` in each row that has one class only, once or several times.
 
     Returns
     -------
     float array, shape (N, C)
     """
-    weight = np.where(target >= 0, g, 0)
     out = np.exp(logits - peak[:, None])
-    out *= (weight / total)[:, None]
-    at_target = np.arange(len(target)), target
-    out[at_target] = 0
-    out[at_target] = -out.sum(axis=1)  # g (p - 1), without the cancellation
-    out[target < 0] = 0
+    out *= (scale / total)[:, None]
+    owner = np.repeat(np.arange(len(logits)), np.diff(ends))
+    np.subtract.at(out, (owner, classes), drop)
+    alone = np.diff(ends) > 0
+    first = np.zeros(len(logits), np.int64)
+    first[alone] = classes[ends[:-1][alone]]
+    alone[owner[classes != first[owner]]] = False  # another class too
+    rows = np.flatnonzero(alone)
+    out[rows, first[rows]] = 0
+    out[rows, first[rows]] = -out.sum(axis=1)[rows]
+    out[rows[first[rows] < 0]] = 0
+    return out
+
+
+def soft_sums(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of each row what the cross-entropy with a dense target is made of; shapes (N, C), (N, C) -> four times (N,).
+
+    Returns
+    -------
+    peak, total : float arrays
+        As `exp_sums`.
+    mass : float array
+        Sum of the target.
+    gap : float array
+        Sum of `target * (peak - logit)`, where the target is not 0. The cross-entropy is `gap + mass log(total)`.
+    """
+    peak, total = exp_sums(logits)
+    below = np.where(target != 0, peak[:, None] - logits, 0)
+    return peak, total, target.sum(axis=1), (target * below).sum(axis=1)
+
+
+def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray, total: np.ndarray,
+                  mass: np.ndarray) -> np.ndarray:
+    """Gradient of the cross-entropy with a dense target: `g (mass softmax - target)`; the arrays of `soft_sums`."""
+    out = np.exp(logits - peak[:, None])
+    out *= (mass / total)[:, None]
+    out -= target
+    out *= g[:, None]
     return out
 
 

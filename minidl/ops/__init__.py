@@ -3,6 +3,7 @@
 from minidl.ops.activation import elu, gelu, leaky_relu, log_softmax, relu, selu, sigmoid, silu, softmax, softplus
 from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
 from minidl.ops.dispatch import dispatch_function, dispatch_ufunc
+from minidl.ops.distance_loss import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
 from minidl.ops.elementwise import (
     abs,
     add,
@@ -44,6 +45,7 @@ from minidl.ops.functions import (
     tanh,
 )
 from minidl.ops.index import gather, getitem, scatter_add, sort, take, take_along_axis, topk
+from minidl.ops.likelihood_loss import gaussian_nll_loss, poisson_nll_loss
 from minidl.ops.linalg import cholesky, einsum, inv, linear, matmul, outer, row_dot, solve
 from minidl.ops.loss import (
     binary_cross_entropy,
@@ -53,7 +55,20 @@ from minidl.ops.loss import (
     huber_loss,
     l1_loss,
     mse_loss,
+    multilabel_soft_margin_loss,
     smooth_l1_loss,
+)
+from minidl.ops.margin_loss import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, soft_margin_loss
+from minidl.ops.pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    bias_relu_pool,
+    max_pool1d,
+    max_pool2d,
 )
 from minidl.ops.reduce import cumsum, logsumexp, max, mean, min, norm, prod, std, sum, sum_to, var
 from minidl.ops.shape import (
@@ -75,17 +90,21 @@ from minidl.ops.shape import (
     tile,
     transpose,
 )
+from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
 
 __all__ = [
-    "abs", "add", "arccos", "arcsin", "arctan", "array_split", "astype", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits", "bpr_loss", "broadcast_to", "cholesky", "clip", "concatenate", "cos",
-    "cosh", "cross_entropy", "cumsum", "dispatch_function", "dispatch_ufunc", "div", "divide", "einsum", "elu",
-    "embedding", "embedding_bag", "erf", "exp", "expand_dims", "expm1", "flip", "gather", "gelu", "getitem",
-    "hinge_loss", "huber_loss", "inv", "kl_div", "l1_loss", "leaky_relu", "linear", "log", "log1p", "log_softmax",
-    "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "moveaxis", "mse_loss", "mul", "multiply",
-    "neg", "negative", "nll_loss", "norm", "outer", "pad", "pow", "power", "prod", "ravel", "relu", "repeat",
-    "reshape", "roll", "row_dot", "rsqrt", "scatter_add", "selu", "sigmoid", "sign", "silu", "sin", "sinh",
-    "smooth_l1_loss", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tile", "topk",
-    "transpose", "var", "where",
+    "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "add", "arccos",
+    "arcsin", "arctan", "array_split", "astype", "avg_pool1d", "avg_pool2d", "bias_relu_pool", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "bpr_loss", "broadcast_to", "cholesky", "clip", "concatenate", "cos", "cosh",
+    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "cumsum", "dispatch_function", "dispatch_ufunc",
+    "div", "divide", "einsum", "elu", "embedding", "embedding_bag", "erf", "exp", "expand_dims", "expm1", "flip",
+    "gather", "gaussian_nll_loss", "gelu", "getitem", "hinge_embedding_loss", "hinge_loss", "huber_loss", "inv",
+    "kl_div", "l1_loss", "leaky_relu", "linear", "log", "log1p", "log_softmax", "logsumexp", "margin_ranking_loss",
+    "matmul", "max", "max_pool1d", "max_pool2d", "maximum", "mean", "min", "minimum", "moveaxis", "mse_loss", "mul",
+    "multi_margin_loss", "multilabel_soft_margin_loss", "multinomial_loss", "multiply", "neg", "negative", "nll_loss",
+    "norm", "outer", "pad", "pairwise_distance", "poisson_nll_loss", "pow", "power", "prod", "ravel", "relu", "repeat",
+    "reshape", "roll", "row_dot", "rsqrt", "sampled_softmax_loss", "scatter_add", "selu", "sigmoid", "sign", "silu",
+    "sin", "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax", "softplus", "solve", "sort", "split", "sqrt",
+    "square", "squeeze", "stack", "std", "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis",
+    "tan", "tanh", "tile", "topk", "transpose", "triplet_margin_loss", "var", "where",
 ]

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels
-from minidl.engine import fused
 from minidl.errors import ShapeError
 from minidl.ops.activation import log_softmax
 from minidl.ops.elementwise import where
 from minidl.ops.functions import exp, log
-from minidl.ops.loss_parts import checked, constant, floating, inverse, pair, plain, reduce, total
+from minidl.ops.loss_parts import checked, constant, floating, inverse, pair, reduce, total
+from minidl.ops.shape import moveaxis
+from minidl.ops.softmax_loss import class_losses, pick, soft_losses, summed
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["cross_entropy", "kl_div", "nll_loss"]
@@ -62,10 +62,10 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int
     x, t = floating(input), target if isinstance(target, Tensor) else as_array(target)
     if t.dtype.kind == "f":
         return _soft_cross_entropy(*pair(name, x, t), weight, reduction, label_smoothing)
-    rows, index, factor, scale = _classes(name, x, t, weight, ignore_index)
+    rows, index, factor, scale = classes_of(name, x, t, weight, ignore_index)
     if not label_smoothing and reduction != "none":
-        return _cross_entropy(rows, target=index, factor=factor, scale=scale if reduction == "mean" else 1.0)
-    losses = _cross_entropy(rows, target=index, factor=factor, scale=None)
+        return class_losses(rows, index, factor, scale if reduction == "mean" else 1.0)
+    losses = class_losses(rows, index, factor)
     if label_smoothing:
         smooth = log_softmax(rows, axis=1)
         smooth = smooth if weight is None else smooth * _class_weight(name, weight, rows)
@@ -76,13 +76,15 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int
 
 def _soft_cross_entropy(x: Any, t: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
     axis = min(x.ndim - 1, 1)
-    count = x.shape[axis]
+    count = x.shape[axis] if x.ndim else 0
+    if not count:
+        raise ShapeError(f"cross_entropy: input of shape {x.shape} has no classes")
     if label_smoothing:
         t = (1 - label_smoothing) * t + label_smoothing / count
-    terms = t * log_softmax(x, axis=axis)
     if weight is not None:
-        terms = terms * _class_weight("cross_entropy", weight, x, axis).reshape((count,) + (1,) * (x.ndim - 1 - axis))
-    return reduce(-terms.sum(axis=axis), reduction)
+        t = t * _class_weight("cross_entropy", weight, x, axis).reshape((count,) + (1,) * (x.ndim - 1 - axis))
+    losses = soft_losses(*(moveaxis(a, axis, -1).reshape((-1, count)) for a in (x, t)))
+    return reduce(losses.reshape(x.shape[:axis] + x.shape[axis + 1:]), reduction)
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -92,8 +94,8 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
     """
     checked("nll_loss", reduction)
     x, t = floating(input), target if isinstance(target, Tensor) else as_array(target)
-    rows, index, factor, scale = _classes("nll_loss", x, t, weight, ignore_index)
-    losses = _summed(_pick(rows, index), factor, None)
+    rows, index, factor, scale = classes_of("nll_loss", x, t, weight, ignore_index)
+    losses = summed(pick(rows, index), factor, None)
     return losses.reshape(t.shape) if reduction == "none" else total(losses, reduction, scale)
 
 
@@ -133,44 +135,10 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     return reduce(losses, checked("kl_div", reduction))
 
 
-# ------------------------------------------------------------- one kernel pass over rows of logits
-
-def _cross_entropy_forward(logits: np.ndarray, target: np.ndarray, factor: np.ndarray | None,
-                           scale: float | None) -> tuple[np.ndarray, Any]:
-    rows = plain(logits)
-    peak, sums = kernels.loss.exp_sums(rows)
-    losses = np.log(sums) - (rows[np.arange(len(target)), target] - peak)
-    losses = np.where(target >= 0, losses, 0).astype(logits.dtype, copy=False)
-    return _summed(losses, factor, scale), (peak, sums)
-
-
-def _cross_entropy_backward(g: Any, saved: Any, inputs: Any, needs: Any, target: np.ndarray,
-                            factor: np.ndarray | None, scale: float | None) -> Any:
-    rows = plain(inputs[0])
-    if scale is not None:
-        g = np.full(len(target), g * scale)
-    if factor is not None:
-        g = g * factor
-    return (kernels.loss.cross_entropy_gradient(plain(g, rows), rows, target, *saved),)
-
-
-def _cross_entropy_reference(logits: Any, target: np.ndarray, factor: np.ndarray | None, scale: float | None) -> Any:
-    return _summed(_pick(log_softmax(logits, axis=1), target), factor, scale)
-
-
-def _summed(losses: Any, factor: np.ndarray | None, scale: float | None) -> Any:
-    losses = losses if factor is None else losses * factor
-    return losses if scale is None else losses.sum() * scale
-
-
-_cross_entropy = fused(_cross_entropy_forward, _cross_entropy_backward, _cross_entropy_reference,
-                       name="cross_entropy")  # (N, C) -> (), or (N,) without a scale; a target of -1 has loss 0
-
-
 # ----------------------------------------------------------------------------------------- class indices
 
-def _classes(name: str, x: Any, target: Any, weight: Any,
-             ignore_index: int) -> tuple[Any, np.ndarray, np.ndarray | None, float]:
+def classes_of(name: str, x: Any, target: Any, weight: Any,
+               ignore_index: int | None) -> tuple[Any, np.ndarray, np.ndarray | None, float]:
     """Logits as rows, with the classes of the rows, their weights, and the scale of the mean.
 
     Returns
@@ -209,21 +177,16 @@ def _class_weight(name: str, weight: Any, x: Any, axis: int = 1) -> np.ndarray:
     return value
 
 
-def _class_indices(name: str, target: Any, count: int, ignore_index: int) -> np.ndarray:
+def _class_indices(name: str, target: Any, count: int, ignore_index: int | None) -> np.ndarray:
     """The target as contiguous int64 in [0, count), or -1 where it is ignored."""
     index = target.data if isinstance(target, Tensor) else target
     if index.dtype.kind not in "iu":
         raise TypeError(f"{name}: target has dtype {index.dtype}; class indices are integers and probabilities floats")
-    kept = index != ignore_index
+    kept = np.ones(index.shape, bool) if ignore_index is None else np.asarray(index != ignore_index)
     wrong = kept & ((index < 0) | (index >= count))
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise IndexError(f"{name}: target holds class {index[at]} at position {at}, but the input has {count} "
-                         f"classes, 0 to {count - 1} (ignore_index is {ignore_index})")
+                         f"classes, 0 to {count - 1}"
+                         + ("" if ignore_index is None else f" (ignore_index is {ignore_index})"))
     return np.where(kept, index.astype(np.int64), -1)  # (an unsigned -1 would be huge)
-
-
-def _pick(log_p: Any, index: np.ndarray) -> Any:
-    """-log_p[i, index[i]], 0 where the index is -1."""
-    rows = np.arange(len(index))
-    return where(index >= 0, -log_p[rows, index], 0.0)

@@ -12,21 +12,34 @@ import numpy as np
 
 from minidl import kernels
 from minidl.engine import fused, keeps, record
+from minidl.errors import ShapeError
 from minidl.kernels.numpy_loss import BCE, BPR, MSE
 from minidl.ops.activation import relu, sigmoid, softplus
 from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
+from minidl.ops.distance_loss import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
 from minidl.ops.elementwise import abs, clip, maximum
 from minidl.ops.functions import log, square
-from minidl.ops.loss_parts import checked, fitting, inverse, pair, plain, reduce, weighted
+from minidl.ops.likelihood_loss import gaussian_nll_loss, poisson_nll_loss
+from minidl.ops.loss_parts import averaged, checked, fitting, inverse, pair, plain, reduce, weighted
+from minidl.ops.margin_loss import (
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    soft_margin_loss,
+)
+from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
 from minidl.tensor import Tensor
 
-__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "cross_entropy", "hinge_loss",
-           "huber_loss", "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss"]
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "cosine_embedding_loss",
+           "cosine_similarity", "cross_entropy", "gaussian_nll_loss", "hinge_embedding_loss", "hinge_loss",
+           "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss", "multi_margin_loss",
+           "multilabel_soft_margin_loss", "multinomial_loss", "nll_loss", "pairwise_distance", "poisson_nll_loss",
+           "sampled_softmax_loss", "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss"]
 
 
 # ------------------------------------------------------------------------------------------ regression
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Squared error (x - t)^2. Derivative: 2 g (x - t) and its negative.
 
     Parameters
@@ -35,6 +48,9 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
         Prediction and truth; both are differentiable.
     reduction : {"mean", "sum", "none"}
         Over all elements.
+    weight : array, optional
+        Weight of each element; broadcasts to the input's shape. The mean divides by the sum of the weights. A
+        constant.
 
     Returns
     -------
@@ -53,16 +69,20 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(ops.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    return _pair_loss(MSE, *pair("mse_loss", input, target), checked("mse_loss", reduction))
+    x, t = pair("mse_loss", input, target)
+    checked("mse_loss", reduction)
+    if weight is None:
+        return _pair_loss(MSE, x, t, reduction)
+    return averaged("mse_loss", square(x - t), weight, reduction)
 
 
-def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Absolute error |x - t|. Derivative: g sign(x - t), 0 at 0. Parameters as in `mse_loss`."""
     x, t = pair("l1_loss", input, target)
-    return reduce(abs(x - t), checked("l1_loss", reduction))
+    return averaged("l1_loss", abs(x - t), weight, checked("l1_loss", reduction))
 
 
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """d^2 / 2 of d = x - t where |d| <= delta, and delta (|d| - delta / 2) beyond.
 
     Derivative: g d limited to [-delta, delta]. The second derivative at the seam is that of the inside.
@@ -75,6 +95,9 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
         Over all elements.
     delta : float
         Where the square becomes a line; positive.
+    weight : array, optional
+        Weight of each element; broadcasts to the input's shape. The mean divides by the number of elements, as in
+        PyTorch (and unlike `mse_loss`). A constant.
 
     Examples
     --------
@@ -86,7 +109,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     if not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta}, it has to be positive")
     x, t = pair("huber_loss", input, target)
-    return reduce(_huber(x - t, delta), checked("huber_loss", reduction))
+    return reduce(weighted("huber_loss", _huber(x - t, delta), weight), checked("huber_loss", reduction))
 
 
 def _huber(d: Any, delta: float) -> Any:
@@ -212,6 +235,40 @@ def _bce_logits(x: Any, t: Any) -> Any:
 def _bce_logits_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     x, t = inputs
     return g * (sigmoid(x) - t) if needs[0] else None, -g * x if needs[1] else None
+
+
+def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """`binary_cross_entropy_with_logits`, averaged over the classes on the last axis: a loss for each sample.
+
+    Parameters
+    ----------
+    input, target : Tensor or array, the same shape (N, C), (C,) or (..., C)
+        Logits and probabilities, both differentiable.
+    weight : array, optional
+        Weight of each class, or of each element; broadcasts to the input's shape. A constant.
+    reduction : {"mean", "sum", "none"}
+        Over samples.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ, or there is no class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> ops.multilabel_soft_margin_loss(np.zeros((2, 3)), np.ones((2, 3)), reduction="none")
+    array([0.69314718, 0.69314718])
+    """
+    name = "multilabel_soft_margin_loss"
+    x, t = pair(name, input, target)
+    if not x.ndim or not x.shape[-1]:
+        raise ShapeError(f"{name}: input of shape {x.shape} has no classes on its last axis")
+    if checked(name, reduction) == "mean":
+        return binary_cross_entropy_with_logits(x, t, weight)
+    losses = binary_cross_entropy_with_logits(x, t, weight, reduction)
+    return (losses.sum(axis=-1) if reduction == "none" else losses) * (1 / x.shape[-1])
 
 
 # --------------------------------------------------------------------------------------------- ranking

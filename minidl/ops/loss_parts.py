@@ -1,4 +1,4 @@
-"""What all losses need: equal shapes, constants, reductions."""
+"""What all losses need: equal shapes, constants, weights, reductions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from minidl.engine import keeps, record
 from minidl.errors import GradientError, ShapeError
 from minidl.ops.elementwise import astype
 from minidl.tensor import Tensor, as_array
 
-__all__ = ["checked", "constant", "fitting", "floating", "inverse", "pair", "plain", "reduce", "total", "weighted"]
+__all__ = ["averaged", "checked", "constant", "fitting", "floating", "inverse", "pair", "plain", "reduce", "signs",
+           "total", "turned", "weighted"]
 
 
 def pair(name: str, a: Any, b: Any, called: tuple[str, str] = ("input", "target")) -> tuple[Any, Any]:
@@ -64,9 +66,34 @@ def constant(name: str, argument: str, value: Any, dtype: Any) -> np.ndarray:
     return as_array(value).astype(dtype, copy=False)
 
 
-def fitting(name: str, argument: str, value: Any, x: Any) -> np.ndarray:
-    """A constant that broadcasts to the shape of `x` without widening it."""
-    value = constant(name, argument, value, x.dtype)
+def signs(name: str, target: Any, x: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A constant target of 1 and -1, in the dtype of `x`."""
+    value = constant(name, "target", target, x.dtype)
+    if value.shape != shape:
+        raise ShapeError(f"{name}: target has shape {value.shape}, for inputs of shape {x.shape} it is {shape}")
+    if (np.abs(value) != 1).any():
+        raise ValueError(f"{name}: target holds {value[np.abs(value) != 1][0]}, it has to be 1 or -1; "
+                         "2 * target - 1 makes them of 1 and 0")
+    return value
+
+
+def turned(x: Any, y: np.ndarray) -> Any:
+    """y x for a constant y of `signs`. Derivative: g y."""
+    return record(_turned, _turned_rule, x, y=y)
+
+
+def _turned(x: Any, y: np.ndarray) -> Any:
+    return x * y
+
+
+@keeps()
+def _turned_rule(g: Any, out: Any, inputs: Any, needs: Any, y: np.ndarray) -> Any:
+    return (turned(g, y),)
+
+
+def fitting(name: str, argument: str, value: Any, x: Any, dtype: Any = None) -> np.ndarray:
+    """A constant that broadcasts to the shape of `x` without widening it, by default in the dtype of `x`."""
+    value = constant(name, argument, value, x.dtype if dtype is None else dtype)
     tail = x.shape[x.ndim - value.ndim:] if value.ndim <= x.ndim else None
     if tail is None or any(n not in (1, m) for n, m in zip(value.shape, tail, strict=True)):
         raise ShapeError(f"{name}: {argument} has shape {value.shape}, which does not broadcast to the input's "
@@ -77,6 +104,17 @@ def fitting(name: str, argument: str, value: Any, x: Any) -> np.ndarray:
 def weighted(name: str, losses: Any, weight: Any) -> Any:
     """Losses times a weight that broadcasts to their shape."""
     return losses if weight is None else losses * fitting(name, "weight", weight, losses)
+
+
+def averaged(name: str, losses: Any, weight: Any, reduction: str) -> Any:
+    """Losses times a weight that broadcasts to their shape, reduced; the mean divides by the weights."""
+    if weight is None:
+        return reduce(losses, reduction)
+    value = fitting(name, "weight", weight, losses)
+    losses = losses * value
+    if reduction == "none":
+        return losses
+    return total(losses, reduction, inverse(float(np.broadcast_to(value, losses.shape).sum())))
 
 
 def plain(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
