@@ -10,18 +10,20 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["blas_threads", "deterministic", "matmul"]
+__all__ = ["blas_threads", "deterministic", "matmul", "share"]
+
+_T = TypeVar("_T")
 
 # Sizes are multiplications, m*n*k for (m, k) and (k, n). Up to the first number OpenBLAS itself uses one thread.
 # From the second on a product is cut into parts of at least half that size: measured, two threads then need 0.6 of
@@ -126,11 +128,11 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> Any:
     stacked = a.ndim > 2 or b.ndim > 2
     if size <= BLAS_SMALL or blas is None or (stacked and size >= BLAS_LARGE):
         return np.matmul(a, b, out=out)
+    if size >= BLAS_LARGE and _can_be_cut(a, b, out):
+        return _in_parts(a, b, out, size)
     blas.pin()
     try:
-        if size < BLAS_LARGE or not _can_be_cut(a, b, out):
-            return np.matmul(a, b, out=out)
-        return _in_parts(a, b, out, size, blas.count)
+        return np.matmul(a, b, out=out)
     finally:
         blas.unpin()
 
@@ -140,27 +142,50 @@ def _can_be_cut(a: np.ndarray, b: np.ndarray, out: np.ndarray | None) -> bool:
                            and not np.may_share_memory(out, a) and not np.may_share_memory(out, b))
 
 
-def _in_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray | None, size: int, threads: int) -> np.ndarray:
+def _in_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray | None, size: int) -> np.ndarray:
     """The product by blocks of rows or columns, whichever are more, each computed by whoever is free."""
     m, n = a.shape[0], b.shape[1]
     if out is None:
         out = np.empty((m, n), np.result_type(a, b))
     count = max(min(2 * size // BLAS_LARGE, max(m, n) // _NARROWEST, _MOST_PARTS), 1)
     spans = [slice(max(m, n) * i // count, max(m, n) * (i + 1) // count) for i in range(count)]
-    parts = iter([(a[s], b, out[s]) if m >= n else (a, b[:, s], out[:, s]) for s in spans])
-    helpers = [_pool().submit(_work, parts) for _ in range(min(threads, count) - 1)]
-    try:
-        _work(parts)
-    finally:
-        for helper in helpers:
-            if not helper.cancel():  # one that has not even started is not waited for
-                helper.result()
+    share(_multiply, [(a[s], b, out[s]) if m >= n else (a, b[:, s], out[:, s]) for s in spans], size)
     return out
 
 
-def _work(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
-    for a, b, out in parts:  # an iterator over a list, which threads may share
+def _multiply(parts: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    for a, b, out in parts:
         np.matmul(a, b, out=out)
+
+
+def share(work: Callable[[Iterator[_T]], None], tasks: Sequence[_T], size: int) -> None:
+    """Have `work` done on all tasks, by several threads if `size`, the multiplications in all, pays for it.
+
+    Which thread takes a task is a matter of chance, so a result must not depend on it. BLAS has one thread meanwhile.
+
+    Parameters
+    ----------
+    work : callable
+        `work(tasks)` goes through an iterator, of which other threads take tasks too.
+    tasks : sequence
+    size : int
+    """
+    left, blas = iter(tasks), openblas()
+    if blas is None:  # another library, with threads of its own
+        work(left)
+        return
+    blas.pin()
+    try:
+        threads = min(blas.count, len(tasks)) if size >= BLAS_LARGE else 1
+        helpers = [_pool().submit(work, left) for _ in range(threads - 1)]
+        try:
+            work(left)
+        finally:
+            for helper in helpers:
+                if not helper.cancel():  # one that has not even started is not waited for
+                    helper.result()
+    finally:
+        blas.unpin()
 
 
 @cache

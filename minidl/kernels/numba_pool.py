@@ -8,9 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from minidl.kernels.numpy_pool import CUT
-
-__all__ = ["CUT", "avg_pool", "avg_spread", "bias_relu_pool", "bias_relu_pool_gradient", "max_pool", "max_spread"]
+__all__ = ["avg_pool", "avg_spread", "max_pool", "max_spread"]
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _SERIAL = 1 << 14  # elements; a launch on all threads would cost more than it saves
@@ -181,64 +179,3 @@ def avg_spread(g, rows, cols, out):
     else:
         for p in prange(len(out)):
             _avg_spread_plane(g[p], rows, cols, out[p])
-
-
-# ------------------------------------------------------------------------- bias, relu and 2 x 2 maximum
-
-@njit(cache=True, nogil=True)
-def _bias_relu_pool_plane(x, bias, out, which):
-    zero = x.dtype.type(0)
-    for i in range(out.shape[0]):
-        top, bottom = x[2 * i], x[2 * i + 1]
-        for j in range(out.shape[1]):
-            best, k = top[2 * j] + bias, np.int32(0)
-            value = top[2 * j + 1] + bias
-            larger = _larger(value, best)
-            best, k = (value if larger else best), (np.int32(1) if larger else k)
-            value = bottom[2 * j] + bias
-            larger = _larger(value, best)
-            best, k = (value if larger else best), (np.int32(2) if larger else k)
-            value = bottom[2 * j + 1] + bias
-            larger = _larger(value, best)
-            best, k = (value if larger else best), (np.int32(3) if larger else k)
-            which[i, j] = k if best > zero else np.int32(CUT)
-            out[i, j] = zero if best <= zero else best
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def bias_relu_pool(x, bias, out, which):
-    samples, channels = x.shape[:2]
-    if x.size < _SERIAL:
-        for n in range(samples):
-            for c in range(channels):
-                _bias_relu_pool_plane(x[n, c], bias[c], out[n, c], which[n, c])
-    else:
-        for p in prange(samples * channels):
-            n, c = p // channels, p % channels
-            _bias_relu_pool_plane(x[n, c], bias[c], out[n, c], which[n, c])
-
-
-@njit(cache=True, nogil=True, fastmath=_FAST)
-def _bias_relu_pool_gradient_plane(g, which, out):
-    zero = total = g.dtype.type(0)
-    out[:] = 0
-    for i in range(g.shape[0]):
-        for j in range(g.shape[1]):
-            k = which[i, j]
-            value = zero if k == CUT else g[i, j]
-            out[2 * i + (k >> 1 & 1), 2 * j + (k & 1)] = value
-            total += value
-    return total
-
-
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def bias_relu_pool_gradient(g, which, out, sums):
-    samples, channels = g.shape[:2]
-    if out.size < _SERIAL:
-        for n in range(samples):
-            for c in range(channels):
-                sums[n, c] = _bias_relu_pool_gradient_plane(g[n, c], which[n, c], out[n, c])
-    else:
-        for p in prange(samples * channels):
-            n, c = p // channels, p % channels
-            sums[n, c] = _bias_relu_pool_gradient_plane(g[n, c], which[n, c], out[n, c])

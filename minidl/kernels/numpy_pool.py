@@ -11,10 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["CUT", "avg_pool", "avg_spread", "bias_relu_pool", "bias_relu_pool_gradient", "max_pool", "max_spread"]
-
-CUT = 4
-"""What `bias_relu_pool` saves of a window that relu cut off; of the others the place of the maximum, 0 to 3."""
+__all__ = ["avg_pool", "avg_spread", "max_pool", "max_spread"]
 
 
 def _sweep(rows: np.ndarray, cols: np.ndarray, dilation: tuple[int, int],
@@ -82,49 +79,3 @@ def avg_spread(g: np.ndarray, rows: np.ndarray, cols: np.ndarray, out: np.ndarra
     share = (g / (rows[:, 2:] * cols[:, 2])).astype(g.dtype, copy=False)
     for i, j, inside in _sweep(rows, cols, (1, 1), out.shape[1:]):
         np.add.at(planes_last, (i, j), np.where(inside, share, 0).transpose(1, 2, 0))
-
-
-def bias_relu_pool(x: np.ndarray, bias: np.ndarray, out: np.ndarray, which: np.ndarray) -> None:
-    """max(0, x + b) of 2 x 2 windows that do not overlap.
-
-    Parameters
-    ----------
-    x : float array, shape (N, C, H, W)
-        A last row or column that fills no window is left out.
-    bias : float array, shape (C,)
-    out : float array, shape (N, C, H // 2, W // 2), written
-    which : int8 array, shape (N, C, H // 2, W // 2), written
-        0 to 3 in row-major order, or `CUT` where nothing is above 0.
-    """
-    out[...] = _corner(x, 0) + bias[:, None, None]
-    which.fill(0)
-    for k in (1, 2, 3):
-        values = _corner(x, k) + bias[:, None, None]
-        larger = (values > out) | np.isnan(values)
-        np.copyto(out, values, where=larger)
-        np.copyto(which, np.int8(k), where=larger)
-    np.copyto(which, np.int8(CUT), where=~(out > 0))
-    np.copyto(out, 0, where=out <= 0)
-
-
-def _corner(x: np.ndarray, k: int) -> np.ndarray:
-    """Element k of every window, as a view."""
-    height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
-    return x[:, :, k // 2:height:2, k % 2:width:2]
-
-
-def bias_relu_pool_gradient(g: np.ndarray, which: np.ndarray, out: np.ndarray, sums: np.ndarray) -> None:
-    """`g` in the places of the maxima, and what passes of it, summed plane by plane.
-
-    Parameters
-    ----------
-    g, which : arrays, shape (N, C, H // 2, W // 2)
-    out : float array, shape (N, C, H, W), written
-        Gradient of x.
-    sums : float array, shape (N, C), written
-        Their sum over N is the gradient of the bias.
-    """
-    out.fill(0)
-    for k in range(CUT):
-        np.copyto(_corner(out, k), g, where=which == k)
-    np.sum(g, axis=(2, 3), where=which != CUT, out=sums)

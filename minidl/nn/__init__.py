@@ -2,6 +2,7 @@
 
 from minidl.nn import functional, init, utils
 from minidl.nn.activation import ELU, GELU, SELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from minidl.nn.conv import Conv1d, Conv2d, ConvTranspose2d, Fold, Unfold
 from minidl.nn.init import manual_seed
 from minidl.nn.layers import Dropout, Embedding, EmbeddingBag, Identity, Linear, ModuleList, Sequential
 from minidl.nn.loss import (
@@ -46,11 +47,12 @@ from minidl.nn.pooling import (
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
-    "BCELoss", "BCEWithLogitsLoss", "BPRLoss", "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss",
-    "Dropout", "ELU", "Embedding", "EmbeddingBag", "Flatten", "GELU", "GaussianNLLLoss", "HingeEmbeddingLoss",
-    "HingeLoss", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss",
-    "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleList", "MultiLabelSoftMarginLoss",
-    "MultiMarginLoss", "MultinomialLoss", "NLLLoss", "PairwiseDistance", "Parameter", "PoissonNLLLoss", "ReLU", "SELU",
-    "SampledSoftmaxLoss", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softplus",
-    "Tanh", "TripletMarginLoss", "functional", "init", "manual_seed", "utils",
+    "BCELoss", "BCEWithLogitsLoss", "BPRLoss", "Conv1d", "Conv2d", "ConvTranspose2d", "CosineEmbeddingLoss",
+    "CosineSimilarity", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "EmbeddingBag", "Flatten", "Fold", "GELU",
+    "GaussianNLLLoss", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LeakyReLU",
+    "Linear", "LogSoftmax", "MSELoss", "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleList",
+    "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultinomialLoss", "NLLLoss", "PairwiseDistance", "Parameter",
+    "PoissonNLLLoss", "ReLU", "SELU", "SampledSoftmaxLoss", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss",
+    "SoftMarginLoss", "Softmax", "Softplus", "Tanh", "TripletMarginLoss", "Unfold", "functional", "init",
+    "manual_seed", "utils",
 ]

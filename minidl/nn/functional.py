@@ -17,12 +17,16 @@ from minidl.ops import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     bpr_loss,
+    conv1d,
+    conv2d,
+    conv_transpose2d,
     cosine_embedding_loss,
     cosine_similarity,
     cross_entropy,
     elu,
     embedding,
     embedding_bag,
+    fold,
     gaussian_nll_loss,
     gelu,
     hinge_embedding_loss,
@@ -54,16 +58,18 @@ from minidl.ops import (
     softplus,
     tanh,
     triplet_margin_loss,
+    unfold,
 )
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
-    "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "cosine_embedding_loss",
-    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "embedding_bag", "gaussian_nll_loss", "gelu",
-    "hinge_embedding_loss", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "leaky_relu", "linear", "log_softmax",
-    "margin_ranking_loss", "max_pool1d", "max_pool2d", "mse_loss", "multi_margin_loss", "multilabel_soft_margin_loss",
-    "multinomial_loss", "nll_loss", "pairwise_distance", "poisson_nll_loss", "relu", "sampled_softmax_loss", "selu",
-    "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softplus", "tanh", "triplet_margin_loss",
+    "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "conv1d", "conv2d",
+    "conv_transpose2d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding",
+    "embedding_bag", "fold", "gaussian_nll_loss", "gelu", "hinge_embedding_loss", "hinge_loss", "huber_loss", "kl_div",
+    "l1_loss", "leaky_relu", "linear", "log_softmax", "margin_ranking_loss", "max_pool1d", "max_pool2d", "mse_loss",
+    "multi_margin_loss", "multilabel_soft_margin_loss", "multinomial_loss", "nll_loss", "pairwise_distance",
+    "poisson_nll_loss", "relu", "sampled_softmax_loss", "selu", "sigmoid", "silu", "smooth_l1_loss",
+    "soft_margin_loss", "softmax", "softplus", "tanh", "triplet_margin_loss", "unfold",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from minidl.ops.activation import elu, gelu, leaky_relu, log_softmax, relu, selu, sigmoid, silu, softmax, softplus
 from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
+from minidl.ops.conv import conv1d, conv2d, conv_transpose2d
 from minidl.ops.dispatch import dispatch_function, dispatch_ufunc
 from minidl.ops.distance_loss import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
 from minidl.ops.elementwise import (
@@ -25,6 +26,7 @@ from minidl.ops.elementwise import (
     where,
 )
 from minidl.ops.embedding import embedding, embedding_bag
+from minidl.ops.fold import fold, unfold
 from minidl.ops.functions import (
     arccos,
     arcsin,
@@ -66,7 +68,6 @@ from minidl.ops.pool import (
     adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
-    bias_relu_pool,
     max_pool1d,
     max_pool2d,
 )
@@ -94,17 +95,18 @@ from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
 
 __all__ = [
     "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "add", "arccos",
-    "arcsin", "arctan", "array_split", "astype", "avg_pool1d", "avg_pool2d", "bias_relu_pool", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits", "bpr_loss", "broadcast_to", "cholesky", "clip", "concatenate", "cos", "cosh",
-    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "cumsum", "dispatch_function", "dispatch_ufunc",
-    "div", "divide", "einsum", "elu", "embedding", "embedding_bag", "erf", "exp", "expand_dims", "expm1", "flip",
-    "gather", "gaussian_nll_loss", "gelu", "getitem", "hinge_embedding_loss", "hinge_loss", "huber_loss", "inv",
-    "kl_div", "l1_loss", "leaky_relu", "linear", "log", "log1p", "log_softmax", "logsumexp", "margin_ranking_loss",
-    "matmul", "max", "max_pool1d", "max_pool2d", "maximum", "mean", "min", "minimum", "moveaxis", "mse_loss", "mul",
-    "multi_margin_loss", "multilabel_soft_margin_loss", "multinomial_loss", "multiply", "neg", "negative", "nll_loss",
-    "norm", "outer", "pad", "pairwise_distance", "poisson_nll_loss", "pow", "power", "prod", "ravel", "relu", "repeat",
-    "reshape", "roll", "row_dot", "rsqrt", "sampled_softmax_loss", "scatter_add", "selu", "sigmoid", "sign", "silu",
-    "sin", "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax", "softplus", "solve", "sort", "split", "sqrt",
-    "square", "squeeze", "stack", "std", "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis",
-    "tan", "tanh", "tile", "topk", "transpose", "triplet_margin_loss", "var", "where",
+    "arcsin", "arctan", "array_split", "astype", "avg_pool1d", "avg_pool2d", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "bpr_loss", "broadcast_to", "cholesky", "clip", "concatenate", "conv1d",
+    "conv2d", "conv_transpose2d", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity", "cross_entropy",
+    "cumsum", "dispatch_function", "dispatch_ufunc", "div", "divide", "einsum", "elu", "embedding", "embedding_bag",
+    "erf", "exp", "expand_dims", "expm1", "flip", "fold", "gather", "gaussian_nll_loss", "gelu", "getitem",
+    "hinge_embedding_loss", "hinge_loss", "huber_loss", "inv", "kl_div", "l1_loss", "leaky_relu", "linear", "log",
+    "log1p", "log_softmax", "logsumexp", "margin_ranking_loss", "matmul", "max", "max_pool1d", "max_pool2d", "maximum",
+    "mean", "min", "minimum", "moveaxis", "mse_loss", "mul", "multi_margin_loss", "multilabel_soft_margin_loss",
+    "multinomial_loss", "multiply", "neg", "negative", "nll_loss", "norm", "outer", "pad", "pairwise_distance",
+    "poisson_nll_loss", "pow", "power", "prod", "ravel", "relu", "repeat", "reshape", "roll", "row_dot", "rsqrt",
+    "sampled_softmax_loss", "scatter_add", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "smooth_l1_loss",
+    "soft_margin_loss", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tile", "topk",
+    "transpose", "triplet_margin_loss", "unfold", "var", "where",
 ]

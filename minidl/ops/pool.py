@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from minidl.engine import fused, keeps, record
-from minidl.errors import ShapeError
+from minidl.engine import keeps, record
 from minidl.kernels import Kernels, numpy_pool, takes
-from minidl.ops.activation import relu
 from minidl.ops.pool_windows import Windows, adaptive, counted, sliding
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
-           "avg_pool2d", "bias_relu_pool", "max_pool1d", "max_pool2d"]
+           "avg_pool2d", "max_pool1d", "max_pool2d"]
 
 _kernels = Kernels("minidl.kernels", "pool")
 
@@ -309,64 +307,3 @@ def _avg_spread(g: np.ndarray, windows: Windows, shape: tuple[int, ...]) -> np.n
 @keeps()
 def _avg_spread_rule(g: Any, out: Any, inputs: Any, needs: Any, windows: Windows, shape: tuple[int, ...]) -> Any:
     return (record(_avg_pool, _avg_pool_rule, g, windows=windows),)
-
-
-# ------------------------------------------------------------------------- bias, relu and 2 x 2 maximum
-
-def bias_relu_pool(input: Any, bias: Any) -> Any:
-    """max_pool2d(relu(x + b), 2) in one pass: what usually follows a convolution without bias.
-
-    Parameters
-    ----------
-    input : float array, shape (N, C, H, W)
-    bias : float array, shape (C,)
-
-    Returns
-    -------
-    array, shape (N, C, H // 2, W // 2)
-
-    Raises
-    ------
-    ShapeError
-        When the shapes do not fit, or no window does.
-
-    Notes
-    -----
-    Derivative: g, put at the maximum of its window where that is above 0; for the bias its sum. One byte is saved
-    for each window.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from minidl import ops
-    >>> ops.bias_relu_pool(np.array([[[[1.0, 2.0, -9.0, -8.0], [0.0, 3.0, -7.0, -9.0]]]]), np.array([0.5]))
-    array([[[[3.5, 0. ]]]])
-    """
-    if input.ndim != 4 or bias.shape != input.shape[1:2] or min(input.shape[2:]) < 2:
-        raise ShapeError(f"bias_relu_pool: input has shape {input.shape} and bias {bias.shape}; they have to be "
-                         "(N, C, H, W) and (C,), with H and W at least 2")
-    return _bias_relu_pool(input, bias)
-
-
-def _fused_forward(x: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    dtype = np.result_type(x, bias)
-    x, bias = (_ready(a.astype(dtype, copy=False), a.shape) for a in (x, bias))
-    n, c, height, width = x.shape
-    out, which = (np.empty((n, c, height // 2, width // 2), t) for t in (x.dtype, np.int8))
-    _family(x, bias).bias_relu_pool(x, bias, out, which)
-    return out, which
-
-
-def _fused_backward(g: np.ndarray, which: np.ndarray, inputs: Any, needs: Any) -> Any:
-    x, bias = inputs
-    g = _ready(g, g.shape)
-    out, sums = np.empty(x.shape, g.dtype), np.empty(x.shape[:2], g.dtype)
-    _family(g).bias_relu_pool_gradient(g, which, out, sums)
-    return out.astype(x.dtype, copy=False), sums.sum(axis=0).astype(bias.dtype, copy=False)
-
-
-def _fused_reference(x: Any, bias: Any) -> Any:
-    return max_pool2d(relu(x + bias[:, None, None]), 2)
-
-
-_bias_relu_pool = fused(_fused_forward, _fused_backward, _fused_reference, name="bias_relu_pool")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minidl.ops import pool
 from minidl.testing.cases import Values, between, spaced_out
 from minidl.testing.spec import Case, Convention, Op
-from minidl.testing.strategies import arrays, conv_geometry, laid_out, spaced
+from minidl.testing.strategies import conv_geometry, spaced
 
 __all__ = ["OPS"]
 
@@ -100,15 +100,6 @@ def _adaptive(dims: int, reduce: Any) -> Any:
     return reference
 
 
-def _bias_relu_pool(x: Any, bias: Any) -> Any:
-    def largest(plane: Any, rows: list[int], cols: list[int]) -> Any:
-        best = _largest(plane, rows, cols)
-        return best if best.real > 0 else 0
-
-    shifted = np.moveaxis(np.moveaxis(x, 1, -1) + bias, -1, 1)
-    return _pooled(shifted, 2, [[[2 * i, 2 * i + 1] for i in range(n // 2)] for n in x.shape[2:]], largest)
-
-
 # ------------------------------------------------------------------------------------------------ cases
 
 _leads = st.sampled_from([(1,), (2,), (1, 2), (2, 1), (0, 2), (2, 0)])  # (C,) or (N, C)
@@ -140,25 +131,12 @@ def _halves(draw: Any) -> Case:
     return Case((draw(spaced((*draw(_leads), draw(st.integers(2, 5)), draw(st.integers(2, 5))))), 2))
 
 
-@st.composite
-def _biased(draw: Any) -> Case:
-    """x + b away from 0 and without ties."""
-    n, c = draw(st.integers(0, 2)), draw(st.integers(1, 2))
-    y = draw(spaced((n, c, draw(st.integers(2, 5)), draw(st.integers(2, 5))), layout=False))
-    bias = draw(arrays((c,)))
-    x = np.where(y < 0, y - 0.2, y + 0.2) - bias[:, None, None]
-    return Case((laid_out(x, draw(st.sampled_from(["C", "Fortran", "reversed", "strided"]))), bias), wrt=(0, 1))
-
-
 _NAN = np.nan
 _TIES = (Convention("the first of equal elements", (np.ones((1, 1, 2, 3)), (2, 3)), [[[[1, 0, 0], [0, 0, 0]]]]),
          Convention("the last NaN", (np.array([[[[1, _NAN], [_NAN, 2.0]]]]), 2), [[[[0, 0], [1, 0]]]]),
          Convention("none for a window without elements", (np.ones((1, 1, 1)), 2, 1, 1, 2), [[[0]]]))
 _LINE_TIES = (Convention("the first of equal elements", (np.ones((1, 1, 3)), 3), [[[1, 0, 0]]]),)
 _PIECE_TIES = (Convention("the first of equal elements", (np.ones((1, 1, 3)), 1), [[[1, 0, 0]]]),)
-_CUT = (Convention("0 where the maximum is 0 or NaN", (np.array([[[[0, -1, _NAN, 1], [-1, -1, 1, 1.0]]]]), np.zeros(1)),
-                   [[[[0, 0, 0, 0], [0, 0, 0, 0]]]]),
-        Convention("the first of equal elements", (np.ones((1, 1, 2, 2)), np.zeros(1)), [[[[1, 0], [0, 0]]]]))
 
 OPS = [
     Op("max_pool1d", pool.max_pool1d, _max_pool(1), _slides(1, spaced_out()), conventions=_LINE_TIES),
@@ -174,5 +152,4 @@ OPS = [
        conventions=_PIECE_TIES),
     Op("adaptive_avg_pool1d", pool.adaptive_avg_pool1d, _adaptive(1, _mean), _pieces_of(1, between()), linear=(0,)),
     Op("adaptive_avg_pool2d", pool.adaptive_avg_pool2d, _adaptive(2, _mean), _pieces_of(2, between()), linear=(0,)),
-    Op("bias_relu_pool", pool.bias_relu_pool, _bias_relu_pool, _biased(), conventions=_CUT),
 ]

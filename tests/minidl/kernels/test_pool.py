@@ -89,31 +89,7 @@ def test_average_equals_its_twin(drawn):
         np.testing.assert_allclose(got, wanted, **tolerance)
 
 
-@given(st.integers(0, 2**32 - 1), st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(2, 9), st.integers(2, 9)),
-       DTYPES, st.booleans())
-def test_bias_relu_pool_equals_its_twin(seed, shape, dtype, with_nan):
-    rng = np.random.default_rng(seed)
-    x, around = guarded(rng.integers(-3, 4, shape).astype(dtype))
-    if with_nan and x.size:
-        x.flat[::3] = np.nan
-    bias = rng.integers(-1, 2, shape[1]).astype(dtype)
-    small = (*shape[:2], shape[2] // 2, shape[3] // 2)
-    answers = []
-    for module in (numba_pool, numpy_pool):
-        out, out_memory = guarded(np.ones(small, dtype))
-        which, which_memory = guarded(np.ones(small, np.int8))
-        back, back_memory = guarded(np.ones(shape, dtype))
-        sums = np.ones(shape[:2], dtype)
-        module.bias_relu_pool(x, bias, out, which)
-        g = np.arange(1, out.size + 1, dtype=dtype).reshape(small)
-        module.bias_relu_pool_gradient(g, which, back, sums)
-        assert all(map(untouched, (around, out_memory, which_memory, back_memory)))
-        answers.append((out, which, back, sums))
-    for got, wanted in zip(*answers, strict=True):
-        np.testing.assert_array_equal(got, wanted)  # sums of small integers are exact in any order
-
-
-def everything(x, bias):
+def everything(x):
     """All outputs of all kernels, for windows of 2 x 2, of 3 x 3 that overlap, and global ones."""
     found = []
     for windows in (sliding("", x, 2, 2, None, 0, 1, False), sliding("", x, 2, 3, 2, 1, 1, True),
@@ -126,27 +102,21 @@ def everything(x, bias):
         numba_pool.max_spread(out.reshape(len(x), -1), index.reshape(len(x), -1), back)
         numba_pool.avg_spread(mean, windows.rows, windows.cols, spread)
         found += [out, mean, index, back, spread]
-    x = x.reshape(-1, len(bias), *x.shape[1:])
-    small = (*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2)
-    out, which, back, sums = (np.empty(small, x.dtype), np.empty(small, np.int8), np.empty_like(x),
-                              np.empty(x.shape[:2], x.dtype))
-    numba_pool.bias_relu_pool(x, bias, out, which)
-    numba_pool.bias_relu_pool_gradient(out, which, back, sums)
-    return [*found, out, which, back, sums]
+    return found
 
 
 def test_bits_are_the_same_for_any_number_of_threads_and_for_small_and_large_inputs():
     rng = np.random.default_rng(0)
-    x, bias = rng.normal(size=(60, 21, 23)).astype(np.float32), rng.normal(size=3).astype(np.float32)
+    x = rng.normal(size=(60, 21, 23)).astype(np.float32)
     before = numba.get_num_threads()
     answers = []
     try:
         for number in (1, numba.config.NUMBA_NUM_THREADS):
             numba.set_num_threads(number)
-            answers.append(everything(x, bias))
+            answers.append(everything(x))
     finally:
         numba.set_num_threads(before)
-    parts = [everything(x[i:i + 3], bias) for i in range(0, 60, 3)]  # each small enough to be done serially
+    parts = [everything(x[i:i + 3]) for i in range(0, 60, 3)]  # each small enough to be done serially
     answers.append([np.concatenate(part) for part in zip(*parts, strict=True)])
     assert x.size > numba_pool._SERIAL > x[:3].size
     for other in answers[1:]:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl.ops import pool
-from minidl.ops.activation import relu
 from minidl.ops.pool_windows import sliding
 from minidl.testing.strategies import arrays, conv_geometry, laid_out
 
@@ -251,39 +250,7 @@ def test_windows_are_cached_and_cannot_be_changed():
     (lambda x: pool.adaptive_max_pool2d(x[:, :, :0], 1), minidl.errors.ShapeError, "nothing in it to pool"),
     (lambda x: pool.max_pool2d(x.astype(int), 2), TypeError, "dtype int64; pooling takes floating point"),
     (lambda x: pool.avg_pool2d(x + 1j, 2), TypeError, "dtype complex128"),
-    (lambda x: pool.bias_relu_pool(x, np.ones(4)), minidl.errors.ShapeError, r"bias \(4,\); they have to be"),
-    (lambda x: pool.bias_relu_pool(x[0], np.ones(4)), minidl.errors.ShapeError, "they have to be"),
-    (lambda x: pool.bias_relu_pool(x[:, :, :1], np.ones(3)), minidl.errors.ShapeError, "at least 2"),
 ])
 def test_what_does_not_fit_is_refused_in_a_sentence(call, error, says):
     with pytest.raises(error, match=says):
         call(np.ones((2, 3, 4, 5)))
-
-
-# ------------------------------------------------------------------------- bias, relu and 2 x 2 maximum
-
-@given(st.integers(0, 2**32 - 1), st.integers(2, 7), st.integers(2, 7),
-       st.sampled_from([[-1, 0, 1, 2], [np.nan, -1, 1], [-2, -1]]), st.sampled_from([np.float32, np.float64]))
-def test_bias_relu_pool_is_what_it_says_bit_for_bit(seed, height, width, levels, dtype):
-    rng = np.random.default_rng(seed)
-    x, bias = rng.choice(np.array(levels, dtype), (2, 3, height, width)), rng.integers(-1, 2, 3).astype(dtype)
-    answers = []
-    for f in (pool.bias_relu_pool, lambda x, b: pool.max_pool2d(relu(x + b[:, None, None]), 2)):
-        leaves = minidl.tensor(x, requires_grad=True), minidl.tensor(bias, requires_grad=True)
-        out = f(*leaves)
-        out.backward(np.arange(1, out.size + 1, dtype=dtype).reshape(out.shape))
-        answers.append((out.data, *(leaf.grad for leaf in leaves)))
-    for got, wanted in zip(*answers, strict=True):
-        np.testing.assert_array_equal(got, wanted)
-
-
-def test_bias_relu_pool_of_two_dtypes_and_of_constants():
-    x, bias = np.ones((1, 2, 2, 3), np.float32), np.array([1.0, -2.0])
-    leaves = minidl.tensor(x, requires_grad=True), minidl.tensor(bias, requires_grad=True)
-    out = pool.bias_relu_pool(*leaves)
-    assert (out.dtype, out.data.ravel().tolist()) == (np.float64, [2, 0])
-    out.sum().backward()
-    assert (leaves[0].grad.dtype, leaves[1].grad.tolist()) == (np.float32, [1, 0])
-    only = minidl.tensor(bias, requires_grad=True)
-    pool.bias_relu_pool(x, only).sum().backward()
-    assert only.grad.tolist() == [1, 0]

@@ -1,0 +1,124 @@
+"""NumPy twins of the convolution kernels.
+
+A patch is what a window sees; `im2col` writes the patches of one sample as columns, and `col2im`, its adjoint, adds
+columns back to where they came from. The window of output (r, q) starts at row `r * stride[0] - origin[0]` and
+column `q * stride[1] - origin[1]` of the sample; what it sees outside is zero. So padding is an origin, and a block
+of the output that starts elsewhere is another origin.
+
+`to_tiles` and `from_tiles` are the transforms of Winograd's algorithm F(4x4, 3x3), which computes tiles of 4x4
+outputs by 36 products where the definition has 144. Source: Lavin and Gray 2016, "Fast algorithms for convolutional
+neural networks"; with the points 0, +-3/4, +-3/2 and infinity, which round to a third of the error of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = ["IMAGE", "KERNEL", "OUTPUT", "col2im", "from_tiles", "im2col", "to_tiles"]
+
+_POINTS = np.array([0, 0.75, -0.75, 1.5, -1.5])
+_OTHERS = [np.delete(_POINTS, i) for i in range(5)]
+OUTPUT = np.column_stack([_POINTS ** np.arange(4)[:, None], [0, 0, 0, 1]])
+"""(4, 6): sums products to outputs; its transpose takes gradients of outputs to products."""
+IMAGE = np.array([*(np.append(np.poly(others)[::-1], 0) for others in _OTHERS), np.poly(_POINTS)[::-1]])
+"""(6, 6): an image's factors."""
+KERNEL = np.array([*([1, p, p * p] / np.prod(p - others) for p, others in zip(_POINTS, _OTHERS, strict=True)),
+                   [0, 0, 1]])
+"""(6, 3): a kernel's factors."""
+
+Pair = tuple[int, int]
+
+
+def im2col(x: np.ndarray, cols: np.ndarray, kernel: Pair, stride: Pair, dilation: Pair, origin: Pair,
+           width: int) -> None:
+    """Write the patches of a sample as columns.
+
+    Parameters
+    ----------
+    x : float array, shape (C, H, W)
+    cols : float array, shape (groups, M, rows * width)
+        Overwritten, but for rows of a group beyond the C / groups * kh * kw that patches have.
+    kernel, stride, dilation, origin : pair of int
+        Of rows and columns.
+    width : int
+        Length of a row of the output.
+    """
+    for source, target, inside, window in _taps(x, cols, kernel, stride, dilation, origin, width):
+        target[...] = 0
+        target[inside] = source[window]
+
+
+def col2im(cols: np.ndarray, x: np.ndarray, kernel: Pair, stride: Pair, dilation: Pair, origin: Pair,
+           width: int) -> None:
+    """Add columns to the elements that `im2col` reads them from, in place; arguments as there."""
+    for source, target, inside, window in _taps(x, cols, kernel, stride, dilation, origin, width):
+        source[window] += target[inside]
+
+
+def _taps(x: np.ndarray, cols: np.ndarray, kernel: Pair, stride: Pair, dilation: Pair, origin: Pair,
+          width: int) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[slice, ...], tuple[slice, ...]]]:
+    """For each element of the kernel: the sample and its rows of columns, and the slices of both that meet."""
+    groups, _, count = cols.shape
+    channels, taps = x.shape[0] // groups, kernel[0] * kernel[1]
+    grouped = x.reshape(groups, channels, *x.shape[1:])
+    for tap in range(taps):
+        target = cols[:, tap:channels * taps:taps].reshape(groups, channels, count // width, width)
+        inside, window = [slice(None)] * 2, [slice(None)] * 2
+        for axis, at in enumerate(divmod(tap, kernel[1])):
+            offset, step = at * dilation[axis] - origin[axis], stride[axis]
+            first = max(-(offset // step), 0)
+            stop = max(min((grouped.shape[2 + axis] - 1 - offset) // step + 1, target.shape[2 + axis]), first)
+            inside.append(slice(first, stop))
+            start = first * step + offset
+            window.append(slice(start, start + (stop - first) * step, step))
+        yield grouped, target, tuple(inside), tuple(window)
+
+
+def to_tiles(x: np.ndarray, tiles: np.ndarray, side: int, origin: Pair, across: int, first: int, rows: int,
+             at: int) -> None:
+    """Write the tiles of a sample, transformed.
+
+    Parameters
+    ----------
+    x : float array, shape (C, H, W)
+    tiles : float array, shape (36, C, T)
+        `tiles[6 i + j, c, at + t]` is overwritten for the tiles t of these rows.
+    side : int
+        6 for tiles of images, which overlap, 4 for tiles of gradients of outputs.
+    origin : pair of int
+        Tile (r, q) starts at row `4 r - origin[0]`, column `4 q - origin[1]`; outside is zero.
+    across : int
+        Tiles in a row.
+    first, rows : int
+        The first row of tiles, and how many.
+    at : int
+    """
+    matrix = (IMAGE if side == 6 else OUTPUT.T).astype(x.dtype)
+    cols = np.empty((1, len(x) * side * side, rows * across), x.dtype)
+    im2col(x, cols, (side, side), (4, 4), (1, 1), (origin[0] - 4 * first, origin[1]), across)
+    taken = cols.reshape(len(x), side, side, rows * across)
+    made = np.einsum("ai,cijt,bj->abct", matrix, taken, matrix)
+    tiles[:, :, at:at + rows * across] = made.reshape(36, len(x), rows * across)
+
+
+def from_tiles(tiles: np.ndarray, bias: np.ndarray, y: np.ndarray, across: int, first: int, rows: int,
+               at: int) -> None:
+    """Write rows of tiles of 4x4 outputs, which are sums of 36 products, plus a bias.
+
+    Parameters
+    ----------
+    tiles : float array, shape (36, O, T)
+        Products, of tile t of these rows at `at + t`.
+    bias : float array, shape (O,)
+    y : float array, shape (O, H, W)
+        What of a tile lies outside is left out.
+    across, first, rows, at : int
+        As in `to_tiles`.
+    """
+    matrix = OUTPUT.astype(y.dtype)
+    taken = tiles[:, :, at:at + rows * across].reshape(6, 6, len(y), rows, across)
+    made = np.einsum("pa,aborq,sb->orpqs", matrix, taken, matrix).reshape(len(y), 4 * rows, 4 * across)
+    target = y[:, 4 * first:4 * (first + rows)]
+    target[...] = made[:, :target.shape[1], :target.shape[2]] + bias[:, None, None]

@@ -1,0 +1,136 @@
+"""Convolutions with 3x3 kernels by Winograd's algorithm, which needs a quarter of the multiplications.
+
+Tiles of 6x6 elements of the image and the kernels are transformed, multiplied and summed over the channels (36
+products of matrices), and transformed to tiles of 4x4 outputs. The gradient for the image is another convolution, of
+the upstream gradient with the kernels turned around; that for the kernels is the adjoint, through the same products.
+
+Arrays here are in C order and of one dtype, but for kernels and biases. It is used for float32 only: rounding is two
+to three times that of the definition. A NaN or an infinity fills its whole tile.
+Source: Lavin and Gray 2016, "Fast algorithms for convolutional neural networks".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl import blas
+from minidl.kernels.numpy_conv import KERNEL
+from minidl.ops.fold import Geometry, Ints, columns_of
+
+__all__ = ["convolve", "image_gradient", "suits", "weight_gradient"]
+
+_KERNEL = np.kron(KERNEL, KERNEL)  # (36, 9), of rows and columns
+_CHANNELS = 16  # with fewer the transforms cost more than they save
+_WEIGHTS = 2**17  # with more kernels, so do those of the kernels
+_TILES = 64  # of a piece, about: up to two times as many
+_WASTE = 1.5  # tiles cover at most so many times the outputs of the convolution
+_PARTS = 8  # partial sums of a weight gradient, each of at least this many multiplications:
+_PART = blas.BLAS_LARGE // 2
+
+
+class _Piece(NamedTuple):
+    """Tiles that are multiplied together: of some samples, some rows."""
+
+    samples: range
+    first: int
+    rows: int
+
+
+def suits(geometry: Geometry, taken: int, made: int, dtype: np.dtype[Any], size: Ints) -> bool:
+    """Whether this is the faster way to images of `size`, with kernels (made, taken, 3, 3); for any number of them."""
+    return (dtype == np.float32 and geometry.groups == 1 and min(taken, made) >= _CHANNELS
+            and taken * made <= _WEIGHTS and geometry.window[:3] == ((3, 3), (1, 1), (1, 1))
+            and 16 * _count(size) <= _WASTE * math.prod(geometry.positions))
+
+
+def _grid(size: Ints) -> Ints:
+    """Rows and columns of tiles that cover so many outputs."""
+    return -(-size[0] // 4), -(-size[1] // 4)
+
+
+def _count(size: Ints) -> int:
+    rows, across = _grid(size)
+    return rows * across
+
+
+def _pieces(samples: int, size: Ints) -> list[_Piece]:
+    """The work in pieces: several samples if they are small, some rows of one if it is large."""
+    rows, across = _grid(size)
+    together, cuts = max(_TILES // (rows * across), 1), -(-rows * across // (2 * _TILES))
+    down = -(-rows // cuts)
+    return [_Piece(range(n, min(n + together, samples)), r, min(down, rows - r))
+            for n in range(0, samples, together) for r in range(0, rows, down)]
+
+
+def _factors(weight: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Transformed kernels: (O, C, 3, 3) -> (36, O, C)."""
+    made = blas.matmul(_KERNEL, weight.reshape(-1, 9).T.astype(float))
+    return np.asarray(made, dtype).reshape(36, *weight.shape[:2])
+
+
+def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, origin: Ints, size: Ints) -> np.ndarray:
+    """Convolution of images (N, C, H, W) with kernels (O, C, 3, 3) to images (N, O, *size)."""
+    factors = _factors(weight, x.dtype)
+    more = np.zeros(len(weight), x.dtype) if bias is None else np.ascontiguousarray(bias, x.dtype)
+    out, across, kernels = np.empty((len(x), len(weight), *size), x.dtype), _grid(size)[1], columns_of(x.dtype)
+
+    def work(pieces: Iterator[_Piece]) -> None:
+        tiles, products = _Buffer(x.shape[1], x.dtype), _Buffer(len(weight), x.dtype)
+        for samples, first, rows in pieces:
+            count = rows * across
+            image, sums = tiles.of(len(samples) * count), products.of(len(samples) * count)
+            for i, n in enumerate(samples):
+                kernels.to_tiles(x[n], image, 6, origin, across, first, rows, i * count)
+            np.matmul(factors, image, out=sums)
+            for i, n in enumerate(samples):
+                kernels.from_tiles(sums, more, out[n], across, first, rows, i * count)
+
+    blas.share(work, _pieces(len(x), size), len(x) * _count(size) * factors.size)
+    return out
+
+
+def image_gradient(g: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
+    """The adjoint for the image: (N, O, OH, OW) and (O, C, 3, 3) -> (N, C, H, W), plus a bias (C,)."""
+    origin = tuple(2 - n for n in geometry.window.origin)
+    return convolve(g, weight[:, :, ::-1, ::-1].swapaxes(0, 1), bias, origin, geometry.size)
+
+
+def weight_gradient(g: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The adjoint for the kernels: (N, O, OH, OW) and (N, C, H, W) -> (O, C * 9)."""
+    made, taken, size, kernels = g.shape[1], x.shape[1], geometry.positions, columns_of(x.dtype)
+    across, pieces, work_size = _grid(size)[1], _pieces(len(x), size), len(x) * _count(size) * 36 * made * taken
+    count = max(min(_PARTS, len(pieces), work_size // _PART), 1)
+    sums = np.zeros((count, 36, made, taken), x.dtype)
+
+    def work(left: Iterator[int]) -> None:
+        tiles, upstream, product = _Buffer(taken, x.dtype), _Buffer(made, x.dtype), np.empty_like(sums[0])
+        for part in left:
+            for samples, first, rows in pieces[len(pieces) * part // count:len(pieces) * (part + 1) // count]:
+                each = rows * across
+                image, up = tiles.of(len(samples) * each), upstream.of(len(samples) * each)
+                for i, n in enumerate(samples):
+                    kernels.to_tiles(x[n], image, 6, geometry.window.origin, across, first, rows, i * each)
+                    kernels.to_tiles(g[n], up, 4, (0, 0), across, first, rows, i * each)
+                sums[part] += np.matmul(up, image.swapaxes(1, 2), out=product)
+
+    blas.share(work, range(count), work_size)
+    found = blas.matmul(np.add.reduce(sums, axis=0).reshape(36, made * taken).T.astype(float), _KERNEL)
+    return np.asarray(found, x.dtype).reshape(made, taken * 9)
+
+
+class _Buffer:
+    """Room for the transformed tiles of so many channels, of one thread; it grows once."""
+
+    def __init__(self, channels: int, dtype: np.dtype[Any]) -> None:
+        self.channels, self.room = channels, np.empty(0, dtype)
+
+    def of(self, count: int) -> np.ndarray:
+        """Shape (36, channels, count)."""
+        size = 36 * self.channels * count
+        if size > self.room.size:
+            self.room = np.empty(size, self.room.dtype)
+        return self.room[:size].reshape(36, self.channels, count)
