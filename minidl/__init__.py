@@ -7,22 +7,25 @@ from minidl import runtime  # isort: skip  (before all others: it sets what has 
 from minidl import ops
 from minidl.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from minidl.engine import fused, is_grad_enabled, keeps, no_grad, primitive, record
-from minidl.errors import GradientError, MissingExtraError, ShapeError
+from minidl.errors import AnomalyError, GradientError, MissingExtraError, ShapeError
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor, tensor
 
 if TYPE_CHECKING:
-    from minidl import data, io, nn, optim, testing
+    from minidl import data, debug, io, nn, onnx, optim, testing
+    from minidl.debug import graph, profile
 
 __all__ = [
-    "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "data", "fused", "grad", "hessian", "hvp",
-    "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "ops", "optim", "primitive", "record",
-    "runtime", "tensor", "testing", "value_and_grad", "vjp",
+    "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "data", "debug", "fused",
+    "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "onnx",
+    "ops", "optim", "primitive", "profile", "record", "runtime", "tensor", "testing", "value_and_grad", "vjp",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import the parts that a script may do without when they are asked for: every import costs start-up time."""
-    if name in ("data", "io", "nn", "optim", "testing"):
+    if name in ("data", "debug", "io", "nn", "onnx", "optim", "testing"):
         return importlib.import_module(f"minidl.{name}")
+    if name in ("graph", "profile"):
+        return getattr(importlib.import_module("minidl.debug"), name)
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

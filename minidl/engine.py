@@ -36,7 +36,7 @@ class _State(threading.local):
 
 
 _state = _State()
-_watch: Any = None  # what looks at operations as they run, while some thread has one: see minidl.debug.watching
+_watch: Any = None  # who looks on while operations run: see minidl.debug.watching
 
 
 class Node:
@@ -112,8 +112,8 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
     Tensor or array
         A Tensor if one of `args` is, otherwise just what `forward` returned.
     """
-    if _watch is not None:
-        forward, rule = _watch.recording(forward, rule)
+    if (watch := _watch) is not None:
+        forward, rule = watch.recording(forward, rule)
     arrays, parents = [], []
     tensors = tracked = False
     for a in args:  # one plain loop: this function is most of an operation's overhead
@@ -129,8 +129,8 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
             parents.append(None)
     try:
         out = forward(*arrays, **params)
-    except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
-        raise explain(error, rule, arrays, params) from error
+    except (ValueError, TypeError, IndexError, AttributeError, np.linalg.LinAlgError) as error:
+        raise explain(error, forward, rule, arrays, params) from error
     if type(out) is tuple:
         if not hasattr(rule, "reference"):
             raise TypeError(f"{name_of(rule)}: forward returned a tuple; it has to return one array")
@@ -139,14 +139,14 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
         return out
     if type(out) is not np.ndarray:
         out = np.asarray(out)
-    if not tracked or not _state.recording or out.dtype.kind != "f":
+    if not tracked or not _state.recording or (dtype := out.dtype).kind != "f":
         if out.dtype.kind == "c" and tracked and _state.recording:
             raise GradientError(f"{name_of(rule)}: the result is complex, which has no gradient here; "
                                 "work with real and imaginary parts, or pass .data")
         return Tensor(out)
     flags: int = rule.keeps  # type: ignore[attr-defined]
     return Tensor(out, Node(rule, parents, arrays if flags & _INPUTS else parents,
-                            out if flags & _OUTPUT else None, params, out.shape, out.dtype))
+                            out if flags & _OUTPUT else None, params, out.shape, dtype))
 
 
 def primitive(forward: Callable[..., Any], rule: Rule, *, keep: Sequence[str] = ("inputs", "output"),
@@ -299,8 +299,9 @@ def pull_back(outputs: Sequence[tuple[Tensor, Any]], wanted: Collection[Node] | 
                 continue
             own.discard(node)
             try:
-                for hook in node.hooks or ():
-                    g = _hooked(hook, g, node)
+                if node.hooks is not None:
+                    for hook in node.hooks:
+                        g = _hooked(hook, g, node)
                 if node.rule is None or node in targets:
                     result[node] = g
                 else:
@@ -325,8 +326,8 @@ def _step(node: Node, g: Any, grads: dict[Node, Any], own: set[Node], alive: set
     rule = node.rule
     if rule is None:  # only leaves have no rule, and they have no parents
         return
-    if _watch is not None:
-        rule = _watch.returning(rule)
+    if (watch := _watch) is not None:
+        rule = watch.returning(rule)
     contributions = rule(g, out, inputs, needs, **node.params)
     if len(contributions) != len(parents):
         raise GradientError(f"{name_of(rule)}: its rule gave {len(contributions)} gradients for {len(parents)} inputs")
@@ -454,16 +455,22 @@ def settle(g: Any, node: Node, given: set[int]) -> Any:
         given.add(id(g.rows))
         return g if fresh and g.dtype == node.dtype else g.astype(node.dtype)
     array = g.data if isinstance(g, Tensor) else np.asarray(g)
-    fresh = array.base is None and id(array) not in given
+    fresh = array.base is None and id(array) not in given and array.flags.c_contiguous
     if isinstance(g, Tensor):
-        g = ops.astype(g, node.dtype) if g.dtype != node.dtype else g if fresh else record(np.copy, _alias_rule, g)
+        if not fresh:
+            g = record(_in_c_order, _alias_rule, g)
+        if g.dtype != node.dtype:
+            g = ops.astype(g, node.dtype)
         given.add(id(g.data))
         return g
-    g = array
-    if g.dtype != node.dtype or not fresh or not g.flags.c_contiguous:
-        g = np.array(g, dtype=node.dtype, order="C")
-    given.add(id(g))
-    return g
+    if g.dtype != node.dtype or not fresh:
+        array = np.array(array, dtype=node.dtype, order="C")
+    given.add(id(array))
+    return array
+
+
+def _in_c_order(a: np.ndarray) -> np.ndarray:
+    return np.array(a, order="C")
 
 
 from minidl import ops  # noqa: E402  (the ops are written with `record`, so they come after it)

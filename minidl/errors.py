@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["GradientError", "MissingExtraError", "ShapeError", "explain", "name_of"]
+__all__ = ["AnomalyError", "GradientError", "MissingExtraError", "ShapeError", "explain", "locate", "name_of"]
 
 
 class GradientError(RuntimeError):
@@ -18,6 +21,10 @@ class ShapeError(ValueError):
     """Shapes that do not fit together."""
 
 
+class AnomalyError(GradientError):
+    """`minidl.debug.detect_anomaly` found a value that is not finite, or an array that changed behind the graph."""
+
+
 class MissingExtraError(ImportError):
     """An optional package is needed; the message names the command that installs it."""
 
@@ -25,19 +32,38 @@ class MissingExtraError(ImportError):
         super().__init__(f"{purpose} needs {package}; run: pip install 'minidl[{extra}]'")
 
 
-def explain(error: Exception, rule: Any, arrays: Sequence[Any], params: Mapping[str, Any]) -> Exception:
-    """The same kind of error, with the operation, shapes, dtypes and arguments in one sentence."""
+def explain(error: Exception, forward: Any, rule: Any, arrays: Sequence[Any], params: Mapping[str, Any]) -> Exception:
+    """The same kind of error, with the operation, shapes, dtypes and arguments in one sentence, and what to do."""
     if isinstance(error, (ShapeError, GradientError)):  # explained by the operation itself
         return error
-    name = name_of(rule)
-    said = str(error).removeprefix(f"{name}: ")
-    operands = ", ".join(f"{a.dtype}{a.shape}" if isinstance(a, np.ndarray) else repr(a) for a in arrays)
-    extras = "".join(f", {k}={_short(v)}" for k, v in params.items() if k != "saved")
-    message = f"{name}({operands}{extras}): {said}"
-    for kind in (IndexError, TypeError, np.linalg.LinAlgError):
-        if isinstance(error, kind):
-            return kind(message)
+    strange = [i for i, a in enumerate(arrays) if isinstance(a, (list, tuple, str))]
+    if isinstance(error, AttributeError):
+        if not strange:
+            return error
+        kind = type(arrays[strange[0]]).__name__
+        error = TypeError(f"argument {strange[0]} is a {kind}; pass an array or a Tensor, such as np.array(...)")
+    plain = inspect.unwrap(forward)  # some of NumPy's functions share the rule of another op
+    theirs = str(getattr(plain, "__module__", "")).startswith("numpy") and not isinstance(plain, np.ufunc)
+    name = str(plain.__name__) if theirs else name_of(rule)
+    said = str(error).removeprefix(f"{name}: ").strip()
+    parts = [*map(_short, arrays), *(f"{k}={_short(v)}" for k, v in params.items() if k != "saved")]
+    message = f"{name}({', '.join(parts)}): {_in_plain_words(said, arrays, params)}"
+    for known in (IndexError, TypeError, np.linalg.LinAlgError):
+        if isinstance(error, known):
+            return known(message)
     return ShapeError(message)
+
+
+def locate(error: Exception, rule: Any) -> None:
+    """Let an error in a backward pass say where the operation was computed; `minidl.debug.detect_anomaly` knows."""
+    origin = getattr(rule, "origin", None)
+    if origin is None or str(origin) in str(error):
+        return
+    where = f"in the derivative of {origin}"
+    if len(error.args) == 1 and isinstance(error.args[0], str):
+        error.args = (f"{error.args[0]}; {where}",)
+    else:
+        error.add_note(where)
 
 
 def name_of(rule: Any) -> str:
@@ -49,5 +75,78 @@ def _short(value: Any) -> str:
     return f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else repr(value)
 
 
-def locate(error: Exception, rule: Any) -> None:
-    pass
+# ------------------------------------------------------------------------------- NumPy's words in ours
+
+Told = Callable[[re.Match[str], Sequence[Any], Mapping[str, Any]], str]
+
+
+def _in_plain_words(said: str, arrays: Sequence[Any], params: Mapping[str, Any]) -> str:
+    """What NumPy said, with the numbers that matter and a hint, where we know what it means."""
+    for pattern, told in _TRANSLATIONS:
+        if found := re.search(pattern, said, re.DOTALL):
+            return told(found, arrays, params) or said
+    return said
+
+
+def _broadcast(found: re.Match[str], arrays: Sequence[Any], params: Mapping[str, Any]) -> str:
+    """The first axis from the end whose lengths are neither equal nor 1."""
+    shapes = [np.shape(a) for a in [*arrays, *params.values()] if isinstance(a, np.ndarray)]
+    target = params.get("shape")
+    if isinstance(target, tuple):
+        return f"shape {shapes[0]} does not broadcast to {target}; each length has to be that of the target, or 1"
+    if "remapped" in found.string:  # a product of stacks of matrices
+        shapes = [shape[:-2] for shape in shapes]
+    for axis in range(1, max(map(len, shapes), default=0) + 1):
+        lengths = list(dict.fromkeys(shape[-axis] for shape in shapes if len(shape) >= axis and shape[-axis] != 1))
+        if len(lengths) > 1:
+            return (f"shapes {_listed(shapes)} do not broadcast, since axis {-axis} has lengths {_listed(lengths)}, "
+                    "which have to be equal or 1; reshape, transpose or cut one of them")
+    return ""
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return " and ".join(map(str, values))
+
+
+def _reshaped(found: re.Match[str], arrays: Sequence[Any], params: Mapping[str, Any]) -> str:
+    target: Any = params.get("shape")
+    lengths = list(target) if isinstance(target, (tuple, list)) else [target]
+    size, filled = np.size(arrays[0]), math.prod(n for n in lengths if n != -1)
+    if lengths.count(-1) > 1:
+        return f"only one length of shape {target} may be -1, since the others tell it"
+    if -1 in lengths:
+        return f"{size} elements do not fill shape {target}, where -1 stands for {size} / {filled}"
+    return f"{size} elements do not fill shape {target}, which has {filled}; one length may be -1, to be found"
+
+
+def _bounds(found: re.Match[str], arrays: Sequence[Any], params: Mapping[str, Any]) -> str:
+    n = int(found[1])
+    return f"{found.string}; " + (f"they go from {-n} to {n - 1}" if n else "it has none")
+
+
+def _no_numbers(found: re.Match[str], arrays: Sequence[Any], params: Mapping[str, Any]) -> str:
+    for i, a in enumerate(arrays):
+        if not isinstance(a, (int, float, np.generic)) and getattr(a, "dtype", np.dtype(object)).kind not in "biufc":
+            what = f"an array of {a.dtype}" if isinstance(a, np.ndarray) else f"{a!r:.40}"
+            return f"argument {i} is {what}, which has no arithmetic; pass numbers, such as np.asarray(x, float)"
+    return ""
+
+
+_TRANSLATIONS: list[tuple[str, Told]] = [
+    (r"could not be broadcast together", _broadcast),
+    (r"mismatch in its core dimension .*\(size (\d+) is different from (\d+)\)", lambda found, arrays, params: (
+        f"the axes over which products are summed have lengths {found[2]} and {found[1]}, which have to be equal; "
+        "transpose one of the arrays with .swapaxes(-1, -2), or reshape it")),
+    (r"does not have enough dimensions", lambda found, arrays, params: (
+        "a number has no axis over which products are summed; multiply it with *")),
+    (r"did not contain a loop|unsupported operand|has no callable|dtypes are not compatible", _no_numbers),
+    (r"zero-size array to reduction operation (\w+)", lambda found, arrays, params: (
+        f"a zero-size array has no {found[1]}; leave it out, or add an element to compare with")),
+    (r"cannot reshape array of size (\d+)|can only specify one unknown", _reshaped),
+    (r"(?:index|axis) -?\d+ is out of bounds for (?:axis \d+ with size|array of dimension) (\d+)$", _bounds),
+    (r"except for the concatenation axis.*dimension (\d+),.*index (\d+) has size (\d+).*index (\d+) has size (\d+)",
+     lambda found, arrays, params: (
+         f"arrays may differ along axis={params.get('axis')} only, but along axis {found[1]} array {found[2]} has "
+         f"{found[3]} elements and array {found[4]} has {found[5]}; cut or pad one of them")),
+    (r"need at least one array", lambda found, arrays, params: "there is no array to join; pass at least one"),
+]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minidl.testing import page, table
-from minidl.testing.mutants import Verdict, kill
+from minidl.testing.mutants import BREAKS, Verdict, kill
 from minidl.testing.proofs import Evidence, draw_cases, prove, prove_conventions
 from minidl.testing.spec import Case, Op
 
@@ -75,7 +75,7 @@ def enter(op: Op, examples: int = 16, seed: int = 0, mutants: bool = False) -> E
         entry.conventions = prove_conventions(op)
         if mutants:
             entry.kill = kill(op, draw_cases(op, 2 * examples, seed))
-    except (AssertionError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
+    except BREAKS as error:
         entry.error = f"{type(error).__name__}: {error}"
     entry.seconds = time.perf_counter() - start
     return entry

@@ -25,7 +25,7 @@ from minidl.testing.oracles import raw
 from minidl.testing.proofs import PROOFS, Call, Evidence
 from minidl.testing.spec import Case, Op
 
-__all__ = ["MUTANTS", "Mutant", "Verdict", "kill", "planted"]
+__all__ = ["BREAKS", "MUTANTS", "Mutant", "Verdict", "kill", "planted"]
 
 
 @dataclass

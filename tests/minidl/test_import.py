@@ -23,7 +23,7 @@ def test_importing_loads_neither_numba_nor_an_extra(package: str) -> None:
 
 
 def test_what_a_script_may_do_without_is_imported_when_asked_for() -> None:
-    parts = ["minidl.nn", "minidl.optim", "minidl.io", "minidl.testing"]
+    parts = [f"minidl.{part}" for part in ("data", "debug", "io", "nn", "onnx", "optim", "testing")]
     code = (f"import sys, minidl; early = [p for p in {parts} if p in sys.modules]; "
             "print(early, minidl.nn.Linear.__name__, minidl.optim.Adam.__name__, minidl.io.save.__name__)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -57,6 +57,11 @@ def test_misaligned_arrays_work():
 
 # ----------------------------------------------------------------------------------------- operators
 
+def same(got, expected):
+    """Equal but for the last bit: NumPy's power rounds differently in different layouts."""
+    np.testing.assert_array_max_ulp(got, expected, 1)
+
+
 @given(st.sampled_from(BINARY), broadcastable(2), st.data())
 def test_operators_agree_with_numpy(op, pair, data):
     x, y = (data.draw(arrays(s, low=0.5, high=2)) for s in pair)
@@ -64,13 +69,13 @@ def test_operators_agree_with_numpy(op, pair, data):
     for a, b in ((tensor(x), tensor(y)), (tensor(x), y), (x, tensor(y))):
         got = op(a, b)
         assert isinstance(got, Tensor)
-        np.testing.assert_array_equal(got.data, expected)
+        same(got.data, expected)
 
 
 @given(st.sampled_from(BINARY), arrays(low=0.5, high=2))
 def test_operators_with_python_numbers(op, x):
-    np.testing.assert_array_equal(op(tensor(x), 3).data, op(x, 3))
-    np.testing.assert_array_equal(op(3, tensor(x)).data, op(3, x))
+    same(op(tensor(x), 3).data, op(x, 3))
+    same(op(3, tensor(x)).data, op(3, x))
     low = x.astype(np.float32)
     assert op(tensor(low), 3).dtype == np.float32
     assert op(3.0, tensor(low)).dtype == np.float32
