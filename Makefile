@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-deep lint bench clean
+.PHONY: demo test test-deep test-peers lint bench clean
 .DEFAULT_GOAL := demo
 
 # One stamp per set of extras, so that nothing is installed twice.
@@ -22,6 +22,9 @@ test: $(VENV)/test.installed
 
 test-deep: $(VENV)/test.installed
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-peers: $(VENV)/peers.installed
+	$(BIN)/python -m pytest tests/peers tests/minidl/test_onnx.py tests/test_docs.py
 
 lint: $(VENV)/test.installed $(VENV)/lint.installed
 	$(BIN)/ruff check .

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from minidl.nn.parameter import Parameter
+from minidl.tensor import Tensor
 
 __all__ = ["Keys", "Module"]
 
@@ -155,16 +157,28 @@ class Module:
         Raises
         ------
         ValueError
-            Names every key that is missing, unexpected or of the wrong shape.
+            Names every key that is missing, unexpected, of the wrong shape or of a dtype that cannot be cast, and what
+            it may have been meant to be.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minidl import nn
+        >>> nn.Linear(2, 1).load_state_dict({"weigth": np.zeros((1, 2)), "bias": np.zeros(2)})
+        Traceback (most recent call last):
+        ValueError: load_state_dict: the state does not fit Linear; bias has shape (2,), the module's (1,);
+        missing: weight; unexpected: weigth (is it weight?)
         """
         own = dict(self._named_arrays())
-        given = {k: np.asarray(v) for k, v in state.items() if k in own or not k.endswith("num_batches_tracked")}
-        keys = Keys([k for k in own if k not in given], [k for k in given if k not in own])
-        wrong = [f"{k} has shape {given[k].shape}, the module's {tuple(own[k].shape)}"
-                 for k in own if k in given and given[k].shape != tuple(own[k].shape)]
-        problems = wrong + ([f"missing: {', '.join(keys.missing_keys)}"] if strict and keys.missing_keys else [])
+        given = {k: np.asarray(_plain(v)) for k, v in state.items()
+                 if k in own or not k.endswith("num_batches_tracked")}
+        keys = Keys([k for k in own if k not in given and not k.endswith("num_batches_tracked")],
+                    [k for k in given if k not in own])
+        problems = [p for k in own if k in given for p in _misfits(k, given[k], own[k])]
+        if strict and keys.missing_keys:
+            problems.append(f"missing: {', '.join(keys.missing_keys)}")
         if strict and keys.unexpected_keys:
-            problems.append(f"unexpected: {', '.join(keys.unexpected_keys)}")
+            problems.append(f"unexpected: {', '.join(k + _meant(k, keys.missing_keys) for k in keys.unexpected_keys)}")
         if problems:
             raise ValueError(f"load_state_dict: the state does not fit {type(self).__name__}; {'; '.join(problems)}")
         for name, value in own.items():
@@ -243,3 +257,23 @@ class Module:
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
+
+
+def _plain(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value
+
+
+def _misfits(name: str, given: np.ndarray, own: Any) -> Iterator[str]:
+    """What keeps an array from being copied into a parameter or buffer."""
+    if given.shape != tuple(own.shape):
+        hint = " (transpose it?)" if given.shape == tuple(own.shape)[::-1] else ""
+        yield f"{name} has shape {given.shape}, the module's {tuple(own.shape)}{hint}"
+    if not np.can_cast(given.dtype, own.dtype, "same_kind"):
+        yield f"{name} has dtype {given.dtype}, which does not become {own.dtype}"
+
+
+def _meant(name: str, missing: list[str]) -> str:
+    """A missing key that an unexpected one may stand for: nearly the same, or the same below another prefix."""
+    below = [k for k in missing if k.endswith(f".{name}") or name.endswith(f".{k}")]
+    near = (sorted(below, key=len) or difflib.get_close_matches(name, missing, 1, 0.8))[:1]
+    return f" (is it {near[0]}?)" if near else ""

@@ -1,0 +1,34 @@
+"""The examples in docs/ run as they stand: python blocks in order, in one namespace, outputs compared as doctests."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+NEEDED = {"pytorch.md": ("torch", "safetensors", "onnx", "onnxruntime")}
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_examples(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = [name for name in NEEDED.get(path.name, ()) if find_spec(name) is None]
+    if absent:
+        pytest.skip(f"{' and '.join(absent)} not installed; see make test-peers")
+    monkeypatch.chdir(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    blocks = [(text[:m.start()].count("\n"), m[1]) for m in re.finditer(r"```python\n(.*?)```", text, re.DOTALL)]
+    assert blocks
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
+    said: list[str] = []
+    for line, block in blocks:
+        test = doctest.DocTestParser().get_doctest(block, {}, f"docs/{path.name}", str(path), line)
+        assert test.examples, f"docs/{path.name}, line {line + 1}: a python block without >>>"
+        test.globs = namespace
+        runner.run(test, out=said.append, clear_globs=False)
+    assert not runner.failures, "".join(said)
