@@ -44,15 +44,16 @@ from minidl.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
     "BCELoss", "BCEWithLogitsLoss", "BPRLoss", "Conv1d", "Conv2d", "ConvTranspose2d", "CosineEmbeddingLoss",
     "CosineSimilarity", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "EmbeddingBag", "Flatten", "Fold", "GELU",
-    "GaussianNLLLoss", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LeakyReLU",
-    "Linear", "LogSoftmax", "MSELoss", "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleList",
-    "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultinomialLoss", "NLLLoss", "PairwiseDistance", "Parameter",
-    "PoissonNLLLoss", "ReLU", "SELU", "SampledSoftmaxLoss", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss",
-    "SoftMarginLoss", "Softmax", "Softplus", "Tanh", "TripletMarginLoss", "Unfold", "functional", "init",
-    "manual_seed", "utils",
+    "GRU", "GRUCell", "GaussianNLLLoss", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity", "KLDivLoss",
+    "L1Loss", "LSTM", "LSTMCell", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MarginRankingLoss", "MaxPool1d",
+    "MaxPool2d", "Module", "ModuleList", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultinomialLoss", "NLLLoss",
+    "PairwiseDistance", "Parameter", "PoissonNLLLoss", "RNN", "RNNCell", "ReLU", "SELU", "SampledSoftmaxLoss",
+    "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softplus", "Tanh",
+    "TripletMarginLoss", "Unfold", "functional", "init", "manual_seed", "utils",
 ]

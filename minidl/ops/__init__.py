@@ -71,6 +71,7 @@ from minidl.ops.pool import (
     max_pool1d,
     max_pool2d,
 )
+from minidl.ops.recurrent import gru, lstm, rnn
 from minidl.ops.reduce import cumsum, logsumexp, max, mean, min, norm, prod, std, sum, sum_to, var
 from minidl.ops.shape import (
     array_split,
@@ -99,14 +100,14 @@ __all__ = [
     "binary_cross_entropy_with_logits", "bpr_loss", "broadcast_to", "cholesky", "clip", "concatenate", "conv1d",
     "conv2d", "conv_transpose2d", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity", "cross_entropy",
     "cumsum", "dispatch_function", "dispatch_ufunc", "div", "divide", "einsum", "elu", "embedding", "embedding_bag",
-    "erf", "exp", "expand_dims", "expm1", "flip", "fold", "gather", "gaussian_nll_loss", "gelu", "getitem",
+    "erf", "exp", "expand_dims", "expm1", "flip", "fold", "gather", "gaussian_nll_loss", "gelu", "getitem", "gru",
     "hinge_embedding_loss", "hinge_loss", "huber_loss", "inv", "kl_div", "l1_loss", "leaky_relu", "linear", "log",
-    "log1p", "log_softmax", "logsumexp", "margin_ranking_loss", "matmul", "max", "max_pool1d", "max_pool2d", "maximum",
-    "mean", "min", "minimum", "moveaxis", "mse_loss", "mul", "multi_margin_loss", "multilabel_soft_margin_loss",
-    "multinomial_loss", "multiply", "neg", "negative", "nll_loss", "norm", "outer", "pad", "pairwise_distance",
-    "poisson_nll_loss", "pow", "power", "prod", "ravel", "relu", "repeat", "reshape", "roll", "row_dot", "rsqrt",
-    "sampled_softmax_loss", "scatter_add", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "smooth_l1_loss",
-    "soft_margin_loss", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tile", "topk",
-    "transpose", "triplet_margin_loss", "unfold", "var", "where",
+    "log1p", "log_softmax", "logsumexp", "lstm", "margin_ranking_loss", "matmul", "max", "max_pool1d", "max_pool2d",
+    "maximum", "mean", "min", "minimum", "moveaxis", "mse_loss", "mul", "multi_margin_loss",
+    "multilabel_soft_margin_loss", "multinomial_loss", "multiply", "neg", "negative", "nll_loss", "norm", "outer",
+    "pad", "pairwise_distance", "poisson_nll_loss", "pow", "power", "prod", "ravel", "relu", "repeat", "reshape",
+    "rnn", "roll", "row_dot", "rsqrt", "sampled_softmax_loss", "scatter_add", "selu", "sigmoid", "sign", "silu", "sin",
+    "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan",
+    "tanh", "tile", "topk", "transpose", "triplet_margin_loss", "unfold", "var", "where",
 ]

@@ -141,6 +141,18 @@ def test_create_graph_hands_out_no_shared_memory():
     a.grad = b.grad = None
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_are_in_c_order_whatever_the_rule_gave(create_graph, dtype):
+    x = leaf(np.ones((2, 3)), dtype)
+    (x.sum(axis=0) + x.T.sum(axis=1) * leaf(np.ones(3))).sum().backward(create_graph=create_graph)
+    g = x.grad.data if create_graph else x.grad
+    assert g.flags.c_contiguous
+    assert g.flags.writeable
+    assert g.dtype == dtype
+    x.grad = None
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.int64, np.int8])
 def test_the_upstream_takes_the_dtype_of_the_output(dtype):
     x = leaf([1.0, 2.0], np.float32)
