@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from minidl import nn, optim, runtime
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, tensor
 
 
 def report() -> None:
@@ -25,11 +26,26 @@ def warmup() -> None:
         return
     start = time.perf_counter()
     for dtype in (np.float32, np.float64):
-        for loss in _losses(dtype):
-            for make in (optim.SGD, optim.Adagrad, optim.Adam):
-                for exact in (False, True):
-                    _train(make, loss, dtype, exact)
+        losses = _losses(dtype)
+        for loss in losses:
+            _train(optim.Adam, loss, dtype, exact=False)
+        for make in (optim.SGD, optim.RMSprop, optim.Adam, optim.Adamax, optim.Adadelta, optim.Lion):
+            for exact in (False,) if make is optim.Lion else (False, True):
+                _train(make, losses[0], dtype, exact)
+        for layer, x in _layers(dtype):
+            y = layer(tensor(x, requires_grad=True))
+            (y[0] if isinstance(y, tuple) else y).sum().backward()
     print(f"compiled in {time.perf_counter() - start:.1f} s")
+
+
+def _layers(dtype: Any) -> Iterator[tuple[nn.Module, np.ndarray]]:
+    """Layers with kernels of their own, and something to put in."""
+    for channels in (2, 16):  # enough for either way to convolve
+        yield nn.Conv2d(channels, channels, 3, dtype=dtype), np.ones((1, channels, 18, 18), dtype)
+    for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2)):
+        yield pool, np.ones((1, 1, 4, 4), dtype)
+    for recurrent in (nn.RNN, nn.GRU, nn.LSTM):
+        yield recurrent(3, 2, dtype=dtype), np.ones((2, 2, 3), dtype)
 
 
 def _losses(dtype: type[np.floating]) -> list[Callable[[Tensor], Tensor]]:
@@ -37,7 +53,7 @@ def _losses(dtype: type[np.floating]) -> list[Callable[[Tensor], Tensor]]:
     zeros, classes = np.zeros((4, 2), dtype), np.zeros(4, np.int64)
     targeted = [nn.MSELoss(), nn.HuberLoss(), nn.BCEWithLogitsLoss(), nn.BPRLoss(), nn.HingeLoss()]
     return [*(lambda x, loss=loss: loss(x, zeros) for loss in targeted),
-            lambda x: nn.functional.cross_entropy(x, classes)]
+            lambda x: nn.functional.cross_entropy(x, classes), lambda x: nn.functional.multinomial_loss(x, zeros)]
 
 
 def _train(make: Callable[..., optim.Optimizer], loss: Callable[[Tensor], Tensor], dtype: type[np.floating],

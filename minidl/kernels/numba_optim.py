@@ -1,281 +1,286 @@
 """Numba kernels of the optimizers; described at their NumPy twins.
 
-Each inner function updates one stretch of memory in a single pass. No fastmath: the passes wait for
+A rule updates one stretch of one row in a single pass; a `_rest` function says when a row without a gradient moves no
+more. What surrounds them is written once, and compiled for each rule (`_around`). No fastmath: the passes wait for
 memory anyway, and so the bits are those of the twin. `error_model="numpy"` lets divisions vectorise.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
 
 from minidl.kernels.prefetch import AHEAD, prefetch_row
 
-__all__ = ["adagrad", "adagrad_catch_up", "adagrad_rows", "adam", "adam_catch_up", "adam_rows", "sgd", "sgd_catch_up",
-           "sgd_rows"]
+__all__ = ["adadelta", "adadelta_catch_up", "adam", "adam_catch_up", "adamax", "adamax_catch_up", "lion", "rmsprop",
+           "rmsprop_catch_up", "sgd", "sgd_catch_up"]
 
 PARALLEL_SIZE = 1 << 17  # elements from which a second thread pays
 CHUNKS = 32
 # Replayed steps between two looks at whether a row still moves. A step that changes no bit of it is followed by
 # smaller ones, so that what remains is a product.
 CHECK_EVERY = 16
+START = np.int64(0)  # not the literal 0, for which Numba would compile a function once more
+SHRINK, DECAY, LR, EPS, CALM, KEEP = 1, 2, 3, 4, 5, 6  # places of numbers that all rules have
 
 _serial = njit(cache=True, nogil=True, error_model="numpy")
 _parallel = njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 
 
-# -------------------------------------------------------------------------------------------- SGD
+# ------------------------------------------------------------------------------------------ rules
 
 @_serial
-def _sgd(p, g, s):
-    lr, decay = s[0], s[1]
+def _sgd(p, g, state, row, lo, s):
+    sign, decay, lr, keep, take, of_gradient, of_buffer = s[0], s[2], s[3], s[6], s[7], s[8], s[9]
+    if not len(state):
+        for i in range(p.size):
+            p[i] -= lr * (sign * g[i] + decay * p[i])
+        return
+    buffer = state[0, row, lo:lo + p.size]
     for i in range(p.size):
-        p[i] -= lr * (g[i] + decay * p[i])
-
-
-@_serial
-def _sgd_momentum(p, g, buffer, s):
-    lr, decay, keep, take, of_gradient, of_buffer = s[0], s[1], s[2], s[3], s[4], s[5]
-    for i in range(p.size):
-        gradient = g[i] + decay * p[i]
+        gradient = sign * g[i] + decay * p[i]
         b = keep * buffer[i] + take * gradient
         buffer[i] = b
         p[i] -= lr * (of_gradient * gradient + of_buffer * b)
 
 
 @_serial
-def _sgd_span(p, g, state, s, lo, hi):
-    if state.shape[0]:
-        _sgd_momentum(p[lo:hi], g[lo:hi], state[0, lo:hi], s)
-    else:
-        _sgd(p[lo:hi], g[lo:hi], s)
-
-
-@_parallel
-def sgd(p, g, state, s):
-    if p.size < PARALLEL_SIZE:
-        _sgd_span(p, g, state, s, 0, p.size)
-    else:
-        for c in prange(CHUNKS):
-            _sgd_span(p, g, state, s, c * p.size // CHUNKS, (c + 1) * p.size // CHUNKS)
-
-
-@_serial
-def _sgd_rows(p, indices, rows, state, s, lo, hi):
-    for k in range(lo, hi):
-        if k + AHEAD < hi:
-            prefetch_row(p, indices[k + AHEAD])
-            if state.shape[0]:
-                prefetch_row(state[0], indices[k + AHEAD])
-        i = indices[k]
-        if state.shape[0]:
-            _sgd_momentum(p[i], rows[k], state[0, i], s)
-        else:
-            _sgd(p[i], rows[k], s)
-
-
-@_parallel
-def sgd_rows(p, indices, rows, state, s):
-    if rows.size < PARALLEL_SIZE:
-        _sgd_rows(p, indices, rows, state, s, 0, len(indices))
-    else:
-        for c in prange(CHUNKS):
-            _sgd_rows(p, indices, rows, state, s, c * len(indices) // CHUNKS, (c + 1) * len(indices) // CHUNKS)
-
-
-@_serial
-def _sgd_settled(p, buffer, size):
-    moves = False
-    for j in range(p.size):
-        moves |= p[j] - size * buffer[j] != p[j]
-    return not moves
-
-
-@_serial
-def _sgd_tail(history):
-    """The greatest learning rate, -1 if a row may not come to rest; products of `keep` from each step to the end."""
-    largest = history.dtype.type(0)
-    tail = np.ones(len(history) + 1, history.dtype)
-    for t in range(len(history) - 1, -1, -1):
-        tail[t] = tail[t + 1] * history[t, 2]
-        largest = max(largest, history[t, 0])
-    if np.any(history[:, 1] != 0) or np.any(history[:, 2] >= 1):
-        largest = -history.dtype.type(1)
-    return largest, tail
-
-
-@_serial
-def _sgd_replay(p, state, i, history, start, largest, tail):
-    none = np.zeros_like(p)
-    for t in range(start, len(history)):
-        if not state.shape[0]:
-            _sgd(p, none, history[t])
-        elif largest >= 0 and (t - start) % CHECK_EVERY == 0 and _sgd_settled(p, state[0, i], largest):
-            state[0, i] *= tail[t]
-            return
-        else:
-            _sgd_momentum(p, none, state[0, i], history[t])
-
-
-@_parallel
-def sgd_catch_up(p, indices, state, last, history, now):
-    largest, tail = _sgd_tail(history)
-    first = now - len(history)
-    for k in prange(len(indices)):
-        i = indices[k]
-        _sgd_replay(p[i], state, i, history, last[i] - first, largest, tail)
-        last[i] = now
-
-
-# ---------------------------------------------------------------------------------------- Adagrad
-
-@_serial
-def _adagrad(p, g, total, s):
-    lr, decay, eps = s[0], s[1], s[2]
+def _rmsprop(p, g, state, row, lo, s):
+    sign, decay, lr, eps, keep, take, momentum = s[0], s[2], s[3], s[4], s[6], s[9], s[10]
+    centered = len(state) - 1 - (momentum > 0)
+    square = state[0, row, lo:lo + p.size]
+    buffer, average = state[min(1, len(state) - 1), row, lo:lo + p.size], state[-1, row, lo:lo + p.size]
     for i in range(p.size):
-        gradient = g[i] + decay * p[i]
-        t = total[i] + gradient * gradient
-        total[i] = t
-        p[i] -= lr * gradient / (np.sqrt(t) + eps)
-
-
-@_parallel
-def adagrad(p, g, state, s):
-    total = state[0]
-    if p.size < PARALLEL_SIZE:
-        _adagrad(p, g, total, s)
-    else:
-        for c in prange(CHUNKS):
-            lo, hi = c * p.size // CHUNKS, (c + 1) * p.size // CHUNKS
-            _adagrad(p[lo:hi], g[lo:hi], total[lo:hi], s)
+        gradient = sign * g[i] + decay * p[i]
+        v = keep * square[i] + take * gradient * gradient
+        square[i] = v
+        if centered:
+            mean = average[i] + take * (gradient - average[i])
+            average[i] = mean
+            v -= mean * mean
+        move = gradient / (np.sqrt(v) + eps)
+        if momentum > 0:
+            move += momentum * buffer[i]
+            buffer[i] = move
+        p[i] -= lr * move
 
 
 @_serial
-def _adagrad_rows(p, indices, rows, total, s, lo, hi):
-    for k in range(lo, hi):
-        if k + AHEAD < hi:
-            prefetch_row(p, indices[k + AHEAD])
-            prefetch_row(total, indices[k + AHEAD])
-        i = indices[k]
-        _adagrad(p[i], rows[k], total[i], s)
-
-
-@_parallel
-def adagrad_rows(p, indices, rows, state, s):
-    total = state[0]
-    if rows.size < PARALLEL_SIZE:
-        _adagrad_rows(p, indices, rows, total, s, 0, len(indices))
-    else:
-        for c in prange(CHUNKS):
-            _adagrad_rows(p, indices, rows, total, s, c * len(indices) // CHUNKS, (c + 1) * len(indices) // CHUNKS)
-
-
-@_serial
-def _adagrad_replay(p, total, history, start):
-    none = np.zeros_like(p)
-    for t in range(start, len(history)):
-        _adagrad(p, none, total, history[t])
-
-
-@_parallel
-def adagrad_catch_up(p, indices, state, last, history, now):
-    first = now - len(history)
-    for k in prange(len(indices)):
-        i = indices[k]
-        _adagrad_replay(p[i], state[0, i], history, last[i] - first)
-        last[i] = now
-
-
-# ------------------------------------------------------------------------------------------- Adam
-
-@_serial
-def _adam(p, g, m, v, s):
-    lr, shrink, decay, w1, beta2, w2, correction, eps = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
+def _adam(p, g, state, row, lo, s):
+    sign, shrink, decay, lr, eps, beta2, w1, w2 = s[0], s[1], s[2], s[3], s[4], s[7], s[9], s[10]
+    of_gradient, correction = s[11], s[12]
+    greatest = len(state) > 2
+    m, v = state[0, row, lo:lo + p.size], state[1, row, lo:lo + p.size]
+    most = state[-1, row, lo:lo + p.size]
     for i in range(p.size):
         x = p[i] * shrink
-        gradient = g[i] + decay * x
+        gradient = sign * g[i] + decay * x
         mean = m[i] + w1 * (gradient - m[i])
         square = v[i] * beta2 + w2 * gradient * gradient
         m[i] = mean
         v[i] = square
-        p[i] = x - lr * mean / (np.sqrt(square) / correction + eps)
-
-
-@_parallel
-def adam(p, g, state, s):
-    m, v = state[0], state[1]
-    if p.size < PARALLEL_SIZE:
-        _adam(p, g, m, v, s)
-    else:
-        for c in prange(CHUNKS):
-            lo, hi = c * p.size // CHUNKS, (c + 1) * p.size // CHUNKS
-            _adam(p[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi], s)
+        if greatest:
+            square = np.maximum(most[i], square)
+            most[i] = square
+        p[i] = x - (of_gradient * gradient + lr * mean) / (np.sqrt(square) / correction + eps)
 
 
 @_serial
-def _adam_rows(p, indices, rows, m, v, s, lo, hi):
-    for k in range(lo, hi):
-        if k + AHEAD < hi:
-            prefetch_row(p, indices[k + AHEAD])
-            prefetch_row(m, indices[k + AHEAD])
-            prefetch_row(v, indices[k + AHEAD])
-        i = indices[k]
-        _adam(p[i], rows[k], m[i], v[i], s)
-
-
-@_parallel
-def adam_rows(p, indices, rows, state, s):
-    m, v = state[0], state[1]
-    if rows.size < PARALLEL_SIZE:
-        _adam_rows(p, indices, rows, m, v, s, 0, len(indices))
-    else:
-        for c in prange(CHUNKS):
-            _adam_rows(p, indices, rows, m, v, s, c * len(indices) // CHUNKS, (c + 1) * len(indices) // CHUNKS)
+def _adamax(p, g, state, row, lo, s):
+    sign, decay, lr, eps, beta2, w1 = s[0], s[2], s[3], s[4], s[7], s[8]
+    m, u = state[0, row, lo:lo + p.size], state[1, row, lo:lo + p.size]
+    for i in range(p.size):
+        gradient = sign * g[i] + decay * p[i]
+        mean = m[i] + w1 * (gradient - m[i])
+        greatest = np.maximum(beta2 * u[i], np.abs(gradient) + eps)
+        m[i] = mean
+        u[i] = greatest
+        p[i] -= lr * mean / greatest
 
 
 @_serial
-def _adam_settled(p, m, v, size, s):
-    correction, eps = s[6], s[7]
+def _adadelta(p, g, state, row, lo, s):
+    sign, decay, lr, eps, rho, take = s[0], s[2], s[3], s[4], s[6], s[8]
+    square, moved = state[0, row, lo:lo + p.size], state[1, row, lo:lo + p.size]
+    for i in range(p.size):
+        gradient = sign * g[i] + decay * p[i]
+        v = rho * square[i] + take * gradient * gradient
+        move = np.sqrt(moved[i] + eps) / np.sqrt(v + eps) * gradient
+        square[i] = v
+        moved[i] = rho * moved[i] + take * move * move
+        p[i] -= lr * move
+
+
+@_serial
+def _lion(p, g, state, row, lo, s):
+    sign, shrink, decay, lr, beta2, beta1, w1, w2 = s[0], s[1], s[2], s[3], s[6], s[7], s[8], s[9]
+    m = state[0, row, lo:lo + p.size]
+    for i in range(p.size):
+        x = p[i] * shrink
+        gradient = sign * g[i] + decay * x
+        p[i] = x - lr * np.sign(beta1 * m[i] + w1 * gradient)
+        m[i] = beta2 * m[i] + w2 * gradient
+
+
+# ------------------------------------------------------------------------------- rows that come to rest
+
+@_serial
+def _scale(p, state, row, lo, tail):
+    for i in range(p.size):
+        p[i] *= tail[SHRINK]
+        for j in range(len(state)):
+            state[j, row, lo + i] *= tail[KEEP + j]
+    return True
+
+
+@_serial
+def _coasts(p, buffer, lr):
     moves = False
-    for j in range(p.size):
-        moves |= p[j] - size * m[j] / (np.sqrt(v[j]) / correction + eps) != p[j]
-    return not moves
+    for i in range(p.size):
+        moves |= p[i] - lr * buffer[i] != p[i]
+    return moves
 
 
 @_serial
-def _adam_tail(history):
-    """The greatest step size, -1 if a row may not come to rest; products from each step to the end for p, m and v."""
-    one = history.dtype.type(1)
-    largest = history.dtype.type(0)
-    tail = np.ones((len(history) + 1, 3), history.dtype)
-    rests = True
-    for t in range(len(history) - 1, -1, -1):
-        beta1, beta2 = one - history[t, 3], history[t, 4]
-        tail[t, 0] = tail[t + 1, 0] * history[t, 1]
-        tail[t, 1] = tail[t + 1, 1] * beta1
-        tail[t, 2] = tail[t + 1, 2] * beta2
-        largest = max(largest, history[t, 0])
-        rests &= history[t, 2] == 0 and beta1 * beta1 < beta2
-    return largest if rests else -one, tail
+def _sgd_rest(p, state, row, lo, tail):
+    coasts = len(state) > 0 and _coasts(p, state[0, row, lo:lo + p.size], tail[LR])
+    return not coasts and _scale(p, state, row, lo, tail)
 
 
 @_serial
-def _adam_replay(p, m, v, history, start, largest, tail):
-    none = np.zeros_like(p)
+def _rmsprop_rest(p, state, row, lo, tail):
+    momentum = tail[10]
+    coasts = momentum > 0 and _coasts(p, state[1, row, lo:lo + p.size], tail[LR])
+    return not coasts and _scale(p, state, row, lo, tail)
+
+
+@_serial
+def _adam_rest(p, state, row, lo, tail):
+    m, v = state[0, row, lo:lo + p.size], state[-1, row, lo:lo + p.size]
+    lr, eps, correction = tail[LR], tail[EPS], tail[12]
+    moves = False
+    for i in range(p.size):
+        moves |= p[i] - lr * m[i] / (np.sqrt(v[i]) / correction + eps) != p[i]
+    return not moves and _scale(p, state, row, lo, tail)
+
+
+@_serial
+def _adamax_rest(p, state, row, lo, tail):
+    m, u = state[0, row, lo:lo + p.size], state[1, row, lo:lo + p.size]
+    moves = False
+    for i in range(p.size):
+        moves |= p[i] - tail[LR] * m[i] / np.maximum(u[i], tail[EPS]) != p[i]
+    if moves:
+        return False
+    _scale(p, state, row, lo, tail)
+    for i in range(p.size):
+        u[i] = np.maximum(u[i], tail[EPS])
+    return True
+
+
+# Adadelta moves nothing that has no gradient.
+_adadelta_rest = _scale
+
+
+@_serial
+def _tails(history, moments):
+    """For each step, the numbers of it and all later ones taken together: products, and bounds of what may move."""
+    steps, count = history.shape
+    tails = np.zeros((steps + 1, count), history.dtype)
+    for k in range(count):
+        product = k == SHRINK or KEEP <= k < KEEP + moments
+        if product or k == CALM:
+            tails[steps, k] = 1
+        elif k == EPS:
+            tails[steps, k] = np.inf
+        for t in range(steps - 1, -1, -1):
+            later, now = tails[t + 1, k], history[t, k]
+            if product:
+                tails[t, k] = later * now
+            elif k == CALM:
+                tails[t, k] = later * now if history[t, DECAY] == 0 else 0
+            elif k == EPS:
+                tails[t, k] = min(later, now)
+            else:
+                tails[t, k] = max(later, now)
+    return tails
+
+
+# --------------------------------------------------------------------------- what surrounds every rule
+
+_rule: Any = None  # these names have values in the copies only, see `_around`
+_rest: Any = None
+_span: Any = None
+_replay: Any = None
+
+
+def _span_code(p, indices, rows, state, s, lo, hi):
+    """Elements `lo` to `hi` of the gradient rows, from the middle of one row perhaps to the middle of another."""
+    width = rows.shape[1]
+    k = lo // max(width, 1)
+    while lo < hi:
+        ahead = k + AHEAD
+        if ahead * width < hi:
+            prefetch_row(p, indices[ahead])
+            for j in range(len(state)):
+                prefetch_row(state[j], indices[ahead])
+        row, first, end = indices[k], lo - k * width, min(width, hi - k * width)
+        _rule(p[row, first:end], rows[k, first:end], state, row, first, s)
+        k += 1
+        lo = k * width
+
+
+def _update_code(p, indices, rows, state, s):
+    if rows.size < PARALLEL_SIZE:
+        _span(p, indices, rows, state, s, START, rows.size)
+    else:
+        for c in prange(CHUNKS):
+            _span(p, indices, rows, state, s, c * rows.size // CHUNKS, (c + 1) * rows.size // CHUNKS)
+
+
+def _replay_code(p, none, state, row, history, start, tails):
     for t in range(start, len(history)):
-        if largest >= 0 and (t - start) % CHECK_EVERY == 0 and _adam_settled(p, m, v, largest, history[t]):
-            p *= tail[t, 0]
-            m *= tail[t, 1]
-            v *= tail[t, 2]
+        if (t - start) % CHECK_EVERY == 0 and tails[t, CALM] > 0 and _rest(p, state, row, START, tails[t]):
             return
-        _adam(p, none, m, v, history[t])
+        _rule(p, none, state, row, START, history[t])
 
 
-@_parallel
-def adam_catch_up(p, indices, state, last, history, now):
-    largest, tail = _adam_tail(history)
+def _catch_up_code(p, indices, state, last, history, now):
+    tails = _tails(history, len(state))
     first = now - len(history)
-    for k in prange(len(indices)):
-        i = indices[k]
-        _adam_replay(p[i], state[0, i], state[1, i], history, last[i] - first, largest, tail)
-        last[i] = now
+    for c in prange(CHUNKS):
+        none = np.zeros(p.shape[1], p.dtype)
+        for k in range(c * len(indices) // CHUNKS, (c + 1) * len(indices) // CHUNKS):
+            row = indices[k]
+            _replay(p[row], none, state, row, history, last[row] - first, tails)
+            last[row] = now
+
+
+def _around(name: str, rule: Any, rest: Any = None) -> tuple[Any, Any]:
+    """`name` and `name_catch_up`: the code above, compiled with a rule in its place.
+
+    Each is a copy of a function, under a name and with globals of its own: a closure over the rule would be compiled
+    anew in every process, because Numba's cache on disk does not recognise it.
+    """
+    scope = {**globals(), "_rule": rule, "_rest": rest}
+
+    def compiled(code: Any, compiler: Callable[[Any], Any], suffix: str) -> Any:
+        copy = FunctionType(code.__code__, scope, name + suffix)
+        copy.__qualname__ = copy.__name__
+        return compiler(copy)
+
+    scope["_span"] = compiled(_span_code, _serial, "_span")
+    scope["_replay"] = compiled(_replay_code, _serial, "_replay")
+    return compiled(_update_code, _parallel, ""), compiled(_catch_up_code, _parallel, "_catch_up")
+
+
+sgd, sgd_catch_up = _around("sgd", _sgd, _sgd_rest)
+rmsprop, rmsprop_catch_up = _around("rmsprop", _rmsprop, _rmsprop_rest)
+adam, adam_catch_up = _around("adam", _adam, _adam_rest)
+adamax, adamax_catch_up = _around("adamax", _adamax, _adamax_rest)
+adadelta, adadelta_catch_up = _around("adadelta", _adadelta, _adadelta_rest)
+lion, _ = _around("lion", _lion)

@@ -1,16 +1,19 @@
-"""Clipping of gradients, dense ones and rows."""
+"""Clipping of gradients, dense ones and rows; parameters as one vector."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
+from minidl import ops
+from minidl.nn.parameter import Parameter
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
 
 
 def _values(parameters: Tensor | Iterable[Tensor]) -> Iterator[np.ndarray]:
@@ -77,6 +80,81 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     parameters : Tensor or iterable of Tensor
         Those without a gradient are passed over.
     clip_value : float
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> w = minidl.tensor(np.zeros(2), requires_grad=True)
+    >>> w.grad = np.array([3.0, -0.5])
+    >>> minidl.nn.utils.clip_grad_value_([w], 1.0)
+    >>> w.grad
+    array([ 1. , -0.5])
     """
+    if not clip_value >= 0:
+        raise ValueError(f"clip_grad_value_: clip_value={clip_value} must not be negative")
     for v in _values(parameters):
         np.clip(v, -clip_value, clip_value, out=v)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters as one vector, one after another, as `torch.nn.utils.parameters_to_vector`.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+
+    Returns
+    -------
+    Tensor, shape (sum of sizes,)
+        A gradient goes back through it.
+
+    Examples
+    --------
+    >>> from minidl import nn
+    >>> net = nn.Linear(2, 1)
+    >>> vector = nn.utils.parameters_to_vector(net.parameters())
+    >>> vector.shape
+    (3,)
+    >>> nn.utils.vector_to_parameters([1.0, 2.0, 3.0], net.parameters())
+    >>> net.bias.data
+    array([3.], dtype=float32)
+    """
+    parts = list(parameters)
+    if not parts:
+        raise ValueError("parameters_to_vector: parameters is empty; a generator can be used only once")
+    for p in parts:
+        _catch_up(p)
+    return ops.concatenate([p.reshape(-1) for p in parts])
+
+
+def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
+    """Copy slices of a vector into parameters, as `torch.nn.utils.vector_to_parameters`.
+
+    Parameters
+    ----------
+    vec : Tensor or array_like, shape (sum of sizes,)
+        No gradient goes back to it.
+    parameters : iterable of Tensor
+        Their arrays are changed in place, and keep their dtype.
+
+    Raises
+    ------
+    ValueError
+        When the vector has not as many elements as the parameters; then nothing is copied.
+    """
+    values, parts = np.asarray(vec.data if isinstance(vec, Tensor) else vec), list(parameters)
+    total = sum(p.size for p in parts)
+    if values.shape != (total,):
+        raise ValueError(f"vector_to_parameters: vec has shape {values.shape}, but the parameters have {total} "
+                         "elements; pass a vector of that many")
+    at = 0
+    for p in parts:
+        _catch_up(p)
+        p.data[...] = values[at:at + p.size].reshape(p.shape)
+        at += p.size
+
+
+def _catch_up(p: Tensor) -> None:
+    """Rows that an exact optimizer has left behind are made up for, before they are read or replaced."""
+    if isinstance(p, Parameter):
+        p.catch_up()

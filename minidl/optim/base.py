@@ -17,17 +17,20 @@ from minidl.tensor import Tensor
 __all__ = ["Optimizer"]
 
 HISTORY = 1024  # steps that exact rows may fall behind; then all of them catch up, so memory stays bounded
+ONLY_ROW = np.zeros(1, np.int64)  # the kernels see a dense parameter as a table of one row
 
 
-class _Moments:
-    """What an optimizer remembers of one parameter, and flat views for the kernels."""
+class Moments:
+    """What an optimizer remembers of one parameter, and its views for the kernels."""
 
-    __slots__ = ("step", "state", "data", "flat", "flat_state", "last", "history", "missed")
+    __slots__ = ("step", "product", "names", "state", "data", "row", "state_row", "last", "history", "missed")
 
-    def __init__(self, p: Tensor, state: np.ndarray, step: int = 0) -> None:
+    def __init__(self, p: Tensor, names: tuple[str, ...], state: np.ndarray, step: int = 0,
+                 product: float = 1.0) -> None:
         self.step = step
+        self.product = product  # of `Optimizer.factor` over the steps
+        self.names = names
         self.state = state  # (S, *shape)
-        self.flat_state = state.reshape(len(state), p.size)
         self.last: np.ndarray | None = None  # (n,) for exact rows: how many steps each has seen
         self.history = np.empty((0, 0), p.dtype)  # (HISTORY, K), the numbers of the latest `missed` steps first
         self.missed = 0
@@ -42,13 +45,21 @@ class _Moments:
                              "make a new optimizer when parameters change their shape")
         if not p.data.flags.c_contiguous or not p.data.flags.writeable:
             p.data = np.array(p.data, order="C")
+        self.state, self.history = (a.astype(p.dtype, copy=False) for a in (self.state, self.history))
         self.data = p.data
-        self.flat = p.data.reshape(-1)
+        self.row = p.data.reshape(1, p.size)
+        self.state_row = self.state.reshape(len(self.state), 1, p.size)
 
     def table(self) -> tuple[np.ndarray, np.ndarray]:
         """Parameter (n, d) and state (S, n, d)."""
         n, d = len(self.data), math.prod(self.data.shape[1:])
         return self.data.reshape(n, d), self.state.reshape(len(self.state), n, d)
+
+    def require_rows(self, asker: str, indices: np.ndarray) -> None:
+        """Refuse sorted indices of rows that the parameter does not have: kernels check no bounds."""
+        n = len(self.data)
+        if indices.size and (indices[0] < 0 or indices[-1] >= n):
+            raise IndexError(f"{asker} go from {indices[0]} to {indices[-1]}, but the table has {n} rows")
 
 
 class Optimizer:
@@ -69,18 +80,21 @@ class Optimizer:
     which the bias correction uses, is that of the table. With `exact=True` a row remembers the last step it saw and
     makes up for the missed ones when it is read by an embedding layer, updated, or saved, so that training is that
     of the dense optimizer up to rounding. Call `flush()` before reading `.data` of such a table. Replaying costs
-    some hundred steps at most for a row, but all of them under weight decay that is not decoupled.
+    some hundred steps at most for a row, but all of them under weight decay that is not decoupled. `Lion`, whose rows
+    would never come to rest, refuses it.
     """
 
-    kernel: ClassVar[str]
-    moments: ClassVar[tuple[str, ...]]
+    kernel: ClassVar[str]  # of `minidl.kernels.optim`
+    moments: ClassVar[tuple[str, ...]]  # names in `state_dict`, in the kernel's order
+    carried: ClassVar[str | None] = None  # name in `state_dict` of the product of `factor` over the steps
+    exact_refused: ClassVar[str | None] = None  # why there is no `exact=True`
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError(f"{type(self).__name__}: params is one Tensor; pass an iterable, such as [p]")
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
-        self._moments: dict[Tensor, _Moments] = {}
+        self._moments: dict[Tensor, Moments] = {}
         groups = list(params)
         if not groups:
             raise ValueError(f"{type(self).__name__}: params is empty; pass module.parameters() or a list of Tensors")
@@ -114,24 +128,34 @@ class Optimizer:
         self.param_groups.append(full)
 
     def check(self, group: Mapping[str, Any]) -> None:
-        """Refuse hyper-parameters that make no sense: by default, negative ones."""
+        """Refuse hyper-parameters that make no sense: negative ones, betas that are not in [0, 1)."""
+        name = type(self).__name__
         for option, value in group.items():
             if isinstance(value, (int, float)) and value < 0:
-                raise ValueError(f"{type(self).__name__}: {option}={value} must not be negative")
+                raise ValueError(f"{name}: {option}={value} must not be negative")
+        for i, beta in enumerate(group.get("betas", ())):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{name}: betas[{i}]={beta} must be in [0, 1)")
+        if group["exact"] and self.exact_refused:
+            raise ValueError(f"{name}: exact=True is refused, because {self.exact_refused}; use exact=False")
 
     # ---------------------------------------------------------------------------- for the subclass
 
-    def numbers(self, group: Mapping[str, Any], step: int) -> tuple[float, ...]:
-        """The scalars `s` that the kernel wants for the given step, computed in double precision."""
+    def numbers(self, group: Mapping[str, Any], m: Moments) -> tuple[float, ...]:
+        """The numbers `s` that the kernel wants for step `m.step`, from `lr` on, in double precision."""
         raise NotImplementedError
 
-    def count(self, group: Mapping[str, Any]) -> int:
-        """How many of the moments are in use."""
-        return len(self.moments)
+    def used(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """The moments in use, by name."""
+        return self.moments
 
     def initial(self, group: Mapping[str, Any]) -> float:
         """What moments start from."""
         return 0.0
+
+    def factor(self, group: Mapping[str, Any], step: int) -> float:
+        """What each step multiplies `m.product` by, if there is a name for it in `carried`."""
+        return 1.0
 
     # ------------------------------------------------------------------------------------- stepping
 
@@ -161,42 +185,54 @@ class Optimizer:
         return loss
 
     def _step_group(self, group: Mapping[str, Any]) -> None:
-        dense = getattr(kernels.optim, self.kernel)
-        count, exact = self.count(group), group["exact"]
-        known: dict[tuple[int, int], np.ndarray] = {}  # parameters that have made as many steps share their numbers
+        kernel, used = getattr(kernels.optim, self.kernel), self.used(group)
+        known: dict[Any, np.ndarray] = {}  # parameters that have made as many steps share their numbers
         for p in group["params"]:
             g = p.grad
             if g is None:
                 continue
             m = self._moments.get(p)
-            if m is None or len(m.state) != count:
-                m = self._moments[p] = _Moments(p, np.full((count, *p.shape), self.initial(group), p.dtype))
+            if m is None or m.names != used:
+                m = self._begin(p, group, used)
             elif m.data is not p.data:
                 m.bind(p)
             m.step += 1
-            key = m.step, m.data.itemsize
+            if self.carried:
+                m.product *= self.factor(group, m.step)
+            key = m.step, m.product, m.data.itemsize
             s = known.get(key)
             if s is None:
-                s = known[key] = np.array(self.numbers(group, m.step), p.dtype)
+                s = known[key] = self._numbers(group, m)
             if type(g) is RowGrad:
-                self._step_rows(p, m, g.coalesce(), s, exact)
+                self._step_rows(kernel, p, m, g.coalesce(), s, group["exact"])
             else:
                 if m.last is not None:
                     self._replay(m, np.arange(len(m.data)), m.step - 1)
                     m.last = None
-                dense(m.flat, _flat(g, p.dtype), m.flat_state, s)
+                kernel(m.row, ONLY_ROW, _row(g, p.dtype), m.state_row, s)
 
-    def _step_rows(self, p: Tensor, m: _Moments, g: RowGrad, s: np.ndarray, exact: bool) -> None:
+    def _begin(self, p: Tensor, group: Mapping[str, Any], used: tuple[str, ...]) -> Moments:
+        """New moments; if the options have come to need others, those that were there are forgotten."""
+        self.catch_up(p)
+        m = self._moments[p] = Moments(p, used, np.full((len(used), *p.shape), self.initial(group), p.dtype))
+        return m
+
+    def _numbers(self, group: Mapping[str, Any], m: Moments) -> np.ndarray:
+        sign, shrink, decay = -1.0 if group.get("maximize") else 1.0, 1.0, group.get("weight_decay", 0.0)
+        if group.get("decoupled_weight_decay"):
+            shrink, decay = 1 - group["lr"] * decay, 0.0
+        return np.array((sign, shrink, decay, *self.numbers(group, m)), m.data.dtype)
+
+    def _step_rows(self, kernel: Callable[..., Any], p: Tensor, m: Moments, g: RowGrad, s: np.ndarray,
+                   exact: bool) -> None:
         table, state = m.table()
         indices = np.ascontiguousarray(g.indices, np.int64)
-        if indices.size and (indices[0] < 0 or indices[-1] >= len(table)):  # coalesced, so sorted
-            raise IndexError(f"{type(self).__name__}: a RowGrad has rows {indices[0]} to {indices[-1]}, but the "
-                             f"parameter has shape {p.shape}")
+        m.require_rows(f"{type(self).__name__}: rows of a RowGrad", indices)  # coalesced, so sorted
         if exact or m.last is not None:
             self._begin_exact(p, m, len(s))
             self._replay(m, indices, m.step - 1)
         rows = np.ascontiguousarray(g.rows, p.dtype).reshape(len(indices), table.shape[1])
-        getattr(kernels.optim, f"{self.kernel}_rows")(table, indices, rows, state, s)
+        kernel(table, indices, rows, state, s)
         if m.last is not None:
             m.last[indices] = m.step
             m.history[m.missed] = s
@@ -204,18 +240,18 @@ class Optimizer:
 
     # ----------------------------------------------------------------------------------- exact rows
 
-    def _begin_exact(self, p: Tensor, m: _Moments, numbers: int) -> None:
+    def _begin_exact(self, p: Tensor, m: Moments, numbers: int) -> None:
         """Make room to remember the step; everything catches up when there is none left."""
         if m.last is None:
             m.last = np.full(len(p), m.step - 1)
-            m.history, m.missed = np.empty((HISTORY, numbers), p.dtype), 0
+            m.history, m.missed = np.zeros((HISTORY, numbers), p.dtype), 0
             if isinstance(p, Parameter):
                 p.before_read = _CatchUp(self)
         elif m.missed == len(m.history):
             self._replay(m, np.arange(len(p)), m.step - 1)
             m.missed = 0
 
-    def _replay(self, m: _Moments, indices: np.ndarray, now: int) -> None:
+    def _replay(self, m: Moments, indices: np.ndarray, now: int) -> None:
         if m.last is not None and m.missed:
             table, state = m.table()
             getattr(kernels.optim, f"{self.kernel}_catch_up")(table, indices, state, m.last, m.history[:m.missed], now)
@@ -235,10 +271,8 @@ class Optimizer:
             return
         if m.data is not p.data:
             m.bind(p)
-        n = len(m.data)
-        rows = np.arange(n) if indices is None else np.unique(np.asarray(indices)).astype(np.int64)
-        if rows.size and (rows[0] < 0 or rows[-1] >= n):
-            raise IndexError(f"catch_up: indices go from {rows[0]} to {rows[-1]}, but the table has {n} rows")
+        rows = np.arange(len(m.data)) if indices is None else np.unique(np.asarray(indices)).astype(np.int64)
+        m.require_rows("catch_up: indices", rows)
         self._replay(m, rows, m.step)
         if indices is None:
             m.missed = 0
@@ -261,11 +295,13 @@ class Optimizer:
         """
         self.flush()
         numbers = {p: i for i, p in enumerate(self._all())}
-        state = {numbers[p]: {"step": m.step, **{name: part.copy() for name, part in
-                                                 zip(self.moments, m.state, strict=False)}}
-                 for p, m in self._moments.items()}
+        state = {numbers[p]: self._saved(m) for p, m in self._moments.items()}
         groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
         return {"state": dict(sorted(state.items())), "param_groups": groups}
+
+    def _saved(self, m: Moments) -> dict[str, Any]:
+        carried = {self.carried: m.product} if self.carried else {}
+        return {"step": m.step, **carried, **{name: part.copy() for name, part in zip(m.names, m.state, strict=True)}}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a `state_dict()`, of this class or of its namesake in `torch.optim`.
@@ -279,24 +315,30 @@ class Optimizer:
         theirs, ours = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
         if theirs != ours:
             raise ValueError(f"{name}.load_state_dict: its groups have {theirs} parameter(s), the optimizer's {ours}")
-        loaded: dict[Tensor, _Moments] = {}
+        loaded: dict[Tensor, Moments] = {}
         order = [i for g in groups for i in g["params"]]
         for i, p in zip(order, self._all(), strict=True):
             saved = state_dict["state"].get(i)
             if saved is not None:
                 loaded[p] = self._load_moments(p, i, saved)
-        for group, other in zip(self.param_groups, groups, strict=True):
-            group.update({k: v for k, v in other.items() if k in group and k != "params"})
+        known = {*self.defaults, "initial_lr"}
+        updated = [{**own, **{k: v for k, v in other.items() if k in known}}
+                   for own, other in zip(self.param_groups, groups, strict=True)]
+        for group in updated:
+            self.check(group)
+        for own, group in zip(self.param_groups, updated, strict=True):
+            own.update(group)
         self._moments = loaded
 
-    def _load_moments(self, p: Tensor, i: int, saved: Mapping[str, Any]) -> _Moments:
-        parts = [np.asarray(saved[part]) for part in self.moments if saved.get(part) is not None]
-        for part in parts:
+    def _load_moments(self, p: Tensor, i: int, saved: Mapping[str, Any]) -> Moments:
+        parts = {name: np.asarray(saved[name]) for name in self.moments if saved.get(name) is not None}
+        for name, part in parts.items():
             if part.shape != p.shape:
-                raise ValueError(f"{type(self).__name__}.load_state_dict: a moment of parameter {i} has shape "
+                raise ValueError(f"{type(self).__name__}.load_state_dict: {name} of parameter {i} has shape "
                                  f"{part.shape}, the parameter {p.shape}")
-        state = np.stack(parts).astype(p.dtype, copy=False) if parts else np.empty((0, *p.shape), p.dtype)
-        return _Moments(p, state, int(saved.get("step", 1)))
+        state = np.array([*parts.values()], p.dtype).reshape(len(parts), *p.shape)
+        product = float(saved.get(self.carried, 1.0)) if self.carried else 1.0
+        return Moments(p, tuple(parts), state, int(saved.get("step", 1)), product)
 
     def _all(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -321,7 +363,6 @@ class _CatchUp:
             optimizer.catch_up(p, indices)
 
 
-def _flat(g: Any, dtype: np.dtype[Any]) -> np.ndarray:
-    """A gradient as a contiguous vector of the parameter's dtype."""
-    array: np.ndarray = g.data if isinstance(g, Tensor) else g
-    return (array if array.dtype == dtype else array.astype(dtype)).reshape(-1)
+def _row(g: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    """A gradient as a contiguous row of the parameter's dtype."""
+    return np.ascontiguousarray(g.data if isinstance(g, Tensor) else g, dtype).reshape(1, -1)

@@ -1,4 +1,4 @@
-"""Gradient clipping: rows clip as the dense gradient they stand for."""
+"""Gradient clipping: rows clip as the dense gradient they stand for. Parameters as one vector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from minidl import RowGrad
+from minidl import RowGrad, nn, optim
 from minidl.nn import utils
 
 
@@ -61,3 +61,55 @@ def test_norms_that_are_not_finite(bad: Any) -> None:
 
 def test_nothing_to_clip() -> None:
     assert utils.clip_grad_norm_([], 1.0) == 0.0
+
+
+def test_a_limit_below_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"clip_value=-1\.0 must not be negative"):
+        utils.clip_grad_value_([], -1.0)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=3), min_size=1, max_size=4), st.integers(0, 2**32))
+def test_a_vector_of_parameters_goes_there_and_back(shapes: list[list[int]], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ps = [nn.Parameter(rng.normal(size=shape)) for shape in shapes]
+    before = [p.data.copy() for p in ps]
+    arrays = [p.data for p in ps]
+    vector = utils.parameters_to_vector(iter(ps))
+    assert vector.data.tolist() == [x for b in before for x in b.ravel().tolist()]
+    utils.vector_to_parameters(vector * 2, ps)
+    for p, b, a in zip(ps, before, arrays, strict=True):
+        assert p.data is a
+        assert (p.data == 2 * b).all()
+
+
+def test_a_gradient_goes_back_through_the_vector() -> None:
+    p, q = nn.Parameter(np.ones((2, 1))), nn.Parameter(np.ones(2, np.float32))
+    (utils.parameters_to_vector([p, q]) * np.arange(4.0)).sum().backward()
+    assert p.grad.tolist() == [[0.0], [1.0]]
+    assert q.grad.tolist() == [2.0, 3.0]
+    assert q.grad.dtype == np.float32
+    utils.vector_to_parameters(np.arange(4), [p, q])
+    assert q.data.dtype == np.float32
+
+
+def test_vectors_see_rows_that_are_up_to_date_and_replace_them_for_good() -> None:
+    p = nn.Parameter(np.ones((2, 1)))
+    optimizer = optim.SGD([p], lr=1.0, weight_decay=0.5, exact=True)
+    p.grad = RowGrad(np.array([0]), np.zeros((1, 1)), p.shape)
+    optimizer.step()
+    assert p.data.tolist() == [[0.5], [1.0]]
+    assert utils.parameters_to_vector([p]).data.tolist() == [0.5, 0.5]
+    optimizer.step()
+    utils.vector_to_parameters([7.0, 8.0], [p])
+    optimizer.flush()
+    assert p.data.tolist() == [[7.0], [8.0]]
+
+
+@pytest.mark.parametrize("vector", [np.ones(2), np.ones(4), np.ones((3, 1))])
+def test_vectors_that_do_not_fit_are_refused(vector: Any) -> None:
+    p = nn.Parameter(np.zeros(3))
+    with pytest.raises(ValueError, match=r"vec has shape \(.*\), but the parameters have 3 elements"):
+        utils.vector_to_parameters(vector, [p])
+    assert not p.data.any()
+    with pytest.raises(ValueError, match="parameters is empty"):
+        utils.parameters_to_vector([])
