@@ -44,6 +44,9 @@ def _layers(dtype: Any) -> Iterator[tuple[nn.Module, np.ndarray]]:
         yield nn.Conv2d(channels, channels, 3, dtype=dtype), np.ones((1, channels, 18, 18), dtype)
     for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2)):
         yield pool, np.ones((1, 1, 4, 4), dtype)
+    for norm, shape in ((nn.LayerNorm(3, dtype=dtype), (2, 3)), (nn.BatchNorm1d(3, dtype=dtype), (2, 3)),
+                        (nn.BatchNorm2d(3, dtype=dtype), (2, 3, 2, 2))):
+        yield norm, np.ones(shape, dtype)
     for recurrent in (nn.RNN, nn.GRU, nn.LSTM):
         yield recurrent(3, 2, dtype=dtype), np.ones((2, 2, 3), dtype)
 

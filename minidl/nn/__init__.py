@@ -1,10 +1,38 @@
 """Modules, with the names, parameters and initialisation of `torch.nn`."""
 
 from minidl.nn import functional, init, utils
-from minidl.nn.activation import ELU, GELU, SELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from minidl.nn.activation import (
+    CELU,
+    ELU,
+    GELU,
+    GLU,
+    SELU,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softmin,
+    Softplus,
+    Softsign,
+    Tanh,
+    Tanhshrink,
+    Threshold,
+)
+from minidl.nn.attention import MultiheadAttention
+from minidl.nn.containers import ModuleDict
 from minidl.nn.conv import Conv1d, Conv2d, ConvTranspose2d, Fold, Unfold
+from minidl.nn.dropout import Dropout1d, Dropout2d
 from minidl.nn.init import manual_seed
-from minidl.nn.layers import Dropout, Embedding, EmbeddingBag, Identity, Linear, ModuleList, Sequential
+from minidl.nn.layers import Bilinear, Dropout, Embedding, EmbeddingBag, Identity, Linear, ModuleList, Sequential
 from minidl.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -32,6 +60,7 @@ from minidl.nn.loss import (
     TripletMarginLoss,
 )
 from minidl.nn.module import Module
+from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from minidl.nn.parameter import Parameter
 from minidl.nn.pooling import (
     AdaptiveAvgPool1d,
@@ -48,12 +77,15 @@ from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
-    "BCELoss", "BCEWithLogitsLoss", "BPRLoss", "Conv1d", "Conv2d", "ConvTranspose2d", "CosineEmbeddingLoss",
-    "CosineSimilarity", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "EmbeddingBag", "Flatten", "Fold", "GELU",
-    "GRU", "GRUCell", "GaussianNLLLoss", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity", "KLDivLoss",
-    "L1Loss", "LSTM", "LSTMCell", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MarginRankingLoss", "MaxPool1d",
-    "MaxPool2d", "Module", "ModuleList", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultinomialLoss", "NLLLoss",
-    "PairwiseDistance", "Parameter", "PoissonNLLLoss", "RNN", "RNNCell", "ReLU", "SELU", "SampledSoftmaxLoss",
-    "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softplus", "Tanh",
-    "TripletMarginLoss", "Unfold", "functional", "init", "manual_seed", "utils",
+    "BCELoss", "BCEWithLogitsLoss", "BPRLoss", "BatchNorm1d", "BatchNorm2d", "Bilinear", "CELU", "Conv1d", "Conv2d",
+    "ConvTranspose2d", "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss", "Dropout", "Dropout1d",
+    "Dropout2d", "ELU", "Embedding", "EmbeddingBag", "Flatten", "Fold", "GELU", "GLU", "GRU", "GRUCell",
+    "GaussianNLLLoss", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss",
+    "Identity", "KLDivLoss", "L1Loss", "LSTM", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid",
+    "LogSoftmax", "MSELoss", "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "Mish", "Module", "ModuleDict",
+    "ModuleList", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention", "MultinomialLoss", "NLLLoss",
+    "PReLU", "PairwiseDistance", "Parameter", "PoissonNLLLoss", "RMSNorm", "RNN", "RNNCell", "ReLU", "ReLU6", "SELU",
+    "SampledSoftmaxLoss", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softmin",
+    "Softplus", "Softsign", "Tanh", "Tanhshrink", "Threshold", "TripletMarginLoss", "Unfold", "functional", "init",
+    "manual_seed", "utils",
 ]

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from minidl import ops
 from minidl.nn import functional, init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
-__all__ = ["Dropout", "Embedding", "EmbeddingBag", "Identity", "Linear", "ModuleList", "Sequential"]
+__all__ = ["Bilinear", "Dropout", "Embedding", "EmbeddingBag", "Identity", "Linear", "ModuleList", "Sequential"]
 
 
 class Linear(Module):
@@ -63,6 +64,55 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class Bilinear(Module):
+    """x' W_o y + b_o for every output o.
+
+    Parameters
+    ----------
+    in1_features, in2_features, out_features : int
+    bias : bool
+    dtype : dtype
+    generator : numpy.random.Generator, optional
+        Of the initial values: uniform in +-1/sqrt(in1_features).
+
+    Attributes
+    ----------
+    weight : Parameter, shape (out_features, in1_features, in2_features)
+    bias : Parameter, shape (out_features,), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import nn
+    >>> nn.Bilinear(3, 4, 2)(np.ones((5, 3), np.float32), np.ones((5, 4), np.float32)).shape
+    (5, 2)
+    """
+
+    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,
+                 dtype: Any = np.float32, generator: np.random.Generator | None = None) -> None:
+        if in1_features < 1:
+            raise ValueError(f"Bilinear: in1_features={in1_features} has to be positive")
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        self.weight = Parameter(np.empty((out_features, in1_features, in2_features), dtype))
+        self.bias = Parameter(np.empty(out_features, dtype)) if bias else None
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: np.random.Generator | None = None) -> None:
+        """Draw the parameters anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for p in self.parameters():
+            init.uniform_(p, -bound, bound, generator)
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        """(..., in1_features), (..., in2_features) -> (..., out_features)."""
+        return ops.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return (f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+                f"out_features={self.out_features}, bias={self.bias is not None}")
+
+
 class _Table(Module):
     """What embeddings share: a table, with a padding row that is zero and stays so."""
 
@@ -100,6 +150,10 @@ class Embedding(_Table):
     num_embeddings, embedding_dim : int
     padding_idx : int, optional
         A row that starts at zero and gets no gradient.
+    max_norm : float, optional
+        Rows that are longer are shrunk to this norm, in place, whenever they are looked up.
+    norm_type : float
+        The p of that norm.
     dtype : dtype
     generator : numpy.random.Generator, optional
         Of the initial values: normal with mean 0 and variance 1.
@@ -116,9 +170,22 @@ class Embedding(_Table):
     (1, 3, 4)
     """
 
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
+                 max_norm: float | None = None, norm_type: float = 2.0, dtype: Any = np.float32,
+                 generator: np.random.Generator | None = None) -> None:
+        super().__init__(num_embeddings, embedding_dim, padding_idx, dtype, generator)
+        self.max_norm, self.norm_type = max_norm, norm_type
+
     def forward(self, indices: Any) -> Any:
         """Integers of any shape (...) -> (..., embedding_dim)."""
-        return functional.embedding(indices, self._up_to_date(indices), padding_idx=self.padding_idx)
+        return functional.embedding(indices, self._up_to_date(indices), padding_idx=self.padding_idx,
+                                    max_norm=self.max_norm, norm_type=self.norm_type)
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        longest = "" if self.max_norm is None else f", max_norm={self.max_norm}"
+        kind = "" if self.norm_type == 2 else f", norm_type={self.norm_type}"
+        return super().extra_repr() + longest + kind
 
 
 class EmbeddingBag(_Table):

@@ -1,6 +1,22 @@
 """Differentiable functions: array ops with NumPy's names, neural ones with those of `torch.nn.functional`."""
 
 from minidl.ops.activation import elu, gelu, leaky_relu, log_softmax, relu, selu, sigmoid, silu, softmax, softplus
+from minidl.ops.activation_more import (
+    celu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    logsigmoid,
+    mish,
+    prelu,
+    relu6,
+    softmin,
+    softsign,
+    tanhshrink,
+    threshold,
+)
+from minidl.ops.attention import bilinear, scaled_dot_product_attention
 from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
 from minidl.ops.conv import conv1d, conv2d, conv_transpose2d
 from minidl.ops.dispatch import dispatch_function, dispatch_ufunc
@@ -61,6 +77,7 @@ from minidl.ops.loss import (
     smooth_l1_loss,
 )
 from minidl.ops.margin_loss import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, soft_margin_loss
+from minidl.ops.normalize import batch_norm, layer_norm, rms_norm
 from minidl.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -96,18 +113,20 @@ from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
 
 __all__ = [
     "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "add", "arccos",
-    "arcsin", "arctan", "array_split", "astype", "avg_pool1d", "avg_pool2d", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits", "bpr_loss", "broadcast_to", "cholesky", "clip", "concatenate", "conv1d",
-    "conv2d", "conv_transpose2d", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity", "cross_entropy",
-    "cumsum", "dispatch_function", "dispatch_ufunc", "div", "divide", "einsum", "elu", "embedding", "embedding_bag",
-    "erf", "exp", "expand_dims", "expm1", "flip", "fold", "gather", "gaussian_nll_loss", "gelu", "getitem", "gru",
-    "hinge_embedding_loss", "hinge_loss", "huber_loss", "inv", "kl_div", "l1_loss", "leaky_relu", "linear", "log",
-    "log1p", "log_softmax", "logsumexp", "lstm", "margin_ranking_loss", "matmul", "max", "max_pool1d", "max_pool2d",
-    "maximum", "mean", "min", "minimum", "moveaxis", "mse_loss", "mul", "multi_margin_loss",
+    "arcsin", "arctan", "array_split", "astype", "avg_pool1d", "avg_pool2d", "batch_norm", "bilinear",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "broadcast_to", "celu", "cholesky", "clip",
+    "concatenate", "conv1d", "conv2d", "conv_transpose2d", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity",
+    "cross_entropy", "cumsum", "dispatch_function", "dispatch_ufunc", "div", "divide", "einsum", "elu", "embedding",
+    "embedding_bag", "erf", "exp", "expand_dims", "expm1", "flip", "fold", "gather", "gaussian_nll_loss", "gelu",
+    "getitem", "glu", "gru", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "hinge_loss",
+    "huber_loss", "inv", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log", "log1p", "log_softmax",
+    "logsigmoid", "logsumexp", "lstm", "margin_ranking_loss", "matmul", "max", "max_pool1d", "max_pool2d", "maximum",
+    "mean", "min", "minimum", "mish", "moveaxis", "mse_loss", "mul", "multi_margin_loss",
     "multilabel_soft_margin_loss", "multinomial_loss", "multiply", "neg", "negative", "nll_loss", "norm", "outer",
-    "pad", "pairwise_distance", "poisson_nll_loss", "pow", "power", "prod", "ravel", "relu", "repeat", "reshape",
-    "rnn", "roll", "row_dot", "rsqrt", "sampled_softmax_loss", "scatter_add", "selu", "sigmoid", "sign", "silu", "sin",
-    "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square",
+    "pad", "pairwise_distance", "poisson_nll_loss", "pow", "power", "prelu", "prod", "ravel", "relu", "relu6",
+    "repeat", "reshape", "rms_norm", "rnn", "roll", "row_dot", "rsqrt", "sampled_softmax_loss",
+    "scaled_dot_product_attention", "scatter_add", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "smooth_l1_loss",
+    "soft_margin_loss", "softmax", "softmin", "softplus", "softsign", "solve", "sort", "split", "sqrt", "square",
     "squeeze", "stack", "std", "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan",
-    "tanh", "tile", "topk", "transpose", "triplet_margin_loss", "unfold", "var", "where",
+    "tanh", "tanhshrink", "threshold", "tile", "topk", "transpose", "triplet_margin_loss", "unfold", "var", "where",
 ]

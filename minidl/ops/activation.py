@@ -206,19 +206,19 @@ def _gelu_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 def _gelu_tanh(x: Any) -> Any:
     x = as_array(x)
-    return 0.5 * x * (1 + tanh(_inner(x)))
+    return x * sigmoid(_twice_inner(x))  # (1 + tanh(u)) / 2 = sigmoid(2 u), which is precise in the tail
 
 
-def _inner(x: Any) -> Any:
-    return math.sqrt(2 / math.pi) * x * (1 + 0.044715 * x * x)
+def _twice_inner(x: Any) -> Any:
+    return math.sqrt(8 / math.pi) * x * (1 + 0.044715 * x * x)
 
 
 @keeps("inputs")
 def _gelu_tanh_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     x = inputs[0]
-    t = tanh(_inner(x))
-    slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
-    return (g * (0.5 * (1 + t + x * (1 - t * t) * slope)),)
+    s = sigmoid(_twice_inner(x))
+    slope = math.sqrt(8 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return (g * (s + x * s * (1 - s) * slope),)
 
 
 # ------------------------------------------------------------------------------------------- softmax

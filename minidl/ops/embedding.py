@@ -33,7 +33,8 @@ def _checked(op: str, indices: Any, weight: Any) -> np.ndarray:
 
 # ------------------------------------------------------------------------------------------- embedding
 
-def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
+def embedding(indices: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None,
+              norm_type: float = 2.0) -> Any:
     """Rows of a table, as `torch.nn.functional.embedding`.
 
     Parameters
@@ -43,6 +44,11 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
     weight : array, shape (N, d)
     padding_idx : int, optional
         A row that gets no gradient; negative counts from the end.
+    max_norm : float, optional
+        First shrink the rows at `indices` that are longer to this length: in `weight` itself, and for good. That is
+        no part of the derivative.
+    norm_type : float
+        The p of the norm.
 
     Returns
     -------
@@ -66,8 +72,19 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
     RowGrad(2 rows of (3, 2), float64)
     """
     found = _checked("embedding", indices, weight)
+    if max_norm is not None:
+        _shorten(weight.data if isinstance(weight, Tensor) else weight, found, max_norm, norm_type)
     return record(_embedding, _embedding_rule, weight, indices=found,
                   padding=_padding(padding_idx, weight.shape[0]))
+
+
+def _shorten(table: np.ndarray, indices: np.ndarray, max_norm: float, norm_type: float) -> None:
+    """Rows at `indices` to a norm of at most `max_norm`, in place."""
+    chosen = np.unique(indices)
+    rows = table[chosen]
+    norms = np.linalg.norm(rows, norm_type, axis=1)
+    long = norms > max_norm
+    table[chosen[long]] = rows[long] * (max_norm / (norms[long] + 1e-7))[:, None]  # 1e-7 as in PyTorch
 
 
 def _padding(padding_idx: int | None, n: int) -> int | None:

@@ -165,7 +165,8 @@ def jvp_gap(f: Callable[..., Any], inputs: Sequence[np.ndarray], rng: np.random.
     v = basis(flat.x.size, -1, rng, 1)
     found = differences(flat, flat.x, v)
     tangent = raw(jvp(f, inputs, flat.parts(v[0]))[1]).ravel()
-    return relative(tangent, found.value[:, 0], found.noise), bool(found.kink.any())
+    rounding = 1e-12 * max(float(np.max(np.abs(flat.x), initial=0.0)), 1.0)  # where the derivative is 0
+    return relative(tangent, found.value[:, 0], found.noise + rounding), bool(found.kink.any())
 
 
 def hessian_asymmetry(f: Callable[..., Any], inputs: Sequence[np.ndarray], rng: np.random.Generator) -> float:
@@ -174,7 +175,7 @@ def hessian_asymmetry(f: Callable[..., Any], inputs: Sequence[np.ndarray], rng: 
     u, v = basis(flat.x.size, -1, rng, 2)
     hu, hv = (np.concatenate([raw(p).ravel() for p in hvp(f, list(inputs), flat.parts(d))]) for d in (u, v))
     left, right = u * hv, v * hu
-    scale = max(float(np.abs(left).sum()), float(np.abs(right).sum()), 1e-6)
+    scale = max(float(np.abs(left).sum()), float(np.abs(right).sum()), 1e-4)
     return abs(float(left.sum() - right.sum())) / scale
 
 
