@@ -13,7 +13,7 @@ from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.ops.conv import conv1d, conv2d, conv_transpose2d
-from minidl.ops.fold import fold, numbers, unfold
+from minidl.ops.patches import fold, numbers, unfold
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose2d", "Fold", "Unfold"]
 

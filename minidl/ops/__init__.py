@@ -1,26 +1,11 @@
 """Differentiable functions: array ops with NumPy's names, neural ones with those of `torch.nn.functional`."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from minidl.ops.activation import elu, gelu, leaky_relu, log_softmax, relu, selu, sigmoid, silu, softmax, softplus
-from minidl.ops.activation_more import (
-    celu,
-    glu,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    logsigmoid,
-    mish,
-    prelu,
-    relu6,
-    softmin,
-    softsign,
-    tanhshrink,
-    threshold,
-)
-from minidl.ops.attention import bilinear, scaled_dot_product_attention
 from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
-from minidl.ops.conv import conv1d, conv2d, conv_transpose2d
 from minidl.ops.dispatch import dispatch_function, dispatch_ufunc
-from minidl.ops.distance_loss import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
 from minidl.ops.elementwise import (
     abs,
     add,
@@ -42,7 +27,6 @@ from minidl.ops.elementwise import (
     where,
 )
 from minidl.ops.embedding import embedding, embedding_bag
-from minidl.ops.fold import fold, unfold
 from minidl.ops.functions import (
     arccos,
     arcsin,
@@ -63,7 +47,6 @@ from minidl.ops.functions import (
     tanh,
 )
 from minidl.ops.index import gather, getitem, scatter_add, sort, take, take_along_axis, topk
-from minidl.ops.likelihood_loss import gaussian_nll_loss, poisson_nll_loss
 from minidl.ops.linalg import cholesky, einsum, inv, linear, matmul, outer, row_dot, solve
 from minidl.ops.loss import (
     binary_cross_entropy,
@@ -76,19 +59,6 @@ from minidl.ops.loss import (
     multilabel_soft_margin_loss,
     smooth_l1_loss,
 )
-from minidl.ops.margin_loss import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, soft_margin_loss
-from minidl.ops.normalize import batch_norm, layer_norm, rms_norm
-from minidl.ops.pool import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    avg_pool1d,
-    avg_pool2d,
-    max_pool1d,
-    max_pool2d,
-)
-from minidl.ops.recurrent import gru, lstm, rnn
 from minidl.ops.reduce import cumsum, logsumexp, max, mean, min, norm, prod, std, sum, sum_to, var
 from minidl.ops.shape import (
     array_split,
@@ -111,6 +81,47 @@ from minidl.ops.shape import (
 )
 from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
 
+if TYPE_CHECKING:
+    from minidl.ops.activation_more import (
+        celu,
+        glu,
+        hardsigmoid,
+        hardswish,
+        hardtanh,
+        logsigmoid,
+        mish,
+        prelu,
+        relu6,
+        softmin,
+        softsign,
+        tanhshrink,
+        threshold,
+    )
+    from minidl.ops.attention import bilinear, scaled_dot_product_attention
+    from minidl.ops.conv import conv1d, conv2d, conv_transpose2d
+    from minidl.ops.distance_loss import (
+        cosine_embedding_loss,
+        cosine_similarity,
+        pairwise_distance,
+        triplet_margin_loss,
+    )
+    from minidl.ops.likelihood_loss import gaussian_nll_loss, poisson_nll_loss
+    from minidl.ops.margin_loss import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, soft_margin_loss
+    from minidl.ops.normalize import batch_norm, layer_norm, rms_norm
+    from minidl.ops.patches import fold, unfold
+    from minidl.ops.pool import (
+        adaptive_avg_pool1d,
+        adaptive_avg_pool2d,
+        adaptive_max_pool1d,
+        adaptive_max_pool2d,
+        avg_pool1d,
+        avg_pool2d,
+        max_pool1d,
+        max_pool2d,
+    )
+    from minidl.ops.recurrent import gru, lstm, rnn
+
+
 __all__ = [
     "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "add", "arccos",
     "arcsin", "arctan", "array_split", "astype", "avg_pool1d", "avg_pool2d", "batch_norm", "bilinear",
@@ -130,3 +141,27 @@ __all__ = [
     "squeeze", "stack", "std", "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan",
     "tanh", "tanhshrink", "threshold", "tile", "topk", "transpose", "triplet_margin_loss", "unfold", "var", "where",
 ]
+
+# What a script may do without is imported when it is asked for: module -> its functions.
+_LATER = {
+    "activation_more": "celu glu hardsigmoid hardswish hardtanh logsigmoid mish prelu relu6 softmin softsign "
+                       "tanhshrink threshold",
+    "attention": "bilinear scaled_dot_product_attention",
+    "conv": "conv1d conv2d conv_transpose2d",
+    "distance_loss": "cosine_embedding_loss cosine_similarity pairwise_distance triplet_margin_loss",
+    "likelihood_loss": "gaussian_nll_loss poisson_nll_loss",
+    "margin_loss": "hinge_embedding_loss margin_ranking_loss multi_margin_loss soft_margin_loss",
+    "normalize": "batch_norm layer_norm rms_norm",
+    "patches": "fold unfold",
+    "pool": "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d avg_pool1d "
+            "avg_pool2d max_pool1d max_pool2d",
+    "recurrent": "gru lstm rnn",
+}
+_MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'minidl.ops' has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(f"minidl.ops.{_MODULE_OF[name]}"), name)
+    return found

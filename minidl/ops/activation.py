@@ -10,7 +10,7 @@ import numpy as np
 from minidl import kernels
 from minidl.engine import keeps, record
 from minidl.ops.elementwise import where
-from minidl.ops.functions import erf, exp, tanh
+from minidl.ops.functions import erf, exp
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "silu", "softmax", "softplus"]

@@ -22,7 +22,7 @@ from minidl import blas, ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError
 from minidl.ops import winograd
-from minidl.ops.fold import Block, Geometry, Window, array_of, columns_of, numbers
+from minidl.ops.patches import Block, Geometry, Window, array_of, columns_of, numbers
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 

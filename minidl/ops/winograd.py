@@ -19,7 +19,7 @@ import numpy as np
 
 from minidl import blas
 from minidl.kernels.numpy_conv import KERNEL
-from minidl.ops.fold import Geometry, Ints, columns_of
+from minidl.ops.patches import Geometry, Ints, columns_of
 
 __all__ = ["convolve", "image_gradient", "suits", "weight_gradient"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minidl.ops.conv import conv1d, conv2d, conv_transpose2d
-from minidl.ops.fold import fold, unfold
+from minidl.ops.patches import fold, unfold
 from minidl.testing.spec import Case, Op
 from minidl.testing.strategies import arrays, conv_geometry
 

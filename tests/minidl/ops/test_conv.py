@@ -11,7 +11,7 @@ from minidl.errors import ShapeError
 from minidl.ops import conv as module
 from minidl.ops import winograd
 from minidl.ops.conv import conv1d, conv2d, conv_transpose2d
-from minidl.ops.fold import Block, Geometry, Window, fold, unfold
+from minidl.ops.patches import Block, Geometry, Window, fold, unfold
 
 RNG = np.random.default_rng(0)
 

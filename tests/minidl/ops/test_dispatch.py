@@ -165,6 +165,13 @@ def test_every_family_is_collected():
     assert names - parts == set(ops.__all__)
 
 
+def test_names_that_are_imported_later_are_found_and_others_not():
+    with pytest.raises(AttributeError, match=r"'minidl\.ops' has no attribute 'nonsense'"):
+        ops.nonsense  # noqa: B018
+    assert callable(ops.conv2d)
+    assert "conv2d" in vars(ops)  # after the first time, without a detour
+
+
 def test_every_public_name_is_an_op_with_a_docstring():
     assert len(set(ops.__all__)) == len(ops.__all__)
     for name in ops.__all__:
