@@ -27,14 +27,19 @@ def claims() -> Iterator[tuple[str, Claim]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| work | peer | ours | peer's | peer's / ours (min to max) | at least | peak memory, ours / peer's |",
-             "|---|---|---:|---:|---:|---:|---:|"]
+    lines = ["| work | peer | ours | peer's | peer's / ours (min to max) | at least | peak memory, ours / peer's | "
+             "ours, of the peak |", "|---|---|---:|---:|---:|---:|---:|---:|"]
     for r in rows:
         short = "" if r["ratio"] >= r["target"] else " (short)"
         lines.append(f"| {r['work']} | {r['peer']} | {seconds(r['ours_s'])} | {seconds(r['peer_s'])} | "
                      f"**{r['ratio']:.2f}** ({r['min']:.2f} to {r['max']:.2f}) | {r['target']:g}{short} | "
-                     f"{r['ours_mib']:.0f} / {r['peer_mib']:.0f} MiB |")
+                     f"{r['ours_mib']:.0f} / {r['peer_mib']:.0f} MiB | {of_peak(r['peak'])} |")
     return "\n".join(lines) + "\n"
+
+
+def of_peak(peak: dict[str, Any]) -> str:
+    """The share of a large float32 product's speed, or of a large copy's."""
+    return f"{peak['share']:.0%} of a {peak['of']}" if peak else ""
 
 
 def seconds(value: float) -> str:

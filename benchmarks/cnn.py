@@ -127,6 +127,11 @@ def inference(arrays: Arrays, library: Any, tensor: Any) -> Session:
     return Session(run, lambda: {"probabilities": _array(run())}, repeat=5)
 
 
+def flops(sizes: dict[int, tuple[int, int]], passes: int) -> float:
+    """Of the convolutions from `taken` to `made` channels on images of `size`, counted by the definition."""
+    return sum(passes * 2.0 * BATCH * made * (size - 2) ** 2 * taken * 9 for size, (taken, made) in sizes.items())
+
+
 def _agrees(ours: Arrays, theirs: Arrays) -> str:
     return "; ".join(close(ours[k], theirs[k], k, rtol=1e-3) for k in theirs)
 
@@ -134,8 +139,11 @@ def _agrees(ours: Arrays, theirs: Arrays) -> str:
 _NETWORK = "three 3x3 convolutions (32, 64, 128) with relu and max-pool, dense 512, on 100x100x3, batch 32"
 CLAIMS = [
     *(Claim(name, f"conv2d {taken}->{made} on {size}x{size} + bias + relu + 2x2 max-pool, forward + backward, batch 32",
-            "PyTorch", 1.2, lambda shape=(taken, made, size): layer_data(*shape), *_sides(layer), layer_agrees)
+            "PyTorch", 1.2, lambda shape=(taken, made, size): layer_data(*shape), *_sides(layer), layer_agrees,
+            flops=flops({size: (taken, made)}, 2 if taken == 3 else 3))
       for name, (taken, made, size) in LAYERS.items()),
-    Claim("cnn-train", f"{_NETWORK}: Adam step", "PyTorch", 1.5, network_data, *_sides(training), _agrees),
-    Claim("cnn-infer", f"{_NETWORK}: inference", "PyTorch", 1.2, network_data, *_sides(inference), _agrees),
+    Claim("cnn-train", f"{_NETWORK}: Adam step", "PyTorch", 1.5, network_data, *_sides(training), _agrees,
+          flops=flops({100: (3, 32)}, 2) + flops({49: (32, 64), 23: (64, 128)}, 3)),
+    Claim("cnn-infer", f"{_NETWORK}: inference", "PyTorch", 1.2, network_data, *_sides(inference), _agrees,
+          flops=flops({100: (3, 32), 49: (32, 64), 23: (64, 128)}, 1)),
 ]

@@ -12,9 +12,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import timeit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,8 @@ class Claim:
     agree: Callable[[Arrays, Arrays], str]  # says how they agree, or raises Disagreement
     rounds: int = 7
     busy: int = 0  # other busy processes beside it
+    flops: float = 0  # additions and multiplications of a run, where its products take most of the time
+    moved: float = 0  # or bytes that it has to read and write at least
 
 
 class Disagreement(RuntimeError):
@@ -67,6 +71,23 @@ def near(ours: np.ndarray, theirs: np.ndarray, what: str, *, worse_by: float, la
     if (b - a if larger_is_better else a - b) > worse_by or not np.isfinite(a):
         raise Disagreement(f"{what}: ours {a:.4f}, theirs {b:.4f}; a difference of {worse_by} is allowed")
     return f"{what} {a:.4f} and {b:.4f}"
+
+
+@cache
+def peaks() -> tuple[float, float]:
+    """What this machine reaches: float32 operations a second in a large product, bytes a second in a large copy."""
+    a, b = np.ones((2, 2048, 2048), np.float32)
+    product, source, target = np.empty_like(a), np.ones(1 << 25, np.float32), np.ones(1 << 25, np.float32)
+    seconds = [min(timeit.repeat(run, number=1, repeat=5)) for run in
+               (lambda: np.matmul(a, b, out=product), lambda: np.copyto(target, source))]
+    return 2 * 2048**3 / seconds[0], 2 * source.nbytes / seconds[1]
+
+
+def share_of_peak(claim: Claim, seconds: float) -> dict[str, Any]:
+    """Which part of what the machine could do at best a run reached; nothing where a claim has no such number."""
+    if claim.flops:
+        return {"of": "product", "share": claim.flops / seconds / peaks()[0]}
+    return {"of": "copy", "share": claim.moved / seconds / peaks()[1]} if claim.moved else {}
 
 
 class _Worker:
@@ -130,7 +151,9 @@ def measure(module: str, claim: Claim, say: Callable[[str], None]) -> dict[str, 
             ours.close()
             theirs.close()
     ratios = [b / a for a, b in rounds]
-    return {"name": claim.name, "work": claim.work, "ours_s": statistics.median(a for a, _ in rounds),
+    ours_s = statistics.median(a for a, _ in rounds)
+    return {"name": claim.name, "work": claim.work, "ours_s": ours_s,
             "peer": claim.peer, "peer_s": statistics.median(b for _, b in rounds),
             "ratio": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "target": claim.target,
-            "ours_mib": memory[0], "peer_mib": memory[1], "agreement": agreement}
+            "ours_mib": memory[0], "peer_mib": memory[1], "agreement": agreement,
+            "peak": share_of_peak(claim, ours_s)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -126,18 +127,21 @@ def _bag_theirs(arrays: Arrays, sparse: bool) -> Session:
         indices, t, offsets, mode="sum", sparse=sparse), 5)
 
 
+_PASSES = 5 * 4.0  # bytes of float32: forward reads x and writes, backward reads x and g and writes
 CLAIMS = [
     Claim("layer-norm", f"layer norm of {ROWS:,} x {WIDTH}, forward + backward", "PyTorch", 1.2,
           lambda: _normal(x=(ROWS, WIDTH), upstream=(ROWS, WIDTH), weight=(WIDTH,), bias=(WIDTH,)), _layer_ours,
-          _layer_theirs, agree),
+          _layer_theirs, agree, moved=_PASSES * ROWS * WIDTH),
     *(Claim(name, f"batch norm of {' x '.join(map(str, shape))}, forward + backward", "PyTorch", 1.2,
-            lambda shape=shape: _batch_data(shape), _batch_ours, _batch_theirs, agree)
+            lambda shape=shape: _batch_data(shape), _batch_ours, _batch_theirs, agree,
+            moved=_PASSES * math.prod(shape))
       for name, shape in (("batch-norm", TABLE), ("batch-norm-2d", IMAGES))),
     Claim("attention", f"causal attention, {BATCH} x {LENGTH} x {DIM}, forward + backward", "PyTorch", 1.2,
           lambda: _normal(**dict.fromkeys(("q", "k", "v", "upstream"), (BATCH, 1, LENGTH, DIM))), _attention_ours,
-          _attention_theirs, agree),
+          _attention_theirs, agree, flops=12.0 * BATCH * LENGTH * LENGTH * DIM),
     *(Claim(name, f"embedding bags of {BAGS} x about {BAG} of {ITEMS:,} x {HIDDEN}, forward + backward", peer, 1.2,
-            _bag_data, _bag_ours, lambda arrays, sparse=sparse: _bag_theirs(arrays, sparse), agree)
+            _bag_data, _bag_ours, lambda arrays, sparse=sparse: _bag_theirs(arrays, sparse), agree,
+            moved=2 * 4.0 * BAGS * BAG * HIDDEN)
       for name, peer, sparse in (("embedding-bag", "PyTorch, dense gradient", False),
                                  ("embedding-bag-sparse", "PyTorch, sparse gradient", True))),
 ]

@@ -83,8 +83,10 @@ def claim(kind: str, name: str, steps: int, batch: int, inputs: int, units: int,
     options = {"kind": kind, "repeat": repeat, "train": train}
     work = (f"{kind} layer {inputs} to {units}, T {steps}, batch {batch}, "
             f"{'forward and backward' if train else 'inference'}")
+    products = 2.0 * steps * batch * {"GRU": 3, "LSTM": 4}[kind] * units * (inputs + units)
     return Claim(f"{kind.lower()}-{name}", work, "PyTorch", target, partial(data, kind, steps, batch, inputs, units),
-                 partial(ours, **options), partial(theirs, **options), agree)
+                 partial(ours, **options), partial(theirs, **options), agree,
+                 flops=products * (3 if train else 1))
 
 
 CLAIMS = [
