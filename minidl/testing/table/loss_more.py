@@ -222,13 +222,13 @@ _NOT_PARALLEL = ("C", "Fortran", "reversed", "strided")
 
 @st.composite
 def _aligned(draw: Any) -> Case:
-    """Vectors along any axis of two shapes that broadcast."""
+    """Vectors along any axis of two shapes that broadcast, none so short that a difference would turn it."""
     one, other = draw(broadcastable(2, min_dims=1, min_side=1))
     length = draw(st.integers(2, 3))  # a vector of one number has only a sign
     one, other = (*one, length), (*other, length)
     axis = draw(st.integers(-min(len(one), len(other)), -1))
-    args = [np.moveaxis(draw(arrays(s, low, high, layout=_NOT_PARALLEL)), -1, axis)
-            for s, low, high in ((one, -2, 2), (other, 0.5, 3))]
+    args = [np.moveaxis(draw(arrays(s, low, 3, away_from=[0.0], margin=0.5, layout=_NOT_PARALLEL)), -1, axis)
+            for s, low in ((one, -3), (other, 0.5))]
     ndim = max(len(one), len(other))
     return Case(tuple(args), {"dim": axis + draw(st.sampled_from([0, ndim]))}, (0, 1))
 
