@@ -15,7 +15,7 @@ from minidl.errors import ShapeError
 from minidl.kernels import Kernels
 from minidl.tensor import Tensor, as_array
 
-__all__ = ["Block", "Geometry", "Window", "array_of", "columns_of", "fold", "numbers", "unfold"]
+__all__ = ["fold", "unfold"]
 
 Ints = tuple[int, ...]
 _kernels = Kernels("minidl.kernels", "conv")

@@ -28,7 +28,7 @@ __all__ = ["PROOFS", "Call", "Evidence", "ProofError", "draw_cases", "prove", "p
 
 EPS32 = float(np.finfo(np.float32).eps)
 TINY32 = float(np.finfo(np.float32).tiny)
-_ROUNDING = 1e-14  # of products of two inputs, where a sum of them cancels
+_ROUNDING = 8 * float(np.finfo(float).eps)  # of products of two inputs, where a sum of them cancels
 
 
 class ProofError(GradcheckError):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,15 @@ SCHEDULES = [  # evaluated with the names of lr_scheduler and an optimizer o
 def trajectory(name: str, options: dict, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     import torch  # not on the machines that run the tests, whose collector imports this file
 
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.from_numpy(start).dtype)  # of what NAdam carries from step to step
+    try:
+        return _steps(torch, name, options, start, gradients)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _steps(torch: Any, name: str, options: dict, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     p = torch.nn.Parameter(torch.tensor(start))
     optimizer = getattr(torch.optim, name)([p], **options)
     places = []

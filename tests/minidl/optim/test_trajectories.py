@@ -16,7 +16,8 @@ from minidl.optim import lr_scheduler, swa_utils
 with np.load(Path(__file__).with_name("trajectories.npz")) as file:
     RECORDED = dict(file)
 RUNS = [(i, dtype) for i in range(len(RECORDED["names"])) for dtype in ("float32", "float64")]
-RTOL = {"float32": 5e-7, "float64": 2e-15}  # a few units in the last place, of the largest number on the way
+RTOL = {"float32": 5e-7, "float64": 1e-15}  # a few units in the last place, of the largest number on the way
+NADAM = 2  # times as far: its product of momenta is rounded at every step, in another order than theirs
 
 
 def _optimizer(i: int, p: minidl.Tensor, **more: bool) -> optim.Optimizer:
@@ -32,7 +33,8 @@ def test_steps_are_those_of_torch(i: int, dtype: str, form: str) -> None:
         p.grad = gradient if form == "dense" else RowGrad(np.arange(len(p)), gradient, p.shape)
         optimizer.step()
         assert p.dtype == dtype
-        np.testing.assert_allclose(p.data, expected, rtol=0, atol=RTOL[dtype] * np.abs(expected).max())
+        far = RTOL[dtype] * (NADAM if RECORDED["names"][i] == "NAdam" else 1)
+        np.testing.assert_allclose(p.data, expected, rtol=0, atol=far * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("i", "dtype"), RUNS)
