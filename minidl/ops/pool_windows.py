@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.errors import ShapeError
+from minidl.ops.patches import numbers
 
 __all__ = ["Windows", "adaptive", "counted", "sliding"]
 
@@ -23,15 +24,6 @@ class Windows(NamedTuple):
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """(..., H, W) -> (..., OH, OW), or (..., L) -> (..., OL)."""
         return shape[:-self.dims] + (len(self.rows), len(self.cols))[-self.dims:]
-
-
-def _per_axis(op: str, name: str, value: Any, dims: int) -> tuple[Any, ...]:
-    """One number for each axis."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    values = values * dims if len(values) == 1 else values
-    if len(values) != dims or not all(v is None or isinstance(v, (int, np.integer)) for v in values):
-        raise ValueError(f"{op}: {name}={value!r}; give an int" + (" or a pair of them" if dims == 2 else ""))
-    return values
 
 
 def _spatial(op: str, x: Any, dims: int) -> tuple[int, ...]:
@@ -84,29 +76,26 @@ def sliding(op: str, x: Any, dims: int, kernel_size: Any, stride: Any, padding: 
             count_include_pad: bool = True) -> Windows:
     """Windows of one size at equal distances; arguments as of `max_pool2d`, which `op` is named like."""
     sizes = _spatial(op, x, dims)
-    kernel = _per_axis(op, "kernel_size", kernel_size, dims)
-    steps = kernel if stride is None else _per_axis(op, "stride", stride, dims)
-    pads, dilations = _per_axis(op, "padding", padding, dims), _per_axis(op, "dilation", dilation, dims)
+    kernel = numbers(op, "kernel_size", kernel_size, dims, 1)
+    steps = kernel if stride is None else numbers(op, "stride", stride, dims, 1)
+    pads, dilations = numbers(op, "padding", padding, dims), numbers(op, "dilation", dilation, dims, 1)
     lines = []
     for size, k, s, p, d in zip(sizes, kernel, steps, pads, dilations, strict=True):
-        if None in (k, s, p, d) or k < 1 or s < 1 or d < 1:
-            raise ValueError(f"{op}: kernel_size={kernel_size}, stride={stride}, dilation={dilation}; "
-                             "they have to be at least 1")
-        if not 0 <= p <= k // 2:
+        if p > k // 2:
             raise ValueError(f"{op}: padding={padding} has to be from 0 to half of kernel_size={kernel_size}")
-        lines.append(_line(size, int(k), int(s), int(p), int(d), bool(ceil_mode), bool(count_include_pad)))
+        lines.append(_line(size, k, s, p, d, bool(ceil_mode), bool(count_include_pad)))
         if not len(lines[-1]):
             raise ShapeError(f"{op}: no window of kernel_size={kernel_size}, dilation={dilation} fits into input of "
                              f"shape {x.shape} with padding={padding}")
-    return Windows(dims, _rows(lines), lines[-1], (int(dilations[0]) if dims == 2 else 1, int(dilations[-1])))
+    return Windows(dims, _rows(lines), lines[-1], (dilations[0] if dims == 2 else 1, dilations[-1]))
 
 
 def adaptive(op: str, x: Any, dims: int, output_size: Any) -> Windows:
     """Windows that cut the input into so many pieces; arguments as of `adaptive_max_pool2d`."""
-    sizes, wanted = _spatial(op, x, dims), _per_axis(op, "output_size", output_size, dims)
-    wanted = tuple(size if n is None else int(n) for size, n in zip(sizes, wanted, strict=True))
-    if min(wanted) < 0:
-        raise ValueError(f"{op}: output_size={output_size} has to be at least 0")
+    sizes = _spatial(op, x, dims)
+    asked = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * dims
+    kept = [size if n is None else n for n, size in zip(asked, sizes, strict=False)]  # None: as it is
+    wanted = numbers(op, "output_size", [*kept, *asked[len(kept):]], dims)
     lines = [_adaptive_line(size, n) for size, n in zip(sizes, wanted, strict=True)]
     return Windows(dims, _rows(lines), lines[-1])
 
