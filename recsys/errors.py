@@ -8,6 +8,7 @@ __all__ = [
     "NotFittedError",
     "ParameterError",
     "RecsysError",
+    "TrainingInterrupted",
     "UnknownIdError",
     "UnsupportedError",
 ]
@@ -39,3 +40,7 @@ class UnsupportedError(RecsysError, RuntimeError):
 
 class ArtifactError(RecsysError, ValueError):
     """A model file that is damaged, of another format, or not to be trusted."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a training; the message says how to go on."""

@@ -1,101 +1,24 @@
-"""Training by epochs: one loop for every model, and a trainer for modules of `minidl.nn`."""
+"""The trainer of modules of `minidl.nn`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from recsys.errors import RecsysError
+from minidl.debug import detect_anomaly
+from minidl.errors import AnomalyError
+from minidl.nn.utils import clip_grad_norm_
+from minidl.optim.lr_scheduler import ReduceLROnPlateau
+from recsys.checkpoint import Checkpoint
+from recsys.epochs import EarlyStopping, History, batches, run_epochs
+from recsys.errors import RecsysError, TrainingInterrupted
 
-__all__ = ["EarlyStopping", "Objective", "Trainer", "batches", "run_epochs"]
+__all__ = ["Callback", "Objective", "Trainer"]
 
-History = dict[str, list[float]]
-
-
-def run_epochs(name: str, epochs: int, step: Callable[[int], dict[str, float]], progress: Any = None,
-               stop: Callable[[dict[str, float]], bool] | None = None) -> History:
-    """Call `step` for every epoch; collect what it reports, show it, and refuse numbers that are not finite.
-
-    Parameters
-    ----------
-    name : str
-        For messages and the progress display.
-    epochs : int
-    step : callable
-        `step(epoch) -> {"loss": ..., ...}`.
-    progress : object with start, advance and stop, optional
-    stop : callable, optional
-        `stop(report) -> bool`, asked after every epoch.
-
-    Returns
-    -------
-    dict of list of float
-        The learning curves, an entry per epoch.
-
-    Raises
-    ------
-    RecsysError
-        The training diverged; the message names the epoch.
-    """
-    history: History = {}
-    if progress is not None:
-        progress.start(epochs, name)
-    try:
-        for epoch in range(epochs):
-            report = step(epoch)
-            for key, value in report.items():
-                if not math.isfinite(value):
-                    raise RecsysError(f"{name}: {key} is {value} in epoch {epoch + 1}; the training diverged, "
-                                      f"lower lr or raise reg.")
-                history.setdefault(key, []).append(float(value))
-            if progress is not None:
-                progress.advance(1, **report)
-            if stop is not None and stop(report):
-                break
-    finally:
-        if progress is not None:
-            progress.stop()
-    return history
-
-
-class EarlyStopping:
-    """Keeps the best state by a validation metric, and says when to stop.
-
-    Parameters
-    ----------
-    take : callable
-        `take()` returns a copy of the state.
-    patience : int, optional
-        Stop after so many epochs without a better value; None never stops.
-    larger_is_better : bool
-        Of the metric.
-
-    Attributes
-    ----------
-    best_epoch : int or None
-        Counted from 1.
-    best_state : object
-        What `take` returned at the best epoch.
-    """
-
-    def __init__(self, take: Callable[[], Any], patience: int | None = None, larger_is_better: bool = True) -> None:
-        self.take = take
-        self.patience = patience
-        self.sign = 1.0 if larger_is_better else -1.0
-        self.best_value = -math.inf
-        self.best_epoch: int | None = None
-        self.best_state: Any = None
-        self.epoch = 0
-
-    def update(self, value: float) -> bool:
-        """Take notice of an epoch's value; True when it is time to stop."""
-        self.epoch += 1
-        if self.sign * value > self.best_value:
-            self.best_value, self.best_epoch, self.best_state = self.sign * value, self.epoch, self.take()
-        return self.patience is not None and self.epoch - (self.best_epoch or 0) >= self.patience
+Callback = Callable[[int, dict[str, float]], bool | None]
 
 
 class Objective(Protocol):
@@ -153,7 +76,9 @@ class Trainer:
         self.name = name
 
     def fit(self, module: Any, optimizer: Any, objective: Objective, *,
-            validate: Callable[[], float] | None = None, progress: Any = None) -> History:
+            validate: Callable[[], float] | None = None, schedule: Any = None, each_batch: bool = False,
+            callbacks: Sequence[Callback] = (), checkpoint: Checkpoint | None = None,
+            progress: Any = None) -> History:
         """Train a module in place.
 
         Parameters
@@ -164,52 +89,136 @@ class Trainer:
         objective : Objective
         validate : callable, optional
             A metric of the module as it stands, larger is better; asked after every epoch, in evaluation mode.
+        schedule : minidl.optim.lr_scheduler.LRScheduler, optional
+            Stepped after every epoch, `ReduceLROnPlateau` with the validation value (or the loss).
+        each_batch : bool
+            Step the schedule after every batch instead.
+        callbacks : sequence of callable
+            `callback(epoch, report)`, called after every epoch, from 1 on; one that returns True ends the training.
+        checkpoint : Checkpoint, optional
+            Written after every epoch. If there is one of this training, it goes on from there, to the same bits
+            as without the interruption.
         progress : object with start, advance and stop, optional
 
         Returns
         -------
         dict of list of float
             `"loss"`, and `"valid"` if there is validation.
+
+        Raises
+        ------
+        RecsysError
+            The loss is not finite; the message names the epoch, the batch and the op.
+        TrainingInterrupted
+            Instead of KeyboardInterrupt; the message says how to go on.
         """
-        stopping = EarlyStopping(module.state_dict, self.patience)
+        run = _Run(self, module, optimizer, objective, validate, schedule, each_batch)
+        history = run.restore(checkpoint)
 
         def step(epoch: int) -> dict[str, float]:
-            report = {"loss": self._epoch(epoch, module, optimizer, objective)}
-            optimizer.flush()  # rows that are behind, before anyone reads the tables
-            module.eval()
-            if validate is not None:
-                report["valid"] = float(validate())
-            return report
+            return run.epoch(epoch)
 
-        history = run_epochs(self.name, self.epochs, step, progress,
-                             None if validate is None else lambda report: stopping.update(report["valid"]))
-        if stopping.best_state is not None:
-            module.load_state_dict(stopping.best_state)
+        def stop(report: dict[str, float]) -> bool:
+            finished = validate is not None and run.stopping.update(report["valid"])
+            wanted = [callback(len(history["loss"]), report) for callback in callbacks]
+            run.finished = finished or any(wanted)
+            if checkpoint is not None:
+                checkpoint.save(run.state(history))
+            return run.finished
+
+        try:
+            if not run.finished:
+                run_epochs(self.name, self.epochs, step, progress, stop, history)
+        except KeyboardInterrupt:
+            done = len(history.get("loss", ()))
+            how = ("give checkpoint= to be able to go on" if checkpoint is None else
+                   f"run the same again with checkpoint {checkpoint.path} to go on")
+            raise TrainingInterrupted(f"{self.name}: interrupted after {done} of {self.epochs} epochs; "
+                                      f"{how}.") from None
+        if run.stopping.best_state is not None:
+            module.load_state_dict(run.stopping.best_state)
         return history
 
-    def _epoch(self, epoch: int, module: Any, optimizer: Any, objective: Objective) -> float:
-        from minidl.nn.utils import clip_grad_norm_
 
-        module.train()
-        rng = np.random.default_rng((self.seed, epoch))
-        n = objective.begin(rng)
+class _Run:
+    """One call of `Trainer.fit`: what changes from epoch to epoch, and how it is kept."""
+
+    def __init__(self, trainer: Trainer, module: Any, optimizer: Any, objective: Objective,
+                 validate: Callable[[], float] | None, schedule: Any, each_batch: bool) -> None:
+        self.trainer, self.module, self.optimizer, self.objective = trainer, module, optimizer, objective
+        self.validate, self.schedule, self.each_batch = validate, schedule, each_batch
+        self.stopping = EarlyStopping(module.state_dict, trainer.patience)
+        self.finished = False
+
+    def epoch(self, epoch: int) -> dict[str, float]:
+        report = {"loss": self._train(epoch)}
+        self.optimizer.flush()  # rows that are behind, before anyone reads the tables
+        self.module.eval()
+        if self.validate is not None:
+            report["valid"] = float(self.validate())
+        if self.schedule is not None and not self.each_batch:
+            self._step_schedule(report.get("valid", report["loss"]))
+        return report
+
+    def _step_schedule(self, value: float) -> None:
+        self.schedule.step(*((value,) if isinstance(self.schedule, ReduceLROnPlateau) else ()))
+
+    def _train(self, epoch: int) -> float:
+        self.module.train()
+        rng = np.random.default_rng((self.trainer.seed, epoch))
+        for part in self.module.modules():  # masks of dropout come from the epoch's numbers, too
+            if hasattr(part, "generator"):
+                part.generator = rng
+        n = self.objective.begin(rng)
         total = 0.0
-        for number, batch in enumerate(batches(rng.permutation(n), self.batch_size)):
-            loss = objective.loss(batch, rng)
+        for number, batch in enumerate(batches(rng.permutation(n), self.trainer.batch_size)):
+            before = rng.bit_generator.state
+            loss = self.objective.loss(batch, rng)
             value = float(loss.data)
             if not math.isfinite(value):
-                raise RecsysError(f"{self.name}: the loss is {value} in epoch {epoch + 1}, batch {number + 1}; the "
-                                  f"training diverged, lower lr or raise reg.")
-            optimizer.zero_grad()
+                rng.bit_generator.state = before
+                raise RecsysError(f"{self.trainer.name}: the loss is {value} in epoch {epoch + 1}, batch {number + 1}"
+                                  f"{self._origin(batch, rng)}; the training diverged, lower lr or raise reg.")
+            self.optimizer.zero_grad()
             loss.backward()
-            if self.max_norm is not None:
-                clip_grad_norm_(module.parameters(), self.max_norm)
-            optimizer.step()
+            if self.trainer.max_norm is not None:
+                clip_grad_norm_(self.module.parameters(), self.trainer.max_norm)
+            self.optimizer.step()
+            if self.schedule is not None and self.each_batch:
+                self._step_schedule(value)
             total += value * len(batch)
         return total / max(n, 1)
 
+    def _origin(self, batch: np.ndarray, rng: np.random.Generator) -> str:
+        """The op that gave the first number that is not finite, found by computing the loss once more."""
+        try:
+            with detect_anomaly():
+                self.objective.loss(batch, rng)
+        except AnomalyError as error:
+            return f" ({error})"
+        return ""
 
-def batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Consecutive parts of `order`, of `size` elements but for the last."""
-    return (order[start:start + size] for start in range(0, len(order), size))
+    def state(self, history: History) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        best = self.stopping
+        return {"history": history, "finished": self.finished, "module": self.module.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": None if self.schedule is None else self.schedule.state_dict(),
+                "best": {"value": best.best_value, "epoch": best.best_epoch, "state": best.best_state}}
 
+    def restore(self, checkpoint: Checkpoint | None) -> History:
+        """Take back what `state` gave, if there is such a file; the history so far."""
+        saved = None if checkpoint is None else checkpoint.load()
+        if saved is None:
+            return {}
+        self.module.load_state_dict(saved["module"])
+        moments = {int(number): state for number, state in saved["optimizer"]["state"].items()}
+        self.optimizer.load_state_dict(saved["optimizer"] | {"state": moments})
+        if self.schedule is not None:
+            self.schedule.load_state_dict(saved["schedule"])
+        history: History = saved["history"]
+        best = self.stopping
+        best.best_value, best.best_epoch, best.best_state = (saved["best"][k] for k in ("value", "epoch", "state"))
+        best.epoch = len(history["loss"])
+        self.finished = saved["finished"]
+        return history

@@ -10,12 +10,12 @@ from minidl import runtime
 from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
+from recsys.epochs import run_epochs
 from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.factors import FactorModel, draw
 from recsys.models.parameters import Check, at_least, whole
 from recsys.models.sparse import pack, unpack_if, weights_of
-from recsys.training import run_epochs
 
 __all__ = ["ALS"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
+from recsys.epochs import run_epochs
 from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel, draw
 from recsys.models.parameters import Check, above, at_least, whole
-from recsys.training import run_epochs
 
 __all__ = ["BPR"]
 

@@ -10,11 +10,12 @@ import numpy as np
 from minidl import nn, no_grad, ops, optim
 from recsys.data.interactions import Interactions
 from recsys.data.sampling import NegativeSampler
+from recsys.epochs import batches
 from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel
 from recsys.models.parameters import Check, above, at_least, one_of, optional, whole
-from recsys.training import Trainer, batches
+from recsys.training import Trainer
 
 __all__ = ["GMF", "GMFNetwork"]
 

@@ -9,13 +9,13 @@ import numpy as np
 from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
+from recsys.epochs import EarlyStopping, run_epochs
 from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.bias import known_biases, require_values
 from recsys.models.factors import FactorModel, draw
 from recsys.models.parameters import Check, above, at_least, flag, whole
 from recsys.models.sparse import distinct, expect, pack, unpack_if
-from recsys.training import EarlyStopping, run_epochs
 
 __all__ = ["MatrixFactorization"]
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from minidl import nn, ops, optim
-from recsys.errors import RecsysError
-from recsys.training import EarlyStopping, Trainer, run_epochs
+from recsys.checkpoint import Checkpoint
+from recsys.epochs import EarlyStopping, run_epochs
+from recsys.errors import ArtifactError, ParameterError, RecsysError, TrainingInterrupted
+from recsys.training import Trainer
 
 
 class Recorder:
@@ -126,3 +128,121 @@ def test_gradients_are_clipped():
     trainer = Trainer(epochs=1, batch_size=40, max_norm=1e-3)
     trainer.fit(task.module, optim.SGD(task.module.parameters(), lr=1.0), task)
     assert 0 < np.linalg.norm(task.module.weight.data - before) <= 1.0001e-3
+
+
+# ------------------------------------------------------------------------- checkpoints, interruption, schedules
+
+class Noisy(Regression):
+    """The same through dropout, so that every epoch's random numbers matter."""
+
+    def __init__(self):
+        super().__init__()
+        self.module = nn.Sequential(nn.Linear(3, 8, generator=np.random.default_rng(1)), nn.Dropout(0.3),
+                                    nn.Linear(8, 1, generator=np.random.default_rng(2)))
+
+    def run(self, epochs=6, path=None, die_in=None, **kwargs):
+        optimizer = optim.Adam(self.module.parameters(), lr=0.05)
+        schedule = optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+        checkpoint = None if path is None else Checkpoint(path, {"model": "Noisy", "epochs": epochs})
+        losses = iter([0.3, 0.2, 0.25, 0.1, 0.15, 0.12])
+        for _ in range(kwargs.pop("skip", 0)):
+            next(losses)
+
+        def validate():
+            return -next(losses)
+
+        def die(epoch, report):
+            if epoch == die_in:
+                raise KeyboardInterrupt
+
+        history = Trainer(epochs=epochs, batch_size=16, **kwargs).fit(
+            self.module, optimizer, self, validate=validate, schedule=schedule, callbacks=[die], checkpoint=checkpoint)
+        return history, self.module.state_dict(), optimizer.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_killed_and_resumed_gives_the_same_bits_as_never_killed(tmp_path, suffix):
+    history, weights, lr = Noisy().run()
+    path = tmp_path / f"run{suffix}"
+    with pytest.raises(TrainingInterrupted, match=r"after 4 of 6 epochs; run the same again with checkpoint .*run"):
+        Noisy().run(path=path, die_in=4)  # what the fourth epoch learned is lost: it was not written yet
+    again = Noisy()
+    resumed_history, resumed, resumed_lr = again.run(path=path, skip=3)
+    assert len(again.seen) == 3
+    assert resumed_history == history
+    assert resumed_lr == lr
+    assert all(np.array_equal(resumed[name], weights[name]) for name in weights)
+
+
+def test_a_finished_training_is_not_repeated(tmp_path):
+    history, weights, _ = Noisy().run(path=tmp_path / "run.npz", patience=2)
+    again = Noisy()
+    repeated, same, _ = again.run(path=tmp_path / "run.npz", patience=2)
+    assert again.seen == []
+    assert repeated == history
+    assert all(np.array_equal(same[name], weights[name]) for name in weights)
+
+
+def test_without_a_checkpoint_an_interruption_says_how_to_have_one():
+    with pytest.raises(TrainingInterrupted, match="after 2 of 6 epochs; give checkpoint= to be able to go on"):
+        Noisy().run(die_in=2)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    Noisy().run(path=tmp_path / "run.npz")
+    with pytest.raises(ParameterError, match="another training: epochs is 6 there and 5 here; delete it"):
+        Noisy().run(path=tmp_path / "run.npz", epochs=5)
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-40], lambda data: b"text" * 50])
+def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
+    path = tmp_path / "run.npz"
+    Noisy().run(path=path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ArtifactError, match=r"run\.npz: not one of a training, or damaged"):
+        Noisy().run(path=path)
+
+
+def test_a_file_of_arrays_is_no_checkpoint(tmp_path):
+    np.savez(tmp_path / "run.npz", a=np.ones(2))
+    with pytest.raises(ArtifactError, match="it holds something else"):
+        Noisy().run(path=tmp_path / "run.npz")
+
+
+def test_a_checkpoint_needs_a_suffix_of_arrays(tmp_path):
+    with pytest.raises(ParameterError, match=r"has to end in \.npz or \.safetensors"):
+        Checkpoint(tmp_path / "run.pkl", {})
+
+
+def test_a_callback_ends_the_training():
+    toy = Regression()
+    history = toy.fit(Trainer(epochs=9), callbacks=[lambda epoch, report: epoch == 3])
+    assert len(history["loss"]) == 3
+
+
+@pytest.mark.parametrize(("each_batch", "steps"), [(False, 2), (True, 6)])
+def test_schedules_step_by_epoch_or_batch(each_batch, steps):
+    toy = Regression()
+    optimizer = optim.SGD(toy.module.parameters(), lr=1.0)
+    schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    Trainer(epochs=2, batch_size=16).fit(toy.module, optimizer, toy, schedule=schedule, each_batch=each_batch)
+    assert optimizer.param_groups[0]["lr"] == 0.5 ** steps
+
+
+def test_a_plateau_is_told_the_validation_value():
+    toy = Regression()
+    optimizer = optim.SGD(toy.module.parameters(), lr=0.01)
+    schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", factor=0.5, patience=0)
+    values = iter([1.0, 2.0, 1.5, 1.0])
+    Trainer(epochs=4).fit(toy.module, optimizer, toy, validate=lambda: next(values), schedule=schedule)
+    assert optimizer.param_groups[0]["lr"] == 0.01 / 4
+
+
+def test_a_loss_that_is_not_finite_names_the_op():
+    class Bad(Regression):
+        def loss(self, batch, rng):
+            return ops.log(super().loss(batch, rng) * 0 - 1)
+
+    says = r"Trainer: the loss is nan in epoch 1, batch 1 \(log\(.*diverged, lower lr"
+    with pytest.raises(RecsysError, match=says), np.errstate(invalid="ignore"):
+        Bad().fit(Trainer(epochs=1))
