@@ -24,8 +24,8 @@ Callback = Callable[[int, dict[str, float]], bool | None]
 class Objective(Protocol):
     """What a model learns: examples, and their loss."""
 
-    def begin(self, rng: np.random.Generator) -> int:
-        """Prepare an epoch (draw negatives, say); the number of examples it has."""
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
+        """Prepare an epoch, counted from 0 (draw negatives, say); the number of examples it has."""
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         """Mean loss of the examples `batch`, int (B,): a Tensor of one element."""
@@ -54,7 +54,7 @@ class Trainer:
     >>> import minidl
     >>> from minidl import nn, ops, optim
     >>> class Line:  # y = 2 x
-    ...     def begin(self, rng):
+    ...     def begin(self, epoch, rng):
     ...         return 8
     ...     def loss(self, batch, rng):
     ...         x = batch[:, None].astype(np.float32) / 8
@@ -169,7 +169,7 @@ class _Run:
         for part in self.module.modules():  # masks of dropout come from the epoch's numbers, too
             if hasattr(part, "generator"):
                 part.generator = rng
-        n = self.objective.begin(rng)
+        n = self.objective.begin(epoch, rng)
         total = 0.0
         for number, batch in enumerate(batches(rng.permutation(n), self.trainer.batch_size)):
             before = rng.bit_generator.state

@@ -178,9 +178,9 @@ def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[st
 
 
 def _fit(model: Any, fold: Split, progress: Progress | None) -> float:
-    """Seconds of fitting; validation users that training has not seen are of no use to `fit`."""
+    """Seconds of fitting."""
     begin = time.perf_counter()
-    model.fit(fold.train, fold.valid if fold.valid_history is None else None, progress=progress)
+    model.fit(fold.train, fold.valid, valid_history=fold.valid_history, progress=progress)
     return time.perf_counter() - begin
 
 

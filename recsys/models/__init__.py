@@ -24,6 +24,8 @@ REGISTRY: dict[str, str] = {
     "ALS": "als",
     "BPR": "bpr",
     "GMF": "gmf",
+    "MultDAE": "autoencoder",
+    "MultVAE": "autoencoder",
 }
 """Every model that an artefact may name, and the module it is in."""
 

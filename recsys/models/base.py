@@ -56,7 +56,8 @@ class Recommender(Hooks):
     """
 
     # ------------------------------------------------------------------------------------- learning
-    def fit(self, data: Interactions, valid: Interactions | None = None, *, progress: Any = None) -> Self:
+    def fit(self, data: Interactions, valid: Interactions | None = None, *,
+            valid_history: Interactions | None = None, progress: Any = None) -> Self:
         """Learn from the data; whatever was learned before is forgotten.
 
         Parameters
@@ -64,6 +65,9 @@ class Recommender(Hooks):
         data : Interactions
         valid : Interactions, optional
             For models that stop early or choose by validation.
+        valid_history : Interactions, optional
+            What may be seen of the users of `valid`, if training has none of their events. Only networks can make
+            use of it; for other models there is then no validation.
         progress : object with start, advance and stop, optional
 
         Returns
@@ -78,6 +82,14 @@ class Recommender(Hooks):
         DataError
             The data has no rows, or lacks a column that the model needs.
         """
+        self._begin(data)
+        usable = valid is not None and len(valid) > 0 and valid_history is None
+        self._fit(data, valid if usable else None, progress)
+        self._fitted = True
+        return self
+
+    def _begin(self, data: Interactions) -> None:
+        """Check parameters and data, forget what was learned, and take down what every model keeps."""
         self.check_parameters()
         if not len(data):
             raise DataError(f"{type(self).__name__}.fit: the data has no rows; give at least one interaction.")
@@ -88,9 +100,6 @@ class Recommender(Hooks):
         self.__dict__.clear()
         self.__dict__.update(params)
         self._remember(data)
-        self._fit(data, valid if valid is not None and len(valid) else None, progress)
-        self._fitted = True
-        return self
 
     def partial_fit(self, data: Interactions) -> Self:
         """Learn from new events, with new users and items if there are any; the first call is `fit`.

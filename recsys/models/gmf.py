@@ -159,7 +159,7 @@ class _Objective:
         self.user, self.item = data.user, data.item
         self.batch_size = model.batch_size
 
-    def begin(self, rng: np.random.Generator) -> int:
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
         """Number of examples."""
         return len(self.user)
 
@@ -180,7 +180,7 @@ class _Objective:
 
     def minus_error(self) -> float:
         """Minus the mean loss of all examples, for validation; the same negatives every time."""
-        n = self.begin(np.random.default_rng(self.model.seed))
+        n = self.begin(0, np.random.default_rng(self.model.seed))
         with no_grad():
             parts = [len(batch) * float(self.error(batch).data) for batch in batches(np.arange(n), self.batch_size)]
         return -sum(parts) / n
@@ -209,7 +209,7 @@ class _Sampled(_Objective):
         possible = self.sampler.unseen[self.user] > 0  # who has met everything has no negatives
         self.user, self.item = self.user[possible], self.item[possible]
 
-    def begin(self, rng: np.random.Generator) -> int:
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
         self.negative = self.sampler.sample(self.user, self.model.negatives, rng)
         return len(self.user)
 
@@ -233,7 +233,7 @@ class _Softmax(_Objective):
         self.batch_size = max(1, round(model.batch_size / self.pairs))
         self.log_share = np.log(np.maximum(model.item_counts, 1) / len(data)).astype(np.float32)
 
-    def begin(self, rng: np.random.Generator) -> int:
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
         return len(self.active)
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:

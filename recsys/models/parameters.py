@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 
 from recsys.errors import ParameterError
 
-__all__ = ["Check", "Parameters", "above", "at_least", "between", "flag", "one_of", "optional", "whole"]
+__all__ = ["Check", "Parameters", "above", "at_least", "between", "flag", "one_of", "optional", "sizes",
+           "whole"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,12 @@ def one_of(*choices: str) -> Check:
 def flag() -> Check:
     """True or False."""
     return Check(lambda value: isinstance(value, bool), "True or False")
+
+
+def sizes() -> Check:
+    """One or more widths of layers, such as (600, 200)."""
+    return Check(lambda value: isinstance(value, (tuple, list)) and len(value) > 0
+                 and all(whole(1).accepts(part) for part in value), "a tuple of one or more integers >= 1")
 
 
 def optional(check: Check) -> Check:

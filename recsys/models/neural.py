@@ -1,0 +1,153 @@
+"""Models that are a network of `minidl.nn`: built, trained, validated, saved and loaded in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from minidl import nn, no_grad, optim
+from recsys.checkpoint import Checkpoint
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.data.splits import Split
+from recsys.models.base import Recommender
+from recsys.models.history import HistoryRecommender
+from recsys.models.parameters import Check, above, at_least, optional, whole
+from recsys.models.sparse import blocks
+from recsys.training import Callback, Objective, Trainer
+
+__all__ = ["HistoryNetwork", "NeuralRecommender"]
+
+
+class NeuralRecommender(Recommender):
+    """An encoder, a loss, and the trainer.
+
+    A subclass has the hyper-parameters `epochs, lr, weight_decay, batch_size, patience, seed` and writes
+
+    - `_network(rng)`, which builds the module from the hyper-parameters and `self.users`, `self.items`;
+    - `_objective(data)`, what the module learns;
+    - how the module answers: `_score`, `_predict`, `_fold`, ... of `Recommender`.
+
+    Attributes
+    ----------
+    network : minidl.nn.Module
+    history_ : dict of list of float
+        `"loss"`, and with validation data `"valid"`: `valid_metric`, negated if it is an error.
+    """
+
+    checks: ClassVar[dict[str, Check]] = {
+        "epochs": whole(1), "lr": above(0), "weight_decay": at_least(0), "batch_size": whole(1),
+        "patience": optional(whole(1)), "seed": whole(0)}
+    valid_metric: ClassVar[str] = "ndcg@10"
+
+    epochs: int
+    lr: float
+    weight_decay: float
+    batch_size: int
+    patience: int | None
+    seed: int
+    network: Any
+    history_: dict[str, list[float]]
+
+    def _network(self, rng: np.random.Generator) -> nn.Module:
+        raise NotImplementedError(f"{type(self).__name__} does not define _network.")
+
+    def _objective(self, data: Interactions) -> Objective:
+        raise NotImplementedError(f"{type(self).__name__} does not define _objective.")
+
+    def fit(self, data: Interactions, valid: Interactions | None = None, *, valid_history: Interactions | None = None,
+            checkpoint: str | PathLike[str] | None = None, callbacks: Sequence[Callback] = (),
+            progress: Any = None) -> Self:
+        """Learn from the data; whatever was learned before is forgotten.
+
+        Parameters
+        ----------
+        data : Interactions
+        valid : Interactions, optional
+            The weights of the epoch that answers these events best are kept (`valid_metric`), and with `patience`
+            the training stops early.
+        valid_history : Interactions, optional
+            What the model may see of the users of `valid`; by default the training data.
+        checkpoint : path, optional
+            A `.npz` or `.safetensors` file that is written after every epoch; if it is there, the training goes on
+            from it, to the same bits as without the interruption.
+        callbacks : sequence of callable
+            `callback(epoch, report)` after every epoch; one that returns True ends the training.
+        progress : object with start, advance and stop, optional
+
+        Returns
+        -------
+        Recommender
+            The model itself.
+        """
+        self._begin(data)
+        self._prepare_training(data)
+        self.network = self._network(np.random.default_rng(self.seed))
+        split = None if valid is None or not len(valid) else Split(data, valid, valid, valid_history=valid_history)
+        trainer = Trainer(epochs=self.epochs, batch_size=self.batch_size, patience=self.patience, seed=self.seed,
+                          name=type(self).__name__)
+        kept = None if checkpoint is None else Checkpoint(checkpoint, self._identity(split))
+        self.history_ = trainer.fit(self.network, self._optimizer(), self._objective(data), progress=progress,
+                                    validate=None if split is None else lambda: self._validate(split),
+                                    callbacks=callbacks, checkpoint=kept)
+        self.network.eval()
+        self._fitted = True
+        return self
+
+    def _prepare_training(self, data: Interactions) -> None:
+        """What the network is built upon; nothing by default."""
+
+    def _optimizer(self) -> optim.Optimizer:
+        return optim.Adam(self.network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+
+    def _identity(self, split: Split | None) -> dict[str, Any]:
+        """What has to be the same for a training to go on."""
+        valid = "none" if split is None or split.valid is None else split.valid.fingerprint()
+        return {"class": type(self).__name__, **self.get_params(), "data": self.fingerprint, "validation": valid}
+
+    def _validate(self, split: Split) -> float:
+        """The metric of the network as it stands, the larger the better."""
+        from recsys.evaluation.evaluator import evaluate
+
+        self._fitted = True  # for as long as it is measured
+        try:
+            task = "ratings" if self.can.ratings else "ranking"
+            name = "rmse" if self.can.ratings else self.valid_metric
+            value = evaluate(self, split, metrics=[name], part="valid", task=task).metrics[name]
+        finally:
+            self._fitted = False
+        return -value if self.can.ratings else value
+
+    def _state(self) -> dict[str, np.ndarray]:
+        curves = {f"history.{name}": np.array(values) for name, values in self.history_.items()}
+        weights = {f"network.{name}": np.asarray(value) for name, value in self.network.state_dict().items()}
+        return super()._state() | weights | curves
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        self.network = self._network(np.random.default_rng(self.seed))
+        self.network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()
+                                      if name.startswith("network.")})
+        self.network.eval()
+        self.history_ = {name.removeprefix("history."): values.tolist()
+                         for name, values in state.items() if name.startswith("history.")}
+
+
+class HistoryNetwork(NeuralRecommender, HistoryRecommender):
+    """A network that takes histories to scores of all items: a user's score is that of the history.
+
+    The module's `forward(history)` takes a CSR (B, n_items) to scores (B, n_items).
+    """
+
+    def _prepare_training(self, data: Interactions) -> None:
+        self._training_rows = self._keep(data)
+
+    def _score_histories(self, history: CSR) -> np.ndarray:
+        scores = np.empty(history.shape, np.float32)
+        with no_grad():
+            for block in blocks(*history.shape):
+                scores[block] = self.network(history.rows(np.arange(block.start, block.stop))).data
+        return scores

@@ -1,0 +1,140 @@
+"""Encoders of sets: a history is a bag of items, never a dense row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minidl import nn, ops
+from recsys.data.csr import CSR
+
+__all__ = ["ACTIVATIONS", "Autoencoder", "Bag", "VariationalAutoencoder"]
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "tanh": ops.tanh, "sigmoid": ops.sigmoid, "relu": ops.relu, "selu": ops.selu, "identity": lambda x: x}
+
+
+class Bag(nn.Module):
+    """A dense layer over sparse rows: `W x + b`, where x holds a history's values (1 without values).
+
+    Parameters
+    ----------
+    n_items, width : int
+    normalise : bool
+        Scale each x to length 1.
+    dropout : float
+        Share of the entries of x that training leaves out.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, n_items: int, width: int, *, normalise: bool = False, dropout: float = 0.0,
+                 generator: np.random.Generator) -> None:
+        self.table = nn.EmbeddingBag(n_items, width, mode="sum", include_last_offset=True, generator=generator)
+        self.bias = nn.Parameter(np.zeros(width, np.float32))
+        nn.init.xavier_uniform_(self.table.weight, generator=generator)
+        self.normalise, self.dropout, self.generator = normalise, dropout, generator
+
+    def forward(self, history: CSR) -> Any:
+        """CSR (B, n_items) -> (B, width)."""
+        return self.table(history.indices, history.indptr, self._weights(history)) + self.bias
+
+    def _weights(self, history: CSR) -> np.ndarray:
+        """The entries of x: float32 (nnz,)."""
+        weights = np.ones(history.nnz, np.float32) if history.data is None else history.data
+        if self.normalise:
+            squares = np.bincount(history.row_of_entry, np.square(weights, dtype=np.float64), history.shape[0])
+            weights = weights * np.repeat(np.maximum(squares, 1e-12) ** -0.5, history.counts).astype(np.float32)
+        if self.training and self.dropout:
+            kept = self.generator.random(history.nnz, np.float32) >= self.dropout
+            weights = weights * (kept / np.float32(1 - self.dropout))
+        return np.asarray(weights, np.float32)
+
+
+class Autoencoder(nn.Module):
+    """`n_items - hidden - ... - hidden - n_items`: a bag, dense layers, and scores of all items.
+
+    Parameters
+    ----------
+    n_items : int
+    hidden : sequence of int
+        Widths of the layers between the items.
+    activation : str
+        Of the hidden layers; a name in `ACTIVATIONS`.
+    normalise, dropout
+        Of the input, as in `Bag`.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, n_items: int, hidden: Sequence[int], *, activation: str = "tanh", normalise: bool = False,
+                 dropout: float = 0.0, generator: np.random.Generator) -> None:
+        self.bag = Bag(n_items, hidden[0], normalise=normalise, dropout=dropout, generator=generator)
+        self.inner = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(hidden))
+        self.output = dense(hidden[-1], n_items, generator)
+        self.activation = activation
+
+    def forward(self, history: CSR) -> Any:
+        """CSR (B, n_items) -> (B, n_items)."""
+        act = ACTIVATIONS[self.activation]
+        x = act(self.bag(history))  # (B, hidden[0])
+        for layer in self.inner:
+            x = act(layer(x))
+        return self.output(x)
+
+
+class VariationalAutoencoder(nn.Module):
+    """An encoder to the mean and the log variance of a latent vector, and a decoder from a draw (or the mean).
+
+    Parameters
+    ----------
+    n_items : int
+    hidden : sequence of int
+        Widths of the encoder's layers; the decoder has them backwards.
+    latent : int
+    dropout : float
+        Of the input, which is scaled to length 1.
+    generator : numpy.random.Generator
+        In training, of the draws too.
+    """
+
+    def __init__(self, n_items: int, hidden: Sequence[int], latent: int, *, dropout: float,
+                 generator: np.random.Generator) -> None:
+        widths = [*hidden, 2 * latent]
+        self.bag = Bag(n_items, hidden[0], normalise=True, dropout=dropout, generator=generator)
+        self.encoder = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(widths))
+        widths = [latent, *reversed(hidden)]
+        self.decoder = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(widths))
+        self.output = dense(widths[-1], n_items, generator)
+        self.latent, self.generator = latent, generator
+
+    def encode(self, history: CSR) -> tuple[Any, Any]:
+        """CSR (B, n_items) -> mean and log variance, (B, latent) each."""
+        x = self.bag(history)
+        for layer in self.encoder:
+            x = layer(ops.tanh(x))
+        return x[:, :self.latent], x[:, self.latent:]
+
+    def decode(self, z: Any) -> Any:
+        """(B, latent) -> (B, n_items)."""
+        for layer in self.decoder:
+            z = ops.tanh(layer(z))
+        return self.output(z)
+
+    def draw(self, mean: Any, log_variance: Any) -> Any:
+        """A normal vector with these moments, differentiable in them: (B, latent)."""
+        noise = self.generator.standard_normal(mean.shape, np.float32)
+        return mean + noise * ops.exp(0.5 * log_variance)
+
+    def forward(self, history: CSR) -> Any:
+        """The scores from the mean: CSR (B, n_items) -> (B, n_items)."""
+        return self.decode(self.encode(history)[0])
+
+
+def dense(inputs: int, outputs: int, generator: np.random.Generator) -> nn.Linear:
+    """A layer with Glorot's weights and a bias of 0."""
+    layer = nn.Linear(inputs, outputs, generator=generator)
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    layer.bias = nn.Parameter(np.zeros(outputs, np.float32))
+    return layer
