@@ -24,6 +24,10 @@ REGISTRY: dict[str, str] = {
     "ALS": "als",
     "BPR": "bpr",
     "GMF": "gmf",
+    "LinearAutoencoder": "autoencoder",
+    "CDAE": "autoencoder",
+    "AutoRec": "autorec",
+    "KernelAutoRec": "autorec",
     "MultDAE": "autoencoder",
     "MultVAE": "autoencoder",
 }

@@ -1,20 +1,42 @@
-"""Autoencoders of histories for ranking: denoising and variational, with the multinomial likelihood."""
+"""Autoencoders of histories for ranking: linear, denoising, with a vector for each user, variational."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minidl import ops
+from minidl import no_grad, ops
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.models.base import Can
 from recsys.models.neural import HistoryNetwork
-from recsys.models.parameters import Check, at_least, between, sizes, whole
-from recsys.networks.bags import Autoencoder, VariationalAutoencoder
+from recsys.models.parameters import Check, at_least, between, flag, one_of, sizes, whole
+from recsys.networks import bags as networks
+from recsys.networks.bags import ACTIVATIONS, Autoencoder, VariationalAutoencoder
 
-__all__ = ["MultDAE", "MultVAE"]
+__all__ = ["CDAE", "LinearAutoencoder", "MultDAE", "MultVAE"]
+
+
+def multinomial(scores: Any, history: CSR) -> Any:
+    """`-sum_i x_i log softmax(s)_i`, mean over the rows."""
+    return ops.multinomial_loss(scores, history.indices, history.indptr)
+
+
+def bce(scores: Any, history: CSR) -> Any:
+    """`-sum_i x_i log sigmoid(s_i) + (1 - x_i) log sigmoid(-s_i)`, mean over the rows."""
+    given = scores[history.row_of_entry, history.indices].sum()
+    return (ops.softplus(scores).sum() - given) * (1 / history.shape[0])
+
+
+def squares(scores: Any, history: CSR) -> Any:
+    """`|x - s|^2`, mean over the rows, without a dense x."""
+    given = scores[history.row_of_entry, history.indices].sum()
+    return (ops.square(scores).sum() - 2 * given + history.nnz) * (1 / history.shape[0])
+
+
+_LOSSES = {"multinomial": multinomial, "bce": bce, "mse": squares}
 
 
 class Histories:
@@ -24,10 +46,10 @@ class Histories:
     ----------
     rows : CSR, shape (n_users, n_items)
     loss : callable
-        `loss(history) -> Tensor`, the mean over the rows of a CSR.
+        `loss(history, users) -> Tensor`, the mean over the rows of a CSR, which belong to these users.
     """
 
-    def __init__(self, rows: CSR, loss: Any) -> None:
+    def __init__(self, rows: CSR, loss: Callable[[CSR, np.ndarray], Any]) -> None:
         self.rows = rows
         self.active = np.flatnonzero(rows.counts)
         self._loss = loss
@@ -38,7 +60,8 @@ class Histories:
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         """Mean loss of some histories."""
-        return self._loss(self.rows.rows(self.active[batch]))
+        users = self.active[batch]
+        return self._loss(self.rows.rows(users), users)
 
 
 class MultDAE(HistoryNetwork):
@@ -88,10 +111,128 @@ class MultDAE(HistoryNetwork):
         return Autoencoder(len(self.items), self.hidden, normalise=True, dropout=self.dropout, generator=rng)
 
     def _objective(self, data: Interactions) -> Histories:
-        def loss(history: CSR) -> Any:
-            return ops.multinomial_loss(self.network(history), history.indices, history.indptr)
+        return Histories(self._training_rows, lambda history, users: multinomial(self.network(history), history))
 
-        return Histories(self._training_rows, loss)
+
+class CDAE(HistoryNetwork):
+    """Collaborative denoising autoencoder: as a denoising autoencoder, with a vector for each user.
+
+    `h = g(W x + V_u + b)` and the scores `W' h + b'`, x with a share of its entries dropped in training. A user whose
+    history is given instead of known has the vector 0, where all users' vectors started.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+    activation : {"tanh", "sigmoid", "relu", "selu", "identity"}
+    loss : {"multinomial", "bce", "mse"}
+        Over all items.
+    dropout : float
+        Share of a history that training leaves out.
+    epochs, batch_size, seed : int
+    lr, weight_decay : float
+    patience : int, optional
+        With validation data, stop after so many epochs without a better one.
+
+    References
+    ----------
+    Wu et al., Collaborative Denoising Auto-Encoders for Top-N Recommender Systems, WSDM 2016, equations 6 to 9; there
+    with sampled negatives.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["tea", "jam", "tea", "jam", "tea", "oil"])
+    >>> CDAE(hidden=(8,), epochs=100, lr=0.02).fit(data).recommend(history=["tea"], k=1).items
+    array(['jam'], dtype='<U3')
+    """
+
+    can: ClassVar[Can] = Can(fold_in=True, explain=True)
+    checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "activation": one_of(*ACTIVATIONS),
+                                          "loss": one_of(*_LOSSES), "dropout": between(0, 0.99)}
+
+    def __init__(self, *, hidden: tuple[int, ...] = (200,), activation: str = "sigmoid", loss: str = "bce",
+                 dropout: float = 0.5, epochs: int = 100, batch_size: int = 500, lr: float = 1e-3,
+                 weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.loss = loss
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed
+
+    def _network(self, rng: np.random.Generator) -> Autoencoder:
+        return Autoencoder(len(self.items), self.hidden, activation=self.activation, dropout=self.dropout,
+                           n_users=len(self.users), generator=rng)
+
+    def _objective(self, data: Interactions) -> Histories:
+        loss = _LOSSES[self.loss]
+        return Histories(self._training_rows, lambda history, users: loss(self.network(history, users), history))
+
+    def _score(self, users: np.ndarray) -> np.ndarray:
+        history = self._history_of(users)
+        with no_grad():
+            return np.asarray(self.network(history, users).data)
+
+
+class LinearAutoencoder(HistoryNetwork):
+    """`V W' x`, with V and W chosen to minimise `|x - V W' x|^2` over all histories x.
+
+    If they are tied, `V = W`, the minimum spans the first principal directions of the histories.
+
+    Parameters
+    ----------
+    factors : int
+    tied : bool
+    dropout : float
+        Share of a history that training leaves out.
+    epochs, batch_size, seed : int
+    lr, weight_decay : float
+    patience : int, optional
+        With validation data, stop after so many epochs without a better one.
+
+    References
+    ----------
+    Baldi and Hornik, Neural Networks and Principal Component Analysis, Neural Networks 2(1), 1989.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["tea", "jam", "tea", "jam", "tea", "oil"])
+    >>> LinearAutoencoder(factors=1, epochs=200, lr=0.02).fit(data).recommend(history=["tea"], k=1).items
+    array(['jam'], dtype='<U3')
+    """
+
+    can: ClassVar[Can] = Can(fold_in=True, explain=True, embeddings=True)
+    checks: ClassVar[dict[str, Check]] = {"factors": whole(1), "tied": flag(), "dropout": between(0, 0.99)}
+
+    def __init__(self, *, factors: int = 64, tied: bool = True, dropout: float = 0.0, epochs: int = 100,
+                 batch_size: int = 500, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = None,
+                 seed: int = 0) -> None:
+        self.factors = factors
+        self.tied = tied
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed
+
+    def _network(self, rng: np.random.Generator) -> networks.LinearAutoencoder:
+        return networks.LinearAutoencoder(len(self.items), self.factors, tied=self.tied, dropout=self.dropout,
+                                          generator=rng)
+
+    def _objective(self, data: Interactions) -> Histories:
+        return Histories(self._training_rows, lambda history, users: squares(self.network(history), history))
+
+    def _item_vectors(self) -> np.ndarray:
+        return np.asarray(self.network.bag.table.weight.data)
+
+    def _user_vectors(self) -> np.ndarray:
+        with no_grad():
+            return np.asarray(self.network.bag(self._history_of(np.arange(len(self.users)))).data)
 
 
 class MultVAE(HistoryNetwork):
@@ -165,11 +306,11 @@ class _Evidence(Histories):
         self.seen = epoch * len(self.active)
         return len(self.active)
 
-    def _bound(self, history: CSR) -> Any:
+    def _bound(self, history: CSR, users: np.ndarray) -> Any:
         model, network = self.model, self.model.network
         self.seen += history.shape[0]
         share = min(1.0, self.seen / max(model.anneal * len(self.active), 1))
         mean, log_variance = network.encode(history)
         scores = network.decode(network.draw(mean, log_variance))
         divergence = 0.5 * (ops.square(mean) + ops.exp(log_variance) - log_variance - 1).sum() * (1 / history.shape[0])
-        return ops.multinomial_loss(scores, history.indices, history.indptr) + model.beta * share * divergence
+        return multinomial(scores, history) + model.beta * share * divergence

@@ -65,7 +65,7 @@ class HistoryRecommender(Recommender):
         self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
 
 
-def without_histories(model: HistoryRecommender) -> UnsupportedError:
+def without_histories(model: Recommender) -> UnsupportedError:
     """What to raise when a user is asked for whose history was not saved."""
     return UnsupportedError(f"{type(model).__name__} was saved with seen=False, without its users' histories; "
                             f"pass history=.")

@@ -94,11 +94,15 @@ class NeuralRecommender(Recommender):
                                     validate=None if split is None else lambda: self._validate(split),
                                     callbacks=callbacks, checkpoint=kept)
         self.network.eval()
+        self._settle()
         self._fitted = True
         return self
 
     def _prepare_training(self, data: Interactions) -> None:
         """What the network is built upon; nothing by default."""
+
+    def _settle(self) -> None:
+        """From the network as it stands to what answers; before each validation, and in the end."""
 
     def _optimizer(self) -> optim.Optimizer:
         return optim.Adam(self.network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
@@ -112,6 +116,7 @@ class NeuralRecommender(Recommender):
         """The metric of the network as it stands, the larger the better."""
         from recsys.evaluation.evaluator import evaluate
 
+        self._settle()
         self._fitted = True  # for as long as it is measured
         try:
             task = "ratings" if self.can.ratings else "ranking"

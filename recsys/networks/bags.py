@@ -11,7 +11,7 @@ import numpy as np
 from minidl import nn, ops
 from recsys.data.csr import CSR
 
-__all__ = ["ACTIVATIONS", "Autoencoder", "Bag", "VariationalAutoencoder"]
+__all__ = ["ACTIVATIONS", "Autoencoder", "Bag", "LinearAutoencoder", "VariationalAutoencoder"]
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "tanh": ops.tanh, "sigmoid": ops.sigmoid, "relu": ops.relu, "selu": ops.selu, "identity": lambda x: x}
@@ -27,19 +27,21 @@ class Bag(nn.Module):
         Scale each x to length 1.
     dropout : float
         Share of the entries of x that training leaves out.
+    bias : bool
     generator : numpy.random.Generator
     """
 
-    def __init__(self, n_items: int, width: int, *, normalise: bool = False, dropout: float = 0.0,
+    def __init__(self, n_items: int, width: int, *, normalise: bool = False, dropout: float = 0.0, bias: bool = True,
                  generator: np.random.Generator) -> None:
         self.table = nn.EmbeddingBag(n_items, width, mode="sum", include_last_offset=True, generator=generator)
-        self.bias = nn.Parameter(np.zeros(width, np.float32))
+        self.bias = nn.Parameter(np.zeros(width, np.float32)) if bias else None
         nn.init.xavier_uniform_(self.table.weight, generator=generator)
         self.normalise, self.dropout, self.generator = normalise, dropout, generator
 
     def forward(self, history: CSR) -> Any:
         """CSR (B, n_items) -> (B, width)."""
-        return self.table(history.indices, history.indptr, self._weights(history)) + self.bias
+        sums = self.table(history.indices, history.indptr, self._weights(history))
+        return sums if self.bias is None else sums + self.bias
 
     def _weights(self, history: CSR) -> np.ndarray:
         """The entries of x: float32 (nnz,)."""
@@ -65,23 +67,59 @@ class Autoencoder(nn.Module):
         Of the hidden layers; a name in `ACTIVATIONS`.
     normalise, dropout
         Of the input, as in `Bag`.
+    n_users : int
+        How many users have a vector of their own, which is added to the first hidden layer; it starts at 0.
     generator : numpy.random.Generator
     """
 
     def __init__(self, n_items: int, hidden: Sequence[int], *, activation: str = "tanh", normalise: bool = False,
-                 dropout: float = 0.0, generator: np.random.Generator) -> None:
+                 dropout: float = 0.0, n_users: int = 0, generator: np.random.Generator) -> None:
+        self.users = nn.Embedding(n_users, hidden[0]) if n_users else None
+        if self.users is not None:
+            nn.init.zeros_(self.users.weight)
         self.bag = Bag(n_items, hidden[0], normalise=normalise, dropout=dropout, generator=generator)
         self.inner = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(hidden))
         self.output = dense(hidden[-1], n_items, generator)
         self.activation = activation
 
-    def forward(self, history: CSR) -> Any:
-        """CSR (B, n_items) -> (B, n_items)."""
+    def encode(self, history: CSR, users: np.ndarray | None = None) -> Any:
+        """CSR (B, n_items), and int (B,) where the rows are of known users -> (B, hidden[-1])."""
         act = ACTIVATIONS[self.activation]
-        x = act(self.bag(history))  # (B, hidden[0])
+        x = self.bag(history)  # (B, hidden[0])
+        x = act(x if users is None or self.users is None else x + self.users(users))
         for layer in self.inner:
             x = act(layer(x))
-        return self.output(x)
+        return x
+
+    def decoder(self) -> tuple[Any, Any]:
+        """Weights and bias that take codes to scores: (n_items, hidden[-1]), (n_items,)."""
+        return self.output.weight, self.output.bias
+
+    def forward(self, history: CSR, users: np.ndarray | None = None) -> Any:
+        """CSR (B, n_items), int (B,) -> (B, n_items)."""
+        return self.output(self.encode(history, users))
+
+
+class LinearAutoencoder(nn.Module):
+    """`V W' x`, without biases; V is W if they are tied.
+
+    Parameters
+    ----------
+    n_items, factors : int
+    tied : bool
+    dropout : float
+        Share of the entries of x that training leaves out.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, n_items: int, factors: int, *, tied: bool, dropout: float,
+                 generator: np.random.Generator) -> None:
+        self.bag = Bag(n_items, factors, dropout=dropout, bias=False, generator=generator)
+        self.output = None if tied else nn.Parameter(self.bag.table.weight.data.copy())
+
+    def forward(self, history: CSR) -> Any:
+        """CSR (B, n_items) -> (B, n_items)."""
+        return self.bag(history) @ (self.bag.table.weight if self.output is None else self.output).T
 
 
 class VariationalAutoencoder(nn.Module):

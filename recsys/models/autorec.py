@@ -1,0 +1,239 @@
+"""Autoencoders of ratings: a row of ratings, of an item or a user, to a complete one."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minidl import no_grad, ops
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.models.base import Can
+from recsys.models.bias import require_values
+from recsys.models.factors import FactorModel
+from recsys.models.history import without_histories
+from recsys.models.neural import NeuralRecommender
+from recsys.models.parameters import Check, above, at_least, one_of, sizes, whole
+from recsys.models.sparse import blocks, distinct, pack, unpack_if, weights_of
+from recsys.networks.bags import ACTIVATIONS, Autoencoder
+from recsys.networks.kernelised import KernelAutoencoder
+
+__all__ = ["AutoRec", "KernelAutoRec"]
+
+
+class RatingAutoencoder(NeuralRecommender, FactorModel):
+    """Rows of ratings through a network with `encode(rows)` and `decoder()`, to ratings less their mean.
+
+    The ratings go in as they are, so that a code also knows who rated at all.
+    A prediction is the product of the row's code and the column's output weights: of an item's code and a user's
+    weights (`side="items"`), or of a user's code and an item's weights (`side="users"`). So the trained network is a
+    factor model. A new user is the ridge regression of the given ratings on the items' codes, or the code of the
+    given ratings.
+
+    A subclass writes `_penalty(share)`, of the weights, for a batch with that share of all ratings.
+    """
+
+    can: ClassVar[Can] = Can(ratings=True, fold_in=True, explain=True, embeddings=True)
+    checks: ClassVar[dict[str, Check]] = {"side": one_of("items", "users"), "hidden": sizes(), "reg": at_least(0)}
+
+    history: CSR | None
+    side: str
+    hidden: tuple[int, ...]
+    reg: float
+
+    def _prepare_training(self, data: Interactions) -> None:
+        rows = self.history = distinct(data.csr)
+        self._rows = rows if self.side == "users" else rows.T
+
+    @property
+    def _columns(self) -> int:
+        return len(self.items) if self.side == "users" else len(self.users)
+
+    def _penalty(self) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define _penalty.")
+
+    def _objective(self, data: Interactions) -> _Entries:
+        return _Entries(self)
+
+    def _settle(self) -> None:
+        rows, columns = self._rows, np.bincount(self._rows.indices, minlength=self._columns)
+        with no_grad():
+            weights, bias = (part.data.copy() for part in self.network.decoder())
+            codes = np.zeros((rows.shape[0], weights.shape[1]), np.float32)
+            for block in blocks(rows.shape[0], weights.shape[1]):
+                codes[block] = self.network.encode(rows.rows(np.arange(block.start, block.stop))).data
+        codes[rows.counts == 0] = 0  # nothing is known of them
+        weights[columns == 0], bias[columns == 0] = 0, 0
+        ones = np.ones((len(codes), 1), np.float32)
+        of_rows, of_columns = np.hstack([codes, ones]), np.hstack([weights, bias[:, None]])
+        of_rows[rows.counts == 0] = 0
+        self.user_factors, self.item_factors = (of_rows, of_columns) if self.side == "users" else (of_columns, of_rows)
+        self.item_bias = np.full(len(self.items), self.mean_value, np.float32)
+
+    def _history_of(self, users: np.ndarray) -> CSR:
+        if self.history is None:
+            raise without_histories(self)
+        return self.history.rows(users)
+
+    def _fold_vectors(self, history: CSR) -> np.ndarray:
+        require_values(self, history.data)
+        rows = distinct(history)
+        if self.side == "items":
+            centred = weights_of(rows) - np.float32(self.mean_value)
+            return np.stack([_ridge(self.item_factors[rows.indices[a:b]], centred[a:b], self.reg)
+                             for a, b in pairwise(rows.indptr)])
+        with no_grad():
+            codes = self.network.encode(rows).data
+        return np.hstack([codes, np.ones((len(codes), 1), np.float32)])
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return super()._state() | pack("seen.history", self.history)
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
+
+
+def _ridge(codes: np.ndarray, values: np.ndarray, reg: float) -> np.ndarray:
+    """The vector w that minimises `|codes w - values|^2 + reg |w|^2`, by whichever of the two systems is smaller."""
+    n, width = codes.shape
+    reg = max(reg, 1e-3)
+    if n < width:
+        return np.asarray(codes.T @ np.linalg.solve(codes @ codes.T + reg * np.eye(n, dtype=np.float32), values))
+    return np.asarray(np.linalg.solve(codes.T @ codes + reg * np.eye(width, dtype=np.float32), codes.T @ values))
+
+
+class _Entries:
+    """Half the squared error of the given ratings of some rows, and the batch's share of the penalty, a rating."""
+
+    def __init__(self, model: RatingAutoencoder) -> None:
+        self.model, self.rows = model, model._rows
+        self.active = np.flatnonzero(self.rows.counts)
+
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
+        """Number of rows with ratings."""
+        return len(self.active)
+
+    def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
+        """Of the rows `active[batch]`."""
+        rows = self.rows.rows(self.active[batch])
+        target = weights_of(rows) - np.float32(self.model.mean_value)
+        found = self.model.network(rows)[rows.row_of_entry, rows.indices]  # (B, columns) -> (nnz,)
+        squares = 0.5 * ops.square(found - target).sum()
+        return (squares + self.model._penalty() * (rows.nnz / self.rows.nnz)) * (1 / rows.nnz)
+
+
+class AutoRec(RatingAutoencoder):
+    """Rating = `c_u + V_u . g(W r_i + b)`: an item's ratings through one hidden layer, and back.
+
+    The network minimises `sum (r - prediction)^2 + reg (|W|^2 + |V|^2)` over the given ratings; with
+    `side="users"` it takes rows of users instead.
+
+    Parameters
+    ----------
+    side : {"items", "users"}
+    hidden : tuple of int
+        Widths of the hidden layers; one in the paper.
+    activation : {"sigmoid", "tanh", "relu", "selu", "identity"}
+        The paper's g.
+    reg : float
+    epochs, batch_size, seed : int
+        A batch is of rows.
+    lr, weight_decay : float
+    patience : int, optional
+        With validation data, stop after so many epochs without a better one.
+
+    References
+    ----------
+    Sedhain et al., AutoRec: Autoencoders Meet Collaborative Filtering, WWW 2015, equation 2.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3], ["tea", "jam", "tea", "jam", "tea"], [5, 1, 5, 1, 4])
+    >>> model = AutoRec(side="users", hidden=(4,), epochs=200, reg=0.01, lr=0.02)
+    >>> bool(model.fit(data).predict(3, "jam") < 3)
+    True
+    """
+
+    checks: ClassVar[dict[str, Check]] = {"activation": one_of(*ACTIVATIONS)}
+
+    def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500,), activation: str = "sigmoid",
+                 reg: float = 10.0, epochs: int = 100, batch_size: int = 256, lr: float = 1e-3,
+                 weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
+        self.side = side
+        self.hidden = hidden
+        self.activation = activation
+        self.reg = reg
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed
+
+    def _network(self, rng: np.random.Generator) -> Autoencoder:
+        return Autoencoder(self._columns, self.hidden, activation=self.activation, generator=rng)
+
+    def _penalty(self) -> Any:
+        network = self.network
+        layers = [network.bag.table, *network.inner, network.output]
+        return 0.5 * self.reg * sum((ops.square(layer.weight).sum() for layer in layers), 0.0)
+
+
+class KernelAutoRec(RatingAutoencoder):
+    """AutoRec with layers whose weights a kernel of finite support thins out: the strongest of these models.
+
+    Each weight between input i and output j is multiplied by `max(0, 1 - |u_i - v_j|^2)` with learned vectors u and
+    v, and `reg / 2` times the squared weights plus `reg_kernel / 2` times the squared kernels is added to half the
+    squared errors.
+
+    Parameters
+    ----------
+    side : {"items", "users"}
+    hidden : tuple of int
+    dimensions : int
+        Of the vectors u and v.
+    reg, reg_kernel : float
+    epochs, batch_size, seed : int
+        A batch is of rows.
+    lr, weight_decay : float
+    patience : int, optional
+        With validation data, stop after so many epochs without a better one.
+
+    References
+    ----------
+    Muller, Martel and Indiveri, Kernelized Synaptic Weight Matrices, ICML 2018 (SparseFC); Han et al., GLocal-K,
+    CIKM 2021, whose first stage this is.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3], ["tea", "jam", "tea", "jam", "tea"], [5, 1, 5, 1, 4])
+    >>> model = KernelAutoRec(side="users", hidden=(8,), epochs=200, reg=0.01, reg_kernel=1e-4, lr=0.02)
+    >>> bool(model.fit(data).predict(3, "jam") < 3)
+    True
+    """
+
+    checks: ClassVar[dict[str, Check]] = {"dimensions": whole(1), "reg_kernel": at_least(0), "lr": above(0)}
+
+    def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500, 500), dimensions: int = 5,
+                 reg: float = 20.0, reg_kernel: float = 0.006, epochs: int = 100, batch_size: int = 256,
+                 lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
+        self.side = side
+        self.hidden = hidden
+        self.dimensions = dimensions
+        self.reg = reg
+        self.reg_kernel = reg_kernel
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed
+
+    def _network(self, rng: np.random.Generator) -> KernelAutoencoder:
+        return KernelAutoencoder(self._columns, self.hidden, self.dimensions, rng)
+
+    def _penalty(self) -> Any:
+        return self.network.penalty(self.reg, self.reg_kernel)
