@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     train = _command(commands, "train", "fit a model and write it to a file")
     _data_and_model(train)
     train.add_argument("--out", type=Path, required=True, help="the model's file")
+    train.add_argument("--checkpoint", type=Path, metavar="FILE",
+                       help="of a network: written after every epoch (.npz); the same command then goes on from it")
     train.add_argument("--no-seen", action="store_true", help="keep the users' seen items out of the file")
 
     evaluate = _command(commands, "evaluate", "measure a model under a named protocol")

@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
         return 1
-    except KeyboardInterrupt:
-        return _complain("stopped.", 130)
+    except KeyboardInterrupt as error:
+        return _complain(str(error) or "stopped.", 130)
     except (RecsysError, MissingExtraError) as error:
         return _complain(_placed(error, getattr(options, "data", None)))
     except MemoryError as error:
@@ -114,9 +114,10 @@ def _model(options: argparse.Namespace) -> Any:
 def _train(options: argparse.Namespace, console: Console) -> None:
     check_target(options.out)
     model = _model(options)
+    kept = {} if options.checkpoint is None else {"checkpoint": _kept_by(model, options.checkpoint)}
     data = _read(options, console)
     start = time.perf_counter()
-    model.fit(data, progress=_progress(options))
+    model.fit(data, progress=_progress(options), **kept)
     seconds = time.perf_counter() - start
     model.save(options.out, seen=not options.no_seen)
     found = {"model": type(model).__name__, "parameters": model.get_params(), "events": len(data),
@@ -124,6 +125,16 @@ def _train(options: argparse.Namespace, console: Console) -> None:
              "file": str(options.out), "bytes": options.out.stat().st_size}
     console.pairs(f"Fitted {model!r}", {k: v for k, v in found.items() if k not in ("model", "parameters")})
     console.result(found)
+
+
+def _kept_by(model: Any, checkpoint: Path) -> Path:
+    """The checkpoint's path, if the model writes one."""
+    from recsys.models.neural import NeuralRecommender
+
+    if not isinstance(model, NeuralRecommender):
+        raise UnsupportedError(f"--checkpoint: {type(model).__name__} keeps none, only networks do; leave it out.")
+    check_target(checkpoint)
+    return checkpoint
 
 
 # ----------------------------------------------------------------------------------------- measuring

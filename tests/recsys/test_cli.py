@@ -5,8 +5,11 @@ import importlib.util
 import io
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 import pytest
@@ -86,6 +89,7 @@ def document(found):
 TRAIN = "--model Popular --out kept.out"
 EVALUATE = "evaluate --data good.csv --model Popular --protocol last-one-full"
 BAD = {
+    "train --data good.csv --model bias --out new.out --checkpoint c.npz": ["--checkpoint", "Bias keeps none"],
     "data nowhere.csv": ["nowhere.csv"],
     "data .": ["none of the known data sets"],
     "data empty.csv": ["empty.csv", "empty"],
@@ -384,3 +388,29 @@ def test_output_survives_an_ascii_terminal(form, made, monkeypatch):
     assert cli.main(["recommend", "accent.recsys", "--user", "zoé", *form]) == 0
     stream.seek(0)
     assert ("zo\\u00e9" if form else "zo?") in stream.read()
+
+
+# --------------------------------------------------------------------------------------------- checkpoints
+
+def train(made, folder, *more):
+    return [sys.executable, "-m", "recsys", "train", "--data", str(made / "good.csv"), "--implicit", "--model",
+            "multdae", "--set", "hidden=[8]", "--set", "epochs=400", "--out", str(folder / "model.recsys"), *more]
+
+
+def test_ctrl_c_during_a_training_says_how_to_go_on_and_the_same_command_does(made, tmp_path):
+    """Interrupted by a real signal as soon as there is a checkpoint; the end has the bits of a run in one piece."""
+    kept = tmp_path / "run.npz"
+    command = train(made, tmp_path, "--checkpoint", str(kept))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        while child.poll() is None and not kept.exists():
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        said = child.communicate(timeout=120)[1].strip().splitlines()[-1]
+    assert child.returncode == 130
+    assert re.fullmatch(rf"recsys: MultDAE: interrupted after \d+ of 400 epochs; run the same again with checkpoint "
+                        rf"{kept} to go on\.", said)
+    assert not (tmp_path / "model.recsys").exists()
+    subprocess.run(command, check=True, capture_output=True)
+    resumed = (tmp_path / "model.recsys").read_bytes()
+    subprocess.run(train(made, tmp_path), check=True, capture_output=True)
+    assert (tmp_path / "model.recsys").read_bytes() == resumed
