@@ -18,6 +18,8 @@ from recsys.kernels import sparse
 
 __all__ = [
     "Split",
+    "origin",
+    "sizes",
     "split_kfold",
     "split_last",
     "split_predefined",
@@ -51,7 +53,7 @@ class Split:
     test_history: Interactions | None = None
 
     def __repr__(self) -> str:
-        return f"Split({self.card.get('split', '?')}: {_sizes(self.train, self.valid, self.test)})"
+        return f"Split({self.card.get('split', '?')}: {sizes(self.train, self.valid, self.test)})"
 
     def __str__(self) -> str:
         width = max(map(len, self.card), default=0)
@@ -124,12 +126,12 @@ def split_kfold(data: Interactions, k: int = 5, seed: int = 0) -> list[Split]:
     order = np.arange(len(data))
     np.random.RandomState(seed).shuffle(order)
     folds = np.array_split(order, k)
-    origin = _origin(data)
+    card_of_data = origin(data)
     splits = []
     for number, fold in enumerate(folds):
         train, test = data.take(np.concatenate(folds[:number] + folds[number + 1 :])), data.take(fold)
-        card = origin | {"split": f"fold {number + 1} of {k}, rows shuffled (legacy generator)", "seed": seed}
-        splits.append(Split(train, None, test, card | {"sizes": _sizes(train, None, test)}))
+        card = card_of_data | {"split": f"fold {number + 1} of {k}, rows shuffled (legacy generator)", "seed": seed}
+        splits.append(Split(train, None, test, card | {"sizes": sizes(train, None, test)}))
     return splits
 
 
@@ -264,10 +266,10 @@ def split_users(
         target = _targets(held_out, 1 - fold_in, np.random.RandomState(seed))
         parts += [held_out.take(~target), held_out.take(target)]
     valid_history, valid, test_history, test = parts
-    card = _origin(data) | {
+    card = origin(data) | {
         "split": f"strong generalisation: {n_valid} + {n_test} users held out, {fold_in:g} of their rows shown",
         "seed": seed, "dropped": len(data) - len(train) - sum(map(len, parts)),
-        "sizes": _sizes(train, valid if n_valid else None, test),
+        "sizes": sizes(train, valid if n_valid else None, test),
     }
     return Split(train, valid if n_valid else None, test, card, valid_history if n_valid else None, test_history)
 
@@ -291,9 +293,9 @@ def split_predefined(train: Interactions, test: Interactions, valid: Interaction
     train, test, *rest = (part.reindex(users, items) for part in parts)
     seen = train.user * np.int64(len(items)) + train.item
     overlap = int(np.isin(test.user * np.int64(len(items)) + test.item, seen).sum())
-    card = _origin(train) | {"split": "predefined", "test pairs in train": overlap}
+    card = origin(train) | {"split": "predefined", "test pairs in train": overlap}
     valid = rest[0] if rest else None
-    return Split(train, valid, test, card | {"sizes": _sizes(train, valid, test)})
+    return Split(train, valid, test, card | {"sizes": sizes(train, valid, test)})
 
 
 def _divide(
@@ -302,7 +304,7 @@ def _divide(
     """A split from the part of each row: 0 train, 1 valid, 2 test."""
     train, test = data.take(part == 0), data.take(part == 2)
     valid = data.take(part == 1) if keep_valid else None
-    card = _origin(data) | card | {"sizes": _sizes(train, valid, test)}
+    card = origin(data) | card | {"sizes": sizes(train, valid, test)}
     return Split(train, valid, test, card, None, data.take(part < 2) if grow_history else None)
 
 
@@ -357,7 +359,8 @@ def _targets(data: Interactions, share: float, random: np.random.RandomState) ->
     return mask
 
 
-def _origin(data: Interactions) -> dict[str, Any]:
+def origin(data: Interactions) -> dict[str, Any]:
+    """What the card of a split says of the data."""
     return {"data": data.name or "unnamed", "fingerprint": data.fingerprint(), "interactions": len(data),
             "users": _active(data.user), "items": _active(data.item)}
 
@@ -366,7 +369,8 @@ def _active(numbers: np.ndarray) -> int:
     return int((np.bincount(numbers) > 0).sum())
 
 
-def _sizes(train: Interactions, valid: Interactions | None, test: Interactions) -> str:
+def sizes(train: Interactions, valid: Interactions | None, test: Interactions) -> str:
+    """How many rows each part has, in words."""
     return f"{len(train):,} train, {0 if valid is None else len(valid):,} valid, {len(test):,} test"
 
 

@@ -2,7 +2,7 @@
 
 >>> from recsys.evaluation import PROTOCOLS
 >>> ", ".join(PROTOCOLS)
-'ratings-5fold, ratings-90-10, ratio-811-full, last-one-full, strong-generalisation, global-time, predefined, ncf-99'
+'... strong-generalisation, global-time, sessions-next, predefined, ncf-99'
 """
 
 from recsys.evaluation.compare import Table, compare

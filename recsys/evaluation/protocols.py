@@ -20,6 +20,7 @@ import numpy as np
 
 from recsys.data import splits
 from recsys.data.interactions import Interactions
+from recsys.data.sessions import split_sessions
 from recsys.data.splits import Split
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.evaluator import Evaluation, asked_for, describe, evaluate
@@ -122,7 +123,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
         A model, of which a fresh copy with the same parameters is fitted for each fold (the one given is
         not touched), or a function without arguments that makes one.
     data : Interactions
-        For `predefined`: a Split, or a tuple `(train, test)` or `(train, test, valid)`.
+        For `predefined`: a Split, or a tuple `(train, test)` or `(train, test, valid)`. For `sessions-next` also
+        `(train, test)`.
     protocol : str or Protocol
         A name in `PROTOCOLS`.
     k : int
@@ -248,6 +250,11 @@ def _moment(data: Interactions, min_value: float | None = None, cutoff: Any = No
     return [splits.split_time(_events(data, min_value), cutoff, fraction, valid)]
 
 
+def _sessions(data: Any, test_share: float = 0.1, valid_share: float = 0.1) -> list[Split]:
+    data, test = (data, None) if isinstance(data, Interactions) else data
+    return [split_sessions(data, test, test_share=test_share, valid_share=valid_share)]
+
+
 def _predefined(data: Any) -> list[Split]:
     if isinstance(data, Split):
         return [data]
@@ -289,6 +296,11 @@ PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (
              "One moment for all: events before it train (the latest tenth of them validates), events from it on "
              "test. First event of each pair; nothing of the future is ever used.",
              "ranking", _RANKING, _moment),
+    Protocol("sessions-next",
+             "Users are sessions. The latest tenth tests, or the sessions given apart, the tenth before validates; "
+             "after every click of a session but the last, the next one is the target. All items with training events "
+             "are ranked, those of the session too: repeated clicks are often the target.",
+             "ranking", ("recall@{k}", "mrr@{k}"), _sessions, {"exclude_seen": False}),
     Protocol("predefined", "Parts that somebody else has made, as they are, with their values.",
              "ranking", _RANKING, _predefined, implicit=False),
     Protocol("ncf-99",
