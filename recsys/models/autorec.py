@@ -160,7 +160,7 @@ class AutoRec(RatingAutoencoder):
     checks: ClassVar[dict[str, Check]] = {"activation": one_of(*ACTIVATIONS)}
 
     def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500,), activation: str = "sigmoid",
-                 reg: float = 10.0, epochs: int = 100, batch_size: int = 256, lr: float = 1e-3,
+                 reg: float = 100.0, epochs: int = 55, batch_size: int = 4096, lr: float = 3e-3,
                  weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
         self.side = side
         self.hidden = hidden
@@ -217,8 +217,8 @@ class KernelAutoRec(RatingAutoencoder):
 
     checks: ClassVar[dict[str, Check]] = {"dimensions": whole(1), "reg_kernel": at_least(0), "lr": above(0)}
 
-    def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500, 500), dimensions: int = 5,
-                 reg: float = 20.0, reg_kernel: float = 0.006, epochs: int = 100, batch_size: int = 256,
+    def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500, 500), dimensions: int = 3,
+                 reg: float = 20.0, reg_kernel: float = 0.006, epochs: int = 110, batch_size: int = 4096,
                  lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
         self.side = side
         self.hidden = hidden
