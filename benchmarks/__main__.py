@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME ...] [--json]`: measure the claims and write the README's table."""
+"""`python -m benchmarks [NAME ...] [--json]`: measure the claims of speed and write the README's table.
+
+`python -m benchmarks accuracy [NAME ...] [--json]` does the same for those of accuracy.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks
+from benchmarks import accuracy
 from benchmarks.harness import Claim, Disagreement, measure
 from benchmarks.table import put
 
@@ -57,6 +61,8 @@ def write(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["accuracy"]:
+        return accuracy.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="claims or files to run; all when none is given")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")

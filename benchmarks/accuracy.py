@@ -1,4 +1,4 @@
-"""Accuracy under named protocols, beside the figures to reach: `python -m benchmarks.accuracy`."""
+"""Accuracy under named protocols, beside the figures to reach: `python -m benchmarks accuracy [NAME ...]`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Row:
     """A model on a data set under a protocol, and the figures to reach (name of metric -> value).
 
     With a `grid`, the setting with the best first metric on validation data is taken; with several `seeds`, the
-    figures are means over them.
+    figures are means over them. `parts` names the parts of a set that comes divided, training first.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     slack: float = 0.0
     seeds: Sequence[int] = (0,)
+    parts: tuple[str, ...] = ()
 
 
 def _each(**values: Sequence[Any]) -> list[dict[str, Any]]:
@@ -47,6 +48,8 @@ _FOLDS, _RATIO, _LAST = "ratings-5fold", "ratio-811-full", "last-one-full"
 _SURPRISE = {"init_std": 0.1}
 _SVDPP = {"factors": 20, "lr": 0.007, "implicit_feedback": True}
 _SEEDS = (0, 1, 2)
+_PARTS, _U1 = "predefined-ratings", ("u1.base", "u1.test")
+_PATIENT = {"epochs": 200, "patience": 20}
 _REG = _each(reg=[100.0, 200.0, 300.0, 500.0, 800.0, 1200.0])
 _ALS = [*_each(reg=[10.0, 20.0, 40.0], alpha=[2.0, 5.0], reg_exponent=[0.0]),
         *_each(reg=[0.2, 0.4], alpha=[2.0, 5.0], reg_exponent=[0.6])]
@@ -70,10 +73,16 @@ ROWS = [
     Row("bias", "ml-100k", _FOLDS, "Bias", {"rmse": 0.944}),
     Row("item-knn-baseline", "ml-100k", _FOLDS, "ItemKNNBaseline", {"rmse": 0.918}),
     Row("user-knn-baseline", "ml-100k", _FOLDS, "UserKNNBaseline", {"rmse": 0.931}),
+    Row("autorec-5fold", "ml-100k", _FOLDS, "AutoRec", {"rmse": 0.918}),
+    Row("kernel-5fold", "ml-100k", _FOLDS, "KernelAutoRec", {"rmse": 0.918}),
+    Row("autorec-u1", "ml-100k", _PARTS, "AutoRec", {"rmse": 0.91}, seeds=_SEEDS, parts=_U1),
+    Row("kernel-u1", "ml-100k", _PARTS, "KernelAutoRec", {"rmse": 0.91}, seeds=_SEEDS, parts=_U1),
     Row("ease-100k", "ml-100k", _RATIO, "EASE", _top(0.269, 0.322), grid=_REG),
     Row("als-100k", "ml-100k", _RATIO, "ALS", _top(0.281, 0.325), grid=_ALS),
     Row("item-knn-100k", "ml-100k", _RATIO, "ItemKNN", _top(0.242, 0.282), grid=_KNN),
     Row("bpr-100k", "ml-100k", _RATIO, "BPR", _top(0.244, 0.289), grid=_BPR),
+    Row("mult-dae-100k", "ml-100k", _RATIO, "MultDAE", _top(0.252, 0.287), _PATIENT, seeds=_SEEDS),
+    Row("mult-vae-100k", "ml-100k", _RATIO, "MultVAE", _top(0.255, 0.290), _PATIENT, seeds=_SEEDS),
     Row("popular-100k", "ml-100k", _RATIO, "Popular", _top(0.116, 0.136)),
     Row("ease-1m", "ml-1m", _RATIO, "EASE", _top(0.213, 0.290), grid=_REG, options=_ML1M),
     Row("als-1m", "ml-1m", _RATIO, "ALS", _top(0.204, 0.256), grid=_ALS, options=_ML1M),
@@ -89,12 +98,13 @@ def measure(row: Row) -> dict[str, Any]:
     from recsys import datasets
     from recsys.evaluation import protocols
 
-    data = datasets.load(SHARED / row.data)
+    loaded = [datasets.load(SHARED / row.data, part=part) for part in row.parts]
+    data = tuple(loaded) if loaded else datasets.load(SHARED / row.data)
     chosen = _best(row, data) if len(row.grid) > 1 else dict(row.grid[0])
     found = [protocols.run(_build(row, {**chosen, **seed}), data, row.protocol, metrics=list(row.reach), **row.options)
              for seed in ([{"seed": s} for s in row.seeds] if len(row.seeds) > 1 else [{}])]
-    return {"name": row.name, "data": row.data, "protocol": found[0].card["protocol"], "model": found[0].model,
-            "metrics": {m: statistics.fmean(f.metrics[m] for f in found) for m in row.reach},
+    return {"name": row.name, "data": " ".join([row.data, *row.parts]), "protocol": found[0].card["protocol"],
+            "model": found[0].model, "metrics": {m: statistics.fmean(f.metrics[m] for f in found) for m in row.reach},
             "errors": {m: max(f.errors[m] for f in found) for m in row.reach}, "reach": dict(row.reach),
             "slack": row.slack, "seeds": len(found), "fit_seconds": found[0].fit_seconds}
 
@@ -139,12 +149,12 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the rows named, or all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks accuracy", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     unknown = set(options.names) - {row.name for row in ROWS}
     if unknown:
         print(f"no row is named {', '.join(sorted(unknown))}; there are {', '.join(r.name for r in ROWS)}",
@@ -163,6 +173,3 @@ def main() -> int:
     print(json.dumps(fresh, indent=1) if options.json else table(fresh))
     return 0
 
-
-if __name__ == "__main__":
-    sys.exit(main())

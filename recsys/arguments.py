@@ -129,7 +129,7 @@ def _reading(made: argparse.ArgumentParser) -> None:
 
 def _protocol(made: argparse.ArgumentParser) -> None:
     made.add_argument("--protocol", required=True, help="a protocol's name; `recsys protocols` lists them")
-    made.add_argument("--test", metavar="DATA", help="the test part, for the protocols predefined and sessions-next")
+    made.add_argument("--test", metavar="DATA", help="the test part, for protocols that take parts given apart")
     made.add_argument("-k", type=_positive, default=10, help="length of the lists (default: %(default)s)")
     made.add_argument("--metrics", help="names separated by commas, such as recall@20,ndcg@100")
     made.add_argument("--seed", type=_seed, help="of the split; each protocol has its own")

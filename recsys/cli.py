@@ -150,15 +150,12 @@ def _measure(models: Mapping[str, Any], data: Any, options: argparse.Namespace) 
             for name, model in models.items()}
 
 
-_GIVEN_APART = ("predefined", "sessions-next")
-
-
 def _parts(options: argparse.Namespace, console: Console) -> Any:
     """The data to measure on: one set, or two parts that are given apart."""
-    given = options.test is not None
-    if (options.protocol == "predefined" and not given) or (given and options.protocol not in _GIVEN_APART):
-        raise ParameterError("--protocol predefined needs --test DATA, and sessions-next can take it; other protocols "
-                             "divide --data.")
+    given, needed = options.test is not None, options.protocol in ("predefined", "predefined-ratings")
+    if (needed and not given) or (given and not needed and options.protocol != "sessions-next"):
+        raise ParameterError("--protocol predefined and predefined-ratings need --test DATA, and sessions-next can "
+                             "take it; other protocols divide --data.")
     data = _read(options, console)
     return data if options.test is None else (data, arguments.read(options, options.test))
 

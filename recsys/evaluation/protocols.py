@@ -123,8 +123,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
         A model, of which a fresh copy with the same parameters is fitted for each fold (the one given is
         not touched), or a function without arguments that makes one.
     data : Interactions
-        For `predefined`: a Split, or a tuple `(train, test)` or `(train, test, valid)`. For `sessions-next` also
-        `(train, test)`.
+        For `predefined` and `predefined-ratings`: a Split, or a tuple `(train, test)` or `(train, test, valid)`.
+        For `sessions-next` also `(train, test)`.
     protocol : str or Protocol
         A name in `PROTOCOLS`.
     k : int
@@ -259,7 +259,8 @@ def _predefined(data: Any) -> list[Split]:
     if isinstance(data, Split):
         return [data]
     if isinstance(data, Interactions) or len(data) not in (2, 3):
-        raise DataError("protocol predefined: give a Split, or a tuple (train, test) or (train, test, valid).")
+        raise DataError("protocols predefined and predefined-ratings: give a Split, or a tuple (train, test) or "
+                        "(train, test, valid).")
     return [splits.split_predefined(*data)]
 
 
@@ -303,6 +304,9 @@ PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (
              "ranking", ("recall@{k}", "mrr@{k}"), _sessions, {"exclude_seen": False}),
     Protocol("predefined", "Parts that somebody else has made, as they are, with their values.",
              "ranking", _RANKING, _predefined, implicit=False),
+    Protocol("predefined-ratings", "Parts that somebody else has made, as they are: RMSE and MAE of the test part's "
+             "ratings, clipped to the scale.",
+             "ratings", ("rmse", "mae"), _predefined, implicit=False),
     Protocol("ncf-99",
              "SAMPLED: each user's last event is ranked among 99 random items the user has never had (a fixed "
              "sample by seed). Numbers are several times those of full ranking, and order models differently.",

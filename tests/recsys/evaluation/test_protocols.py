@@ -9,6 +9,7 @@ from recsys.data import Interactions
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation import PROTOCOLS, protocols, run
 from recsys.evaluation.metrics import parse
+from recsys.models.bias import Bias
 from recsys.models.popular import Popular
 
 
@@ -20,7 +21,7 @@ def pairs(data):
     return list(zip(data.users.ids[data.user].tolist(), data.items.ids[data.item].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name != "predefined"])
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if not name.startswith("predefined")])
 def test_every_protocol_runs_and_says_what_it_did(name, known, random_data):
     data = random_data(0, users=30, items=25, events=400)
     found = run(known(rule=lambda user, item: (user * item) % 5 + 0.5) if PROTOCOLS[name].task == "ratings"
@@ -125,6 +126,13 @@ def test_predefined_takes_parts_as_they_are():
     assert found.card["unreachable targets"] == 1
     with pytest.raises(DataError, match="give a Split"):
         run(Popular(), train, "predefined")
+
+
+def test_predefined_ratings_are_those_of_the_test_part():
+    train = Interactions.from_arrays([1, 1, 2], ["a", "b", "a"], [5, 3, 1])
+    test = Interactions.from_arrays([2], ["b"], [3])
+    found = run(Bias(reg_user=0, reg_item=0), (train, test), "predefined-ratings")
+    assert found.metrics["rmse"] == pytest.approx(2)  # user 2 is four worse than user 1, so b gets the least, 1
 
 
 def test_the_model_given_is_not_touched_and_factories_are_called(known, random_data):
