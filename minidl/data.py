@@ -191,11 +191,11 @@ class DataLoader:
 def _chunks(order: Iterable[int], size: int) -> Iterator[np.ndarray]:
     """Indices in pieces, int64 of shape (size,), the last one perhaps shorter."""
     if isinstance(order, np.ndarray):
-        yield from (as_indices(order[i:i + size]) for i in range(0, len(order), size))
+        yield from (as_indices("DataLoader", "sampler", order[i:i + size]) for i in range(0, len(order), size))
         return
     items = iter(order)
     while piece := list(itertools.islice(items, size)):
-        yield as_indices(piece)
+        yield as_indices("DataLoader", "sampler", piece)
 
 
 # ------------------------------------------------------------------------------------------- prefetching

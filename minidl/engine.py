@@ -129,7 +129,7 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
             parents.append(None)
     try:
         out = forward(*arrays, **params)
-    except (ValueError, TypeError, IndexError, AttributeError, np.linalg.LinAlgError) as error:
+    except (ValueError, TypeError, IndexError, AttributeError, OverflowError, np.linalg.LinAlgError) as error:
         raise explain(error, forward, rule, arrays, params) from error
     if type(out) is tuple:
         if not hasattr(rule, "reference"):

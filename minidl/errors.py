@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["AnomalyError", "GradientError", "MissingExtraError", "ShapeError", "explain", "locate", "name_of"]
+__all__ = ["AnomalyError", "GradientError", "MissingExtraError", "ShapeError", "explain", "explained", "locate",
+           "name_of"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class GradientError(RuntimeError):
@@ -36,22 +40,61 @@ def explain(error: Exception, forward: Any, rule: Any, arrays: Sequence[Any], pa
     """The same kind of error, with the operation, shapes, dtypes and arguments in one sentence, and what to do."""
     if isinstance(error, (ShapeError, GradientError)):  # explained by the operation itself
         return error
-    strange = [i for i, a in enumerate(arrays) if isinstance(a, (list, tuple, str))]
     if isinstance(error, AttributeError):
-        if not strange:
+        strange = _no_array(error, {f"argument {i}": a for i, a in enumerate(arrays)})
+        if strange is None:
             return error
-        kind = type(arrays[strange[0]]).__name__
-        error = TypeError(f"argument {strange[0]} is a {kind}; pass an array or a Tensor, such as np.array(...)")
+        error = strange
     plain = inspect.unwrap(forward)  # some of NumPy's functions share the rule of another op
     theirs = str(getattr(plain, "__module__", "")).startswith("numpy") and not isinstance(plain, np.ufunc)
     name = str(plain.__name__) if theirs else name_of(rule)
     said = str(error).removeprefix(f"{name}: ").strip()
-    parts = [*map(_short, arrays), *(f"{k}={_short(v)}" for k, v in params.items() if k != "saved")]
-    message = f"{name}({', '.join(parts)}): {_in_plain_words(said, arrays, params)}"
+    message = f"{_call(name, arrays, params)}: {_in_plain_words(said, arrays, params)}"
     for known in (IndexError, TypeError, np.linalg.LinAlgError):
         if isinstance(error, known):
             return known(message)
     return ShapeError(message)
+
+
+def explained(op: _F) -> _F:
+    """Let every error from inside of a public function begin with its name and arguments, as those of `record` do."""
+    name = op.__name__
+
+    @functools.wraps(op)
+    def call(*args: Any, **params: Any) -> Any:
+        try:
+            return op(*args, **params)
+        except (*_KINDS, ValueError) as error:
+            if str(error).startswith(name):
+                raise
+            raise _named(error, op, args, params) from error
+
+    return call  # type: ignore[return-value]
+
+
+_KINDS = (ShapeError, GradientError, IndexError, TypeError, OverflowError, MemoryError, np.linalg.LinAlgError,
+          AttributeError)
+
+
+def _named(error: Exception, op: Callable[..., Any], args: Sequence[Any], params: Mapping[str, Any]) -> Exception:
+    """The same kind of error, in the words of a user who called `op`."""
+    if isinstance(error, AttributeError):
+        error = _no_array(error, inspect.signature(op).bind(*args, **params).arguments) or error
+    kind = next((k for k in _KINDS if isinstance(error, k)), ValueError)
+    return kind(f"{_call(op.__name__, args, params)}: {error}")
+
+
+def _no_array(error: AttributeError, arguments: Mapping[str, Any]) -> Exception | None:
+    """What to say when an argument was asked for what only arrays have; None when it was no argument."""
+    for name, value in arguments.items():
+        if value is error.obj:
+            return TypeError(f"{name} is {_kind(value)}; pass an array or a Tensor, such as np.array(...)")
+    return None
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return "None" if value is None else f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def locate(error: Exception, rule: Any) -> None:
@@ -71,8 +114,17 @@ def name_of(rule: Any) -> str:
     return str(getattr(rule, "__name__", "operation")).strip("_").removesuffix("_rule")
 
 
+def _call(name: str, args: Sequence[Any], params: Mapping[str, Any]) -> str:
+    parts = [*map(_short, args), *(f"{k}={_short(v)}" for k, v in params.items() if k != "saved")]
+    return f"{name}({', '.join(parts)})"
+
+
 def _short(value: Any) -> str:
-    return f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else repr(value)
+    """Dtype and shape of an array or Tensor, anything else as one line."""
+    if hasattr(value, "dtype") and hasattr(value, "ndim") and not isinstance(value, np.generic):
+        return f"{value.dtype}{value.shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # ------------------------------------------------------------------------------- NumPy's words in ours

@@ -9,8 +9,10 @@ import numpy as np
 
 from minidl import kernels
 from minidl.engine import keeps, record
+from minidl.errors import explained
 from minidl.ops.elementwise import where
 from minidl.ops.functions import erf, exp
+from minidl.ops.loss_parts import floating
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "silu", "softmax", "softplus"]
@@ -151,6 +153,7 @@ def _elu_rule(g: Any, out: Any, inputs: Any, needs: Any, alpha: float) -> Any:
     return (where(inputs[0] > 0, g, g * (out + alpha)),)
 
 
+@explained
 def selu(x: Any) -> Any:
     """1.0507 elu(x, 1.6733): keeps mean 0 and variance 1 through layers. Derivative: as `elu`, scaled.
 
@@ -250,8 +253,7 @@ def _softmax(x: Any, axis: Any) -> Any:
 
 def _below_zero(x: Any, axis: Any) -> Any:
     """`x` less its maximum along `axis`, in floating point."""
-    x = as_array(x)
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    x = floating(x)
     return x - x.max(axis=axis, keepdims=True, initial=-np.inf)
 
 

@@ -9,7 +9,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from minidl import ops
 from minidl.engine import keeps, record
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.ops.activation import sigmoid, softmax, softplus
 from minidl.ops.elementwise import abs, where
 from minidl.ops.functions import exp, tanh
@@ -25,6 +25,7 @@ def _ready(x: Any) -> Any:
 
 # ------------------------------------------------------------------------------------- piecewise linear
 
+@explained
 def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """x limited to [min_val, max_val]. Derivative: g strictly inside, else 0 (so 0 at both ends).
 
@@ -61,16 +62,19 @@ def _hardtanh_rule(g: Any, out: Any, inputs: Any, needs: Any, low: float, high: 
     return (where((x > low) & (x < high), g, 0.0),)
 
 
+@explained
 def relu6(x: Any) -> Any:
     """min(max(x, 0), 6). Derivative: g strictly inside, else 0."""
     return hardtanh(x, 0.0, 6.0)
 
 
+@explained
 def hardsigmoid(x: Any) -> Any:
     """(x + 3) / 6 limited to [0, 1]: a sigmoid in three lines. Derivative: g / 6 for -3 < x < 3, else 0."""
     return hardtanh((_ready(x) + 3) / 6, 0.0, 1.0)
 
 
+@explained
 def hardswish(x: Any) -> Any:
     """x hardsigmoid(x). Derivative: 0 up to -3, g from 3 on, g (x / 3 + 1/2) between.
 
@@ -80,6 +84,7 @@ def hardswish(x: Any) -> Any:
     return x * hardsigmoid(x)
 
 
+@explained
 def threshold(x: Any, threshold: float, value: float) -> Any:
     """x where x > threshold, else value. Derivative: g where x > threshold, else 0 (so 0 at the threshold).
 
@@ -192,6 +197,7 @@ def _mish_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * (t + x * (1 - t * t) * sigmoid(x)),)
 
 
+@explained
 def softsign(x: Any) -> Any:
     """x / (1 + |x|). Derivative: g / (1 + |x|)^2; its own derivative jumps at 0."""
     x = _ready(x)
@@ -214,16 +220,19 @@ def _tanhshrink_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * (t * t),)  # not 1 less the derivative of tanh, which cancels near 0
 
 
+@explained
 def logsigmoid(x: Any) -> Any:
     """log(1 / (1 + e^-x)), to full precision in both tails. Derivative: g sigmoid(-x)."""
     return -softplus(-_ready(x))
 
 
+@explained
 def softmin(x: Any, axis: Any = -1) -> Any:
     """softmax(-x): e^-x over its sum along `axis`. Derivative: p (sum(g p) - g)."""
     return softmax(-_ready(x), axis)
 
 
+@explained
 def glu(x: Any, axis: int = -1) -> Any:
     """a sigmoid(b) of the two halves a and b of x along an axis. Derivative: g s for a and g a s (1 - s) for b.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.engine import fused
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels, takes
 from minidl.ops.loss_parts import floating
 from minidl.tensor import Tensor, as_array
@@ -19,6 +19,7 @@ __all__ = ["bilinear", "scaled_dot_product_attention"]
 _kernels = Kernels("minidl.kernels", "attention")
 
 
+@explained
 def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
                                  is_causal: bool = False, scale: float | None = None,
                                  generator: np.random.Generator | None = None) -> Any:
@@ -69,7 +70,7 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
     q, k, v, mask = _checked(query, key, value, attn_mask)
     keep = dropout_factors("scaled_dot_product_attention", dropout_p, (*q.shape[:-1], k.shape[-2]), q.dtype, generator)
     factor = 1 / math.sqrt(q.shape[-1] or 1) if scale is None else float(scale)
-    return _attention(q, k, v, mask, keep=keep, causal=is_causal, scale=factor)
+    return _attention(q, k, v, mask, keep=keep, causal=bool(is_causal), scale=factor)
 
 
 def _checked(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
@@ -181,6 +182,7 @@ _attention = fused(_attention_forward, _attention_backward, _attention_reference
 
 # ------------------------------------------------------------------------------------------ bilinear form
 
+@explained
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     """x' W_o y + b_o for every output o. Derivative: those of the products, linear in each argument.
 

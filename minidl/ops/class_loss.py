@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.ops.activation import log_softmax
 from minidl.ops.elementwise import where
 from minidl.ops.functions import exp, log
@@ -19,6 +19,7 @@ from minidl.tensor import Tensor, as_array
 __all__ = ["cross_entropy", "kl_div", "nll_loss"]
 
 
+@explained
 def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean",
                   label_smoothing: float = 0.0) -> Any:
     """-w_t log softmax(x)_t for a class t, or -sum_c w_c t_c log softmax(x)_c for probabilities t.
@@ -83,10 +84,11 @@ def _soft_cross_entropy(x: Any, t: Any, weight: Any, reduction: str, label_smoot
         t = (1 - label_smoothing) * t + label_smoothing / count
     if weight is not None:
         t = t * _class_weight("cross_entropy", weight, x, axis).reshape((count,) + (1,) * (x.ndim - 1 - axis))
-    losses = soft_losses(*(moveaxis(a, axis, -1).reshape((-1, count)) for a in (x, t)))
+    losses = soft_losses("cross_entropy", *(moveaxis(a, axis, -1).reshape((-1, count)) for a in (x, t)))
     return reduce(losses.reshape(x.shape[:axis] + x.shape[axis + 1:]), reduction)
 
 
+@explained
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
     """-w_t x_t for log-probabilities x and a class t. Derivative: -g w_t at the target, 0 elsewhere.
 
@@ -99,6 +101,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
     return losses.reshape(t.shape) if reduction == "none" else total(losses, reduction, scale)
 
 
+@explained
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """t (log t - x) for log-probabilities x: the divergence of exp(x) from t. 0 log 0 is 0.
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from minidl import blas, ops
 from minidl.engine import keeps, record
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.ops import winograd
 from minidl.ops.patches import Block, Geometry, Window, array_of, columns_of, numbers
 
@@ -32,6 +32,7 @@ _PART = blas.BLAS_LARGE // 2
 
 # --------------------------------------------------------------------------------------- public functions
 
+@explained
 def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
            groups: int = 1) -> Any:
     """Cross-correlation of images with kernels, as `torch.nn.functional.conv2d`.
@@ -79,6 +80,7 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@explained
 def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
            groups: int = 1) -> Any:
     """Cross-correlation of sequences with kernels, as `torch.nn.functional.conv1d`: `conv2d` with a height of 1.
@@ -104,6 +106,7 @@ def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@explained
 def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
                      output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:
     """The adjoint of `conv2d`, as `torch.nn.functional.conv_transpose2d`: each element adds a kernel to the output.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.ops.activation import relu
 from minidl.ops.elementwise import abs, clip, minimum, power, where
 from minidl.ops.linalg import row_dot
@@ -19,6 +19,7 @@ from minidl.tensor import Tensor
 __all__ = ["cosine_embedding_loss", "cosine_similarity", "pairwise_distance", "triplet_margin_loss"]
 
 
+@explained
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """<a, b> / (max(|a|, eps) max(|b|, eps)): the cosine of the angle between vectors, 0 for a vector of zeros.
 
@@ -73,6 +74,7 @@ def _common(name: str, a: Any, b: Any) -> tuple[int, ...]:
         raise ShapeError(f"{name}: the shapes {a.shape} and {b.shape} do not broadcast") from error
 
 
+@explained
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """|a - b + eps|_p over the last axis: distances of pairs of vectors.
 
@@ -120,6 +122,7 @@ def _norm(d: Any, p: float, keepdims: bool = False) -> Any:
     return where(nothing, 0.0, power(powers + nothing, 1 / p))  # the root has no slope at 0
 
 
+@explained
 def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
     """1 - cos(a, b) where y = 1, and max(0, cos(a, b) - margin) where y = -1.
 
@@ -162,6 +165,7 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
     return reduce(where(together, 1 - cosine, relu(cosine - margin)), checked(name, reduction))
 
 
+@explained
 def triplet_margin_loss(anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
                         eps: float = 1e-6, swap: bool = False, reduction: str = "mean") -> Any:
     """max(0, |a - b| - |a - c| + margin): an anchor a should be nearer to b than to c by the margin.

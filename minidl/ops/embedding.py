@@ -5,14 +5,16 @@ The gradient of a table is a `RowGrad` in an ordinary backward pass, whatever th
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from minidl import kernels, ops
 from minidl.engine import fused, keeps, record
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.ops.index import as_indices, scatter
+from minidl.ops.loss_parts import floating
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
 
@@ -23,16 +25,18 @@ def _checked(op: str, indices: Any, weight: Any) -> np.ndarray:
     """Indices as int64 and within the table; Numba and `mode="clip"` would not notice."""
     if weight.ndim != 2:
         raise ShapeError(f"{op}: weight has shape {weight.shape}; a table has shape (number of rows, dimension)")
-    found = as_indices(indices)
+    found = as_indices(op, "indices", indices)
     if found.size and (found.min() < 0 or found.max() >= len(weight)):
         bad = found[(found < 0) | (found >= len(weight))][0]
-        raise IndexError(f"{op}: index {bad} is out of range for a table of {len(weight)} rows; "
-                         f"indices go from 0 to {len(weight) - 1}")
+        raise IndexError(f"{op}: index {bad} is out of range for a table of {len(weight)} rows; " + (
+            f"indices go from 0 to {len(weight) - 1}" if len(weight) else
+            f"weight of shape {weight.shape} has none to look up"))
     return found
 
 
 # ------------------------------------------------------------------------------------------- embedding
 
+@explained
 def embedding(indices: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None,
               norm_type: float = 2.0) -> Any:
     """Rows of a table, as `torch.nn.functional.embedding`.
@@ -73,6 +77,8 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None, max_nor
     """
     found = _checked("embedding", indices, weight)
     if max_norm is not None:
+        if not max_norm >= 0:
+            raise ValueError(f"embedding: max_norm={max_norm} is no length; it has to be 0 or more")
         _shorten(weight.data if isinstance(weight, Tensor) else weight, found, max_norm, norm_type)
     return record(_embedding, _embedding_rule, weight, indices=found,
                   padding=_padding(padding_idx, weight.shape[0]))
@@ -92,7 +98,7 @@ def _padding(padding_idx: int | None, n: int) -> int | None:
         return None
     if not -n <= padding_idx < n:
         raise IndexError(f"embedding: padding_idx={padding_idx} is out of range for a table of {n} rows")
-    return padding_idx % n
+    return operator.index(padding_idx) % n
 
 
 def _embedding(weight: Any, indices: np.ndarray, padding: int | None) -> np.ndarray:
@@ -115,6 +121,7 @@ def _embedding_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.ndarr
 
 # ------------------------------------------------------------------------------------- embedding bag
 
+@explained
 def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "mean",
                   per_sample_weights: Any = None, include_last_offset: bool = False) -> Any:
     """Sums or means of rows of a table, as `torch.nn.functional.embedding_bag`, without ever making the rows.
@@ -163,15 +170,15 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
     if factors is not None and np.shape(factors) != np.shape(indices):
         raise ShapeError(f"embedding_bag: per_sample_weights have shape {np.shape(factors)}, "
                          f"indices {np.shape(indices)}")
-    found = _checked("embedding_bag", indices, weight)
+    found, weight = _checked("embedding_bag", indices, weight), floating(weight)
     ends = _ends(found, offsets, include_last_offset)
     flat = found.reshape(-1)
     if factors is not None:
-        return _weighted_bag(weight, ops.ravel(factors), indices=flat, ends=ends)
+        return _weighted_bag(weight, ops.ravel(floating(factors)), indices=flat, ends=ends)
     counts = np.diff(ends)
     share = 1 / np.maximum(counts, 1) if mode == "mean" else np.ones(counts.size)
     return record(_bag, _embedding_bag_rule, weight, indices=flat, ends=ends,
-                  scale=np.repeat(share.astype(weight.dtype), counts))
+                  scale=np.repeat(share.astype(_dtype(weight)), counts))
 
 
 def _ends(indices: np.ndarray, offsets: Any, include_last: bool) -> np.ndarray:
@@ -183,7 +190,7 @@ def _ends(indices: np.ndarray, offsets: Any, include_last: bool) -> np.ndarray:
     if indices.ndim != 1 or offsets is None:
         raise ShapeError(f"embedding_bag: indices have shape {indices.shape}; "
                          "give two dimensions, or one dimension and offsets")
-    ends = as_indices(offsets)
+    ends = as_indices("embedding_bag", "offsets", offsets)
     if ends.ndim != 1:
         raise ShapeError(f"embedding_bag: offsets have shape {ends.shape}, one dimension is needed")
     if not include_last:
@@ -200,7 +207,17 @@ def _owners(ends: np.ndarray) -> np.ndarray:
 
 
 def _bag(weight: Any, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> Any:
-    return kernels.rows.bag(weight, indices, ends, scale)
+    out: np.ndarray = kernels.rows.bag(_plain(weight), indices, ends, scale)
+    return out.astype(weight.dtype, copy=False)
+
+
+def _dtype(x: Any) -> Any:
+    return np.float32 if x.dtype.itemsize <= 4 else np.float64
+
+
+def _plain(x: Any) -> np.ndarray:
+    """In a dtype that kernels are compiled for; a table that has one, mapped from a file perhaps, is never copied."""
+    return np.asarray(x, _dtype(x))
 
 
 @keeps()
@@ -209,17 +226,17 @@ def _embedding_bag_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.n
     shape = inputs[0].shape
     if isinstance(g, Tensor):
         return (scatter(ops.take(g, _owners(ends), axis=0) * scale[:, None], indices, shape),)
-    return (RowGrad(indices.copy(), kernels.rows.bag_spread(g, ends, scale), shape),)
+    return (RowGrad(indices.copy(), kernels.rows.bag_spread(_plain(g), ends, scale), shape),)
 
 
 def _weighted_forward(weight: Any, factors: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
-    scale = np.ascontiguousarray(factors, weight.dtype)
-    return kernels.rows.bag(weight, indices, ends, scale), scale
+    scale = np.ascontiguousarray(factors, _dtype(weight))
+    return _bag(weight, indices, ends, scale), scale
 
 
 def _weighted_backward(g: np.ndarray, scale: np.ndarray, inputs: Any, needs: Any, indices: np.ndarray,
                        ends: np.ndarray) -> Any:
-    weight = inputs[0]
+    weight, g = _plain(inputs[0]), _plain(g)
     rows = RowGrad(indices.copy(), kernels.rows.bag_spread(g, ends, scale), weight.shape) if needs[0] else None
     return rows, kernels.rows.bag_dot(g, weight, indices, ends) if needs[1] else None
 

@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from minidl import kernels, ops
 from minidl.engine import keeps, record
+from minidl.errors import explained
 from minidl.tensor import Tensor
 
 __all__ = ["gather", "getitem", "scatter_add", "sort", "take", "take_along_axis", "topk"]
@@ -31,13 +32,14 @@ def _plain_index(index: Any) -> Any:
     return index
 
 
-def as_indices(indices: Any) -> np.ndarray:
-    """Integer indices of any dtype, arrays, Tensors or lists, as int64."""
+def as_indices(op: str, argument: str, indices: Any) -> np.ndarray:
+    """Integer indices of any dtype, arrays, Tensors or lists, as int64; errors name the op and the argument."""
     found = np.asarray(_plain_index(indices))
     if found.dtype.kind not in "iu":
-        raise IndexError(f"indices have dtype {found.dtype}; use integers, such as indices.astype(int)")
+        raise IndexError(f"{op}: {argument} has dtype {found.dtype} and shape {found.shape}; use integers, such as "
+                         "np.asarray(x, int)")
     if found.dtype == np.uint64 and found.size and found.max() > np.iinfo(np.int64).max:
-        raise IndexError(f"index {found.max()} is larger than any array")
+        raise IndexError(f"{op}: {argument} holds {found.max()}, which is larger than any array")
     return found.astype(np.int64, copy=False)
 
 
@@ -74,7 +76,7 @@ def _add_along(out: np.ndarray, indices: np.ndarray, values: Any, axis: int) -> 
 
 def _wrap(indices: np.ndarray, n: int) -> np.ndarray:
     """Indices as int64, counted from the front; those out of range stay so."""
-    found = as_indices(indices)
+    found = as_indices("scatter_add", "index", indices)
     return np.where(found < 0, found + n, found) if found.size and found.min() < 0 else found
 
 
@@ -143,7 +145,7 @@ def scatter_add(x: Any, index: Any, updates: Any) -> Any:
 
 
 def _scatter_add(x: Any, updates: Any, index: Any) -> np.ndarray:
-    x = np.asarray(x)
+    x, updates = np.asarray(x), np.asarray(updates) if isinstance(updates, (list, tuple)) else updates
     out = np.array(x, dtype=np.result_type(x, updates), order="C")
     _add_at(out, index, np.broadcast_to(updates, x[index].shape))
     return out
@@ -154,6 +156,7 @@ def _scatter_add_rule(g: Any, out: Any, inputs: Any, needs: Any, index: Any) -> 
     return g, getitem(g, index) if needs[1] else None
 
 
+@explained
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Elements at `indices` along an axis, or of the flattened array. Derivative: g, added into zeros there.
 
@@ -161,7 +164,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """
     if axis is None:
         x, axis = ops.ravel(x), 0
-    return record(_take, _take_rule, x, indices=as_indices(indices), axis=axis)
+    return record(_take, _take_rule, x, indices=as_indices("take", "indices", indices), axis=axis)
 
 
 def _take(x: Any, indices: np.ndarray, axis: int) -> np.ndarray:
@@ -174,17 +177,19 @@ def _take_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.ndarray, a
     return (scatter(g, (slice(None),) * (axis % len(shape)) + (indices,), shape),)
 
 
+@explained
 def gather(x: Any, indices: Any, axis: int = 0) -> Any:
     """Rows of `x` (or slices along another axis) at `indices`; `take` with `axis=0`. Derivative: as `take`."""
     return take(x, indices, axis)
 
 
+@explained
 def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """One element of `x` for each of `indices`, along an axis. Derivative: g, added into zeros there.
 
     `indices` has as many dimensions as `x` and broadcasts against it but for `axis`.
     """
-    indices = as_indices(indices)
+    indices = as_indices("take_along_axis", "indices", indices)
     if axis is None:
         x, axis = ops.ravel(x), 0
     shape = np.shape(x.data if isinstance(x, Tensor) else x)
@@ -204,6 +209,7 @@ def _along(indices: np.ndarray, shape: tuple[int, ...], axis: int) -> tuple[np.n
 
 # --------------------------------------------------------------------------------------------- sorting
 
+@explained
 def sort(x: Any, axis: int | None = -1) -> Any:
     """Elements in ascending order along an axis; ties keep their order. Derivative: g, put back in place."""
     if axis is None:
@@ -212,6 +218,7 @@ def sort(x: Any, axis: int | None = -1) -> Any:
     return take_along_axis(x, order, axis)
 
 
+@explained
 def topk(x: Any, k: int, axis: int = -1) -> tuple[Any, np.ndarray]:
     """The k largest elements along an axis, in descending order, and where they are.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.ops.elementwise import where
 from minidl.ops.functions import exp, log, square
 from minidl.ops.loss_parts import checked, floating, pair, reduce
@@ -17,6 +17,7 @@ from minidl.tensor import Tensor
 __all__ = ["gaussian_nll_loss", "poisson_nll_loss"]
 
 
+@explained
 def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool = False, eps: float = 1e-8,
                      reduction: str = "mean") -> Any:
     """e^x - t x for the logarithm x of an expected count and a count t, or x - t log(x + eps) for the count itself.
@@ -57,6 +58,7 @@ def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool
     return reduce(losses, checked("poisson_nll_loss", reduction))
 
 
+@explained
 def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
                       reduction: str = "mean") -> Any:
     """(log v + (x - t)^2 / v) / 2 for a mean x and a variance v that a model predicts.

@@ -11,6 +11,7 @@ import numpy as np
 
 from minidl import kernels, ops, runtime
 from minidl.engine import keeps, record
+from minidl.errors import ShapeError, explained
 from minidl.ops.index import scatter
 from minidl.tensor import Tensor
 
@@ -21,6 +22,11 @@ _product = runtime.matmul  # np.matmul on as many BLAS threads as pay
 
 def _transposed(x: Any) -> Any:
     return x.swapaxes(-1, -2)
+
+
+def _arrays(inputs: Any) -> Any:
+    """What a rule was given, where a constant may be nested lists."""
+    return (np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs)
 
 
 # ---------------------------------------------------------------------------------------- products
@@ -47,7 +53,7 @@ def _rows(x: Any) -> Any:
 
 @keeps("inputs")
 def _matmul_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    a, b = inputs
+    a, b = _arrays(inputs)
     if a.ndim == 1 and b.ndim == 1:
         return g * b if needs[0] else None, g * a if needs[1] else None
     if a.ndim == 1:  # (k) @ (..., k, n) -> (..., n)
@@ -152,6 +158,7 @@ def _row_dot_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return column * b if needs[0] else None, column * a if needs[1] else None
 
 
+@explained
 def outer(a: Any, b: Any) -> Any:
     """All products of the elements of two (flattened) arrays. Derivative: as of multiply."""
     return ops.multiply(ops.ravel(a)[:, None], ops.ravel(b))
@@ -211,6 +218,10 @@ def _parse(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[str
             raise ValueError(f"einsum: term {term!r} of {subscripts!r} does not fit an operand of shape {shape}")
     batch = "".join(spare[:max([0, *(more for term, more in zip(terms, extra, strict=True) if "..." in term)])])
     terms = [t.replace("...", batch[len(batch) - more:]) for t, more in zip(terms, extra, strict=True)]
+    for term, shape in zip(terms, shapes, strict=True):
+        if len(set(zip(term, shape, strict=True))) > len(set(term)):  # NumPy reads beyond an axis of length 0
+            raise ShapeError(f"einsum: the axes of shape {shape} that share a letter of {term!r} differ in length; a "
+                             "diagonal needs them equal")
     if not arrow:
         letters = "".join(terms)
         output = batch + "".join(sorted(c for c in set(letters) - set(batch) if letters.count(c) == 1))
@@ -264,13 +275,14 @@ def solve(a: Any, b: Any) -> Any:
 
 @keeps("inputs", "output")
 def _solve_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    a, b = inputs
+    a, b = _arrays(inputs)
     vector = b.ndim == 1
     h = solve(_transposed(a), g[..., None] if vector else g)
     ga = -matmul(h, out[..., None, :] if vector else _transposed(out)) if needs[0] else None
     return ga, h[..., 0] if vector else h
 
 
+@explained
 def cholesky(a: Any) -> Any:
     """The lower triangle L with L L' = a, for symmetric positive definite matrices (..., n, n).
 

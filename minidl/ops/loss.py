@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.engine import fused, keeps, record
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.kernels.numpy_loss import BCE, BPR, MSE
 from minidl.ops.activation import relu, sigmoid, softplus
 from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
@@ -39,6 +39,7 @@ __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss
 
 # ------------------------------------------------------------------------------------------ regression
 
+@explained
 def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Squared error (x - t)^2. Derivative: 2 g (x - t) and its negative.
 
@@ -76,12 +77,14 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = Non
     return averaged("mse_loss", square(x - t), weight, reduction)
 
 
+@explained
 def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Absolute error |x - t|. Derivative: g sign(x - t), 0 at 0. Parameters as in `mse_loss`."""
     x, t = pair("l1_loss", input, target)
     return averaged("l1_loss", abs(x - t), weight, checked("l1_loss", reduction))
 
 
+@explained
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """d^2 / 2 of d = x - t where |d| <= delta, and delta (|d| - delta / 2) beyond.
 
@@ -117,6 +120,7 @@ def _huber(d: Any, delta: float) -> Any:
     return limited * (d - 0.5 * limited)
 
 
+@explained
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
     """Huber's loss divided by its width: d^2 / (2 beta) where |d| <= beta, |d| - beta / 2 beyond.
 
@@ -131,6 +135,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
 
 # --------------------------------------------------------------------------------- binary cross-entropy
 
+@explained
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """-(t log x + (1 - t) log(1 - x)) for a probability x; logarithms are kept above -100, as in PyTorch.
 
@@ -182,6 +187,7 @@ def _bce_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return g * ((1 - t) / there - t / here) if needs[0] else None, g * (log(there) - log(here)) if needs[1] else None
 
 
+@explained
 def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, reduction: str = "mean",
                                      pos_weight: Any = None) -> Any:
     """-(p t log s(x) + (1 - t) log(1 - s(x))) for a logit x, with s the sigmoid and p `pos_weight`.
@@ -237,6 +243,7 @@ def _bce_logits_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return g * (sigmoid(x) - t) if needs[0] else None, -g * x if needs[1] else None
 
 
+@explained
 def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """`binary_cross_entropy_with_logits`, averaged over the classes on the last axis: a loss for each sample.
 
@@ -273,6 +280,7 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, red
 
 # --------------------------------------------------------------------------------------------- ranking
 
+@explained
 def bpr_loss(positive: Any, negative: Any, reduction: str = "mean") -> Any:
     """-log s(p - n): Bayesian personalised ranking, of a score p that should exceed a score n.
 
@@ -303,6 +311,7 @@ def bpr_loss(positive: Any, negative: Any, reduction: str = "mean") -> Any:
     return _pair_loss(BPR, p, n, checked("bpr_loss", reduction))
 
 
+@explained
 def hinge_loss(positive: Any, negative: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
     """max(0, margin - (p - n)) of a score p that should exceed a score n by the margin.
 
@@ -343,10 +352,11 @@ def _bpr(a: Any, b: Any) -> Any:
 
 
 _PAIR = {MSE: _squared_error, BCE: _bce_with_logits, BPR: _bpr}
-_pair_total = fused(_pair_forward, _pair_backward, _pair_reference, name="pair_loss")
+_totals = {kind: fused(_pair_forward, _pair_backward, _pair_reference, name=name) for kind, name in (
+    (MSE, "mse_loss"), (BCE, "binary_cross_entropy_with_logits"), (BPR, "bpr_loss"))}
 
 
 def _pair_loss(kind: int, a: Any, b: Any, reduction: str) -> Any:
     if reduction == "none":
         return _PAIR[kind](a, b)
-    return _pair_total(a, b, kind=kind, scale=1.0 if reduction == "sum" else inverse(a.size))
+    return _totals[kind](a, b, kind=kind, scale=1.0 if reduction == "sum" else inverse(a.size))

@@ -12,13 +12,13 @@ from minidl.errors import GradientError, ShapeError
 from minidl.ops.elementwise import astype
 from minidl.tensor import Tensor, as_array
 
-__all__ = ["averaged", "checked", "constant", "fitting", "floating", "inverse", "pair", "plain", "reduce", "signs",
-           "total", "turned", "weighted"]
+__all__ = ["averaged", "checked", "constant", "fitting", "floating", "inverse", "pair", "plain", "real", "reduce",
+           "signs", "total", "turned", "weighted"]
 
 
 def pair(name: str, a: Any, b: Any, called: tuple[str, str] = ("input", "target")) -> tuple[Any, Any]:
     """Both in floating point, of one shape, and of one dtype unless both are differentiated."""
-    a, b = floating(a), b if isinstance(b, Tensor) else as_array(b)
+    a, b = floating(a), real(b)
     if a.shape != b.shape:
         fits = f"{called[1]}.reshape{a.shape}" if a.size == b.size else "np.broadcast_to, if that is what you mean"
         raise ShapeError(f"{name}: {called[0]} has shape {a.shape} but {called[1]} has shape {b.shape}; "
@@ -30,8 +30,16 @@ def pair(name: str, a: Any, b: Any, called: tuple[str, str] = ("input", "target"
 
 def floating(x: Any) -> Any:
     """`x` as a Tensor or array of floating point numbers."""
-    x = x if isinstance(x, Tensor) else as_array(x)
+    x = real(x)
     return x if x.dtype.kind == "f" else astype(x, np.float64)
+
+
+def real(x: Any) -> Any:
+    """`x` as a Tensor or array of real numbers: texts and objects have no arithmetic, and no part gets lost."""
+    x = x if isinstance(x, Tensor) else as_array(x)
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"{x.dtype}{x.shape} does not hold real numbers; pass such as np.asarray(x, float)")
+    return x
 
 
 def checked(name: str, reduction: str) -> str:
@@ -63,7 +71,7 @@ def constant(name: str, argument: str, value: Any, dtype: Any) -> np.ndarray:
             raise GradientError(f"{name}: {argument} is a constant but this Tensor requires a gradient; "
                                 "pass .detach(), or multiply the losses of reduction='none' by it")
         value = value.data
-    return as_array(value).astype(dtype, copy=False)
+    return np.asarray(real(value)).astype(dtype, copy=False)
 
 
 def signs(name: str, target: Any, x: Any, shape: tuple[int, ...]) -> np.ndarray:

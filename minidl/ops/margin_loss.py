@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import explained
 from minidl.ops.activation import relu, softplus
 from minidl.ops.class_loss import classes_of
 from minidl.ops.elementwise import where
@@ -16,6 +17,7 @@ from minidl.tensor import Tensor, as_array
 __all__ = ["hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss", "soft_margin_loss"]
 
 
+@explained
 def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
     """max(0, margin - y (a - b)): a should exceed b by the margin where y = 1, and b exceed a where y = -1.
 
@@ -51,6 +53,7 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
     return reduce(relu(margin - turned(a - b, y)), checked(name, reduction))
 
 
+@explained
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
     """A distance x where y = 1, and max(0, margin - x) where y = -1. Derivative: g, and -g inside the margin.
 
@@ -84,6 +87,7 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
     return reduce(where(together, x, relu(margin - x)), checked(name, reduction))
 
 
+@explained
 def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """log(1 + e^(-y x)) of a score x and its sign y. Derivative: -g y s(-y x) with s the sigmoid.
 
@@ -115,6 +119,7 @@ def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     return reduce(softplus(-turned(x, signs(name, target, x, x.shape))), checked(name, reduction))
 
 
+@explained
 def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None,
                       reduction: str = "mean") -> Any:
     """w_t sum_(c != t) max(0, margin - x_t + x_c)^p / C: the score of the class t should exceed all others.

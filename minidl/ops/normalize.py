@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.engine import fused
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels, takes
 from minidl.ops.loss_parts import floating
 from minidl.tensor import Tensor
@@ -22,6 +22,7 @@ _kernels = Kernels("minidl.kernels", "norm")
 
 # -------------------------------------------------------------------------------------------------- rows
 
+@explained
 def layer_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None, bias: Any = None,
                eps: float = 1e-5) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias, with mean and variance over the last axes.
@@ -60,6 +61,7 @@ def layer_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None
     return _by_rows("layer_norm", x, normalized_shape, weight, bias, eps, True)
 
 
+@explained
 def rms_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
     """x / sqrt(mean(x^2) + eps) * weight, with the mean over the last axes.
 
@@ -93,10 +95,11 @@ def _by_rows(name: str, x: Any, normalized_shape: int | Sequence[int], weight: A
     shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape):] != shape:
         raise ShapeError(f"{name}: x has shape {x.shape}, which does not end with normalized_shape={shape}")
+    weight, bias = (a if a is None else floating(a) for a in (weight, bias))
     for argument, value in (("weight", weight), ("bias", bias)):
         if value is not None and value.shape != shape:
             raise ShapeError(f"{name}: {argument} has shape {value.shape}; it has to be normalized_shape={shape}")
-    return _row_norm(x, weight, bias, axes=len(shape), eps=float(eps), centred=centred)
+    return _row_norms[name](x, weight, bias, axes=len(shape), eps=float(eps), centred=centred)
 
 
 def _row_norm_forward(x: np.ndarray, weight: Any, bias: Any, axes: int, eps: float, centred: bool) -> Any:
@@ -135,11 +138,13 @@ def _scaled(x: Any, weight: Any, bias: Any) -> Any:
     return x if bias is None else x + bias
 
 
-_row_norm = fused(_row_norm_forward, _row_norm_backward, _row_norm_reference, name="row_norm")
+_row_norms = {name: fused(_row_norm_forward, _row_norm_backward, _row_norm_reference, name=name)
+              for name in ("layer_norm", "rms_norm")}
 
 
 # ---------------------------------------------------------------------------------------------- channels
 
+@explained
 def batch_norm(x: Any, running_mean: np.ndarray | None, running_var: np.ndarray | None, weight: Any = None,
                bias: Any = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias, with a mean and a variance for each channel.
@@ -187,7 +192,7 @@ def batch_norm(x: Any, running_mean: np.ndarray | None, running_var: np.ndarray 
     >>> mean, var
     (array([0.2]), array([1.1]))
     """
-    x = floating(x)
+    x, weight, bias = (a if a is None else floating(a) for a in (x, weight, bias))
     count = _checked_channels(x, running_mean, running_var, weight, bias, training)
     if not training or not count:  # (running statistics are copied: later updates change them)
         given = (running_mean, 0.0), (running_var, 1.0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl import blas, ops
 from minidl.engine import keeps, record
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels
 from minidl.tensor import Tensor, as_array
 
@@ -121,6 +121,7 @@ def _window(op: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any)
     return Window(*(numbers(op, name, value, 2, least) for name, (value, least) in named.items()))
 
 
+@explained
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Patches of images as columns, as `torch.nn.functional.unfold`.
 
@@ -162,6 +163,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     return _patches(x, window, window.outputs("unfold", x.shape[2:], window.origin))
 
 
+@explained
 def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Images that are the sums of their patches, as `torch.nn.functional.fold`: the adjoint of `unfold`.
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from minidl.engine import keeps, record
+from minidl.errors import explained
 from minidl.kernels import Kernels, numpy_pool, takes
 from minidl.ops.pool_windows import Windows, adaptive, counted, sliding
+from minidl.tensor import as_array
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
            "avg_pool2d", "max_pool1d", "max_pool2d"]
@@ -32,9 +34,8 @@ def _family(*arrays: np.ndarray) -> Any:
 
 def _ready(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """In native C order, and in this shape; a copy only where one is needed."""
-    if not takes(x):
-        x = np.require(x, x.dtype.newbyteorder("="), ["C", "A", "W"])
-    return x.reshape(shape)
+    x = as_array(x)
+    return (x if takes(x) else np.require(x, requirements=["C", "A", "W"])).reshape(shape)
 
 
 def _planes(shape: tuple[int, ...], dims: int) -> tuple[int, int, int]:
@@ -44,6 +45,7 @@ def _planes(shape: tuple[int, ...], dims: int) -> tuple[int, int, int]:
 
 # --------------------------------------------------------------------------------------------- maximum
 
+@explained
 def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
                ceil_mode: bool = False, return_indices: bool = False) -> Any:
     """Largest element of every window, as `torch.nn.functional.max_pool2d`.
@@ -97,6 +99,7 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     return _choose(input, windows, return_indices)
 
 
+@explained
 def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
                ceil_mode: bool = False, return_indices: bool = False) -> Any:
     """Largest element of every window along the last axis, (N, C, L) or (C, L); otherwise as `max_pool2d`."""
@@ -104,6 +107,7 @@ def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     return _choose(input, windows, return_indices)
 
 
+@explained
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Largest elements of as many windows as are asked for, as `torch.nn.functional.adaptive_max_pool2d`.
 
@@ -137,6 +141,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return _choose(input, adaptive("adaptive_max_pool2d", input, 2, output_size), return_indices)
 
 
+@explained
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Largest elements of so many windows along the last axis, (N, C, L) or (C, L); as `adaptive_max_pool2d`."""
     return _choose(input, adaptive("adaptive_max_pool1d", input, 1, output_size), return_indices)
@@ -195,6 +200,7 @@ def _read_rule(g: Any, out: Any, inputs: Any, needs: Any, index: np.ndarray, dim
 
 # --------------------------------------------------------------------------------------------- average
 
+@explained
 def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                count_include_pad: bool = True, divisor_override: int | None = None) -> Any:
     """Mean of every window, as `torch.nn.functional.avg_pool2d`.
@@ -246,6 +252,7 @@ def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     return record(_avg_pool, _avg_pool_rule, input, windows=windows)
 
 
+@explained
 def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                count_include_pad: bool = True) -> Any:
     """Mean of every window along the last axis, (N, C, L) or (C, L); otherwise as `avg_pool2d`."""
@@ -253,6 +260,7 @@ def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     return record(_avg_pool, _avg_pool_rule, input, windows=windows)
 
 
+@explained
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """Means of as many windows as are asked for, as `torch.nn.functional.adaptive_avg_pool2d`.
 
@@ -280,6 +288,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return record(_avg_pool, _avg_pool_rule, input, windows=adaptive("adaptive_avg_pool2d", input, 2, output_size))
 
 
+@explained
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Means of so many windows along the last axis, (N, C, L) or (C, L); otherwise as `adaptive_avg_pool2d`."""
     return record(_avg_pool, _avg_pool_rule, input, windows=adaptive("adaptive_avg_pool1d", input, 1, output_size))

@@ -16,7 +16,7 @@ import numpy as np
 
 from minidl import ops, runtime
 from minidl.engine import fused
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels
 from minidl.kernels.numpy_recurrent import GRU, LSTM, RELU, TANH
 from minidl.ops.index import as_indices
@@ -28,6 +28,7 @@ _kernels = Kernels("minidl.kernels", "recurrent")
 _GATES = {TANH: 1, RELU: 1, GRU: 3, LSTM: 4}
 
 
+@explained
 def rnn(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
         lengths: Any = None, nonlinearity: str = "tanh", reverse: bool = False) -> tuple[Any, Any]:
     """Elman network: h_t = f(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh).
@@ -74,10 +75,11 @@ def rnn(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: An
         raise ValueError(f"rnn: nonlinearity={nonlinearity!r} is unknown; use 'tanh' or 'relu'")
     kind = TANH if nonlinearity == "tanh" else RELU
     args, lengths = _checked("rnn", kind, x, weight_ih, weight_hh, bias_ih, bias_hh, h0, None, lengths)
-    output = _rnn(*args, kind=kind, lengths=lengths, reverse=reverse)
+    output = _rnn(*args, kind=kind, lengths=lengths, reverse=bool(reverse))
     return output, _final(output, args[5], lengths, reverse)
 
 
+@explained
 def gru(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
         lengths: Any = None, reverse: bool = False) -> tuple[Any, Any]:
     """Gated recurrent unit, with i = W_ih x_t + b_ih and s = W_hh h_(t-1) + b_hh cut into three gates.
@@ -112,10 +114,11 @@ def gru(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: An
     ((3, 2, 5), 0.125)
     """
     args, lengths = _checked("gru", GRU, x, weight_ih, weight_hh, bias_ih, bias_hh, h0, None, lengths)
-    output = _gru(*args, kind=GRU, lengths=lengths, reverse=reverse)
+    output = _gru(*args, kind=GRU, lengths=lengths, reverse=bool(reverse))
     return output, _final(output, args[5], lengths, reverse)
 
 
+@explained
 def lstm(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
          c0: Any = None, lengths: Any = None, reverse: bool = False) -> tuple[Any, tuple[Any, Any]]:
     """Long short-term memory, with a = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh cut into four gates.
@@ -152,7 +155,7 @@ def lstm(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: A
     ((3, 2, 5), 0.125)
     """
     args, lengths = _checked("lstm", LSTM, x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths)
-    states = _lstm(*args, kind=LSTM, lengths=lengths, reverse=reverse)  # (T + 1, B, H): the last is c_n
+    states = _lstm(*args, kind=LSTM, lengths=lengths, reverse=bool(reverse))  # (T + 1, B, H): the last is c_n
     output = states[:-1]
     return output, (_final(output, args[5], lengths, reverse), states[-1])
 
@@ -197,7 +200,7 @@ def _checked(name: str, kind: int, x: Any, weight_ih: Any, weight_hh: Any, bias_
 
 
 def _checked_lengths(name: str, lengths: Any, steps: int, samples: int) -> np.ndarray:
-    found = as_indices(lengths)
+    found = as_indices(name, "lengths", lengths)
     if found.shape != (samples,):
         raise ShapeError(f"{name}: lengths have shape {found.shape}; one for each of the {samples} samples is needed")
     if found.size and not 0 <= found.min() <= found.max() <= steps:

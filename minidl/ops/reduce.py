@@ -9,7 +9,8 @@ import numpy as np
 
 from minidl import ops
 from minidl.engine import keeps, record
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
+from minidl.ops.loss_parts import floating, real
 from minidl.tensor import Tensor
 
 __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "sum_to", "var"]
@@ -109,6 +110,7 @@ def _never_zero(x: Any) -> Any:
     return x + (x == 0)
 
 
+@explained
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     """Norm of vectors, or the Frobenius norm, with the keywords of `numpy.linalg.norm`.
 
@@ -137,7 +139,8 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     >>> minidl.grad(minidl.ops.norm)(np.array([3.0, 4.0]))
     array([0.6, 0.8])
     """
-    ndim = np.ndim(x.data if isinstance(x, Tensor) else x)
+    x = real(x)
+    ndim = x.ndim
     matrices = ndim > 1 if axis is None else isinstance(axis, tuple) and len(axis) > 1
     if ord is None or (ord == "fro" and matrices) or (ord == 2 and not matrices):
         return record(_euclid, _norm_rule, x, axis=axis, keepdims=keepdims)
@@ -174,8 +177,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _logsumexp(x: Any, axis: Axis, keepdims: bool) -> Any:
-    x = np.asarray(x)
-    x = x if x.dtype.kind == "f" else x.astype(float)
+    x = floating(x)
     top = _finite_max(x, axis)
     total = np.sum(np.exp(x - top), axis=axis, keepdims=True)
     with np.errstate(divide="ignore"):

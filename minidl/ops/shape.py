@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from minidl import ops
 from minidl.engine import keeps, record
+from minidl.errors import ShapeError, explained
 from minidl.tensor import Tensor
 
 __all__ = ["array_split", "broadcast_to", "concatenate", "expand_dims", "flip", "moveaxis", "pad", "ravel", "repeat",
@@ -39,6 +40,7 @@ def _reshape(x: Any, shape: Shape) -> np.ndarray:
     return np.asarray(x).reshape(shape)
 
 
+@explained
 def ravel(x: Any, order: str = "C") -> Any:
     """All elements in one axis. Derivative: g, reshaped back."""
     return reshape(x, -1, order)
@@ -120,11 +122,12 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | Non
 
 @keeps()
 def _roll_rule(g: Any, out: Any, inputs: Any, needs: Any, shift: Any, axis: Any) -> Any:
-    return (roll(g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis),)
+    return (roll(g, tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift, axis),)
 
 
 # ------------------------------------------------------------------------------------ joining, splitting
 
+@explained
 def concatenate(arrays: Iterable[Any], axis: int | None = 0) -> Any:
     """Arrays joined along an axis, or flattened and joined. Derivative: to each array its piece of g.
 
@@ -154,6 +157,7 @@ def _concatenate_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int, leng
             for end, n, need in zip(ends, lengths, needs, strict=True)]
 
 
+@explained
 def stack(arrays: Iterable[Any], axis: int = 0) -> Any:
     """Arrays of one shape joined along a new axis. Derivative: to each array its piece of g."""
     return record(_stack, _stack_rule, *arrays, axis=axis)
@@ -169,6 +173,7 @@ def _stack_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int) -> Any:
     return [g[(*front, i)] if need else None for i, need in enumerate(needs)]
 
 
+@explained
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Pieces along an axis: so many equal ones, or cut at these indices. Derivative: g in the piece's place.
 
@@ -184,6 +189,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     return array_split(x, indices_or_sections, axis)
 
 
+@explained
 def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Like `split`, but pieces may differ by one in length. Derivative: g in the piece's place."""
     shape = _shape(x)
@@ -196,6 +202,7 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
 
 # ------------------------------------------------------------------------------------ padding, repeating
 
+@explained
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
     """Edges added around an array. Derivative: g without the edges; copied elements collect from their copies.
 
@@ -215,7 +222,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float =
         For the modes that compute statistics of an edge.
     """
     shape = _shape(x)
-    widths = [(int(before), int(after)) for before, after in np.broadcast_to(pad_width, (len(shape), 2))]
+    widths = _widths(pad_width, shape)
     if mode == "constant":
         return record(_pad, _pad_rule, x, widths=widths, value=constant_values)
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
@@ -225,14 +232,25 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float =
     return ops.getitem(x, np.ix_(*places))
 
 
+def _widths(pad_width: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """The elements before and after each axis."""
+    given = ops.index.as_indices("pad", "pad_width", pad_width)
+    try:
+        widths = [(int(before), int(after)) for before, after in np.broadcast_to(given, (len(shape), 2))]
+    except ValueError:
+        raise ShapeError(f"pad: pad_width={pad_width} does not fit x of shape {shape}; pass an int, (before, after) or "
+                         "((before, after), ...) for each axis") from None
+    if given.size and given.min() < 0:
+        raise ValueError("pad: pad_width has negative values; use slicing to cut an edge off")
+    return widths
+
+
 def _inside(widths: Sequence[tuple[int, int]], shape: Sequence[int]) -> tuple[slice, ...]:
     return tuple(slice(before, n - after) for (before, after), n in zip(widths, shape, strict=True))
 
 
 def _pad(x: Any, widths: Sequence[tuple[int, int]], value: float) -> np.ndarray:
     x = np.asarray(x)
-    if any(before < 0 or after < 0 for before, after in widths):
-        raise ValueError("pad: pad_width has negative values; use slicing to cut an edge off")
     shape = [n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)]
     out = np.full(shape, value, x.dtype)
     out[_inside(widths, shape)] = x
@@ -244,6 +262,7 @@ def _pad_rule(g: Any, out: Any, inputs: Any, needs: Any, widths: Sequence[tuple[
     return (g[_inside(widths, g.shape)],)
 
 
+@explained
 def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
     """Each element repeated, so often or by its own number. Derivative: g, summed over the copies."""
     if axis is None:
@@ -260,7 +279,7 @@ def tile(x: Any, reps: int | Sequence[int]) -> Any:
 @keeps()
 def _tile_rule(g: Any, out: Any, inputs: Any, needs: Any, reps: int | Sequence[int]) -> Any:
     shape = inputs[0].shape
-    times = (reps,) if isinstance(reps, (int, np.integer)) else tuple(reps)
+    times = tuple(int(n) for n in np.atleast_1d(reps))
     times = (1,) * (len(shape) - len(times)) + times
     lengths = (1,) * (len(times) - len(shape)) + shape
     paired = [n for pair in zip(times, lengths, strict=True) for n in pair]  # (r0, n0, r1, n1, ...)

@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.engine import fused
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, explained
 from minidl.ops.activation import log_softmax, softplus
 from minidl.ops.elementwise import where
 from minidl.ops.index import as_indices, scatter
@@ -22,6 +22,7 @@ __all__ = ["multinomial_loss", "sampled_softmax_loss"]
 
 # ------------------------------------------------------------------------------------------ multinomial
 
+@explained
 def multinomial_loss(input: Any, target: Any, offsets: Any = None, counts: Any = None, reduction: str = "mean") -> Any:
     """-sum_c x_c log softmax(z)_c of logits z and counts x: the likelihood of a user's items, as in Mult-VAE.
 
@@ -79,7 +80,7 @@ def multinomial_loss(input: Any, target: Any, offsets: Any = None, counts: Any =
             raise ValueError(f"{name}: counts go with offsets; a target without offsets is the counts")
         x, t = pair(name, x, target)
         classes = x.shape[-1]
-        losses = soft_losses(x.reshape((-1, classes)), t.reshape((-1, classes))).reshape(x.shape[:-1])
+        losses = soft_losses(name, x.reshape((-1, classes)), t.reshape((-1, classes))).reshape(x.shape[:-1])
     else:
         losses = _count_losses(x, **_sparse(name, x, target, offsets, counts))
     return reduce(losses, reduction)
@@ -89,7 +90,7 @@ def _sparse(name: str, x: Any, target: Any, offsets: Any, counts: Any) -> dict[s
     """Classes, ends of rows and counts, all checked."""
     if x.ndim != 2:
         raise ShapeError(f"{name}: input has shape {x.shape}; with offsets it is (number of rows, classes)")
-    classes, ends = as_indices(target), as_indices(offsets)
+    classes, ends = as_indices(name, "target", target), as_indices(name, "offsets", offsets)
     if classes.ndim != 1 or ends.shape not in (x.shape[:1], (len(x) + 1,)):
         raise ShapeError(f"{name}: target has shape {classes.shape} and offsets {ends.shape}; for an input of shape "
                          f"{x.shape} they are (n,) and ({len(x)},) or ({len(x) + 1},)")
@@ -110,6 +111,7 @@ def _sparse(name: str, x: Any, target: Any, offsets: Any, counts: Any) -> dict[s
 
 # -------------------------------------------------------------------------------------- sampled softmax
 
+@explained
 def sampled_softmax_loss(positive: Any, negative: Any, positive_log_q: Any = None, negative_log_q: Any = None,
                          hits: Any = None, reduction: str = "mean") -> Any:
     """-log of the softmax share of a positive among itself and K sampled negatives, of scores s - log q.
@@ -268,9 +270,9 @@ def _owners(ends: np.ndarray) -> np.ndarray:
 _count_losses = fused(_count_forward, _count_backward, _count_reference, name="multinomial_loss")
 
 
-def soft_losses(logits: Any, target: Any) -> Any:
+def soft_losses(name: str, logits: Any, target: Any) -> Any:
     """Cross-entropy with a dense target, -sum_c t_c log softmax(z)_c: (N, C), (N, C) -> (N,)."""
-    return _soft_losses(logits, target)
+    return _soft_losses[name](logits, target)
 
 
 def _soft_forward(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -291,7 +293,8 @@ def _soft_reference(logits: Any, target: Any) -> Any:
     return -(target * log_softmax(logits, axis=1)).sum(axis=1)
 
 
-_soft_losses = fused(_soft_forward, _soft_backward, _soft_reference, name="multinomial_loss")
+_soft_losses = {name: fused(_soft_forward, _soft_backward, _soft_reference, name=name)
+                for name in ("cross_entropy", "multinomial_loss")}
 
 
 def _logsumexp_forward(logits: np.ndarray) -> tuple[np.ndarray, Any]:

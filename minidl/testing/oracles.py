@@ -7,6 +7,7 @@ looked at from both sides: rows come from pullbacks (`pulled`), columns from `co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -219,9 +220,19 @@ def relative(a: np.ndarray, b: np.ndarray, floor: float = 0.0) -> float:
 
 def step_curve(f: Callable[..., Any], inputs: Sequence[np.ndarray], u: np.ndarray, steps: Sequence[float],
                 rng: np.random.Generator) -> list[float]:
-    """Relative error of two-point differences of `<u, f>` along one direction, for each step size."""
+    """Relative error of two-point differences of `<u, f>` along one direction, for each step size.
+
+    NaN where a step leaves the domain of `f`.
+    """
     flat = Flat(weighted(f, u), inputs)
     v = basis(flat.x.size, -1, rng, 1)[0]
     exact = float(np.concatenate([raw(g).ravel() for g in grad(flat.f, range(len(inputs)))(*inputs)]) @ v)
-    return [abs(float((flat(flat.x + h * v) - flat(flat.x - h * v))[0]) / (2 * h) - exact) / max(abs(exact), 1e-300)
-            for h in steps]
+
+    def error(h: float) -> float:
+        try:
+            slope = float((flat(flat.x + h * v) - flat(flat.x - h * v))[0]) / (2 * h)
+        except ValueError:
+            return math.nan
+        return abs(slope - exact) / max(abs(exact), 1e-300)
+
+    return [error(h) for h in steps]

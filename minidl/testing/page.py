@@ -33,6 +33,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
   max-width: 76rem; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin-bottom: .2rem; } p { color: var(--soft); max-width: 52rem; margin: .4rem 0; }
+nav { columns: 13rem; font-size: .78rem; } nav a { display: block; color: var(--line); overflow-wrap: anywhere; }
 p b { color: var(--ink); } .round { color: var(--round); } .off { color: var(--bad); }
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 1.4rem; margin-top: 1.4rem; }
 figure { margin: 0; border-top: 2px solid var(--rule); padding-top: .4rem; overflow-wrap: anywhere; }
@@ -72,7 +73,15 @@ def render(entries: Sequence[Entry], ops: Sequence[Op], seed: int = 0) -> str:
     figures = "\n".join(_figure(entry, op, seed) for entry, op in zip(entries, ops, strict=True))
     return (f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
             f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>{_totals(entries)}{_INTRODUCTION}"
-            f"<main>{figures}</main></html>\n")
+            f"<nav>{_contents(entries)}</nav><main>{figures}</main></html>\n")
+
+
+def _contents(entries: Sequence[Entry]) -> str:
+    return " ".join(f"<a href='#{_anchor(e.op)}'>{html.escape(e.op)}</a>" for e in entries)
+
+
+def _anchor(name: str) -> str:
+    return html.escape(name.replace(" ", "_"))  # an id has no blanks
 
 
 def _totals(entries: Sequence[Entry]) -> str:
@@ -98,7 +107,8 @@ def _figure(entry: Entry, op: Op, seed: int) -> str:
         chart = _chart(op, seed)
     except BREAKS:  # an op that breaks in its proofs breaks here too
         chart = ""
-    return (f"<figure{'' if entry.ok else ' class=bad'}><figcaption><b>{html.escape(entry.op)}</b>{'; '.join(facts)}"
+    opening = f"<figure id='{_anchor(entry.op)}'{'' if entry.ok else ' class=bad'}>"
+    return (f"{opening}<figcaption><b>{html.escape(entry.op)}</b>{'; '.join(facts)}"
             f"{wrong}</figcaption>{chart}<dl>{numbers}</dl></figure>")
 
 
@@ -129,16 +139,16 @@ def _curve(op: Op, seed: int) -> list[float]:
     """The errors on the case that shows most: not all zero, right for some step, and curved."""
     calls = [Call(op, case) for case in draw_cases(op, 12, seed)]
     curves = [step_curve(c.f, c.arrays, c.u, STEPS, c.rng)
-              for c in calls if c.value.size and sum(a.size for a in c.arrays) > 1]
-    curves = [c for c in curves if all(map(math.isfinite, c))]
-    shown = [c for c in curves if 0 < max(c) <= 10] or curves  # beyond: the derivative is 0 but for rounding
-    shown = [c for c in shown if min(c) < 1e-7] or shown
+              for c in calls if c.value.size and any(a.size for a in c.arrays)]
+    curves = [c for c in curves if math.isfinite(c[STEPS.index(10.0**-1.5)])]
+    shown = [c for c in curves if 0 < np.nanmax(c) <= 10] or curves  # beyond: the derivative is 0 but for rounding
+    shown = [c for c in shown if np.nanmin(c) < 1e-7] or shown
     return max(shown, key=lambda c: c[STEPS.index(10.0**-1.5)], default=[])
 
 
 def _path(errors: Sequence[float]) -> str:
     points = [(_x(math.log10(h)), _y(math.log10(min(max(e, 10.0**LOWEST), 1.0))))
-              for h, e in zip(STEPS, errors, strict=True)]
+              for h, e in zip(STEPS, errors, strict=True) if math.isfinite(e)]
     return " ".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(points))
 
 

@@ -153,3 +153,21 @@ def test_bags_that_make_no_sense_are_refused(kwargs, says):
 def test_offsets_do_not_go_with_two_dimensions():
     with pytest.raises(ValueError, match="each row is a bag"):
         ops.embedding_bag([[0, 1]], TABLE, offsets=[0])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, np.longdouble, ">f8", ">f4"])
+@pytest.mark.parametrize("mode", ["mean", "sum"])
+def test_bags_of_any_real_dtype(dtype, mode):
+    table = np.array([[1, 2], [4, 6], [7, 9]], dtype)
+    got = ops.embedding_bag(np.array([[0, 1], [2, 2]]), table, mode=mode)
+    np.testing.assert_allclose(got, getattr(table[[[0, 1], [2, 2]]].astype(float), mode)(axis=1), rtol=1e-3)
+    assert got.dtype == (table.dtype.newbyteorder("=") if table.dtype.kind == "f" else np.float64)
+
+
+def test_bags_of_half_precision_have_a_gradient():
+    table = minidl.tensor(np.ones((3, 2), np.float16), requires_grad=True)
+    factors = minidl.tensor(np.full((1, 2), 2, np.float16), requires_grad=True)
+    ops.embedding_bag(np.array([[0, 2]]), table, mode="sum", per_sample_weights=factors).sum().backward()
+    np.testing.assert_array_equal(table.grad.to_dense(), [[2, 2], [0, 0], [2, 2]])
+    np.testing.assert_array_equal(factors.grad, [[2, 2]])
+    assert table.grad.dtype == factors.grad.dtype == np.float16

@@ -163,3 +163,10 @@ def test_reading_rows_of_a_large_table_adds_in_order(dtype):
 def test_an_axis_that_is_not_there_is_an_error(call):
     with pytest.raises(IndexError, match="axis"):
         call(minidl.tensor(X))
+
+
+def test_scatter_add_takes_lists():
+    x = minidl.tensor(np.zeros(3), requires_grad=True)
+    out = ops.scatter_add(x, [0, 0], [1.0, 2.0])
+    out.sum().backward()
+    np.testing.assert_array_equal(out.data, [3, 0, 0])

@@ -139,3 +139,17 @@ def test_the_gradient_of_cholesky_is_symmetric_and_reads_the_lower_triangle():
     value, g = minidl.value_and_grad(lambda t: ops.cholesky(t).sum())(a)
     assert np.isclose(value, np.linalg.cholesky([[4.0, 2.0], [2.0, 3.0]]).sum())
     np.testing.assert_allclose(g, g.T)
+
+
+def test_constants_in_lists_have_gradients_beside_them():
+    a = minidl.tensor(np.eye(2), requires_grad=True)
+    for f in (lambda a: ops.matmul([[1.0, 2.0]], a), lambda a: ops.matmul(a, [[1.0], [2.0]]),
+              lambda a: ops.matmul([1.0, 2.0], a), lambda a: ops.solve(a, [[1.0], [2.0]])):
+        a.grad = None
+        f(a).sum().backward()
+        assert a.grad.shape == (2, 2)
+
+
+def test_a_diagonal_of_unequal_lengths_is_refused():
+    with pytest.raises(ValueError, match=r"einsum: the axes of shape \(0, 3\) that share a letter of 'ii'"):
+        ops.einsum("ii->i", np.ones((0, 3)))  # NumPy reads beyond the array

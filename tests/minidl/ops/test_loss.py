@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minidl
 from minidl import GradientError, ShapeError, Tensor, grad, ops, tensor
 from minidl.testing.strategies import arrays, indices, shapes
 
@@ -285,3 +286,13 @@ def test_other_floats(dtype):
     assert float(loss) == pytest.approx(float(wanted), rel=2e-3)
     assert float(ops.cross_entropy(x[None], np.array([1], ">i4"))) == pytest.approx(
         float(ops.cross_entropy(x[None].astype(F8), np.array([1]))), rel=2e-3)
+
+
+@pytest.mark.parametrize("loss", [ops.mse_loss, ops.bpr_loss, ops.binary_cross_entropy_with_logits, ops.cross_entropy,
+                                  ops.multinomial_loss])
+def test_the_graph_and_the_profile_name_the_loss(loss):
+    x = minidl.tensor(np.ones((2, 3)), requires_grad=True)
+    with minidl.debug.profile() as profile:
+        value = loss(x, np.ones((2, 3)))
+    assert loss.__name__ in str(minidl.debug.graph(value))
+    assert loss.__name__ in {row.op for row in profile.rows()}

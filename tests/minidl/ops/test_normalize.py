@@ -190,3 +190,8 @@ def test_refusals():
         ops.batch_norm(np.ones((2, 3)), None, None)
     with pytest.raises(TypeError, match=r"pass \.data"):
         ops.batch_norm(np.ones((2, 3)), minidl.tensor(np.ones(3)), np.ones(3))
+
+
+@pytest.mark.parametrize("norm", [ops.layer_norm, ops.rms_norm])
+def test_the_graph_names_the_norm(norm):
+    assert norm.__name__ in str(minidl.debug.graph(norm(minidl.tensor(np.ones((2, 3)), requires_grad=True), 3)))

@@ -254,3 +254,10 @@ def test_windows_are_cached_and_cannot_be_changed():
 def test_what_does_not_fit_is_refused_in_a_sentence(call, error, says):
     with pytest.raises(error, match=says):
         call(np.ones((2, 3, 4, 5)))
+
+
+@pytest.mark.parametrize("pooled", [lambda x: pool.max_pool2d(x, 2), lambda x: pool.avg_pool2d(x, 2),
+                                    lambda x: pool.adaptive_max_pool2d(x, 1), lambda x: pool.adaptive_avg_pool2d(x, 1)])
+def test_big_endian_images_are_pooled(pooled):
+    x = np.arange(16.0).reshape(1, 4, 4)
+    np.testing.assert_array_equal(pooled(x.astype(">f8")), pooled(x))

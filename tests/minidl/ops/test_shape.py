@@ -129,3 +129,12 @@ def test_an_axis_that_is_not_there_is_an_error_that_names_the_op(call):
 def test_no_pieces_are_refused():
     with pytest.raises(ValueError, match="larger than 0"):
         ops.split(X, 0)
+
+
+@pytest.mark.parametrize("f", [lambda x: ops.roll(x, [1, 2], [0, 1]), lambda x: ops.tile(x, np.array(2)),
+                               lambda x: ops.tile(x, True)])
+def test_what_goes_forward_in_lists_and_arrays_comes_back(f):
+    x = minidl.tensor(np.ones((2, 3)), requires_grad=True)
+    out = f(x)
+    out.sum().backward()
+    np.testing.assert_array_equal(x.grad, np.full((2, 3), out.data.size / 6))

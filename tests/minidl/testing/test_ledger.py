@@ -80,6 +80,15 @@ def test_the_page_is_self_contained(tmp_path):
     assert "src=" not in text
 
 
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "prod[zeros]", "squeeze"])
+def test_the_page_draws_ops_of_a_narrow_domain_and_of_single_numbers(tmp_path, name):
+    path = tmp_path / "ledger.html"
+    assert ledger.main([name, "--examples", "3", "--html", str(path)]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<svg") == text.count("<figure") == text.count("<a href='#")
+    assert "nan" not in text
+
+
 def test_the_page_shows_failures():
     entry = ledger.enter(WRONG, 8)
     assert "class=bad" in page.render([entry], [WRONG])
