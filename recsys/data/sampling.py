@@ -9,17 +9,33 @@ from recsys.errors import DataError
 
 __all__ = ["NegativeSampler"]
 
+_RESOLUTION = 2**40
+
 
 class NegativeSampler:
-    """Draws uniformly from the items that a user has not seen; exact, without rejection.
+    """Draws from the items that a user has not seen, evenly or by popularity; exact, without rejection.
 
-    A user's r-th unseen item is `r + t`, where t counts the seen items `s_0 < s_1 < ...` with
-    `s_t - t <= r`. One binary search finds it.
+    Item i has an integer weight w_i and is drawn with probability `w_i / sum_j w_j` over the unseen items j. Laid end
+    to end, the weights of the unseen items before a user's seen item `s_t` take up `M_t`. A uniform r falls behind the
+    t seen items with `M_t <= r`, which one binary search finds; with their weights put back, r lies in the stretch of
+    the item drawn. All in integers: a seen item is never drawn, not even by a rounding error.
 
     Parameters
     ----------
     seen : CSR, shape (n_users, n_items)
         Sorted within a row, each pair once, such as `CSR.unique()` gives.
+    counts : ndarray, shape (n_items,), optional
+        How popular each item is; needed if `alpha` is not 0.
+    alpha : float
+        Weights are proportional to `max(count, 1) ** alpha`, to 12 digits or so; 0 draws evenly.
+
+    Attributes
+    ----------
+    unseen : ndarray, int64, shape (n_users,)
+        How many items each user has not seen.
+    log_q : ndarray, float32, shape (n_items,)
+        Logarithm of each item's probability for a user who has seen nothing; for another user, all that are unseen are
+        more likely by one factor, which no softmax notices.
 
     Examples
     --------
@@ -27,15 +43,25 @@ class NegativeSampler:
     >>> draws = NegativeSampler(seen).sample(np.array([0, 1]), 100, np.random.default_rng(0))
     >>> [np.unique(row).tolist() for row in draws]
     [[1, 3], [0, 2, 3]]
+    >>> popular = NegativeSampler(seen, np.array([5, 1, 1, 99]), alpha=1.0)
+    >>> np.bincount(popular.sample(np.array([0]), 1000, np.random.default_rng(0))[0]).tolist()
+    [0, 11, 0, 989]
     """
 
-    def __init__(self, seen: CSR) -> None:
-        self.unseen = seen.shape[1] - seen.counts
-        """How many items each user has not seen, int64, shape (n_users,)."""
+    def __init__(self, seen: CSR, counts: np.ndarray | None = None, alpha: float = 0.0) -> None:
+        n_users, n_items = seen.shape
+        self.unseen = n_items - seen.counts
+        weights = _whole(n_users, n_items, counts, alpha)
+        self._ends = None if alpha == 0 else np.cumsum(weights)  # evenly, r is the item
+        total = int(weights.sum())
+        self.log_q = np.log(weights / max(total, 1)).astype(np.float32)
+        self._stride = np.int64(total + 1)
         self._start = seen.indptr[:-1]
-        self._stride = np.int64(seen.shape[1] + 1)
-        rank = np.arange(seen.nnz) - np.repeat(self._start, seen.counts)
-        self._keys = seen.row_of_entry * self._stride + seen.indices - rank  # ascending
+        before = np.cumsum(weights) - weights
+        self._seen = np.concatenate([[0], np.cumsum(weights[seen.indices])])  # weight of all entries before each
+        self._mass = total - np.diff(self._seen[seen.indptr])  # of what is unseen
+        own = self._seen[:-1] - np.repeat(self._seen[self._start], seen.counts)
+        self._keys = seen.row_of_entry * self._stride + before[seen.indices] - own  # ascending
 
     def sample(self, users: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """Independent draws for each user.
@@ -60,6 +86,18 @@ class NegativeSampler:
         if len(users) and unseen.min() < 1:
             raise DataError(f"NegativeSampler: user number {users[unseen.argmin()]} has seen all items, so there is "
                             f"none to draw; leave such users out.")
-        r = rng.integers(0, unseen[:, None], size=(len(users), count))
-        before = np.searchsorted(self._keys, users[:, None] * self._stride + r, side="right")
-        return np.asarray(r + before - self._start[users, None], np.int32)
+        r = rng.integers(0, self._mass[users, None], size=(len(users), count))
+        behind = np.searchsorted(self._keys, users[:, None] * self._stride + r, side="right")
+        r += self._seen[behind] - self._seen[self._start[users, None]]
+        return np.asarray(r if self._ends is None else np.searchsorted(self._ends, r, side="right"), np.int32)
+
+
+def _whole(n_users: int, n_items: int, counts: np.ndarray | None, alpha: float) -> np.ndarray:
+    """Weights as integers of at least 1, so small that the sum fits into int64 once for each user."""
+    if alpha == 0:
+        return np.ones(n_items, np.int64)
+    if counts is None or len(counts) != n_items:
+        raise DataError(f"NegativeSampler: alpha={alpha} needs counts, the popularity of each of the {n_items} items.")
+    shares = np.maximum(counts, 1.0) ** alpha
+    scale = min(_RESOLUTION, 2**62 // (n_users + 1)) - n_items
+    return np.asarray(np.maximum(np.rint(shares * (scale / shares.sum())), 1), np.int64)

@@ -48,3 +48,47 @@ def test_who_has_seen_everything_is_named():
 def test_nobody_needs_nothing():
     _, seen = matrix(0, 2, 3, 0.5)
     assert NegativeSampler(seen).sample(np.zeros(0, int), 4, np.random.default_rng(0)).shape == (0, 4)
+
+
+@given(seed=st.integers(0, 10**6), n_users=st.integers(1, 6), n_items=st.integers(1, 9), density=st.floats(0, 1),
+       alpha=st.sampled_from([0.0, 0.5, 1.0, 3.0]), largest=st.sampled_from([0, 10, 10**9]))
+def test_popular_draws_are_unseen(seed, n_users, n_items, density, alpha, largest):
+    dense, seen = matrix(seed, n_users, n_items, density)
+    counts = np.random.default_rng(seed).integers(0, largest + 1, n_items)
+    sampler = NegativeSampler(seen, counts, alpha)
+    users = np.repeat(np.arange(n_users), 3)
+    draws = sampler.sample(users, 100, np.random.default_rng(seed))
+    assert not dense[users[:, None], draws].any()
+    assert np.array_equal(draws, NegativeSampler(seen, counts, alpha).sample(users, 100, np.random.default_rng(seed)))
+    assert np.exp(sampler.log_q.astype(float)).sum() == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+def test_draws_follow_popularity(alpha):
+    dense, seen = matrix(0, 3, 12, 0.5)
+    counts = np.arange(12) ** 2
+    sampler, n = NegativeSampler(seen, counts, alpha), 20_000
+    draws = sampler.sample(np.array([2]), n, np.random.default_rng(1))[0]
+    share = np.where(dense[2], 0, np.maximum(counts, 1.0) ** alpha)
+    expected = n * share / share.sum()
+    found = np.bincount(draws, minlength=12)
+    kept = expected > 0
+    assert np.sum((found - expected)[kept] ** 2 / expected[kept]) < 30  # chi-squared, at most 11 degrees, 0.2 %
+    everything = np.maximum(counts, 1.0) ** alpha
+    np.testing.assert_allclose(np.exp(sampler.log_q), everything / everything.sum(), rtol=1e-5)
+
+
+def test_no_alpha_is_the_same_as_no_counts():
+    _, seen = matrix(0, 5, 30, 0.5)
+    plain, weighed = (NegativeSampler(seen, *rest).sample(np.arange(5), 50, np.random.default_rng(0))
+                      for rest in ((), (np.arange(30), 0.0)))
+    assert plain.tolist() == weighed.tolist()
+
+
+def test_popularity_needs_counts():
+    _, seen = matrix(0, 2, 3, 0.5)
+    with pytest.raises(DataError, match="needs counts"):
+        NegativeSampler(seen, alpha=1.0)
+    full = NegativeSampler(CSR.from_pairs([0, 0], [0, 1], None, (1, 2)), np.array([3, 4]), 1.0)
+    with pytest.raises(DataError, match="user number 0 has seen all"):
+        full.sample(np.array([0]), 1, np.random.default_rng(0))

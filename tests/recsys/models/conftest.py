@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,9 +28,26 @@ def simulated(seed: int = 0, n_users: int = 30, n_items: int = 24, n: int = 400)
     item = 2 * rng.integers(0, n_items // 2, n) + np.where(same, user % 2, rng.integers(0, 2, n))
     value = np.clip(np.rint(3 + 1.5 * np.where(item % 2 == user % 2, 1, -1) + rng.normal(0, 0.7, n)), 1, 5)
     ids = IdMap([f"item {i:02d}" for i in range(n_items)])
-    return Interactions.from_arrays(
+    return described(Interactions.from_arrays(
         user * 10 + 7, ids.ids[item], value, rng.integers(0, 200, n), user_ids=IdMap(np.arange(n_users) * 10 + 7),
-        item_ids=ids, item_features=Features(titles=[f"Title {i}" for i in range(n_items)]))
+        item_ids=ids))
+
+
+def described(data: Interactions) -> Interactions:
+    """The data with a title, a text and a small image for every item, which models of content need."""
+    n = data.n_items
+    posters = 1 + np.random.default_rng(1).integers(0, 200, (n, 9, 6, 3), np.uint8)
+    features = Features(titles=[f"Title {i}" for i in range(n)], text=[f"a thing of kind {i % 2}" for i in range(n)],
+                        attributes={"poster": posters})
+    return replace(data, item_features=features)
+
+
+@pytest.fixture(autouse=True)
+def _describe_degenerate_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contract's degenerate data gets content, too."""
+    bare = getattr(request.module, "degenerate", None)
+    if bare is not None:
+        monkeypatch.setattr(request.module, "degenerate", lambda case: described(bare(case)))
 
 
 @pytest.fixture(scope="session", params=list(REGISTRY))

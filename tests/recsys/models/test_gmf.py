@@ -11,9 +11,10 @@ from recsys.data import Interactions
 from recsys.data.splits import split_random
 from recsys.errors import DataError
 from recsys.evaluation import evaluate
-from recsys.models import gmf
-from recsys.models.gmf import GMF, GMFNetwork
+from recsys.models import pairs
+from recsys.models.gmf import GMF
 from recsys.models.popular import Popular
+from recsys.networks.pairs import GMFNetwork
 
 
 def tastes(seed=0, n_users=100, n_items=150, values=False):
@@ -43,7 +44,7 @@ def test_every_loss_learns_the_groups(loss):
 
 
 def test_softmax_over_the_batch(monkeypatch):
-    monkeypatch.setattr(gmf, "FULL_SOFTMAX", 10)
+    monkeypatch.setattr(pairs, "FULL_SOFTMAX", 10)
     recs = GMF(factors=8, epochs=25, lr=0.02, batch_size=128).fit(tastes()).recommend(k=3)
     assert agreement(recs.users, recs.items) > 0.85
 
@@ -60,14 +61,14 @@ def test_squared_error_predicts_ratings():
 
 
 def test_the_factors_are_the_network():
-    network = GMFNetwork(5, 7, 3, 0.5, np.random.default_rng(0))
-    network.output.data[:] = [1.0, -2.0, 0.5]
-    network.bias.weight.data[:, 0] = np.arange(7)
     data = Interactions.from_arrays([*range(5), 0, 0], [*range(5), 5, 6])
     model = GMF(factors=3, epochs=1).fit(data)
-    model._take(network, data)
+    network = model.network
+    network.output.data[:] = [1.0, -2.0, 0.5]
+    network.bias.weight.data[:, 0] = np.arange(7)
+    model._settle()
     users = np.arange(5)
-    expected = network.scores_of(users).data
+    expected = network(users).data
     np.testing.assert_allclose(model.score_block(users), expected, rtol=1e-5, atol=1e-6)
     items = np.tile(np.arange(7), (5, 1))
     np.testing.assert_allclose(network(users, items).data, expected, rtol=1e-5, atol=1e-6)

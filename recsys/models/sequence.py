@@ -1,0 +1,347 @@
+"""Recommenders of the next item: one network of sequences, with recurrent, attentive and convolutional encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minidl import nn, no_grad
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.data.splits import Split
+from recsys.errors import ParameterError
+from recsys.losses import SAMPLED
+from recsys.models.base import Can
+from recsys.models.neural import HistoryNetwork
+from recsys.models.parameters import Check, at_least, between, one_of, whole
+from recsys.models.sparse import blocks
+from recsys.networks.sequence_encoders import (
+    RECURRENT,
+    AttentionEncoder,
+    CaserEncoder,
+    ConvolutionEncoder,
+    RecurrentEncoder,
+)
+from recsys.networks.sequence_objective import NextItem, against, full_softmax, item_sampler
+from recsys.networks.sequences import SequenceNetwork
+from recsys.training import Objective
+
+__all__ = ["SASRec", "Caser", "CausalCNN", "SequenceModel", "SequenceRecommender"]
+
+ENCODERS: dict[str, Callable[[Any, np.random.Generator], nn.Module]] = {
+    "attention": lambda m, rng: AttentionEncoder(m.factors, m.max_length, layers=m.layers, heads=m.heads,
+                                                 dropout=m.dropout, generator=rng),
+    "cnn": lambda m, rng: ConvolutionEncoder(m.factors, layers=m.layers, width=m.width, dropout=m.dropout,
+                                             generator=rng),
+    "caser": lambda m, rng: CaserEncoder(m.factors, window=m.window, horizontal=m.horizontal, vertical=m.vertical,
+                                         dropout=m.dropout, generator=rng)}
+
+
+class SequenceModel(HistoryNetwork):
+    """What all models of the next item share; a subclass says which encoder, and has the hyper-parameters."""
+
+    can: ClassVar[Can] = Can(fold_in=True, sequence=True, explain=True, embeddings=True)
+    checks: ClassVar[dict[str, Check]] = {
+        "factors": whole(1), "max_length": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
+        "window": whole(1), "horizontal": whole(1), "vertical": whole(1), "dropout": between(0, 0.99),
+        "loss": one_of("softmax", *SAMPLED), "negatives": whole(1), "alpha": at_least(0)}
+
+    encoder: Any
+    factors: int
+    max_length: int
+    dropout: float
+    loss: str
+    negatives: int
+    layers: int = 1
+    heads: int = 1
+    width: int = 3
+    window: int = 8
+    horizontal: int = 16
+    vertical: int = 4
+    alpha: float = 0.5
+
+    def _prepare(self, history: CSR) -> CSR:
+        recent = history.tail(self.max_length)
+        return CSR(recent.indptr, recent.indices, None, recent.shape)
+
+    def _prepare_training(self, data: Interactions) -> None:
+        self._keep(data)
+        self._training_rows = data.csr
+
+    def _network(self, rng: np.random.Generator) -> SequenceNetwork:
+        return SequenceNetwork(len(self.items), self.factors, self._encoder(rng), dropout=self.dropout, generator=rng)
+
+    def _encoder(self, rng: np.random.Generator) -> nn.Module:
+        return ENCODERS[self.encoder](self, rng)
+
+    def _objective(self, data: Interactions) -> Objective:
+        return NextItem(self._training_rows, self.max_length, self.network, self._loss())
+
+    def _loss(self) -> Callable[..., Any]:
+        if self.loss == "softmax":
+            return full_softmax
+        sampler, user = item_sampler(self.item_counts, self.alpha), np.zeros(1, np.int64)
+        return lambda network, states, targets, rng: against(
+            self.loss, network, states, targets, sampler.sample(user, self.negatives, rng)[0], sampler.log_q)
+
+    def _item_vectors(self) -> np.ndarray:
+        return np.asarray(self.network.items.weight.data)
+
+    def _user_vectors(self) -> np.ndarray:
+        vectors = np.empty((len(self.users), self.factors), np.float32)
+        with no_grad():
+            for block in blocks(len(vectors), self.max_length * self.factors):
+                users = np.arange(block.start, block.stop)
+                vectors[block] = self.network.last_states(self._history_of(users)).data
+        return vectors
+
+
+class SequenceRecommender(SequenceModel):
+    """The next item from the last ones, by the encoder that is asked for.
+
+    With v the vectors of the items and s_t the encoder's state after the t-th item of a history, an item's score is
+    `s_t . v_i + b_i`. Training predicts each event of each history from those before it.
+
+    Losses: "softmax" is the cross entropy of the right item among all items. The others compare it with `negatives`
+    items, drawn anew for every batch in proportion to `count ** 0.5`, of which the right one does not count; see
+    `recsys.losses`. "sampled_softmax" corrects for how often items are drawn. With very many items, take one of these.
+
+    Parameters
+    ----------
+    encoder : {"gru", "lstm", "rnn", "attention", "cnn", "caser"}, or callable
+        Or `encoder(n_items, factors, generator)`, which makes a module of your own. Called with the vectors
+        (B, T, factors) and the numbers (B, T) of the items of histories, it gives states (B, T, factors), the one at t
+        from the items up to t alone. Behind the end of a history, vectors are 0 and numbers -1. Such a model cannot be
+        saved by `save`; keep its `network.state_dict()` with `minidl.io.save`, and the module's code.
+    factors : int
+        Length of the vectors and states.
+    max_length : int
+        How many of the last items are read.
+    layers : int
+        Of a recurrent encoder or the CNN, or blocks of attention.
+    dropout : float
+        Of the item vectors and of what the encoder's layers give, in training.
+    loss : {"softmax", "sampled_softmax", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
+    negatives : int
+        For all losses but "softmax".
+    epochs, batch_size, seed : int
+        A batch consists of so many pieces of histories, each of up to `max_length` events.
+    lr, weight_decay : float
+    patience : int, optional
+        With validation data, stop after so many epochs without a better one.
+
+    References
+    ----------
+    Hidasi et al., Session-based Recommendations with Recurrent Neural Networks, ICLR 2016. Other encoders: `SASRec`,
+    `Caser`, `CausalCNN`.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 3, 3], ["tea", "jam", "bun", "jam", "bun", "tea", "jam"])
+    >>> model = SequenceRecommender(encoder="gru", factors=8, epochs=60, lr=0.02).fit(data)
+    >>> model.recommend(history=["tea", "jam"], k=1).items.tolist()
+    ['bun']
+
+    An encoder of one's own, the mean of all items so far:
+
+    >>> from minidl import ops
+    >>> class Mean(nn.Module):
+    ...     def forward(self, vectors, items):
+    ...         return ops.cumsum(vectors, axis=1) / np.arange(1, vectors.shape[1] + 1, dtype=np.float32)[:, None]
+    >>> model = SequenceRecommender(encoder=lambda n_items, factors, generator: Mean(), factors=8, epochs=60, lr=0.02)
+    >>> model.fit(data).recommend(history=["tea", "jam"], k=1).items.tolist()
+    ['bun']
+    """
+
+    checks: ClassVar[dict[str, Check]] = {
+        "encoder": Check(lambda value: callable(value) or value in (*RECURRENT, *ENCODERS),
+                         f"one of {', '.join(map(repr, [*RECURRENT, *ENCODERS]))}, or callable")}
+
+    def __init__(self, *, encoder: Any = "gru", factors: int = 64, max_length: int = 50, layers: int = 1,
+                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
+                 batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10,
+                 seed: int = 0) -> None:
+        self.encoder = encoder
+        self.factors = factors
+        self.max_length = max_length
+        self.layers = layers
+        self.dropout = dropout
+        self.loss = loss
+        self.negatives = negatives
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed
+
+    def _encoder(self, rng: np.random.Generator) -> nn.Module:
+        if callable(self.encoder):
+            made: nn.Module = self.encoder(len(self.items), self.factors, rng)
+            return made
+        if self.encoder in RECURRENT:
+            return RecurrentEncoder(self.encoder, self.factors, layers=self.layers, dropout=self.dropout,
+                                    generator=rng)
+        return super()._encoder(rng)
+
+    def _identity(self, split: Split | None) -> dict[str, Any]:
+        known = super()._identity(split)
+        return known | {"encoder": self.encoder.__qualname__} if callable(self.encoder) else known
+
+
+class SASRec(SequenceModel):
+    """Self-attention over the last items.
+
+    Vectors of items and positions go through `layers` causal transformer blocks to states s_t; an item's score is
+    `s_t . v_i + b_i`. Unlike the paper, which compares each event with one random item, the loss is by default the
+    cross entropy among all items, which is better by a wide margin.
+
+    Parameters
+    ----------
+    factors, max_length, layers, dropout
+        As in `SequenceRecommender`.
+    heads : int
+        Parts of the vectors that attend on their own; `factors` is a multiple of it.
+    loss, negatives, epochs, batch_size, lr, weight_decay, patience, seed
+        As in `SequenceRecommender`.
+
+    References
+    ----------
+    Kang and McAuley, Self-Attentive Sequential Recommendation, ICDM 2018.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 3, 3], ["tea", "jam", "bun", "jam", "bun", "tea", "jam"])
+    >>> model = SASRec(factors=8, epochs=60, lr=0.02).fit(data)
+    >>> model.recommend(history=["tea", "jam"], k=1).items.tolist()
+    ['bun']
+    """
+
+    encoder = "attention"
+
+    def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 2, heads: int = 1,
+                 dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
+                 batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
+                 seed: int = 0) -> None:
+        self.factors = factors
+        self.max_length = max_length
+        self.layers = layers
+        self.heads = heads
+        self.dropout = dropout
+        self.loss = loss
+        self.negatives = negatives
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed
+
+    def check_parameters(self) -> None:
+        """Raise ParameterError for the first hyper-parameter that is out of its range."""
+        super().check_parameters()
+        if self.factors % self.heads:
+            raise ParameterError(f"SASRec: factors must be a multiple of heads, not {self.factors} of {self.heads}.")
+
+
+class Caser(SequenceModel):
+    """Convolutions over the last few items, seen as an image.
+
+    The vectors of the last `window` items are the rows of a matrix. Horizontal filters cover 1 to `window` rows, and
+    the largest value of each is kept; vertical filters are weighted sums of all rows. A dense layer with ReLU makes the
+    state s_t of them; an item's score is `s_t . v_i + b_i`. Unlike in the paper, a user has no vector of his own, so
+    that any history can be answered, and the loss is by default the cross entropy among all items.
+
+    Parameters
+    ----------
+    factors, max_length, dropout
+        As in `SequenceRecommender`; `max_length` only says how long the pieces are that training reads at once.
+    window : int
+        How many of the last items count.
+    horizontal, vertical : int
+        Horizontal filters of each height, and vertical ones.
+    loss, negatives, epochs, batch_size, lr, weight_decay, patience, seed
+        As in `SequenceRecommender`.
+
+    References
+    ----------
+    Tang and Wang, Personalized Top-N Sequential Recommendation via Convolutional Sequence Embedding, WSDM 2018.
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 3, 3], ["tea", "jam", "bun", "jam", "bun", "tea", "jam"])
+    >>> model = Caser(factors=8, epochs=60, lr=0.02).fit(data)
+    >>> model.recommend(history=["tea", "jam"], k=1).items.tolist()
+    ['bun']
+    """
+
+    encoder = "caser"
+
+    def __init__(self, *, factors: int = 64, max_length: int = 50, window: int = 8, horizontal: int = 16,
+                 vertical: int = 4, dropout: float = 0.5, loss: str = "softmax", negatives: int = 256,
+                 epochs: int = 25, batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0,
+                 patience: int | None = 10, seed: int = 0) -> None:
+        self.factors = factors
+        self.max_length = max_length
+        self.window = window
+        self.horizontal = horizontal
+        self.vertical = vertical
+        self.dropout = dropout
+        self.loss = loss
+        self.negatives = negatives
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed
+
+
+class CausalCNN(SequenceModel):
+    """Dilated causal convolutions with residual connections.
+
+    Block b is `x = x + relu(norm(convolve(x)))`, whose convolution of width `width` skips `2 ** b` positions: with L
+    layers a state s_t sees the last `(width - 1) (2 ** L - 1) + 1` items. An item's score is `s_t . v_i + b_i`.
+
+    Parameters
+    ----------
+    factors, max_length, layers, dropout
+        As in `SequenceRecommender`.
+    width : int
+        Of the convolutions.
+    loss, negatives, epochs, batch_size, lr, weight_decay, patience, seed
+        As in `SequenceRecommender`.
+
+    References
+    ----------
+    Yuan et al., A Simple Convolutional Generative Network for Next Item Recommendation, WSDM 2019 (NextItNet).
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 3, 3], ["tea", "jam", "bun", "jam", "bun", "tea", "jam"])
+    >>> model = CausalCNN(factors=8, epochs=60, lr=0.02).fit(data)
+    >>> model.recommend(history=["tea", "jam"], k=1).items.tolist()
+    ['bun']
+    """
+
+    encoder = "cnn"
+
+    def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 3, width: int = 3,
+                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
+                 batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
+                 seed: int = 0) -> None:
+        self.factors = factors
+        self.max_length = max_length
+        self.layers = layers
+        self.width = width
+        self.dropout = dropout
+        self.loss = loss
+        self.negatives = negatives
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed

@@ -1,0 +1,208 @@
+"""What is known of users and items as sparse rows, and networks of the interactions between all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minidl import nn, ops
+from recsys.data.csr import CSR
+from recsys.data.features import Features
+from recsys.models.sparse import weights_of
+from recsys.networks.bags import dense
+
+__all__ = ["FactorizationNetwork", "Fields", "Side", "encode"]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A sparse row x for each user (or item), cut into fields: the id, each attribute, the genres.
+
+    Parameters
+    ----------
+    rows : CSR, shape (n * count, columns)
+        Row `i * count + f` is field f of number i; its values are those of x.
+    count : int
+        Fields of each.
+    """
+
+    rows: CSR
+    count: int
+
+    def of(self, numbers: np.ndarray) -> CSR:
+        """The fields of some, int (m,): CSR (m * count, columns)."""
+        return self.rows.rows((numbers[:, None] * self.count + np.arange(self.count)).ravel())
+
+
+def encode(features: Features | None, present: np.ndarray) -> Fields:
+    """Ids and features as fields.
+
+    The id has a column of its own, unless nothing is known of it but its features. Texts and flags have a column for
+    each value; numbers one, standardised (a vector of d numbers has d), and none where they are NaN. Genres have their
+    weights, divided by their sum. Titles, free text and images are left out.
+
+    Parameters
+    ----------
+    features : Features, optional
+        Of n users or items.
+    present : bool array, shape (n,)
+        Which of them occur in training.
+    """
+    fields = [CSR.from_pairs(np.flatnonzero(present), np.flatnonzero(present), None, (len(present),) * 2)]
+    fields += [] if features is None else _fields(features, present)
+    rows, columns, values, width = [], [], [], 0
+    for f, field in enumerate(fields):
+        rows.append(field.row_of_entry.astype(np.int64) * len(fields) + f)
+        columns.append(field.indices + width)
+        values.append(weights_of(field))
+        width += field.shape[1]
+    shape = len(present) * len(fields), width
+    entries = CSR.from_pairs(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), shape)
+    return Fields(entries, len(fields))
+
+
+def _fields(features: Features, present: np.ndarray) -> Iterator[CSR]:
+    for values in features.attributes.values():
+        if values.dtype.kind in "UTb":
+            words = values.astype(np.str_)
+            named = np.flatnonzero(words != "")
+            names, column = np.unique(words[named], return_inverse=True)
+            yield CSR.from_pairs(named, column, None, (len(values), len(names)))
+        elif values.dtype.kind in "iuf" and values.ndim <= 2:
+            yield _numbers(values.reshape((len(values), -1)).astype(np.float64), present)
+    if features.genres is not None:
+        genres, weights = features.genres, weights_of(features.genres)
+        sums = np.bincount(genres.row_of_entry, np.abs(weights), genres.shape[0])
+        scaled = weights / np.maximum(sums[genres.row_of_entry], 1e-12)
+        yield CSR(genres.indptr, genres.indices, scaled.astype(np.float32), genres.shape)
+
+
+def _numbers(values: np.ndarray, present: np.ndarray) -> CSR:
+    """Columns with mean 0 and variance 1 over those that occur in training: (n, d)."""
+    known = np.isfinite(values)
+    inside = np.where(known, values, 0.0)
+    count = np.maximum((known & present[:, None]).sum(axis=0), 1)
+    mean = inside[present].sum(axis=0) / count
+    deviation = np.where(known, values - mean, 0.0)
+    spread = np.sqrt(np.square(deviation[present]).sum(axis=0) / count)
+    rows, columns = np.nonzero(known & (spread > 0))
+    return CSR.from_pairs(rows, columns, (deviation / np.where(spread > 0, spread, 1))[rows, columns], values.shape)
+
+
+class Side(nn.Module):
+    """A weight and a vector for each column of one side, users or items, and what they sum to.
+
+    Parameters
+    ----------
+    fields : Fields
+    factors : int
+        Length of the vectors.
+    std : float
+        Standard deviation of the initial vectors.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, fields: Fields, factors: int, std: float, generator: np.random.Generator) -> None:
+        self.fields, self.factors = fields, factors
+        self.weights = _bag(fields.rows.shape[1], 1, 0.0, generator)
+        self.vectors = _bag(fields.rows.shape[1], factors, std, generator) if factors else None
+
+    def forward(self, numbers: np.ndarray) -> tuple[Any, Any, Any]:
+        """int (m,) -> biases (m,), sums s (m, factors), the fields' shares of s (m, count * factors).
+
+        A bias is the part of a score that belongs to this side alone: `sum_j w_j x_j + (|s|^2 - q) / 2`.
+        """
+        rows, m = self.fields.of(numbers), len(numbers)
+        values = weights_of(rows)
+        whole = rows.indptr[::self.fields.count]  # without the cuts between fields
+        bias = self.weights(rows.indices, whole, values)[:, 0]
+        if self.vectors is None:
+            return bias, np.zeros((m, 0), np.float32), np.zeros((m, 0), np.float32)
+        shares = self.vectors(rows.indices, rows.indptr, values)  # (m * count, factors)
+        if self.fields.count == 1:
+            return bias, shares, shares
+        shares = shares.reshape((m, self.fields.count, self.factors))
+        sums = shares.sum(axis=1)
+        squares = ops.square(self.vectors(rows.indices[:, None])).sum(axis=1) * np.square(values)  # (nnz,)
+        within = ops.square(sums).sum(axis=1) - ops.scatter_add(np.zeros(m, np.float32), np.repeat(
+            np.arange(m), np.diff(whole)), squares)
+        return bias + 0.5 * within, sums, shares.reshape((m, -1))
+
+    def penalty(self, numbers: np.ndarray) -> Any:
+        """Squares of the weights and vectors of the entries of the rows int (n,), their sum."""
+        number, times = np.unique(numbers, return_counts=True)
+        rows = self.fields.of(number)
+        times = np.repeat(np.repeat(times, self.fields.count), rows.counts).astype(np.float32)
+        tables = [table for table in (self.weights, self.vectors) if table is not None]
+        return sum(((ops.square(table(rows.indices[:, None])) * times[:, None]).sum() for table in tables), 0.0)
+
+
+class FactorizationNetwork(nn.Module):
+    """`sum_j w_j x_j + sum_{j<k} v_j . v_k x_j x_k`, and layers over the fields' vectors, if any.
+
+    x is the row of the user and that of the item, one behind the other. With `s = sum_j v_j x_j` and
+    `q = sum_j |v_j x_j|^2` of each of the two, the second sum is
+    `s_u . s_i + (|s_u|^2 - q_u) / 2 + (|s_i|^2 - q_i) / 2`: in O(factors) for each entry of x, and a product of two
+    vectors for a pair. A field's vector is its share of s.
+
+    Parameters
+    ----------
+    users, items : Fields
+    factors : int
+        Length of the vectors; 0 leaves the first sum alone.
+    hidden : sequence of int
+        Widths of the layers; none for a plain factorization machine.
+    std : float
+        Standard deviation of the initial vectors.
+    dropout : float
+        Of the layers, in training.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, users: Fields, items: Fields, factors: int, hidden: Sequence[int], std: float, dropout: float,
+                 generator: np.random.Generator) -> None:
+        self.users = Side(users, factors, std, generator)
+        self.items = Side(items, factors, std, generator)
+        widths = [(users.count + items.count) * factors, *hidden, 1]
+        self.layers = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(widths) if hidden)
+        self.dropout = nn.Dropout(dropout, generator=generator)
+        self.width = sum(hidden) + factors + 1
+
+    def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
+        """int (B,); int (B, K), (K,) or None (all) -> (B, K). What occurs more than once is encoded once."""
+        fields = self.items.fields
+        items = np.arange(fields.rows.shape[0] // fields.count) if items is None else items
+        user, row = np.unique(users, return_inverse=True)
+        item, place = np.unique(items, return_inverse=True)
+        place = place.reshape(items.shape)
+        of_users, of_items = self.users(user), self.items(item)
+        scores = of_users[0][row][:, None] + of_items[0][place]  # (B, K)
+        if self.users.factors:
+            p, q = of_users[1][row], of_items[1][place]  # (B, f); (K, f) or (B, K, f)
+            scores = scores + (p @ q.T if q.ndim == 2 else ops.row_dot(q, p[:, None, :]))
+        return scores if not len(self.layers) else scores + self._deep(of_users[2], of_items[2], row, place)
+
+    def _deep(self, users: Any, items: Any, row: np.ndarray, place: np.ndarray) -> Any:
+        """The layers; the first one for each side once, not for each pair."""
+        layers: list[Any] = list(self.layers)
+        first, others = layers[0], layers[1:]
+        cut = users.shape[1]
+        of_users = ops.linear(users, first.weight[:, :cut], first.bias)[row]
+        x = of_users[:, None, :] + ops.linear(items, first.weight[:, cut:])[place]  # (B, K, h)
+        for layer in others:
+            x = layer(self.dropout(ops.relu(x)))
+        return x[..., 0]
+
+    def penalty(self, users: np.ndarray, items: np.ndarray) -> Any:
+        """Squares of the weights and vectors of the entries of pairs, int (n,) and (n,); their sum."""
+        return self.users.penalty(users) + self.items.penalty(items)
+
+
+def _bag(rows: int, width: int, std: float, generator: np.random.Generator) -> nn.EmbeddingBag:
+    bag = nn.EmbeddingBag(rows, width, mode="sum", include_last_offset=True, generator=generator)
+    nn.init.normal_(bag.weight, 0, std, generator)
+    return bag

@@ -1,0 +1,183 @@
+"""Scorers of pairs: from a user and an item, each with vectors of its own, to a score.
+
+A scorer's `forward(users, items)` takes users, int (B,), and items: int (B, K), K of its own for each user; or int
+(K,), the same for all users; or None, all items. It gives scores (B, K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minidl import nn, ops
+from recsys.networks.bags import dense
+
+__all__ = ["ConvNCFNetwork", "GMFNetwork", "MLPNetwork", "NeuMFNetwork", "PairNetwork"]
+
+
+class PairNetwork(nn.Module):
+    """A scorer with tables of vectors; the module's docstring says what its `forward` takes and gives.
+
+    Attributes
+    ----------
+    width : int
+        Numbers that it computes for a pair, so that callers may score in blocks that fit into memory.
+    """
+
+    width: int
+    users: nn.Embedding
+    items: nn.Embedding
+
+    def tables(self) -> list[tuple[nn.Embedding, nn.Embedding]]:
+        """The vectors of users and items, as pairs of tables."""
+        return [(self.users, self.items)]
+
+    def penalty(self, users: np.ndarray, items: np.ndarray) -> Any:
+        """The squared norms of the vectors of pairs, int (n,) and (n,); their sum."""
+        vectors = [part for of_users, of_items in self.tables() for part in (of_users(users), of_items(items))]
+        return sum((ops.square(v).sum() for v in vectors), 0.0)
+
+
+def rows_of(table: nn.Embedding, items: np.ndarray | None) -> Any:
+    """Vectors of items, or the whole table: (..., f)."""
+    return table.weight if items is None else table(items)
+
+
+def embedding(rows: int, factors: int, std: float, generator: np.random.Generator) -> nn.Embedding:
+    """A table of normal numbers."""
+    table = nn.Embedding(rows, factors)
+    nn.init.normal_(table.weight, 0, std, generator)
+    return table
+
+
+class GMFNetwork(PairNetwork):
+    """`h . (p_u * q_i) + b_i`: two embeddings, an output weight and an item bias.
+
+    Parameters
+    ----------
+    n_users, n_items, factors : int
+    std : float
+        Standard deviation of the initial embeddings; the output weight starts at 1, the bias at 0.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, n_users: int, n_items: int, factors: int, std: float, generator: np.random.Generator) -> None:
+        self.users = embedding(n_users, factors, std, generator)
+        self.items = embedding(n_items, factors, std, generator)
+        self.bias = embedding(n_items, 1, 0.0, generator)
+        self.output = nn.Parameter(np.ones(factors, np.float32))
+        self.width = factors
+
+    def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
+        """int (B,); int (B, K), (K,) or None -> (B, K)."""
+        p = self.users(users) * self.output  # (B, f)
+        q, b = rows_of(self.items, items), rows_of(self.bias, items)[..., 0]  # (K, f) or (B, K, f)
+        return (p @ q.T if q.ndim == 2 else ops.row_dot(q, p[:, None, :])) + b
+
+
+class MLPNetwork(PairNetwork):
+    """`h . relu(... W_2 relu(W_1 [p_u, q_i] + b_1) ...)`: layers over the two vectors, one behind the other.
+
+    `W_1 [p, q]` is computed as `U p + V q`: once for each user and once for each item, not for each pair.
+
+    Parameters
+    ----------
+    n_users, n_items, factors : int
+    hidden : sequence of int
+        Widths of the layers.
+    std : float
+        Of the initial embeddings.
+    dropout : float
+        Of what each layer gives, in training.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, n_users: int, n_items: int, factors: int, hidden: Sequence[int], std: float, dropout: float,
+                 generator: np.random.Generator) -> None:
+        self.users = embedding(n_users, factors, std, generator)
+        self.items = embedding(n_items, factors, std, generator)
+        first = dense(2 * factors, hidden[0], generator)
+        self.from_user = nn.Parameter(first.weight.data[:, :factors].copy())
+        self.from_item = nn.Parameter(first.weight.data[:, factors:].copy())
+        self.bias = first.bias
+        self.inner = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(hidden))
+        self.dropout = nn.Dropout(dropout, generator=generator)
+        self.output = dense(hidden[-1], 1, generator)
+        self.width = sum(hidden)
+
+    def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
+        """int (B,); int (B, K), (K,) or None -> (B, K)."""
+        of_users = ops.linear(self.users(users), self.from_user, self.bias)  # (B, h)
+        of_items = ops.linear(rows_of(self.items, items), self.from_item)  # (K, h) or (B, K, h)
+        x = self.dropout(ops.relu(of_users[:, None, :] + of_items))  # (B, K, h)
+        for layer in self.inner:
+            x = self.dropout(ops.relu(layer(x)))
+        return self.output(x)[..., 0]
+
+
+class NeuMFNetwork(PairNetwork):
+    """The sum of a `GMFNetwork` and an `MLPNetwork` with vectors of their own.
+
+    The paper puts the last layers of both one behind the other and weights them: the same sum.
+
+    Parameters
+    ----------
+    n_users, n_items, factors, hidden, std, dropout, generator
+        As of the two.
+    """
+
+    def __init__(self, n_users: int, n_items: int, factors: int, hidden: Sequence[int], std: float, dropout: float,
+                 generator: np.random.Generator) -> None:
+        self.product = GMFNetwork(n_users, n_items, factors, std, generator)
+        self.layers = MLPNetwork(n_users, n_items, factors, hidden, std, dropout, generator)
+        self.width = self.product.width + self.layers.width
+
+    def tables(self) -> list[tuple[nn.Embedding, nn.Embedding]]:
+        """Of both parts."""
+        return self.product.tables() + self.layers.tables()
+
+    def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
+        """int (B,); int (B, K), (K,) or None -> (B, K)."""
+        return self.product(users, items) + self.layers(users, items)
+
+
+class ConvNCFNetwork(PairNetwork):
+    """Convolutions over the outer product of the two vectors, each halving its sides, until one cell is left.
+
+    Parameters
+    ----------
+    n_users, n_items : int
+    factors : int
+        A power of 2, the side of the outer product.
+    channels : int
+        Of every convolution.
+    std : float
+        Of the initial embeddings.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, n_users: int, n_items: int, factors: int, channels: int, std: float,
+                 generator: np.random.Generator) -> None:
+        self.users = embedding(n_users, factors, std, generator)
+        self.items = embedding(n_items, factors, std, generator)
+        halvings = factors.bit_length() - 1
+        widths = [1] + [channels] * halvings
+        layers = [nn.Conv2d(a, b, 2, stride=2, generator=generator) for a, b in pairwise(widths)]
+        for layer in layers:
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
+        self.convolutions = nn.ModuleList(layers)
+        self.output = dense(widths[-1], 1, generator)
+        self.width = factors**2 + sum(channels * 4**n for n in range(halvings))
+
+    def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
+        """int (B,); int (B, K), (K,) or None -> (B, K)."""
+        p, q = self.users(users), rows_of(self.items, items)  # (B, f); (K, f) or (B, K, f)
+        pairs = p[:, None, :, None] * q[..., None, :]  # (B, K, f, f)
+        shape = pairs.shape
+        x = pairs.reshape((shape[0] * shape[1], 1, *shape[2:]))  # (B*K, 1, f, f)
+        for layer in self.convolutions:
+            x = ops.relu(layer(x))  # (B*K, channels, f/2, f/2), ...
+        return self.output(x.reshape((len(x), -1))).reshape(shape[:2])

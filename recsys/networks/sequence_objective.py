@@ -1,0 +1,91 @@
+"""What networks of sequences learn: each event of each history from those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minidl import ops
+from recsys.data.csr import CSR
+from recsys.data.sampling import NegativeSampler
+from recsys.losses import SAMPLED
+from recsys.networks.sequences import SequenceNetwork, padded
+
+__all__ = ["NextItem", "against", "full_softmax", "item_sampler"]
+
+
+def full_softmax(network: SequenceNetwork, states: Any, targets: np.ndarray, rng: np.random.Generator) -> Any:
+    """Mean cross entropy of the right items, int (n,), among all items, by states (n, factors)."""
+    return ops.cross_entropy(network.scores(states), targets)
+
+
+def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarray, drawn: np.ndarray,
+            log_q: np.ndarray) -> Any:
+    """Mean loss of the right items against the items drawn for all of them, less what is the right item itself.
+
+    Parameters
+    ----------
+    loss : str
+        A name in `recsys.losses.SAMPLED`.
+    network : SequenceNetwork
+    states : Tensor, shape (n, factors)
+    targets, drawn : int array, shape (n,), (k,)
+    log_q : ndarray, shape (n_items,)
+        Logarithm of how often each item is drawn.
+    """
+    positive = (states * network.items(targets)).sum(axis=1) + network.bias[targets]  # (n,)
+    negative = network.scores(states, drawn)  # (n, k)
+    hits = drawn == targets[:, None]
+    if loss == "sampled_softmax":
+        return SAMPLED[loss](positive, negative, hits, log_q=(log_q[targets], log_q[drawn]))
+    return SAMPLED[loss](positive, negative, hits)
+
+
+def item_sampler(counts: np.ndarray, alpha: float) -> NegativeSampler:
+    """Of one user who has seen nothing: any item, in proportion to `max(count, 1) ** alpha`."""
+    nothing = CSR(np.zeros(2, np.int64), np.zeros(0, np.int32), None, (1, len(counts)))
+    return NegativeSampler(nothing, counts, alpha)
+
+
+class NextItem:
+    """An objective whose examples are pieces of histories: every event is predicted from those before it.
+
+    A history is cut into pieces of `max_length` predictions. Where the cuts are is drawn anew in each epoch, so an
+    event is seen with as many events before it as the cuts leave, sometimes more, sometimes fewer.
+
+    Parameters
+    ----------
+    rows : CSR, shape (n_users, n_items)
+        In time order; those of one event are not used.
+    max_length : int
+    network : SequenceNetwork
+    loss : callable
+        `loss(network, states, targets, rng)`: states (n, factors) and the items (n,) that came next, to the mean loss.
+    """
+
+    def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any]) -> None:
+        self.rows, self.max_length, self.network, self._loss = rows, max_length, network, loss
+        self._active = np.flatnonzero(rows.counts > 1)
+
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
+        """Cut the histories; the number of pieces."""
+        length, n = self.max_length, self.rows.counts[self._active] - 1  # predictions of each history
+        shift = rng.integers(0, np.minimum(length, n))  # what the first piece lacks
+        pieces = -(-(n + shift) // length)
+        of = np.repeat(np.arange(len(n)), pieces)
+        place = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        start = np.maximum(place * length - shift[of], 0)
+        self._counts = np.minimum((place + 1) * length - shift[of], n[of]) - start
+        self._starts = self.rows.indptr[self._active][of] + start
+        return len(of)
+
+    def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
+        """Mean loss of all events of some pieces."""
+        counts = self._counts[batch]
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        entries = np.arange(indptr[-1]) + np.repeat(self._starts[batch] - indptr[:-1], counts)
+        items = padded(CSR(indptr, self.rows.indices[entries], None, (len(batch), self.rows.shape[1])))
+        states = self.network.states_at(items, np.flatnonzero(items >= 0))  # (n, factors)
+        return self._loss(self.network, states, self.rows.indices[entries + 1], rng)

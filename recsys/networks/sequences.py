@@ -1,0 +1,103 @@
+"""Networks of sequences: the last items of a history, in order, to scores of the next one.
+
+A batch of histories is an integer array (B, T) that is filled from the left; behind a history stands -1. An encoder
+takes the vectors of its items to a *state* at every position, which predicts the item that comes after it. Encoders
+are causal, a state depends on its own and earlier items only. So nothing that stands behind a history can reach its
+states, and no mask is needed: states behind the end are never read.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl import nn, ops
+from recsys.data.csr import CSR
+
+__all__ = ["SequenceNetwork", "padded"]
+
+
+def padded(history: CSR) -> np.ndarray:
+    """The items of each row in order, and -1 up to the length of the longest.
+
+    Parameters
+    ----------
+    history : CSR, shape (B, n_items)
+
+    Returns
+    -------
+    ndarray, int32, shape (B, T)
+        T is at least 1.
+
+    Examples
+    --------
+    >>> padded(CSR.from_pairs([0, 0, 0, 2], [7, 5, 7, 0], None, (3, 8)))
+    array([[ 7,  5,  7],
+           [-1, -1, -1],
+           [ 0, -1, -1]], dtype=int32)
+    """
+    items = np.full((history.shape[0], max(int(history.counts.max(initial=0)), 1)), -1, np.int32)
+    items[np.arange(items.shape[1]) < history.counts[:, None]] = history.indices
+    return items
+
+
+class SequenceNetwork(nn.Module):
+    """Item vectors, an encoder, and scores: `score(i) = state . v_i + b_i`, with the same v at both ends.
+
+    Parameters
+    ----------
+    n_items, factors : int
+    encoder : minidl.nn.Module
+        `encoder(vectors, items)` takes the vectors (B, T, factors) of the items (B, T) of histories, of a variance of
+        about 1 and 0 behind the end, to states (B, T, factors). The state at t must not depend on what comes after t.
+    dropout : float
+        Of the encoder's input.
+    generator : numpy.random.Generator
+
+    Attributes
+    ----------
+    items : minidl.nn.Embedding
+        Its weight, shape (n_items, factors), starts with rows of a length of about 1.
+    bias : Parameter, shape (n_items,)
+    """
+
+    def __init__(self, n_items: int, factors: int, encoder: nn.Module, *, dropout: float = 0.0,
+                 generator: np.random.Generator) -> None:
+        self.items = nn.Embedding(n_items, factors, generator=generator)
+        nn.init.normal_(self.items.weight, 0, factors ** -0.5, generator)
+        self.bias = nn.Parameter(np.zeros(n_items, np.float32))
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout, generator)
+
+    def vectors(self, items: np.ndarray) -> Any:
+        """Vectors of a variance of about 1, 0 for the item -1: int (...) -> (..., factors)."""
+        scale = (items >= 0) * np.float32(math.sqrt(self.items.embedding_dim))
+        return self.items(np.maximum(items, 0)) * scale[..., None]
+
+    def states(self, items: np.ndarray) -> Any:
+        """The state at every position: int (B, T), -1 behind the end -> (B, T, factors)."""
+        return self.encoder(self.dropout(self.vectors(items)), items)
+
+    def states_at(self, items: np.ndarray, flat: np.ndarray) -> Any:
+        """States at the positions `flat`, int (n,), of the B * T ones: (n, factors)."""
+        states = self.states(items)
+        return states.reshape((items.size, states.shape[2]))[flat]
+
+    def last_states(self, history: CSR) -> Any:
+        """The states that the histories end with: CSR (B, n_items) -> (B, factors); 0 for an empty one."""
+        items = padded(history)
+        rows = np.arange(len(items)) * items.shape[1]
+        states = self.states_at(items, rows + np.maximum(history.counts - 1, 0))
+        return ops.where((history.counts > 0)[:, None], states, 0)
+
+    def scores(self, states: Any, items: np.ndarray | None = None) -> Any:
+        """Scores of the items (k,), by default of all: (n, factors) -> (n, k)."""
+        if items is None:
+            return states @ self.items.weight.T + self.bias
+        return states @ self.items(items).T + self.bias[items]
+
+    def forward(self, history: CSR) -> Any:
+        """Scores of the next item: CSR (B, n_items) -> (B, n_items)."""
+        return self.scores(self.last_states(history))

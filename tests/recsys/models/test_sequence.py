@@ -1,0 +1,204 @@
+"""Recommenders of the next item: they find a planted order, and padding, batches and files change nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minidl import io, nn, ops
+from recsys import artifact, datasets
+from recsys.data import Interactions
+from recsys.data.splits import split_last
+from recsys.errors import ArtifactError, ParameterError
+from recsys.evaluation import evaluate
+from recsys.losses import SAMPLED
+from recsys.models import Caser, CausalCNN, GRU4Rec, Popular, SASRec, SequenceRecommender
+from recsys.models.gru4rec import ParallelSessions, side_by_side
+from recsys.networks.sequence_objective import NextItem
+
+QUICK = {"factors": 16, "epochs": 10, "lr": 0.01, "batch_size": 16, "dropout": 0.1, "max_length": 12}
+MODELS = [SequenceRecommender(encoder=name, **QUICK) for name in ("rnn", "gru", "lstm")]
+MODELS += [SASRec(**QUICK), Caser(**QUICK), CausalCNN(**QUICK),
+           GRU4Rec(**QUICK | {"lr": 0.3, "batch_size": 64}, negatives=64)]
+
+
+class Mean(nn.Module):
+    """The mean of all items so far."""
+
+    def forward(self, vectors, items):
+        return ops.cumsum(vectors, axis=1) / np.arange(1, vectors.shape[1] + 1, dtype=np.float32)[:, None]
+
+
+def mean(n_items, factors, generator):
+    return Mean()
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Four of five events follow from the one before, in cycles of 5 items."""
+    data, _ = datasets.simulate(300, 100, 6000, seed=2, activity=0.3, sequence=0.8, repeats=True)
+    return split_last(data.binarise())
+
+
+@pytest.fixture(scope="module")
+def popular(planted):
+    return hit(Popular().fit(planted.train), planted)
+
+
+def hit(model, split):
+    return evaluate(model, split, k=1, metrics=["hit@1"], exclude_seen=False).metrics["hit@1"]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_a_planted_order_is_found(model, planted, popular):
+    """The best is about .8."""
+    assert popular < 0.1
+    assert hit(model.clone().fit(planted.train), planted) > popular + 0.5
+
+
+@pytest.mark.parametrize(("model", "loss"), [*((MODELS[1], loss) for loss in SAMPLED),
+                                             (MODELS[-1], "bpr_max")], ids=str)
+def test_every_loss_finds_it(model, loss, planted, popular):
+    model = model.clone().set_params(loss=loss, negatives=8 if loss == "bce" else 64)
+    assert hit(model.fit(planted.train), planted) > popular + 0.3
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_a_longer_maximum_changes_nothing(model, planted):
+    """Of the same weights, for histories that were short enough before; positions have a table of a fixed length."""
+    fitted = model.clone().set_params(epochs=1).fit(planted.train)
+    items = planted.train.items.ids
+    history = [items[:7].tolist(), items[40:41].tolist(), items[30:42].tolist()]
+    before = fitted.recommend(history=history, k=50)
+    alone = fitted.recommend(history=history[0], k=50)
+    fitted.max_length = 30
+    after = fitted.recommend(history=history, k=50)
+    for found in (after.scores, np.concatenate([alone.scores[None], before.scores[1:]])):
+        np.testing.assert_allclose(found, before.scores, rtol=1e-5, atol=1e-5)
+
+
+def test_only_the_last_items_count(planted):
+    fitted = SASRec(**QUICK | {"epochs": 1}).fit(planted.train)
+    items = planted.train.items.ids
+    short, long = fitted.recommend(history=[items[20:32].tolist(), items[:32].tolist()], items=items[40:]).scores
+    np.testing.assert_allclose(short, long, rtol=1e-5, atol=1e-6)
+
+
+def test_every_event_is_predicted_once_an_epoch(planted):
+    rows = planted.train.csr
+    seen = []
+
+    class Network:
+        def states_at(self, items, flat):
+            return items.ravel()[flat]
+
+    objective = NextItem(rows, 7, Network(), lambda network, states, targets, rng: seen.append((states, targets)))
+    rng = np.random.default_rng(0)
+    cuts = set()
+    for epoch in range(3):
+        n = objective.begin(epoch, rng)
+        cuts.add(n)
+        for batch in np.array_split(rng.permutation(n), 5):
+            objective.loss(batch, rng)
+    before, after = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+    same = rows.row_of_entry[1:] == rows.row_of_entry[:-1]
+    pairs = np.tile([rows.indices[:-1][same], rows.indices[1:][same]], 3)
+    assert sorted(zip(before, after, strict=True)) == sorted(zip(*pairs, strict=True))
+    assert len(cuts) > 1
+
+
+# ------------------------------------------------------------------------------------ files, own encoders
+@pytest.mark.parametrize("model", [MODELS[1], MODELS[3], MODELS[-1]], ids=["gru", "SASRec", "GRU4Rec"])
+def test_an_interrupted_training_goes_on_to_the_same_bits(model, planted, tmp_path):
+    model = model.clone().set_params(epochs=4)
+    users = np.arange(20, dtype=np.int32)
+    whole = model.clone().fit(planted.train, planted.valid).score_block(users)
+
+    def interrupt(epoch, report):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.npz"
+    with pytest.raises(KeyboardInterrupt):
+        model.clone().fit(planted.train, planted.valid, checkpoint=path, callbacks=[interrupt])
+    assert model.clone().fit(planted.train, planted.valid, checkpoint=path).score_block(users).tobytes() == \
+        whole.tobytes()
+
+
+def test_an_encoder_of_ones_own(planted, tmp_path):
+    model = SequenceRecommender(encoder=mean, **QUICK)
+    model.fit(planted.train, planted.valid, checkpoint=tmp_path / "run.npz")
+    users = np.arange(20, dtype=np.int32)
+    expected = model.score_block(users)
+    with pytest.raises(ArtifactError, match="a hyper-parameter of SequenceRecommender cannot be stored"):
+        model.save(tmp_path / "model.recsys")
+    io.save(tmp_path / "weights.npz", model.network.state_dict())
+    again = SequenceRecommender(encoder=mean, **QUICK | {"epochs": 1}).fit(planted.train)
+    again.network.load_state_dict(io.load(tmp_path / "weights.npz"))
+    assert again.score_block(users).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("encoder", "preset"), [("attention", SASRec(layers=2)), ("cnn", CausalCNN(layers=2)),
+                                                 ("caser", Caser()), ("lstm", None)], ids=str)
+def test_encoders_have_names(encoder, preset, planted, tmp_path):
+    """The same as the class of its own, and in a file."""
+    fitted = SequenceRecommender(encoder=encoder, layers=2, **QUICK | {"epochs": 1}).fit(planted.train)
+    fitted.save(tmp_path / "model.recsys")
+    assert same(artifact.load(tmp_path / "model.recsys").recommend(k=5), fitted.recommend(k=5))
+    if preset is not None:
+        assert same(preset.set_params(**QUICK | {"epochs": 1}).fit(planted.train).recommend(k=5), fitted.recommend(k=5))
+
+
+def same(a, b):
+    return a.items.tolist() == b.items.tolist() and a.scores.tobytes() == b.scores.tobytes()
+
+
+def test_parameters():
+    data = Interactions.from_arrays([1, 1, 2], ["a", "b", "a"])
+    with pytest.raises(ParameterError, match=r"encoder must be one of 'rnn', .*, or callable, not 'gpt'"):
+        SequenceRecommender(encoder="gpt").fit(data)
+    with pytest.raises(ParameterError, match="factors must be a multiple of heads, not 8 of 3"):
+        SASRec(factors=8, heads=3).fit(data)
+    with pytest.raises(ParameterError, match="GRU4Rec: loss must be one of 'bce', "):
+        GRU4Rec(loss="softmax").fit(data)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_nobody_has_two_events(model):
+    data = Interactions.from_arrays([1, 2, 3], ["a", "b", "a"])
+    recs = model.clone().fit(data).recommend(k=2, filter_seen=False)
+    assert np.isfinite(recs.scores).all()
+
+
+# ------------------------------------------------------------------------------------------- GRU4Rec
+def test_sessions_lie_side_by_side():
+    lengths = np.random.default_rng(0).integers(1, 9, 50)
+    slot, start = side_by_side(lengths, 6)
+    cells = [(s, t) for s, first, n in zip(slot, start, lengths, strict=True) for t in range(first, first + n)]
+    assert len(set(cells)) == len(cells) == lengths.sum()
+    assert start.max() + 8 < lengths.sum() / 6 + 16  # no slot waits
+
+
+def test_states_are_carried_over_and_start_anew(planted):
+    """Step by step over sessions side by side, the states are those of whole sessions."""
+    model = GRU4Rec(**QUICK | {"epochs": 1, "dropout": 0.0}, layers=2, negatives=4).fit(planted.train)
+    rows, rng = planted.train.csr, np.random.default_rng(0)
+    objective = ParallelSessions(model, rows)
+    n = objective.begin(0, rng)
+    done = np.zeros(rows.nnz, bool)
+    ends = np.concatenate([[0], objective._ends])
+    for step in range(n // model.batch_size):
+        objective.loss(np.arange(model.batch_size), rng)
+        events = slice(ends[step], ends[step + 1])
+        entries = objective._entries[events]
+        assert not done[entries].any()
+        done[entries] = True
+        if step % 10 == 9:  # the session up to this event, read at once
+            at = entries[0]
+            user = rows.row_of_entry[at]
+            whole = model.network.states(rows.indices[rows.indptr[user]:at + 1][None]).data[0, -1]
+            found = objective._states[-1, objective._slots[events][0]]
+            np.testing.assert_allclose(found, whole, rtol=1e-4, atol=1e-5)
+    last = rows.indptr[1:][rows.counts > 0] - 1
+    assert done.sum() == rows.nnz - len(last)
+    assert not done[last].any()

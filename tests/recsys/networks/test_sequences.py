@@ -1,0 +1,142 @@
+"""Encoders of sequences: causal, deaf to padding, equal to their definitions; and the losses against sampled items."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsys.data.csr import CSR
+from recsys.losses import SAMPLED
+from recsys.networks.sequence_encoders import AttentionEncoder, CaserEncoder, ConvolutionEncoder, RecurrentEncoder
+from recsys.networks.sequence_objective import against, full_softmax, item_sampler
+from recsys.networks.sequences import SequenceNetwork, padded
+
+N_ITEMS, FACTORS, LENGTH = 20, 8, 12
+ENCODERS = {
+    "rnn": lambda rng: RecurrentEncoder("rnn", FACTORS, layers=2, dropout=0.5, generator=rng),
+    "gru": lambda rng: RecurrentEncoder("gru", FACTORS, layers=2, dropout=0.5, generator=rng),
+    "lstm": lambda rng: RecurrentEncoder("lstm", FACTORS, dropout=0.5, generator=rng),
+    "attention": lambda rng: AttentionEncoder(FACTORS, LENGTH, layers=2, heads=2, dropout=0.5, generator=rng),
+    "cnn": lambda rng: ConvolutionEncoder(FACTORS, layers=3, width=3, dropout=0.5, generator=rng),
+    "caser": lambda rng: CaserEncoder(FACTORS, window=4, horizontal=3, vertical=2, dropout=0.5, generator=rng),
+}
+
+
+@pytest.fixture(params=list(ENCODERS))
+def network(request):
+    rng = np.random.default_rng(5)
+    made = SequenceNetwork(N_ITEMS, FACTORS, ENCODERS[request.param](rng), dropout=0.5, generator=rng)
+    made.bias.data[:] = rng.normal(size=N_ITEMS)
+    return made.eval()
+
+
+def histories(*rows):
+    return CSR.from_pairs(np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
+                          np.concatenate([np.asarray(row, np.int32) for row in rows]), None, (len(rows), N_ITEMS))
+
+
+def test_what_comes_later_changes_nothing_before(network):
+    items = np.random.default_rng(0).integers(0, N_ITEMS, (3, LENGTH))
+    expected = network.states(items).data
+    for t in range(1, LENGTH):
+        changed = items.copy()
+        changed[:, t] = (items[:, t] + 7) % N_ITEMS
+        found = network.states(changed).data
+        assert found[:, :t].tobytes() == expected[:, :t].tobytes()
+        assert not np.allclose(found[:, t], expected[:, t])
+
+
+def test_other_histories_of_a_batch_change_nothing(network):
+    short, long = [3, 1, 4, 1], list(range(LENGTH))
+    alone = network(histories(short)).data
+    together = network(histories(long, [], short, [2])).data
+    np.testing.assert_allclose(together[2], alone[0], rtol=1e-5, atol=1e-6)
+
+
+def test_without_events_the_bias_answers(network):
+    np.testing.assert_array_equal(network(histories([], [])).data, np.tile(network.bias.data, (2, 1)))
+    np.testing.assert_array_equal(network(histories([], [5])).data[0], network.bias.data)
+
+
+def test_renumbered_items_are_the_same_items(network):
+    order = np.random.default_rng(1).permutation(N_ITEMS)
+    place = np.argsort(order)
+    rows = [[3, 1, 4], [0, 19], [7]]
+    expected = network(histories(*rows)).data
+    network.items.weight.data[:] = network.items.weight.data[order]
+    network.bias.data[:] = network.bias.data[order]
+    found = network(histories(*(place[row] for row in rows))).data
+    np.testing.assert_allclose(found, expected[:, order], rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_behind_the_end_gets_a_gradient(network):
+    items = padded(histories([3, 1, 4, 1, 5, 9], [2, 6]))
+    network.train().states_at(items, np.flatnonzero(items >= 0)).sum().backward()
+    touched = np.flatnonzero(np.abs(network.items.weight.grad.to_dense()).sum(axis=1))
+    assert set(touched.tolist()) <= {3, 1, 4, 5, 9, 2, 6}
+
+
+def test_some_items_score_as_among_all(network):
+    states = network.last_states(histories([3, 1], [4]))
+    few = np.array([7, 2, 7])
+    np.testing.assert_allclose(network.scores(states, few).data, network.scores(states).data[:, few], rtol=1e-5,
+                               atol=1e-6)
+
+
+def test_caser_is_its_definition():
+    rng = np.random.default_rng(2)
+    encoder = CaserEncoder(FACTORS, window=4, horizontal=3, vertical=2, generator=rng).eval()
+    vectors = rng.normal(size=(1, 6, FACTORS)).astype(np.float32)
+    found = encoder(vectors, np.arange(6)[None]).data
+    for t in range(6):
+        image = np.zeros((4, FACTORS), np.float32)
+        seen = vectors[0, max(0, t - 3):t + 1]
+        image[4 - len(seen):] = seen
+        parts = []
+        for h, convolve in enumerate(encoder.rows, 1):
+            values = [np.maximum(np.tensordot(convolve.weight.data, image[s:s + h].T, 2) + convolve.bias.data, 0)
+                      for s in range(5 - h)]
+            parts.append(np.max(values, axis=0))
+        sums = encoder.columns.weight.data[:, 0, :, 0] @ image + encoder.columns.bias.data[:, None]
+        z = np.concatenate([*parts, sums.ravel()]) @ encoder.dense.weight.data.T + encoder.dense.bias.data
+        np.testing.assert_allclose(found[0, t], np.maximum(z, 0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("layers", "width"), [(1, 2), (2, 3), (3, 2)])
+def test_the_convolutions_reach_as_far_as_they_say(layers, width):
+    rng = np.random.default_rng(3)
+    encoder = ConvolutionEncoder(FACTORS, layers=layers, width=width, generator=rng).eval()
+    vectors = rng.normal(size=(1, 20, FACTORS)).astype(np.float32)
+    last = encoder(vectors, np.arange(20)[None]).data[0, -1]
+    reach = (width - 1) * (2 ** layers - 1) + 1
+    vectors[0, :20 - reach] += 1
+    np.testing.assert_array_equal(encoder(vectors, np.arange(20)[None]).data[0, -1], last)
+    vectors[0, 20 - reach] += 1
+    assert not np.allclose(encoder(vectors, np.arange(20)[None]).data[0, -1], last)
+
+
+# --------------------------------------------------------------------------------------------- losses
+@pytest.mark.parametrize("loss", SAMPLED)
+def test_the_right_item_is_no_negative(network, loss):
+    """However often it is drawn, and whatever it scores."""
+    states, targets = network.last_states(histories([3, 1], [4])), np.array([7, 2])
+    log_q = np.zeros(N_ITEMS, np.float32)
+    expected = against(loss, network, states, np.array([7, 7]), np.array([5, 11]), log_q)
+    drawn = against(loss, network, states, np.array([7, 7]), np.array([5, 7, 11, 7]), log_q)
+    np.testing.assert_allclose(float(drawn), float(expected), rtol=1e-5)
+    assert np.isfinite(float(against(loss, network, states, targets, targets, log_q)))
+
+
+def test_with_all_items_drawn_the_sampled_softmax_is_the_full_one(network):
+    states, targets, rng = network.last_states(histories([3, 1], [4])), np.array([7, 2]), np.random.default_rng(0)
+    everything = against("sampled_softmax", network, states, targets, np.arange(N_ITEMS), np.zeros(N_ITEMS, np.float32))
+    assert float(everything) == pytest.approx(float(full_softmax(network, states, targets, rng)), rel=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, 1])
+def test_items_are_drawn_by_popularity(alpha):
+    counts = np.array([1, 4, 25, 100])
+    sampler = item_sampler(counts, alpha)
+    drawn = np.bincount(sampler.sample(np.zeros(1, np.int64), 100_000, np.random.default_rng(0))[0], minlength=4)
+    np.testing.assert_allclose(drawn / 100_000, counts ** alpha / (counts ** alpha).sum(), atol=0.006)
+    np.testing.assert_allclose(np.exp(sampler.log_q), counts ** alpha / (counts ** alpha).sum(), rtol=1e-4)
