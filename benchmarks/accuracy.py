@@ -83,6 +83,7 @@ ROWS = [
     Row("bpr-100k", "ml-100k", _RATIO, "BPR", _top(0.244, 0.289), grid=_BPR),
     Row("mult-dae-100k", "ml-100k", _RATIO, "MultDAE", _top(0.252, 0.287), _PATIENT, seeds=_SEEDS),
     Row("mult-vae-100k", "ml-100k", _RATIO, "MultVAE", _top(0.255, 0.290), _PATIENT, seeds=_SEEDS),
+    Row("gmf-100k", "ml-100k", _RATIO, "GMF", _top(0.244, 0.289)),
     Row("popular-100k", "ml-100k", _RATIO, "Popular", _top(0.116, 0.136)),
     Row("ease-1m", "ml-1m", _RATIO, "EASE", _top(0.213, 0.290), grid=_REG, options=_ML1M),
     Row("als-1m", "ml-1m", _RATIO, "ALS", _top(0.204, 0.256), grid=_ALS, options=_ML1M),
@@ -90,6 +91,10 @@ ROWS = [
     Row("bpr-1m", "ml-1m", _RATIO, "BPR", _top(0.171, 0.236), options=_ML1M),
     Row("popular-1m", "ml-1m", _RATIO, "Popular", _top(0.080, 0.120), options=_ML1M),
     Row("markov-last", "ml-100k", _LAST, "Markov", {"ndcg@10": 0.104, "hit@10": 0.187}),
+    Row("gru-last", "ml-100k", _LAST, "SequenceRecommender", {"hit@10": 0.16}, seeds=_SEEDS),
+    Row("sasrec-last", "ml-100k", _LAST, "SASRec", {"hit@10": 0.21}, seeds=_SEEDS),
+    Row("caser-last", "ml-100k", _LAST, "Caser", {"hit@10": 0.22}, seeds=_SEEDS),
+    Row("cnn-last", "ml-100k", _LAST, "CausalCNN", {"hit@10": 0.20}, seeds=_SEEDS),
 ]
 
 
