@@ -149,6 +149,8 @@ class DataLoader:
                  collate_fn: Callable[[list[Any]], Any] | None = None, prefetch: int = 0, seed: int = 0,
                  generator: np.random.Generator | None = None) -> None:
         for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 0), ("seed", seed, 0)):
+            if not isinstance(value, (int, np.integer)):
+                raise TypeError(f"DataLoader: {name} is {value!r}, it has to be an integer of at least {least}")
             if value < least:
                 raise ValueError(f"DataLoader: {name} is {value}, it has to be at least {least}")
         if shuffle and sampler is not None:
@@ -301,10 +303,10 @@ def pad_collate(items: Sequence[Any], padding_value: float = 0.0, padding_side: 
     """
     def pad(values: Sequence[Any]) -> Any:
         arrays = [_plain(v) for v in values]
-        if not arrays[0].ndim:
+        if not any(a.ndim for a in arrays):
             return _stack(arrays)
-        lengths = np.array([len(a) for a in arrays], np.int64)
-        return pad_sequence(arrays, True, padding_value, padding_side), lengths
+        padded = pad_sequence(arrays, True, padding_value, padding_side)
+        return padded, np.array([len(a) for a in arrays], np.int64)
 
     return _collate(items, pad)
 
@@ -372,7 +374,7 @@ def pad_sequence(sequences: Sequence[Any], batch_first: bool = False, padding_va
     if len(inner) > 1 or None in inner:
         raise ShapeError(f"pad_sequence: sequences have shapes {', '.join(sorted({str(a.shape) for a in arrays}))}; "
                          "they may differ in the length of the first axis only")
-    dtype = np.result_type(*arrays)
+    dtype = np.result_type(*([a for a in arrays if a.size] or arrays))  # an empty list would make integers floats
     if dtype.kind in "iu" and not (padding_value == round(padding_value, 0)
                                    and np.iinfo(dtype).min <= padding_value <= np.iinfo(dtype).max):
         raise ValueError(f"pad_sequence: padding_value={padding_value} is not a number of the sequences' {dtype}")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 __all__ = ["AnomalyError", "GradientError", "MissingExtraError", "ShapeError", "explain", "explained", "locate",
-           "name_of"]
+           "name_of", "no_array"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -41,7 +41,7 @@ def explain(error: Exception, forward: Any, rule: Any, arrays: Sequence[Any], pa
     if isinstance(error, (ShapeError, GradientError)):  # explained by the operation itself
         return error
     if isinstance(error, AttributeError):
-        strange = _no_array(error, {f"argument {i}": a for i, a in enumerate(arrays)})
+        strange = no_array(error, {f"argument {i}": a for i, a in enumerate(arrays)})
         if strange is None:
             return error
         error = strange
@@ -79,15 +79,15 @@ _KINDS = (ShapeError, GradientError, IndexError, TypeError, OverflowError, Memor
 def _named(error: Exception, op: Callable[..., Any], args: Sequence[Any], params: Mapping[str, Any]) -> Exception:
     """The same kind of error, in the words of a user who called `op`."""
     if isinstance(error, AttributeError):
-        error = _no_array(error, inspect.signature(op).bind(*args, **params).arguments) or error
+        error = no_array(error, inspect.signature(op).bind(*args, **params).arguments) or error
     kind = next((k for k in _KINDS if isinstance(error, k)), ValueError)
     return kind(f"{_call(op.__name__, args, params)}: {error}")
 
 
-def _no_array(error: AttributeError, arguments: Mapping[str, Any]) -> Exception | None:
+def no_array(error: AttributeError, arguments: Mapping[str, Any]) -> Exception | None:
     """What to say when an argument was asked for what only arrays have; None when it was no argument."""
     for name, value in arguments.items():
-        if value is error.obj:
+        if value is error.obj and hasattr(np.ndarray, error.name or ""):
             return TypeError(f"{name} is {_kind(value)}; pass an array or a Tensor, such as np.array(...)")
     return None
 
@@ -100,7 +100,7 @@ def _kind(value: Any) -> str:
 def locate(error: Exception, rule: Any) -> None:
     """Let an error in a backward pass say where the operation was computed; `minidl.debug.detect_anomaly` knows."""
     origin = getattr(rule, "origin", None)
-    if origin is None or str(origin) in str(error):
+    if origin is None or origin.place in str(error):
         return
     where = f"in the derivative of {origin}"
     if len(error.args) == 1 and isinstance(error.args[0], str):

@@ -50,7 +50,7 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Any], metadata: Mappi
     ValueError
         For an unknown suffix.
     TypeError
-        For a dtype that the format does not have.
+        For a dtype that the format does not have, and for names or metadata that are no strings.
 
     Examples
     --------
@@ -63,6 +63,10 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Any], metadata: Mappi
     path = Path(path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
     arrays = {name: np.asarray(a.data if isinstance(a, Tensor) else a, order="C") for name, a in state.items()}
+    texts = [*arrays, *(text for item in (metadata or {}).items() for text in item)]
+    if odd := [text for text in texts if not isinstance(text, str)]:
+        raise TypeError(f"save: {path}: {odd[0]!r} is no string; names of arrays and all metadata have to be, such as "
+                        "json.dumps(...)")
     if _METADATA in arrays:
         raise ValueError(f"save: {path}: the name {_METADATA!r} is reserved; pass metadata= instead")
     for name, array in arrays.items():
@@ -118,7 +122,22 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
             return _header(file, path)[1]
         with _opened(file, path) as archive:
             name = f"{_METADATA}.npy"
-            return json.loads(str(_member(archive, name, path))) if name in archive.namelist() else {}
+            return _metadata(str(_member(archive, name, path)), path) if name in archive.namelist() else {}
+
+
+def _metadata(text: str, path: Path) -> dict[str, str]:
+    """The metadata of an `.npz` file, from JSON."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"load: {path}: {_METADATA!r} is not JSON, or damaged: {error}") from error
+    return _checked(found, path)
+
+
+def _checked(metadata: Any, path: Path) -> dict[str, str]:
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ValueError(f"load: {path}: {_METADATA!r} has to map strings to strings")
+    return metadata
 
 
 def _mapped(file: IO[bytes], path: Path) -> mmap_.mmap:
@@ -171,25 +190,26 @@ def _aligned(name: str, offset: int) -> zipfile.ZipInfo:
 
 def _read_npz(file: IO[bytes], path: Path, mapped: mmap_.mmap | None) -> dict[str, np.ndarray]:
     with _opened(file, path) as archive:
-        names = archive.namelist()
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
         if len(set(names)) < len(names):
             raise ValueError(f"load: {path} has {next(n for n in names if names.count(n) > 1)!r} twice")
         arrays = {}
-        for name in names:
-            if name != f"{_METADATA}.npy":
-                array = _member(archive, name, path) if mapped is None else _mapped_member(archive, name, path, mapped)
-                arrays[name.removesuffix(".npy")] = array
+        for name, member in zip(names, archive.namelist(), strict=True):
+            if name != _METADATA:
+                arrays[name] = (_member(archive, member, path) if mapped is None
+                                else _mapped_member(archive, member, path, mapped))
     return arrays
 
 
 def _opened(file: IO[bytes], path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OverflowError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"load: {path} is not an .npz file of plain arrays, or cut off: {error}") from error
 
 
-_DAMAGED = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+_DAMAGED = (ValueError, EOFError, OSError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error,
+            NotImplementedError, RuntimeError)
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
@@ -272,9 +292,7 @@ def _header(file: IO[bytes], path: Path) -> tuple[list[_Entry], dict[str, str]]:
             raise ValueError("the header is not a JSON object")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"load: {path} is not a .safetensors file, or damaged: {error}") from error
-    metadata = header.pop(_METADATA, {})
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise ValueError(f"load: {path}: {_METADATA!r} has to map strings to strings")
+    metadata = _checked(header.pop(_METADATA, {}), path)
     entries = [_entry(path, name, said, 8 + size) for name, said in header.items()]
     end = 8 + size
     for entry in sorted(entries, key=lambda e: (e.start, e.stop)):
@@ -307,6 +325,7 @@ def _entry(path: Path, name: str, said: Any, base: int) -> _Entry:
             raise ValueError(f"dtype {dtype!r} is unknown to NumPy; convert it to F32 or F16 where the file was made")
         if stop - start != math.prod(shape) * _stored(dtype).itemsize:
             raise ValueError(f"shape {tuple(shape)} and dtype {dtype} do not fit bytes {start} to {stop}")
+        np.broadcast_to(np.empty(()), shape)  # refuses what no array can have: very many axes, or very long ones
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"load: {path}: {name!r} is of a kind that cannot be read, or damaged: {error}") from error
     return _Entry(name, dtype, tuple(shape), base + start, base + stop)

@@ -32,11 +32,7 @@ class ModuleDict(Module):
         return self._dict()[key]
 
     def __setitem__(self, key: str, module: Module) -> None:
-        if not isinstance(module, Module):
-            raise TypeError(f"ModuleDict: {key!r} is a {type(module).__name__}, not a Module")
-        if not key or "." in key or (key not in self and hasattr(self, key)):
-            raise KeyError(f"ModuleDict: {key!r} cannot be a name: it is empty, has a dot or is an attribute")
-        setattr(self, key, module)
+        self.add_module(key, module)
 
     def __delitem__(self, key: str) -> None:
         self.pop(key)

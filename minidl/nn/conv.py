@@ -24,9 +24,9 @@ class _Convolution(Module):
     axes = 2
     transposed = False
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any, padding: Any,
-                 output_padding: Any, dilation: Any, groups: int, bias: bool, padding_mode: str, dtype: Any,
-                 generator: np.random.Generator | None) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+                 dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
+                 dtype: Any = np.float32, generator: np.random.Generator | None = None) -> None:
         name = type(self).__name__
         if padding_mode != "zeros":
             raise ValueError(f"{name}: padding_mode={padding_mode!r} is not offered, only 'zeros'; pad the input with "
@@ -38,8 +38,11 @@ class _Convolution(Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = numbers(name, "kernel_size", kernel_size, self.axes, 1)
         self.stride = numbers(name, "stride", stride, self.axes, 1)
+        if isinstance(padding, str) and padding not in (("same", "valid") if max(self.stride) == 1 else ("valid",)):
+            raise ValueError(f"{name}: padding={padding!r} with stride={self.stride}; give an integer, one for each "
+                             "axis, 'valid', or with a stride of 1 'same'")
         self.padding: Any = padding if isinstance(padding, str) else numbers(name, "padding", padding, self.axes)
-        self.output_padding = numbers(name, "output_padding", output_padding, self.axes)
+        self.output_padding = (0,) * self.axes
         self.dilation = numbers(name, "dilation", dilation, self.axes, 1)
         self.padding_mode = padding_mode
         made, taken = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
@@ -97,12 +100,6 @@ class Conv2d(_Convolution):
     (2, 8, 10, 12)
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-                 dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
-                 dtype: Any = np.float32, generator: np.random.Generator | None = None) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias,
-                         padding_mode, dtype, generator)
-
     def forward(self, x: Any) -> Any:
         """(N, C, H, W) -> (N, O, OH, OW), or both without N."""
         return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
@@ -130,12 +127,6 @@ class Conv1d(_Convolution):
     """
 
     axes = 1
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-                 dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
-                 dtype: Any = np.float32, generator: np.random.Generator | None = None) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias,
-                         padding_mode, dtype, generator)
 
     def forward(self, x: Any) -> Any:
         """(N, C, L) -> (N, O, OL), or both without N."""
@@ -180,8 +171,9 @@ class ConvTranspose2d(_Convolution):
                  generator: np.random.Generator | None = None) -> None:
         if isinstance(padding, str):
             raise ValueError(f"ConvTranspose2d: padding={padding!r}; give an integer, or one for each axis")
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups,
-                         bias, padding_mode, dtype, generator)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
+                         dtype, generator)
+        self.output_padding = numbers("ConvTranspose2d", "output_padding", output_padding, self.axes)
 
     def forward(self, x: Any, output_size: Sequence[int] | None = None) -> Any:
         """(N, C, H, W) -> (N, O, OH, OW), or both without N; `output_size` is (OH, OW), of those that are possible."""

@@ -226,7 +226,7 @@ class EmbeddingBag(_Table):
 
     def extra_repr(self) -> str:
         """Sizes and mode."""
-        return f"{super().extra_repr()}, mode={self.mode}"
+        return f"{super().extra_repr()}, mode={self.mode!r}"
 
 
 class Dropout(Module):
@@ -294,7 +294,7 @@ class ModuleList(Module):
 
     def append(self, module: Module) -> ModuleList:
         """Add a module at the end."""
-        setattr(self, str(len(self)), module)
+        self.add_module(str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
@@ -313,7 +313,7 @@ class ModuleList(Module):
         return list(self.children())[index]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, [name for name, _ in self.named_children()][index], module)
+        self.add_module([name for name, _ in self.named_children()][index], module)
 
 
 class Sequential(Module):
@@ -336,7 +336,7 @@ class Sequential(Module):
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         for i, module in enumerate(modules):
             for name, each in module.items() if isinstance(module, Mapping) else [(str(i), module)]:
-                setattr(self, name, each)
+                self.add_module(name, each)
 
     def forward(self, x: Any) -> Any:
         """Through all modules in turn."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from minidl.errors import no_array
 from minidl.nn.parameter import Parameter
 from minidl.tensor import Tensor
 
@@ -47,7 +48,12 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`forward(*args, **kwargs)`."""
-        return self.forward(*args, **kwargs)
+        try:
+            return self.forward(*args, **kwargs)
+        except AttributeError as error:
+            if said := no_array(error, {f"{type(self).__name__}: argument {i}": x for i, x in enumerate(args)}):
+                raise said from error
+            raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; called by `module(...)`."""
@@ -60,6 +66,24 @@ class Module:
         setattr(self, name, None if array is None else np.asarray(array))
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
+
+    def add_module(self, name: str, module: Module) -> None:
+        """Make a module part of this one, as assigning it to an attribute does, but refuse what is none.
+
+        Raises
+        ------
+        TypeError
+            When it is no Module, such as a function, whose work would silently be left out.
+        KeyError
+            When the name is empty, has a dot or is that of another attribute.
+        """
+        kind = type(self).__name__
+        if not isinstance(module, Module):
+            raise TypeError(f"{kind}: {name!r} is a {type(module).__name__}, not a Module; write a Module whose "
+                            "forward calls it")
+        if not name or "." in name or (hasattr(self, name) and name not in dict(self.named_children())):
+            raise KeyError(f"{kind}: {name!r} cannot be a name: it is empty, has a dot or is an attribute")
+        setattr(self, name, module)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Modules that are attributes."""
@@ -159,6 +183,8 @@ class Module:
         ValueError
             Names every key that is missing, unexpected, of the wrong shape or of a dtype that cannot be cast, and what
             it may have been meant to be.
+        TypeError
+            When the state is no mapping of str.
 
         Examples
         --------
@@ -169,6 +195,9 @@ class Module:
         ValueError: load_state_dict: the state does not fit Linear; bias has shape (2,), the module's (1,);
         missing: weight; unexpected: weigth (is it weight?)
         """
+        if not isinstance(state, Mapping) or not all(isinstance(k, str) for k in state):
+            raise TypeError(f"load_state_dict: the state is a {type(state).__name__}; pass a mapping of names to "
+                            "arrays, such as minidl.io.load(path)")
         own = dict(self._named_arrays())
         given = {k: np.asarray(_plain(v)) for k, v in state.items()
                  if k in own or not k.endswith("num_batches_tracked")}

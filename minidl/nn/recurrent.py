@@ -145,7 +145,7 @@ class RNNCell(_RNN, _Cell):
 
     def extra_repr(self) -> str:
         """Sizes and function."""
-        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}")
 
 
 class GRUCell(_GRU, _Cell):
@@ -339,7 +339,7 @@ class RNN(_RNN, _Layers):
 
     def extra_repr(self) -> str:
         """Sizes and options that are not the default."""
-        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}")
 
 
 class GRU(_GRU, _Layers):

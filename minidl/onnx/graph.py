@@ -1,8 +1,9 @@
 """Building an ONNX graph from two traces of one module, which differ in the batch size.
 
 What is equal in both is a constant. A length that is proportional to the batch size is computed in the graph. An
-array that differs is rebuilt if it repeats along the batch or counts it (`zeros((B, n))`, `arange(B)`). Anything
-else was computed from the inputs where the graph did not see it, and is refused.
+array that differs is rebuilt if it repeats along the batch or counts it (`zeros((B, n))`, `arange(B)`), a number if it
+is a multiple of 1/B, as in a mean. Anything else was computed from the inputs where the graph did not see it, and is
+refused.
 """
 
 from __future__ import annotations
@@ -172,7 +173,12 @@ class Graph:
         return places[0] if same and places[0].max() < row else None
 
     def _grown(self, a: np.ndarray, b: np.ndarray) -> str:
-        """A constant whose shape follows the batch size: it repeats along the batch, or counts it."""
+        """A constant that follows the batch size: it repeats along the batch, counts it, or is divided by it."""
+        if a.ndim == b.ndim == 0 and a.dtype.kind == "f":
+            whole, other = a * self.batches[0], b * self.batches[1]
+            if np.isclose(whole, other, rtol=1e-6, atol=0):
+                length = self._cast(self.ints(self.batches[:1], self.batches[1:]), np.int64, a.dtype)
+                return self.node("Squeeze", self.node("Div", self.constant([whole], a.dtype), length))
         axes = [i for i, (m, n) in enumerate(zip(a.shape, b.shape, strict=False)) if m != n]
         if a.ndim == b.ndim and axes:
             first = tuple(slice(0, 1) if i in axes else slice(None) for i in range(a.ndim))

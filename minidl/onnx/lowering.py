@@ -204,7 +204,7 @@ def _einsum(g: Graph, c: Call) -> str:
 def _embedding_bag(g: Graph, c: Call) -> str:
     """Bags of one length L: (B L,) indices -> (B, L, d) rows -> (B, d)."""
     ends = c.params["ends"]
-    lengths = {int(n) for e in ends for n in np.diff(e)}
+    lengths = {int(n) for e in ends for n in np.diff(e)} if isinstance(ends[0], np.ndarray) else set()
     if len(lengths) != 1:
         raise g.refusal("has bags of different lengths; give indices of two dimensions, (B, L)")
     length = lengths.pop()
@@ -259,11 +259,13 @@ COMPOSED: dict[str, Callable[..., Any]] = {
     "silu": lambda x: x * ops.sigmoid(x),
     "gelu": lambda x: 0.5 * x * (1 + ops.erf(x * math.sqrt(0.5))),
     "gelu_tanh": lambda x: 0.5 * x * (1 + ops.tanh(math.sqrt(2 / math.pi) * x * (1 + 0.044715 * x * x))),
+    "mish": lambda x: x * ops.tanh(ops.softplus(x)),
     "hardtanh": lambda x, low, high: ops.clip(x, low, high),
     "tanhshrink": lambda x: x - ops.tanh(x),
     "prelu": lambda x, slopes: ops.relu(x) - slopes * ops.relu(-x),
     "bce": lambda x, t: -(t * ops.maximum(ops.log(x), -100) + (1 - t) * ops.maximum(ops.log(1 - x), -100)),
     "bce_logits": lambda x, t: ops.softplus(x) - x * t,
+    "turned": lambda x, y: x * y,
     "var": lambda x, axis, ddof, keepdims: _spread(x, axis, ddof, keepdims),
     "std": lambda x, axis, ddof, keepdims: ops.sqrt(_spread(x, axis, ddof, keepdims)),
     "row_dot": lambda a, b: (a * b).sum(axis=-1),

@@ -70,10 +70,8 @@ class RMSprop(Optimizer):
     params : iterable of Tensor, or iterable of dict
     lr, alpha, eps, weight_decay, momentum : float
     centered : bool
-    maximize : bool
-        Go up the gradient instead of down.
-    exact : bool
-        What rows without a gradient do; see `Optimizer`.
+    maximize, exact : bool
+        See `Adagrad`.
 
     Examples
     --------
@@ -116,10 +114,8 @@ class Adadelta(Optimizer):
     ----------
     params : iterable of Tensor, or iterable of dict
     lr, rho, eps, weight_decay : float
-    maximize : bool
-        Go up the gradient instead of down.
-    exact : bool
-        What rows without a gradient do; see `Optimizer`.
+    maximize, exact : bool
+        See `Adagrad`.
 
     Examples
     --------

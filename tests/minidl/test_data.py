@@ -140,6 +140,8 @@ def test_a_sampler_may_be_without_end():
     (ValueError, lambda: DataLoader([], 0), "batch_size is 0"),
     (ValueError, lambda: DataLoader([], prefetch=-1), "prefetch is -1"),
     (ValueError, lambda: DataLoader([], seed=-1), "seed is -1"),
+    (TypeError, lambda: DataLoader([], None), "batch_size is None, it has to be an integer"),
+    (TypeError, lambda: DataLoader([], 2.0), "batch_size is 2.0, it has to be an integer"),
     (ValueError, lambda: DataLoader([], 1, True, sampler=[0]), "shuffle has to be False"),
     (ShapeError, lambda: ArrayDataset(np.zeros(2), np.zeros(3)), r"shapes \(2,\), \(3,\); they need one length"),
     (ShapeError, lambda: ArrayDataset(np.array(1.0)), "need one length"),
@@ -376,6 +378,8 @@ def test_padded_batches_have_lengths(sequences, side):
     (ValueError, lambda: pad_sequence([[1]], padding_side="top"), "padding_side='top'"),
     (ShapeError, lambda: pad_sequence([np.zeros((1, 2)), np.zeros((1, 3))]), r"\(1, 2\), \(1, 3\); they may differ"),
     (ShapeError, lambda: pad_sequence([np.array(1)]), r"shapes \(\)"),
+    *((ShapeError, lambda items=items: pad_collate(items), r"pad_sequence: sequences have shapes \(\), \(2,\)")
+      for items in ([[1, 2], 3], [3, [1, 2]])),
     (GradientError, lambda: pad_sequence([tensor([1.0], requires_grad=True)]), "no derivative"),
     (ValueError, lambda: pad_sequence([[1]], padding_value=np.nan), "padding_value=nan is not a number of .* int64"),
     (ValueError, lambda: pad_sequence([[1]], padding_value=0.5), "padding_value=0.5 is not"),
@@ -388,3 +392,4 @@ def test_what_cannot_be_padded(error, call, message):
 
 def test_lists_and_tensors_are_padded_too():
     assert pad_sequence([tensor([1.0, 2.0]), [3.0]], True).tolist() == [[1, 2], [3, 0]]
+    assert pad_sequence([[], [1, 2]], True).dtype == np.int64  # an empty history does not make floats of indices

@@ -232,8 +232,9 @@ def test_an_array_changed_since_the_forward_pass(compute, which, label):
             return
         _change({"x": x.data, "c": c, "y": y.data}[which])
         with pytest.raises(AnomalyError, match=rf"its {label}, float64\(2,\), was changed after the forward pass.*"
-                           rf"computed at {HERE}:\d+: .*lambda x, c"):
+                           rf"computed at {HERE}:\d+: .*lambda x, c") as caught:
             total.backward()
+        assert str(caught.value).count("computed at") == 1
 
 
 def test_changed_indices_and_kernel_results():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,8 @@ F32 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
     ({**F32, "data_offsets": [-4, 0]}, "integers of at least 0"), ({**F32, "shape": [True]}, "integers of at least 0"),
     ({**F32, "dtype": "F8_E4M3"}, "dtype 'F8_E4M3' is unknown to NumPy"), ({**F32, "shape": [-1]}, "at least 0"),
     ({**F32, "data_offsets": [0.0, 4.0]}, "integers of at least 0"), ({"dtype": "F32", "shape": [1]}, "data_offsets"),
+    ({**F32, "shape": [0, 10**30], "data_offsets": [0, 0]}, "'x' is of a kind that cannot be read"),
+    ({**F32, "shape": [1] * 70}, "'x' is of a kind that cannot be read"),
     ({**F32, "shape": [2**40, 2**40]}, "do not fit"), ({**F32, "data_offsets": [0, 2, 4]}, "cannot be read"),
     ([1, 2], "cannot be read"), ("x", "cannot be read"), (None, "cannot be read"),
     ({**F32, "data_offsets": [4, 8]}, "leaves 4 bytes before it unused"), (F32, "4 bytes follow the last array")])
@@ -259,8 +262,62 @@ def test_a_name_that_occurs_twice_in_an_npz_is_refused(tmp_path: Path) -> None:
         archive.writestr("x.npy", b"")
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("x.npy", b"")
-    with pytest.raises(ValueError, match=r"s\.npz has 'x\.npy' twice"):
+    with pytest.raises(ValueError, match=r"s\.npz has 'x' twice"):
         io.load(tmp_path / "s.npz")
+
+
+def _npz(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def _npy(value: Any, shape: Any = None) -> bytes:
+    """An .npy file; with a shape, one whose header promises that shape."""
+    file, array = BytesIO(), np.asarray(value)
+    if shape is None:
+        np.lib.format.write_array(file, array)
+    else:
+        header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("members", "says"), [
+    ({"x.npy": _npy(1.0, (10**15,))}, r"'x\.npy' is not one of plain arrays, or damaged"),
+    ({"x.npy": _npy(1.0, (10**30,))}, r"'x\.npy' is not one of plain arrays, or damaged"),
+    ({"x.npy": _npy(1.0), "x": _npy(2.0)}, "has 'x' twice")])
+@pytest.mark.parametrize("mmap", [False, True])
+def test_members_that_lie_are_refused(tmp_path: Path, members: dict[str, bytes], says: str, mmap: bool) -> None:
+    with pytest.raises(ValueError, match=rf"s\.npz.*{says}"):
+        io.load(_npz(tmp_path / "s.npz", **members), mmap)
+
+
+def test_a_zip_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    raw = bytearray(_npz(tmp_path / "s.npz", **{"x.npy": _npy(1.0)}).read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 6] = 99  # the version that is needed to read the member
+    (tmp_path / "s.npz").write_bytes(raw)
+    with pytest.raises(ValueError, match=r"s\.npz is not an \.npz file of plain arrays, or cut off: zip file version"):
+        io.load(tmp_path / "s.npz")
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("{", "is not JSON"), ("[" * 10**5, "is not JSON"), ("[1]", "has to map strings"),
+    ('{"a": 1}', "has to map strings")])
+def test_foreign_metadata_in_an_npz_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=rf"s\.npz: '__metadata__' {says}"):
+        io.load_metadata(_npz(tmp_path / "s.npz", **{"__metadata__.npy": _npy(text)}))
+
+
+@SUFFIXES
+@pytest.mark.parametrize(("state", "metadata", "says"), [({1: np.ones(1)}, None, "1 is no string"),
+                                                         ({"x": np.ones(1)}, {"epoch": 3}, "3 is no string")])
+def test_what_could_not_be_read_back_is_not_written(tmp_path: Path, suffix: str, state: Any, metadata: Any,
+                                                    says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        io.save(tmp_path / f"s{suffix}", state, metadata)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_npz_is_a_zip_of_npy_files(tmp_path: Path) -> None:

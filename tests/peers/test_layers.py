@@ -11,7 +11,16 @@ import torch
 import minidl
 from minidl import nn
 
-ROWS: list[tuple[str, tuple, dict, tuple]] = [  # class, arguments, options, shapes of inputs (or a bound of integers)
+
+def _shares(rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(0.1, 0.9, (6, 4))
+
+
+def _signs(rng: np.random.Generator) -> np.ndarray:
+    return rng.choice([-1, 1], (6, 4))
+
+
+ROWS: list[tuple[str, tuple, dict, tuple]] = [  # class, arguments, options, of each input: shape, bound or function
     ("Linear", (4, 3), {}, ((5, 4),)),
     ("Linear", (4, 3), {"bias": False}, ((2, 5, 4),)),
     ("Embedding", (7, 3), {"padding_idx": 2}, (7,)),
@@ -42,10 +51,43 @@ ROWS: list[tuple[str, tuple, dict, tuple]] = [  # class, arguments, options, sha
     ("PReLU", (3,), {}, ((2, 3, 4),)),
     ("CrossEntropyLoss", (), {"label_smoothing": 0.1}, ((6, 4), 4)),
     ("SmoothL1Loss", (), {"beta": 0.5}, ((6, 4), (6, 4))),
+    *((name, (), {}, ((3, 4),)) for name in (
+        "CELU", "ELU", "GELU", "GLU", "Hardswish", "Hardtanh", "Identity", "LeakyReLU", "LogSigmoid", "Mish",
+        "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Softsign", "Tanh", "Tanhshrink")),
+    *((name, (1,), {}, ((3, 4, 2),)) for name in ("LogSoftmax", "Softmax", "Softmin")),
+    ("Threshold", (0.1, 20.0), {}, ((3, 4),)),
+    ("AdaptiveAvgPool1d", (4,), {}, ((2, 3, 9),)),
+    ("AdaptiveMaxPool1d", (4,), {}, ((2, 3, 9),)),
+    ("Unfold", ((3, 2),), {"padding": 1, "stride": 2}, ((2, 3, 8, 9),)),
+    ("Fold", ((4, 5), 2), {}, ((2, 12, 12),)),
+    *((name, (), {}, ((6, 4), (6, 4))) for name in (
+        "CosineSimilarity", "HuberLoss", "L1Loss", "MSELoss", "PairwiseDistance", "PoissonNLLLoss")),
+    ("BCEWithLogitsLoss", (), {}, ((6, 4), _shares)),
+    ("KLDivLoss", (), {"reduction": "batchmean"}, ((6, 4), _shares)),
+    *((name, (), {}, ((6, 4), _signs)) for name in ("HingeEmbeddingLoss", "SoftMarginLoss")),
+    *((name, (), {}, ((6, 4), 4)) for name in ("MultiMarginLoss", "NLLLoss")),
+    ("BCELoss", (), {}, (_shares, _shares)),
+    ("MultiLabelSoftMarginLoss", (), {}, ((6, 4), lambda rng: rng.integers(0, 2, (6, 4)))),
+    ("CosineEmbeddingLoss", (), {}, ((6, 4), (6, 4), lambda rng: _signs(rng)[:, 0])),
+    ("MarginRankingLoss", (), {"margin": 0.2}, ((6, 4), (6, 4), _signs)),
+    ("GaussianNLLLoss", (), {}, ((6, 4), (6, 4), _shares)),
+    ("TripletMarginLoss", (), {"swap": True}, ((6, 4), (6, 4), (6, 4))),
 ]
+
+OTHERWISE = {"Dropout", "Dropout1d", "Dropout2d",  # draw at random
+             "Hardsigmoid",  # PyTorch's has 1/6 in single precision; see `counterparts`
+             "BPRLoss", "HingeLoss", "MultinomialLoss", "SampledSoftmaxLoss",  # PyTorch has none
+             "Module", "ModuleDict", "ModuleList", "Parameter", "Sequential", "functional", "init", "manual_seed",
+             "utils"}
+
+
+def test_every_layer_has_a_row() -> None:
+    assert set(nn.__all__) - OTHERWISE == {name for name, *_ in ROWS}
 
 
 def _draw(rng: np.random.Generator, shape: Any) -> np.ndarray:
+    if callable(shape):
+        return np.asarray(shape(rng))
     return rng.integers(0, shape, (6,) if shape == 4 else (6, 3)) if isinstance(shape, int) else rng.normal(size=shape)
 
 

@@ -1,5 +1,6 @@
 """ModuleDict: a dict whose parameters are found."""
 
+import numpy as np
 import pytest
 
 from minidl import nn
@@ -37,3 +38,20 @@ def test_only_modules_and_known_names():
         nn.ModuleDict({"a": 3})
     with pytest.raises(KeyError):
         nn.ModuleDict()["missing"]
+
+
+@pytest.mark.parametrize(("make", "says"), [
+    (lambda: nn.Sequential(nn.ReLU(), np.tanh), "Sequential: '1' is a ufunc, not a Module"),
+    (lambda: nn.Sequential([nn.ReLU()]), "Sequential: '0' is a list, not a Module"),
+    (lambda: nn.Sequential({"a": nn.ReLU}), "Sequential: 'a' is a type, not a Module"),
+    (lambda: nn.ModuleList([nn.ReLU(), abs]), "ModuleList: '1' is a builtin_function_or_method, not a Module")])
+def test_what_is_no_module_is_refused_rather_than_left_out(make, says):
+    with pytest.raises(TypeError, match=says):
+        make()
+
+
+def test_a_sequence_does_not_lose_its_forward_to_a_name():
+    with pytest.raises(KeyError, match="Sequential: 'forward' cannot be a name"):
+        nn.Sequential({"forward": nn.ReLU()})
+    same = nn.ReLU()
+    assert len(nn.Sequential(same, same)) == 2

@@ -86,8 +86,14 @@ def test_what_is_not_offered_is_refused(make, says):
 
 def test_they_show_what_is_not_the_default():
     assert repr(Conv2d(3, 8, 3)) == "Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))"
-    assert repr(Conv1d(4, 8, 3, 2, "same", 2, 2, bias=False)) == (
-        "Conv1d(4, 8, kernel_size=(3,), stride=(2,), padding='same', dilation=(2,), groups=2, bias=False)")
+    assert repr(Conv1d(4, 8, 3, 1, "same", 2, 2, bias=False)) == (
+        "Conv1d(4, 8, kernel_size=(3,), stride=(1,), padding='same', dilation=(2,), groups=2, bias=False)")
     assert repr(ConvTranspose2d(4, 8, 3, 2, 1, 1)) == (
         "ConvTranspose2d(4, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 1))")
     assert repr(Fold(4, 2)) == "Fold(output_size=4, kernel_size=2, dilation=1, padding=0, stride=1)"
+
+
+@pytest.mark.parametrize(("padding", "stride"), [("sam", 1), ("same", 2)])
+def test_a_padding_in_words_is_checked_when_the_layer_is_made(padding, stride):
+    with pytest.raises(ValueError, match=rf"Conv2d: padding='{padding}' with stride=\({stride}, {stride}\)"):
+        Conv2d(3, 4, 3, stride=stride, padding=padding)

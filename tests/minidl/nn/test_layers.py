@@ -75,7 +75,7 @@ def test_bags_are_reduced_embeddings(mode: str) -> None:
     flat = nn.EmbeddingBag(6, 3, mode=mode, include_last_offset=True, dtype=np.float64)
     flat.load_state_dict(bag.state_dict())
     np.testing.assert_allclose(flat(indices.ravel(), offsets=np.array([0, 3, 6])).data, expected)
-    assert repr(bag) == f"EmbeddingBag(6, 3, mode={mode})"
+    assert repr(bag) == f"EmbeddingBag(6, 3, mode='{mode}')"
     if mode == "sum":
         factors = np.arange(6.0).reshape(2, 3)
         np.testing.assert_allclose(bag(indices, per_sample_weights=factors).data,

@@ -159,3 +159,9 @@ def test_state_is_up_to_date_with_an_exact_optimizer() -> None:
     assert not np.array_equal(layer.state_dict()["weight"][0], behind)
     del optimizer
     layer.state_dict()
+
+
+@pytest.mark.parametrize("state", [None, [1], {0: np.zeros(1)}])
+def test_a_state_is_a_mapping_of_names(state: Any) -> None:
+    with pytest.raises(TypeError, match="load_state_dict: the state is a"):
+        nn.Linear(1, 1).load_state_dict(state)

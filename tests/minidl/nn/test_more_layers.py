@@ -50,6 +50,26 @@ def test_channel_dropout_refuses_other_shapes():
         nn.Dropout1d(2.0)
 
 
+# ------------------------------------------------------------------------------------ what is no array
+
+@pytest.mark.parametrize(("layer", "name"), [
+    (nn.Flatten(), "Flatten"), (nn.RNN(2, 3), "RNN"), (nn.GRUCell(2, 3), "GRUCell"), (nn.BatchNorm1d(2), "BatchNorm1d"),
+    (nn.Sequential(nn.Flatten()), "Flatten")])
+@pytest.mark.parametrize(("given", "said"), [([[1.0, 2.0]], "a list"), ("text", "a str"), (None, "None")])
+def test_what_is_no_array_is_named_with_the_layer(layer, name, given, said):
+    with pytest.raises(TypeError, match=rf"^{name}: argument 0 is {said}; pass an array or a Tensor"):
+        layer(given)
+
+
+def test_an_attribute_that_a_module_lacks_is_no_matter_of_its_arguments():
+    class Lacking(nn.Module):
+        def forward(self, x):
+            return self.shape
+
+    with pytest.raises(AttributeError, match="shape"):
+        Lacking()(None)
+
+
 # ------------------------------------------------------------------------------- embeddings of limited norm
 
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, np.inf])

@@ -147,7 +147,7 @@ def test_double_and_repr() -> None:
     layer = LSTM(2, 3, 2, batch_first=True, bidirectional=True, dropout=0.1).double()
     assert layer(np.ones((1, 4, 2)))[0].dtype == np.float64
     assert repr(layer) == "LSTM(2, 3, num_layers=2, batch_first=True, dropout=0.1, bidirectional=True)"
-    assert repr(RNN(2, 3, nonlinearity="relu", bias=False)) == "RNN(2, 3, bias=False, nonlinearity=relu)"
+    assert repr(RNN(2, 3, nonlinearity="relu", bias=False)) == "RNN(2, 3, bias=False, nonlinearity='relu')"
     assert repr(GRUCell(2, 3, bias=False)) == "GRUCell(2, 3, bias=False)"
     assert repr(RNNCell(2, 3)) == "RNNCell(2, 3)"
 
