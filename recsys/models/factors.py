@@ -88,9 +88,9 @@ class MappedFactorModel(FactorModel):
         """Least squares with a slight ridge over the trained users, weighted alike."""
         known = history.counts > 0
         means = self._means(history)[known].astype(np.float64)
-        gram = means.T @ means
+        gram = runtime.matmul(means.T, means)
         gram[np.diag_indices(len(gram))] += 1e-3 * np.trace(gram) / len(gram)
-        self.fold_map = np.linalg.solve(gram, means.T @ self.user_factors[known]).astype(np.float32)
+        self.fold_map = np.linalg.solve(gram, runtime.matmul(means.T, self.user_factors[known])).astype(np.float32)
 
     def _fold_vectors(self, history: CSR) -> np.ndarray:
         return np.asarray(self._means(history.unique()) @ self.fold_map)
