@@ -40,7 +40,7 @@ class Checkpoint:
 
     def __init__(self, path: str | PathLike[str], identity: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self.identity = json.loads(json.dumps(identity))
+        self.identity = json.loads(json.dumps(identity, default=lambda number: number.item()))  # NumPy's numbers, too
         if self.path.suffix not in (".npz", ".safetensors"):
             raise ParameterError(f"checkpoint {self.path}: the name has to end in .npz or .safetensors.")
 

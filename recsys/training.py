@@ -115,9 +115,6 @@ class Trainer:
         run = _Run(self, module, optimizer, objective, validate, schedule, each_batch)
         history = run.restore(checkpoint)
 
-        def step(epoch: int) -> dict[str, float]:
-            return run.epoch(epoch)
-
         def stop(report: dict[str, float]) -> bool:
             finished = validate is not None and run.stopping.update(report["valid"])
             wanted = [callback(len(history["loss"]), report) for callback in callbacks]
@@ -128,7 +125,7 @@ class Trainer:
 
         try:
             if not run.finished:
-                run_epochs(self.name, self.epochs, step, progress, stop, history)
+                run_epochs(self.name, self.epochs, run.epoch, progress, stop, history)
         except KeyboardInterrupt:
             done = len(history.get("loss", ()))
             how = ("give checkpoint= to be able to go on" if checkpoint is None else

@@ -7,6 +7,7 @@ import numpy as np
 from minidl import runtime
 from recsys import kernels
 from recsys.data.csr import CSR
+from recsys.epochs import History, curves_of_state, curves_to_state
 from recsys.models.base import Recommender
 from recsys.models.sparse import expect
 
@@ -30,7 +31,7 @@ class FactorModel(Recommender):
     user_factors: np.ndarray
     item_factors: np.ndarray
     item_bias: np.ndarray
-    history_: dict[str, list[float]]
+    history_: History
 
     def _fold_vectors(self, history: CSR) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} does not define _fold_vectors.")
@@ -58,17 +59,15 @@ class FactorModel(Recommender):
         return self.user_factors
 
     def _state(self) -> dict[str, np.ndarray]:
-        curves = {f"history.{name}": np.array(values) for name, values in self.history_.items()}
         return {"user_factors": self.user_factors, "item_factors": self.item_factors,
-                "item_bias": self.item_bias} | curves
+                "item_bias": self.item_bias} | curves_to_state(self.history_)
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         self.item_factors = expect(state, "item_factors", (len(self.items), None), np.float32)
         width = self.item_factors.shape[1]
         self.user_factors = expect(state, "user_factors", (len(self.users), width), np.float32)
         self.item_bias = expect(state, "item_bias", (len(self.items),), np.float32)
-        self.history_ = {name.removeprefix("history."): values.tolist()
-                         for name, values in state.items() if name.startswith("history.")}
+        self.history_ = curves_of_state(state)
 
 
 class MappedFactorModel(FactorModel):

@@ -13,6 +13,7 @@ from recsys.checkpoint import Checkpoint
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.data.splits import Split
+from recsys.epochs import History, curves_of_state, curves_to_state
 from recsys.models.base import Recommender
 from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, above, at_least, optional, whole
@@ -50,7 +51,7 @@ class NeuralRecommender(Recommender):
     patience: int | None
     seed: int
     network: Any
-    history_: dict[str, list[float]]
+    history_: History
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} does not define _network.")
@@ -109,8 +110,11 @@ class NeuralRecommender(Recommender):
 
     def _identity(self, split: Split | None) -> dict[str, Any]:
         """What has to be the same for a training to go on."""
-        valid = "none" if split is None or split.valid is None else split.valid.fingerprint()
-        return {"class": type(self).__name__, **self.get_params(), "data": self.fingerprint, "validation": valid}
+        parts = () if split is None else (split.valid, split.valid_history)
+        parameters = {name: getattr(value, "__qualname__", type(value).__qualname__) if callable(value) else value
+                      for name, value in self.get_params().items()}  # a module's maker goes by its name
+        return {"class": type(self).__name__, **parameters, "data": self.fingerprint,
+                "validation": [part.fingerprint() for part in parts if part is not None]}
 
     def _validate(self, split: Split) -> float:
         """The metric of the network as it stands, the larger the better."""
@@ -127,9 +131,8 @@ class NeuralRecommender(Recommender):
         return -value if self.can.ratings else value
 
     def _state(self) -> dict[str, np.ndarray]:
-        curves = {f"history.{name}": np.array(values) for name, values in self.history_.items()}
         weights = {f"network.{name}": np.asarray(value) for name, value in self.network.state_dict().items()}
-        return super()._state() | weights | curves
+        return super()._state() | weights | curves_to_state(self.history_)
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
@@ -137,8 +140,7 @@ class NeuralRecommender(Recommender):
         self.network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()
                                       if name.startswith("network.")})
         self.network.eval()
-        self.history_ = {name.removeprefix("history."): values.tolist()
-                         for name, values in state.items() if name.startswith("history.")}
+        self.history_ = curves_of_state(state)
 
 
 class HistoryNetwork(NeuralRecommender, HistoryRecommender):

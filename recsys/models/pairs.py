@@ -13,7 +13,6 @@ from minidl import nn, no_grad
 from recsys import losses
 from recsys.data.interactions import Interactions
 from recsys.data.sampling import NegativeSampler
-from recsys.data.splits import Split
 from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.neural import NeuralRecommender
@@ -250,10 +249,6 @@ class PairRecommender(PairModel):
         """As a `PairModel`; the module always gets items (B, K)."""
         items = np.arange(len(self.items)) if items is None else items
         return self.network(users, np.broadcast_to(items, (len(users), items.shape[-1])))
-
-    def _identity(self, split: Split | None) -> dict[str, Any]:
-        named = getattr(self.scorer, "__qualname__", type(self.scorer).__qualname__)
-        return super()._identity(split) | {"scorer": named}
 
 
 class MLP(PairModel):

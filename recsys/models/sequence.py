@@ -10,7 +10,6 @@ import numpy as np
 from minidl import nn, no_grad
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
-from recsys.data.splits import Split
 from recsys.errors import ParameterError
 from recsys.losses import SAMPLED
 from recsys.models.base import Can
@@ -185,10 +184,6 @@ class SequenceRecommender(SequenceModel):
             return RecurrentEncoder(self.encoder, self.factors, layers=self.layers, dropout=self.dropout,
                                     generator=rng)
         return super()._encoder(rng)
-
-    def _identity(self, split: Split | None) -> dict[str, Any]:
-        known = super()._identity(split)
-        return known | {"encoder": self.encoder.__qualname__} if callable(self.encoder) else known
 
 
 class SASRec(SequenceModel):

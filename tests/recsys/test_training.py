@@ -246,3 +246,8 @@ def test_a_loss_that_is_not_finite_names_the_op():
     says = r"Trainer: the loss is nan in epoch 1, batch 1 \(log\(.*diverged, lower lr"
     with pytest.raises(RecsysError, match=says), np.errstate(invalid="ignore"):
         Bad().fit(Trainer(epochs=1))
+
+
+def test_the_numbers_of_a_checkpoints_identity_may_be_numpys(tmp_path):
+    Checkpoint(tmp_path / "run.npz", {"lr": np.float32(0.5), "hidden": (np.int64(8),)}).save({"epoch": 1})
+    assert Checkpoint(tmp_path / "run.npz", {"lr": 0.5, "hidden": [8]}).load() == {"epoch": 1}

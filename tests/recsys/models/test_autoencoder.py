@@ -175,3 +175,12 @@ def test_new_users_may_validate():
     split = splits.split_users(data, 20, 20, 0.5, 0)
     model = MultDAE(hidden=(16,), epochs=30, lr=0.01).fit(split.train, split.valid, valid_history=split.valid_history)
     assert max(model.history_["valid"]) > 0.5
+
+
+def test_a_checkpoint_knows_what_new_users_showed(tmp_path):
+    split = splits.split_users(groups().binarise(), 20, 20, 0.5, 0)
+    model, seen = MultDAE(hidden=(4,), epochs=1), split.valid_history
+    model.fit(split.train, split.valid, valid_history=seen, checkpoint=tmp_path / "run.npz")
+    less = seen.take(np.arange(len(seen) - 1))
+    with pytest.raises(ParameterError, match="belongs to another training: validation is"):
+        model.fit(split.train, split.valid, valid_history=less, checkpoint=tmp_path / "run.npz")
