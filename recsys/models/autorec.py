@@ -15,7 +15,7 @@ from recsys.models.bias import require_values
 from recsys.models.factors import FactorModel
 from recsys.models.history import without_histories
 from recsys.models.neural import NeuralRecommender
-from recsys.models.parameters import Check, above, at_least, one_of, sizes, whole
+from recsys.models.parameters import Check, at_least, one_of, sizes, whole
 from recsys.models.sparse import blocks, distinct, pack, unpack_if, weights_of
 from recsys.networks.bags import ACTIVATIONS, Autoencoder
 from recsys.networks.kernelised import KernelAutoencoder
@@ -32,7 +32,7 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     factor model. A new user is the ridge regression of the given ratings on the items' codes, or the code of the
     given ratings.
 
-    A subclass writes `_penalty(share)`, of the weights, for a batch with that share of all ratings.
+    A subclass writes `_penalty()`, what its weights cost beside half the squared errors of all ratings.
     """
 
     can: ClassVar[Can] = Can(ratings=True, fold_in=True, explain=True, embeddings=True)
@@ -215,7 +215,7 @@ class KernelAutoRec(RatingAutoencoder):
     True
     """
 
-    checks: ClassVar[dict[str, Check]] = {"dimensions": whole(1), "reg_kernel": at_least(0), "lr": above(0)}
+    checks: ClassVar[dict[str, Check]] = {"dimensions": whole(1), "reg_kernel": at_least(0)}
 
     def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500, 500), dimensions: int = 3,
                  reg: float = 20.0, reg_kernel: float = 0.006, epochs: int = 110, batch_size: int = 4096,
