@@ -72,15 +72,17 @@ class ALS(FactorModel):
         "factors": whole(1), "epochs": whole(1), "reg": at_least(0), "alpha": at_least(0), "reg_exponent": at_least(0),
         "cg_steps": whole(1), "seed": whole(0)}
 
+    factors: int
+    epochs: int
+    reg: float
+    alpha: float
+    reg_exponent: float
+    cg_steps: int
+    seed: int
+
     def __init__(self, *, factors: int = 64, epochs: int = 15, reg: float = 0.8, alpha: float = 4.0,
                  reg_exponent: float = 0.5, cg_steps: int = 3, seed: int = 0) -> None:
-        self.factors = factors
-        self.epochs = epochs
-        self.reg = reg
-        self.alpha = alpha
-        self.reg_exponent = reg_exponent
-        self.cg_steps = cg_steps
-        self.seed = seed
+        self._store(locals())
 
     # ------------------------------------------------------------------------------------- learning
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:

@@ -95,17 +95,13 @@ class MultDAE(HistoryNetwork):
     can: ClassVar[Can] = Can(fold_in=True, explain=True)
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "dropout": between(0, 0.99)}
 
+    hidden: tuple[int, ...]
+    dropout: float
+
     def __init__(self, *, hidden: tuple[int, ...] = (200,), dropout: float = 0.5, epochs: int = 100,
                  batch_size: int = 500, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None,
                  seed: int = 0) -> None:
-        self.hidden = hidden
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> Autoencoder:
         return Autoencoder(len(self.items), self.hidden, normalise=True, dropout=self.dropout, generator=rng)
@@ -149,19 +145,15 @@ class CDAE(HistoryNetwork):
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "activation": one_of(*ACTIVATIONS),
                                           "loss": one_of(*_LOSSES), "dropout": between(0, 0.99)}
 
+    hidden: tuple[int, ...]
+    activation: str
+    loss: str
+    dropout: float
+
     def __init__(self, *, hidden: tuple[int, ...] = (200,), activation: str = "sigmoid", loss: str = "bce",
                  dropout: float = 0.5, epochs: int = 100, batch_size: int = 500, lr: float = 1e-3,
                  weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.loss = loss
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> Autoencoder:
         return Autoencoder(len(self.items), self.hidden, activation=self.activation, dropout=self.dropout,
@@ -207,18 +199,14 @@ class LinearAutoencoder(HistoryNetwork):
     can: ClassVar[Can] = Can(fold_in=True, explain=True, embeddings=True)
     checks: ClassVar[dict[str, Check]] = {"factors": whole(1), "tied": flag(), "dropout": between(0, 0.99)}
 
+    factors: int
+    tied: bool
+    dropout: float
+
     def __init__(self, *, factors: int = 64, tied: bool = True, dropout: float = 0.0, epochs: int = 100,
                  batch_size: int = 500, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = None,
                  seed: int = 0) -> None:
-        self.factors = factors
-        self.tied = tied
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> networks.LinearAutoencoder:
         return networks.LinearAutoencoder(len(self.items), self.factors, tied=self.tied, dropout=self.dropout,
@@ -273,20 +261,16 @@ class MultVAE(HistoryNetwork):
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "latent": whole(1), "dropout": between(0, 0.99),
                                           "beta": at_least(0), "anneal": whole(0)}
 
+    hidden: tuple[int, ...]
+    latent: int
+    dropout: float
+    beta: float
+    anneal: int
+
     def __init__(self, *, hidden: tuple[int, ...] = (600,), latent: int = 200, dropout: float = 0.5,
                  beta: float = 0.2, anneal: int = 50, epochs: int = 100, batch_size: int = 500, lr: float = 1e-3,
                  weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
-        self.hidden = hidden
-        self.latent = latent
-        self.dropout = dropout
-        self.beta = beta
-        self.anneal = anneal
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> VariationalAutoencoder:
         return VariationalAutoencoder(len(self.items), self.hidden, self.latent, dropout=self.dropout, generator=rng)

@@ -159,19 +159,12 @@ class AutoRec(RatingAutoencoder):
 
     checks: ClassVar[dict[str, Check]] = {"activation": one_of(*ACTIVATIONS)}
 
+    activation: str
+
     def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500,), activation: str = "sigmoid",
                  reg: float = 100.0, epochs: int = 55, batch_size: int = 4096, lr: float = 3e-3,
                  weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
-        self.side = side
-        self.hidden = hidden
-        self.activation = activation
-        self.reg = reg
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> Autoencoder:
         return Autoencoder(self._columns, self.hidden, activation=self.activation, generator=rng)
@@ -217,20 +210,13 @@ class KernelAutoRec(RatingAutoencoder):
 
     checks: ClassVar[dict[str, Check]] = {"dimensions": whole(1), "reg_kernel": at_least(0)}
 
+    dimensions: int
+    reg_kernel: float
+
     def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500, 500), dimensions: int = 3,
                  reg: float = 20.0, reg_kernel: float = 0.006, epochs: int = 110, batch_size: int = 4096,
                  lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
-        self.side = side
-        self.hidden = hidden
-        self.dimensions = dimensions
-        self.reg = reg
-        self.reg_kernel = reg_kernel
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> KernelAutoencoder:
         return KernelAutoencoder(self._columns, self.hidden, self.dimensions, rng)

@@ -27,15 +27,17 @@ class _Baseline(HistoryRecommender):
         "neighbours": whole(1), "min_neighbours": whole(1), "shrink": at_least(0), "pool": whole(1),
         "epochs": whole(1), "reg_user": at_least(0), "reg_item": at_least(0)}
 
+    neighbours: int
+    min_neighbours: int
+    shrink: float
+    pool: int
+    epochs: int
+    reg_user: float
+    reg_item: float
+
     def __init__(self, *, neighbours: int = 40, min_neighbours: int = 1, shrink: float = 100.0, pool: int = 1000,
                  epochs: int = 10, reg_user: float = 15.0, reg_item: float = 10.0) -> None:
-        self.neighbours = neighbours
-        self.min_neighbours = min_neighbours
-        self.shrink = shrink
-        self.pool = pool
-        self.epochs = epochs
-        self.reg_user = reg_user
-        self.reg_item = reg_item
+        self._store(locals())
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
         self.user_bias, self.item_bias = fit_biases(

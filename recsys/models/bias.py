@@ -43,10 +43,12 @@ class Bias(Recommender):
     can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True)
     checks: ClassVar[dict[str, Check]] = {"epochs": whole(1), "reg_user": at_least(0), "reg_item": at_least(0)}
 
+    epochs: int
+    reg_user: float
+    reg_item: float
+
     def __init__(self, *, epochs: int = 10, reg_user: float = 15.0, reg_item: float = 10.0) -> None:
-        self.epochs = epochs
-        self.reg_user = reg_user
-        self.reg_item = reg_item
+        self._store(locals())
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
         self.user_bias, self.item_bias = fit_biases(

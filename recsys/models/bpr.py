@@ -61,14 +61,16 @@ class BPR(MappedFactorModel):
         "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": at_least(0), "init_std": at_least(0),
         "seed": whole(0)}
 
+    factors: int
+    epochs: int
+    lr: float
+    reg: float
+    init_std: float
+    seed: int
+
     def __init__(self, *, factors: int = 64, epochs: int = 150, lr: float = 0.03, reg: float = 0.01,
                  init_std: float = 0.1, seed: int = 0) -> None:
-        self.factors = factors
-        self.epochs = epochs
-        self.lr = lr
-        self.reg = reg
-        self.init_std = init_std
-        self.seed = seed
+        self._store(locals())
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
         pairs = data.csr.unique()

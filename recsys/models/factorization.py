@@ -122,13 +122,7 @@ class LinearRegression(Product):
 
     def __init__(self, *, epochs: int = 50, batch_size: int = 1024, lr: float = 0.01, weight_decay: float = 0.0,
                  reg: float = 0.01, patience: int | None = 5, seed: int = 0) -> None:
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.reg = reg
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
 
 class LogisticRegression(Product):
@@ -164,15 +158,7 @@ class LogisticRegression(Product):
     def __init__(self, *, loss: str = "bce", negatives: int = 4, epochs: int = 50, batch_size: int = 1024,
                  lr: float = 0.01, weight_decay: float = 0.0, reg: float = 0.001, patience: int | None = 5,
                  seed: int = 0) -> None:
-        self.loss = loss
-        self.negatives = negatives
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.reg = reg
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
 
 class FactorizationMachine(Product):
@@ -217,18 +203,7 @@ class FactorizationMachine(Product):
     def __init__(self, *, factors: int = 32, loss: str = "softmax", negatives: int = 4, alpha: float = 0.0,
                  init_std: float = 0.1, epochs: int = 60, batch_size: int = 8192, lr: float = 0.02,
                  weight_decay: float = 0.0, reg: float = 0.2, patience: int | None = 5, seed: int = 0) -> None:
-        self.factors = factors
-        self.loss = loss
-        self.negatives = negatives
-        self.alpha = alpha
-        self.init_std = init_std
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.reg = reg
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
 
 class DeepFM(FeatureModel):
@@ -265,20 +240,7 @@ class DeepFM(FeatureModel):
                  loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.1,
                  epochs: int = 60, batch_size: int = 4096, lr: float = 0.01, weight_decay: float = 0.0,
                  reg: float = 0.1, patience: int | None = 5, seed: int = 0) -> None:
-        self.factors = factors
-        self.hidden = hidden
-        self.dropout = dropout
-        self.loss = loss
-        self.negatives = negatives
-        self.alpha = alpha
-        self.init_std = init_std
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.reg = reg
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _item_vectors(self) -> np.ndarray:
         return self._encoded()[1][1]

@@ -58,19 +58,13 @@ class GMF(MappedFactorModel, PairModel):
     can: ClassVar[Any] = CanByLoss(Can(fold_in=True, explain=True, embeddings=True))
     checks: ClassVar[dict[str, Check]] = {}
 
+    factors: int
+    init_std: float
+
     def __init__(self, *, factors: int = 32, epochs: int = 60, lr: float = 0.02, reg: float = 0.2,
                  batch_size: int = 8192, loss: str = "softmax", negatives: int = 4, init_std: float = 0.1,
                  patience: int | None = None, seed: int = 0) -> None:
-        self.factors = factors
-        self.epochs = epochs
-        self.lr = lr
-        self.reg = reg
-        self.batch_size = batch_size
-        self.loss = loss
-        self.negatives = negatives
-        self.init_std = init_std
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> GMFNetwork:
         return GMFNetwork(len(self.users), len(self.items), self.factors, self.init_std, rng)

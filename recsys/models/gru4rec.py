@@ -68,19 +68,7 @@ class GRU4Rec(SequenceModel):
                  loss: str = "sampled_softmax", negatives: int = 512, alpha: float = 0.5, epochs: int = 12,
                  batch_size: int = 128, lr: float = 0.05, weight_decay: float = 0.0, patience: int | None = 3,
                  seed: int = 0) -> None:
-        self.factors = factors
-        self.layers = layers
-        self.max_length = max_length
-        self.dropout = dropout
-        self.loss = loss
-        self.negatives = negatives
-        self.alpha = alpha
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
         return RecurrentEncoder("gru", self.factors, layers=self.layers, dropout=self.dropout, generator=rng)

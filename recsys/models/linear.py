@@ -57,12 +57,13 @@ class EASE(HistoryRecommender):
     checks: ClassVar[dict[str, Check]] = {"reg": above(0), "recent": optional(whole(1)),
                                           "weights": one_of("binary", "value"), "max_gib": above(0)}
 
+    reg: float
+    weights: str
+    max_gib: float
+
     def __init__(self, *, reg: float = 300.0, recent: int | None = None, weights: str = "binary",
                  max_gib: float = 4.0) -> None:
-        self.reg = reg
-        self.recent = recent
-        self.weights = weights
-        self.max_gib = max_gib
+        self._store(locals())
 
     def _prepare(self, history: CSR) -> CSR:
         return history.unique() if self.weights == "binary" else distinct(history)

@@ -53,13 +53,15 @@ class Markov(HistoryRecommender):
         "order": optional(whole(1)), "decay": between(0, 1), "window": whole(1), "window_decay": between(0, 1),
         "smoothing": above(0)}
 
+    order: int | None
+    decay: float
+    window: int
+    window_decay: float
+    smoothing: float
+
     def __init__(self, *, order: int | None = None, decay: float = 0.6, window: int = 5, window_decay: float = 0.7,
                  smoothing: float = 10.0) -> None:
-        self.order = order
-        self.decay = decay
-        self.window = window
-        self.window_decay = window_decay
-        self.smoothing = smoothing
+        self._store(locals())
 
     def _prepare(self, history: CSR) -> CSR:
         return CSR(history.indptr, history.indices, None, history.shape)

@@ -75,16 +75,18 @@ class MatrixFactorization(FactorModel):
         "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": at_least(0), "init_std": at_least(0),
         "biased": flag(), "implicit_feedback": flag(), "seed": whole(0)}
 
+    factors: int
+    epochs: int
+    lr: float
+    reg: float
+    init_std: float
+    biased: bool
+    implicit_feedback: bool
+    seed: int
+
     def __init__(self, *, factors: int = 100, epochs: int = 20, lr: float = 0.005, reg: float = 0.02,
                  init_std: float = 0.05, biased: bool = True, implicit_feedback: bool = False, seed: int = 0) -> None:
-        self.factors = factors
-        self.epochs = epochs
-        self.lr = lr
-        self.reg = reg
-        self.init_std = init_std
-        self.biased = biased
-        self.implicit_feedback = implicit_feedback
-        self.seed = seed
+        self._store(locals())
 
     # ------------------------------------------------------------------------------------- learning
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:

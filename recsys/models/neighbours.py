@@ -25,12 +25,14 @@ class _Cosine(HistoryRecommender):
         "neighbours": whole(1), "shrink": at_least(0), "alpha": between(0, 1),
         "weights": one_of("binary", "value", "idf")}
 
+    neighbours: int
+    shrink: float
+    alpha: float
+    weights: str
+
     def __init__(self, *, neighbours: int = 50, shrink: float = 0.0, alpha: float = 0.3,
                  weights: str = "binary") -> None:
-        self.neighbours = neighbours
-        self.shrink = shrink
-        self.alpha = alpha
-        self.weights = weights
+        self._store(locals())
 
     def _prepare(self, history: CSR) -> CSR:
         if self.weights == "value":

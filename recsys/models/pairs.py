@@ -227,20 +227,12 @@ class PairRecommender(PairModel):
 
     checks: ClassVar[dict[str, Check]] = {"scorer": Check(callable, "callable")}
 
+    scorer: Callable[[int, int, np.random.Generator], nn.Module]
+
     def __init__(self, *, scorer: Callable[[int, int, np.random.Generator], nn.Module], loss: str = "bpr",
                  negatives: int = 4, alpha: float = 0.0, reg: float = 0.0, epochs: int = 50, batch_size: int = 1024,
                  lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 5, seed: int = 0) -> None:
-        self.scorer = scorer
-        self.loss = loss
-        self.negatives = negatives
-        self.alpha = alpha
-        self.reg = reg
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
         return self.scorer(len(self.users), len(self.items), rng)
@@ -289,24 +281,16 @@ class MLP(PairModel):
     can: ClassVar[Any] = CanByLoss(Can(embeddings=True))
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "dropout": between(0, 0.99)}
 
+    factors: int
+    hidden: tuple[int, ...]
+    dropout: float
+    init_std: float
+
     def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (32, 16), dropout: float = 0.3,
                  loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.1,
                  epochs: int = 60, batch_size: int = 8192, lr: float = 0.02, weight_decay: float = 0.0,
                  reg: float = 0.2, patience: int | None = 5, seed: int = 0) -> None:
-        self.factors = factors
-        self.hidden = hidden
-        self.dropout = dropout
-        self.loss = loss
-        self.negatives = negatives
-        self.alpha = alpha
-        self.init_std = init_std
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.reg = reg
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
         return MLPNetwork(len(self.users), len(self.items), self.factors, self.hidden, self.init_std, self.dropout, rng)
@@ -373,22 +357,14 @@ class ConvNCF(PairModel):
     checks: ClassVar[dict[str, Check]] = {
         "factors": Check(lambda n: whole(1).accepts(n) and n & (n - 1) == 0, "a power of 2"), "channels": whole(1)}
 
+    factors: int
+    channels: int
+    init_std: float
+
     def __init__(self, *, factors: int = 16, channels: int = 16, loss: str = "bpr", negatives: int = 4,
                  alpha: float = 0.0, init_std: float = 0.1, epochs: int = 30, batch_size: int = 1024, lr: float = 2e-3,
                  weight_decay: float = 0.0, reg: float = 0.01, patience: int | None = 5, seed: int = 0) -> None:
-        self.factors = factors
-        self.channels = channels
-        self.loss = loss
-        self.negatives = negatives
-        self.alpha = alpha
-        self.init_std = init_std
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.reg = reg
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
         return ConvNCFNetwork(len(self.users), len(self.items), self.factors, self.channels, self.init_std, rng)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -72,12 +72,18 @@ def optional(check: Check) -> Check:
 class Parameters:
     """Keyword-only hyper-parameters stored under their own names; `checks` says what each may be.
 
-    A subclass writes `__init__(self, *, a=1, b=2)` that stores `self.a`, `self.b`, and
+    A subclass writes `__init__(self, *, a=1, b=2)` that calls `self._store(locals())`, and
     `checks = {"a": whole(), "b": above(0)}`. Values are checked when the model is fitted, not when
     it is made, so that a search may set them one by one.
     """
 
     checks: ClassVar[dict[str, Check]] = {}
+
+    def _store(self, given: Mapping[str, Any]) -> None:
+        """Keep the arguments of `__init__`, its `locals()`, under their own names."""
+        for name in given:
+            if name not in ("self", "__class__"):
+                setattr(self, name, given[name])
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:

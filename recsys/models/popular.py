@@ -43,10 +43,12 @@ class Popular(Recommender):
     checks: ClassVar[dict[str, Check]] = {"by": one_of("count", "mean"), "half_life": optional(above(0)),
                                           "prior": at_least(0)}
 
+    by: str
+    half_life: float | None
+    prior: float
+
     def __init__(self, *, by: str = "count", half_life: float | None = None, prior: float = 10.0) -> None:
-        self.by = by
-        self.half_life = half_life
-        self.prior = prior
+        self._store(locals())
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
         self._sums = np.zeros((2, len(data.items)))  # weights and weighted values, (2, n_items)

@@ -162,19 +162,7 @@ class SequenceRecommender(SequenceModel):
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
                  batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
-        self.encoder = encoder
-        self.factors = factors
-        self.max_length = max_length
-        self.layers = layers
-        self.dropout = dropout
-        self.loss = loss
-        self.negatives = negatives
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
         if callable(self.encoder):
@@ -220,19 +208,7 @@ class SASRec(SequenceModel):
                  dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
                  batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
-        self.factors = factors
-        self.max_length = max_length
-        self.layers = layers
-        self.heads = heads
-        self.dropout = dropout
-        self.loss = loss
-        self.negatives = negatives
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
     def check_parameters(self) -> None:
         """Raise ParameterError for the first hyper-parameter that is out of its range."""
@@ -278,20 +254,7 @@ class Caser(SequenceModel):
                  vertical: int = 4, dropout: float = 0.5, loss: str = "softmax", negatives: int = 256,
                  epochs: int = 25, batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0,
                  patience: int | None = 10, seed: int = 0) -> None:
-        self.factors = factors
-        self.max_length = max_length
-        self.window = window
-        self.horizontal = horizontal
-        self.vertical = vertical
-        self.dropout = dropout
-        self.loss = loss
-        self.negatives = negatives
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
 
 
 class CausalCNN(SequenceModel):
@@ -327,16 +290,4 @@ class CausalCNN(SequenceModel):
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
                  batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
-        self.factors = factors
-        self.max_length = max_length
-        self.layers = layers
-        self.width = width
-        self.dropout = dropout
-        self.loss = loss
-        self.negatives = negatives
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.seed = seed
+        self._store(locals())
