@@ -220,7 +220,8 @@ def _unfit(model: Any, task: str, data: Any) -> str:
     """Why a model cannot be measured, in words that follow its name; nothing if it can."""
     if not getattr(model.can, task):
         return f"gives no {task}"
-    return "needs data with values" if model.can.ratings and data.value is None else ""
+    lacks = model.lacks(data)
+    return f"needs {lacks}" if lacks else ""
 
 
 # ----------------------------------------------------------------------------------------- answering

@@ -68,6 +68,10 @@ class Hooks(Parameters):
     mean_value: float
     fingerprint: str
 
+    def lacks(self, data: Interactions) -> str:
+        """What the model needs and the data does not have, such as "ratings"; empty if nothing."""
+        return "data with values" if self.can.ratings and data.value is None else ""
+
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not define _fit.")
 

@@ -289,12 +289,14 @@ def test_repeated_pairs_and_short_lists_are_told(run, tmp_path):
 
 
 def test_compare_all_leaves_out_what_cannot_and_says_why(run, monkeypatch):
-    monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in ("Popular", "Bias", "ItemKNN")})
+    names = ("Popular", "Bias", "ItemKNN", "ImageCNN", "TextCNN")
+    monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in names})
     found = document(run("compare --data good.csv --implicit --models all --protocol last-one-full --json"))
-    assert found["left_out"] == {"Bias": "needs data with values"}
+    assert found["left_out"] == {"Bias": "needs data with values", "ImageCNN": "needs the item attribute 'poster'",
+                                 "TextCNN": "needs titles or texts of the items"}
     assert {row["model"] for row in found["models"]} == {"Popular", "ItemKNN"}
     found = document(run("compare --data good.csv --models all --protocol ratings-5fold --json"))
-    assert set(found["left_out"]) == {"Popular", "ItemKNN"}
+    assert set(found["left_out"]) == {"Popular", "ItemKNN", "ImageCNN", "TextCNN"}
     code, out, _ = run("compare --data good.csv --models all --protocol ratings-5fold")
     assert code == 0
     assert "Left out: Popular gives no ratings." in out

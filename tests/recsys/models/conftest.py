@@ -42,12 +42,9 @@ def described(data: Interactions) -> Interactions:
     return replace(data, item_features=features)
 
 
-@pytest.fixture(autouse=True)
-def _describe_degenerate_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The contract's degenerate data gets content, too."""
-    bare = getattr(request.module, "degenerate", None)
-    if bare is not None:
-        monkeypatch.setattr(request.module, "degenerate", lambda case: described(bare(case)))
+@pytest.fixture(scope="session")
+def describe() -> Callable[[Interactions], Interactions]:
+    return described
 
 
 @pytest.fixture(scope="session", params=list(REGISTRY))

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -33,9 +34,9 @@ def bits(name: str, data: Interactions) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def data() -> Interactions:
+def data(describe: Callable[[Interactions], Interactions]) -> Interactions:
     """Large enough for parallel kernels, and for products and an inverse that are cut into parts."""
-    return simulate(3000, 600, 60_000, seed=1)[0]
+    return describe(simulate(3000, 600, 60_000, seed=1)[0])
 
 
 @pytest.mark.parametrize("name", REGISTRY)

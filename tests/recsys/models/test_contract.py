@@ -227,8 +227,8 @@ def degenerate(case: str) -> Interactions:
 
 
 @pytest.mark.parametrize("case", ["one user", "one item", "one row", "repeated rows", "constant"])
-def test_degenerate_data(new, case):
-    data = degenerate(case)
+def test_degenerate_data(new, case, describe):
+    data = describe(degenerate(case))
     model = new().fit(data)
     recs = model.recommend(k=3, filter_seen=False)
     assert np.all(recs.counts == min(3, data.n_items))
@@ -248,8 +248,8 @@ def test_the_same_seed_gives_the_same_bits(new, model, data):
     assert same(new().fit(data).recommend(k=30), model.recommend(k=30))
 
 
-def test_fitting_again_forgets(new, model, data):
-    other = degenerate("one user")
+def test_fitting_again_forgets(new, model, data, describe):
+    other = describe(degenerate("one user"))
     assert same(new().fit(other).fit(data).recommend(k=30), model.recommend(k=30))
 
 

@@ -1,0 +1,217 @@
+"""What recommenders share that know items by their content."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from minidl import nn, no_grad
+from recsys import losses
+from recsys.data.csr import CSR
+from recsys.data.features import Features
+from recsys.data.interactions import Interactions
+from recsys.data.sampling import NegativeSampler
+from recsys.data.splits import Split
+from recsys.errors import DataError
+from recsys.models.base import Can
+from recsys.models.factors import MappedFactorModel
+from recsys.models.neural import NeuralRecommender
+from recsys.models.pairs import CanByLoss
+from recsys.models.parameters import Check, at_least, between, one_of, whole
+from recsys.models.sparse import distinct, expect, weights_of
+from recsys.networks.content import ContentNetwork
+
+__all__ = ["ContentModel", "Reader"]
+
+_BLOCK = 256  # items whose content is in the network at a time, when nothing is learned
+
+
+class Reader(Protocol):
+    """How the content of items becomes what a tower takes; `recsys.data.images` and `recsys.data.texts` have some."""
+
+    def read(self, features: Features | None, who: str) -> tuple[np.ndarray, np.ndarray]:
+        """Content of all items, shape (n, ...), and which items have any, bool (n,)."""
+
+    def prepare(self, rows: np.ndarray) -> np.ndarray:
+        """Some rows of it, as the tower takes them."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What it has learned, as arrays."""
+
+
+class ContentModel(NeuralRecommender, MappedFactorModel):
+    """Items by their content, users by a vector: a `ContentNetwork`, what it learns, and how it answers.
+
+    An example is an item that somebody has met, and a batch goes through the tower once: all its users are in the batch
+    with it, and their negatives are other items of the batch that they have not met. So items that nobody has met are
+    no negatives, which would teach the tower to dislike their content.
+
+    Once trained, the vectors of all items are computed, and the model is a factor model. An item that nobody has met
+    has the vector of its content and the mean bias; an item without content has a vector that is learned for all such.
+
+    A subclass has the hyper-parameters in `checks` and writes `_content_needed(features)`, `_learn_reader(data)`,
+    `_restore_reader(state)` and `_tower(rng)`, and `_width` and `_own` if they differ.
+
+    Attributes
+    ----------
+    missing_ : int
+        How many items have no content.
+    """
+
+    can: ClassVar[Any] = CanByLoss(Can(fold_in=True, cold_item=True, explain=True, embeddings=True))
+    checks: ClassVar[dict[str, Check]] = {
+        "factors": whole(1), "loss": one_of("mse", *losses.SAMPLED), "negatives": whole(1), "dropout": between(0, 0.99),
+        "init_std": at_least(0)}
+
+    factors: int
+    dropout: float
+    loss: str
+    negatives: int
+    init_std: float
+    reader: Any
+    missing_: int
+
+    def _content_needed(self, features: Features) -> str:
+        """The content that the model reads and the items do not have, in words; empty if they have it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _content_needed.")
+
+    def _learn_reader(self, data: Interactions) -> Reader:
+        raise NotImplementedError(f"{type(self).__name__} does not define _learn_reader.")
+
+    def _restore_reader(self, state: dict[str, np.ndarray]) -> Reader:
+        raise NotImplementedError(f"{type(self).__name__} does not define _restore_reader.")
+
+    def _tower(self, rng: np.random.Generator) -> nn.Module:
+        raise NotImplementedError(f"{type(self).__name__} does not define _tower.")
+
+    @property
+    def _width(self) -> int:
+        """Length of the tower's vectors."""
+        return self.factors
+
+    @property
+    def _own(self) -> int:
+        """Length of the vectors that items have besides."""
+        return 0
+
+    def lacks(self, data: Interactions) -> str:
+        """What the model needs and the data does not have; empty if nothing."""
+        return super().lacks(data) or self._content_needed(data.item_features or Features())
+
+    def _prepare_training(self, data: Interactions) -> None:
+        self.reader = self._learn_reader(data)
+        self._content, self._given = self.reader.read(data.item_features, f"{type(self).__name__}.fit")
+        self.missing_ = int(np.count_nonzero(~self._given))
+
+    def _network(self, rng: np.random.Generator) -> ContentNetwork:
+        return ContentNetwork(self._tower(rng), len(self.users), len(self.items), self._width, self._own,
+                              self.init_std, rng)
+
+    def _objective(self, data: Interactions) -> _ItemBatches:
+        return _ItemBatches(self, data)
+
+    def _identity(self, split: Split | None) -> dict[str, Any]:
+        return super()._identity(split) | {"content": zlib.crc32(np.ascontiguousarray(self._content).data)}
+
+    def content_of(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the network takes of some items of the training: content (m, ...), and which have any, bool (n,)."""
+        given = self._given[items]
+        return self.reader.prepare(self._content[items[given]]), given
+
+    def _settle(self) -> None:
+        network, met = self.network, self.item_counts > 0
+        own = np.zeros((len(met), 0), np.float32) if network.own is None else network.own.weight.data * met[:, None]
+        vectors = self._vectors(self._content, self._given)
+        self.item_factors = np.hstack([vectors, own, np.ones((len(met), 1), np.float32)], dtype=np.float32)
+        self.user_factors = np.hstack([network.users.weight.data, network.user_bias.weight.data])
+        self.user_factors[self.require_seen("fit").counts == 0] = 0  # nothing is known of them
+        bias = network.item_bias.weight.data[:, 0]
+        offset = self.mean_value if self.loss == "mse" else 0.0
+        self.item_bias = np.where(met, bias, bias[met].mean()) + np.float32(offset)
+        self._learn_map(self.require_seen("fit"))
+
+    def _vectors(self, content: np.ndarray, given: np.ndarray) -> np.ndarray:
+        """The tower's vectors of items, a block at a time: (n, ...), bool (n,) -> (n, width)."""
+        vectors = np.empty((len(given), self._width), np.float32)
+        with no_grad():
+            for start in range(0, len(given), _BLOCK):
+                rows, own = content[start:start + _BLOCK], given[start:start + _BLOCK]
+                vectors[start:start + _BLOCK] = self.network.vectors(self.reader.prepare(rows[own]), own).data
+        return vectors
+
+    def add_vectors(self, data: Interactions, name: str = "vectors") -> Interactions:
+        """The data with the vectors of its items' content, as the trained tower gives them, as an attribute.
+
+        Parameters
+        ----------
+        data : Interactions
+            Any, also of other items; they need content like that of the training.
+        name : str
+            Of the attribute, float32 (n_items, d); NaN where an item has no content.
+
+        Returns
+        -------
+        Interactions
+
+        Raises
+        ------
+        DataError
+            The items have no such content.
+        """
+        self.require_fitted("add_vectors")
+        content, given = self.reader.read(data.item_features, f"{type(self).__name__}.add_vectors")
+        vectors = self._vectors(content, given)
+        vectors[~given] = np.nan
+        features = data.item_features or Features()
+        return replace(data, item_features=replace(features, attributes={**features.attributes, name: vectors}))
+
+    def _item_vectors(self) -> np.ndarray:
+        return self.item_factors[:, :-1]  # the last one goes with the user's bias
+
+    def _user_vectors(self) -> np.ndarray:
+        return self.user_factors[:, :-1]
+
+    def _state(self) -> dict[str, np.ndarray]:
+        learned: dict[str, np.ndarray] = self.reader.state()
+        return super()._state() | learned | {"content.missing": np.array([self.missing_])}
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        self.reader = self._restore_reader(state)
+        self.missing_ = int(expect(state, "content.missing", (1,))[0])
+        super()._restore(state)
+
+
+class _ItemBatches:
+    """An objective whose examples are items; the pairs of a batch are all events of its items."""
+
+    def __init__(self, model: ContentModel, data: Interactions) -> None:
+        self.model = model
+        self.users_of = distinct(data.csr).T  # (n_items, n_users)
+        self.items = np.flatnonzero(self.users_of.counts)
+        if model.loss == "mse" and data.value is None:
+            raise DataError(f"{type(model).__name__}.fit: the loss 'mse' needs data with values; give values, or use "
+                            f"another loss.")
+
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
+        """Number of items with events."""
+        return len(self.items)
+
+    def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
+        """Mean loss of the events of the items `items[batch]`."""
+        model, items = self.model, self.items[batch]
+        rows = self.users_of.rows(items)
+        users, user = np.unique(rows.indices, return_inverse=True)  # all in the batch; of each event
+        item = rows.row_of_entry
+        scores = model.network(users, items, *model.content_of(items))  # (U, I)
+        if model.loss == "mse":
+            return losses.mse(scores[user, item], weights_of(rows) - np.float32(model.mean_value))
+        sampler = NegativeSampler(CSR.from_pairs(user, item, None, (len(users), len(items))))
+        possible = sampler.unseen[user] > 0
+        if not possible.any():  # nobody has an item of the batch left
+            return scores.sum() * 0
+        user, item = user[possible], item[possible]
+        negative = sampler.sample(user, model.negatives, rng)  # (events, negatives)
+        return losses.SAMPLED[model.loss](scores[user, item], scores[user[:, None], negative])

@@ -1,0 +1,197 @@
+"""Recommenders that know items by their images, or by vectors that somebody else has made."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from minidl import nn
+from recsys.data.features import Features
+from recsys.data.images import ImageReader, VectorReader
+from recsys.data.interactions import Interactions
+from recsys.models.content import ContentModel, Reader
+from recsys.models.parameters import Check, sizes, whole
+from recsys.networks.bags import dense
+from recsys.networks.images import ImageTower
+
+__all__ = ["ImageCNN", "VisualBPR"]
+
+_NAME = Check(lambda value: isinstance(value, str), "a name")
+
+
+def _attribute_needed(name: str, features: Features) -> str:
+    return "" if name in features.attributes else f"the item attribute {name!r}"
+
+
+class ImageCNN(ContentModel):
+    """Score = `p_u . cnn(image_i) + b_u + b_i`; its sigmoid is how likely the user is to like the item.
+
+    The network: convolutions of 3 x 3 with 32, 64 and 128 filters, each with relu and followed by max-pooling of 2 x 2,
+    a dense layer of 512 with relu, and a linear one to the item's vector. Items nobody has met are scored by their
+    image; items without an image share a vector that is learned.
+
+    Parameters
+    ----------
+    image : str
+        The attribute of the item features that has the images: numbers of any dtype, of shape (n_items, H, W) or
+        (n_items, H, W, C). An image that is all 0, all -1 or all NaN is missing.
+    side : int
+        Images with a longer side are reduced to it by taking means of squares of pixels.
+    filters : tuple of int
+        Of each convolution. An axis that pooling has brought down to 1 is not pooled any more, so images may be small.
+    hidden : int
+        Width of the dense layer.
+    factors : int
+        Length of the vectors of items and users.
+    dropout : float
+        Of the dense layer.
+    loss : str
+        "mse" (ratings), or a name in `recsys.losses.SAMPLED`, such as "bce" and "bpr".
+    negatives : int
+        For each event, items of the batch that the user has not met.
+    init_std : float
+        Of the users' initial vectors.
+    epochs, batch_size, seed : int
+        A batch is of items: the images that are in the network at a time.
+    lr, weight_decay : float
+    patience : int, optional
+        With validation data, stop after so many epochs without a better one.
+
+    Attributes
+    ----------
+    missing_ : int
+        How many items have no image.
+
+    References
+    ----------
+    The layers are those of a widespread introductory network for images. As a tower of a recommender: van den Oord et
+    al., Deep Content-based Music Recommendation, NIPS 2013, section 3.2; trained with the users as here: Lei et al.,
+    Comparative Deep Learning of Hybrid Representations for Image Recommendations, CVPR 2016.
+
+    Examples
+    --------
+    Bright and dark images; nobody has met "moon".
+
+    >>> from recsys.data import IdMap
+    >>> images = np.full((5, 8, 8), [[[9]], [[8]], [[1]], [[2]], [[1]]], np.uint8)
+    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["sun", "day", "night", "cave", "night", "sun"],
+    ...     item_ids=IdMap(["sun", "day", "night", "cave", "moon"]),
+    ...     item_features=Features(attributes={"poster": images}))
+    >>> model = ImageCNN(factors=4, hidden=16, epochs=40, lr=0.01).fit(data)
+    >>> model.recommend(2, k=1).items, model.similar_items("sun", k=1).items, model.missing_
+    (array(['moon'], dtype='<U5'), array(['day'], dtype='<U5'), 0)
+    """
+
+    checks: ClassVar[dict[str, Check]] = {"side": whole(1), "filters": sizes(), "hidden": whole(1),
+                                          "image": _NAME}
+
+    image: str
+    side: int
+    filters: tuple[int, ...]
+    hidden: int
+
+    def __init__(self, *, image: str = "poster", side: int = 64, filters: tuple[int, ...] = (32, 64, 128),
+                 hidden: int = 512, factors: int = 32, dropout: float = 0.5, loss: str = "bce", negatives: int = 4,
+                 init_std: float = 0.1, epochs: int = 20, batch_size: int = 64, lr: float = 1e-3,
+                 weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
+        self._store(locals())
+
+    def _content_needed(self, features: Features) -> str:
+        return _attribute_needed(self.image, features)
+
+    def _learn_reader(self, data: Interactions) -> Reader:
+        reader: Reader = ImageReader.learn(data.item_features, self.image, self.item_counts > 0,
+                                           f"{type(self).__name__}.fit", side=self.side)
+        return reader
+
+    def _restore_reader(self, state: dict[str, np.ndarray]) -> Reader:
+        reader: Reader = ImageReader.restore(state, self.image, side=self.side)
+        return reader
+
+    def _tower(self, rng: np.random.Generator) -> ImageTower:
+        return ImageTower(self.reader.shape, self.filters, self.hidden, self.factors, self.dropout, rng)
+
+
+class VisualBPR(ContentModel):
+    """Score = `p_u . q_i + w_u . E f_i + b_u + b_i`: factors of the item's own, and what its given vector f adds.
+
+    E is learned. Items nobody has met are scored by `E f`; items without f share a vector that is learned in its place.
+    What all the `w_u` have in common is the paper's visual bias.
+
+    Parameters
+    ----------
+    vectors : str
+        The attribute of the item features that has f: numbers of shape (n_items, ...), flattened and scaled column by
+        column. Those of a network come from its `add_vectors`; images will do, too, as a baseline without a network.
+        A vector that is all 0, all -1 or all NaN is missing.
+    factors : int
+        Length of p and q.
+    visual_factors : int
+        Length of w, rows of E.
+    loss : str
+        "mse" (ratings), or a name in `recsys.losses.SAMPLED`, such as "bpr" and "bce".
+    negatives : int
+        For each event, items of the batch that the user has not met.
+    init_std : float
+        Of the initial vectors p, q and w.
+    epochs, batch_size, seed : int
+        A batch is of items.
+    lr, weight_decay : float
+    patience : int, optional
+        With validation data, stop after so many epochs without a better one.
+
+    Attributes
+    ----------
+    missing_ : int
+        How many items have no vector.
+
+    References
+    ----------
+    He and McAuley, VBPR: Visual Bayesian Personalized Ranking from Implicit Feedback, AAAI 2016, equation 4.
+
+    Examples
+    --------
+    Nobody has met "moon".
+
+    >>> from recsys.data import IdMap
+    >>> light = np.array([[0.9, 0.1], [0.8, 0.1], [0.2, 0.9], [0.1, 0.8], [0.1, 0.9]])
+    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["sun", "day", "night", "cave", "night", "sun"],
+    ...     item_ids=IdMap(["sun", "day", "night", "cave", "moon"]),
+    ...     item_features=Features(attributes={"light": light}))
+    >>> VisualBPR(vectors="light", factors=2, visual_factors=2, epochs=60, lr=0.02).fit(data).recommend(2, k=1).items
+    array(['moon'], dtype='<U5')
+    """
+
+    checks: ClassVar[dict[str, Check]] = {"visual_factors": whole(1), "vectors": _NAME}
+
+    vectors: str
+    visual_factors: int
+
+    def __init__(self, *, vectors: str = "poster", factors: int = 32, visual_factors: int = 16, loss: str = "bpr",
+                 negatives: int = 4, init_std: float = 0.1, epochs: int = 60, batch_size: int = 64, lr: float = 0.01,
+                 weight_decay: float = 1e-5, patience: int | None = None, seed: int = 0) -> None:
+        self._store(locals())
+
+    @property
+    def _width(self) -> int:
+        return self.visual_factors
+
+    @property
+    def _own(self) -> int:
+        return self.factors
+
+    def _content_needed(self, features: Features) -> str:
+        return _attribute_needed(self.vectors, features)
+
+    def _learn_reader(self, data: Interactions) -> Reader:
+        reader: Reader = VectorReader.learn(data.item_features, self.vectors, self.item_counts > 0,
+                                            f"{type(self).__name__}.fit")
+        return reader
+
+    def _restore_reader(self, state: dict[str, np.ndarray]) -> Reader:
+        reader: Reader = VectorReader.restore(state, self.vectors)
+        return reader
+
+    def _tower(self, rng: np.random.Generator) -> nn.Linear:
+        return dense(self.reader.shape[0], self.visual_factors, rng)
