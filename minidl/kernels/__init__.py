@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.runtime import numba_enabled, parallel_guard, parallel_is_safe
 
-__all__ = ["Kernels", "dense", "loss", "optim", "rows", "takes"]
+__all__ = ["Kernels", "dense", "loss", "masks", "optim", "rows", "takes"]
 
 
 class Kernels:
@@ -69,3 +69,4 @@ dense = Kernels("minidl.kernels", "dense")
 rows = Kernels("minidl.kernels", "rows")
 optim = Kernels("minidl.kernels", "optim")
 loss = Kernels("minidl.kernels", "loss")
+masks = Kernels("minidl.kernels", "masks")

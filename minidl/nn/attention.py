@@ -13,7 +13,8 @@ from minidl.nn import init
 from minidl.nn.layers import Linear
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.attention import attention_weights, dropout_factors
+from minidl.ops.attention import attention_weights
+from minidl.ops.masks import dropout_factors
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["MultiheadAttention"]
@@ -188,12 +189,12 @@ class MultiheadAttention(Module):
 
     def _attended(self, q: Any, k: Any, v: Any, mask: Any, is_causal: bool, need_weights: bool) -> tuple[Any, Any]:
         p = self.dropout if self.training else 0.0
-        generator = (self.generator or init.default_generator()) if p else None
+        generator = self.generator or init.default_generator()
         if not need_weights:
             return ops.scaled_dot_product_attention(q, k, v, mask, p, is_causal, generator=generator), None
         weights = attention_weights(q, k, mask, is_causal, 1 / math.sqrt(q.shape[-1]))
-        keep = dropout_factors("MultiheadAttention", p, weights.shape, weights.dtype, generator)
-        weights = weights if keep is None else weights * keep
+        if p:
+            weights = weights * dropout_factors(p, weights.shape, weights.dtype, generator)
         return ops.matmul(weights, v), weights
 
 

@@ -78,6 +78,7 @@ from minidl.ops import (
     triplet_margin_loss,
     unfold,
 )
+from minidl.ops.masks import dropout_factors
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
@@ -115,7 +116,4 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, generator: np.random.
         raise ValueError(f"dropout: p={p} is not a probability")
     if not training or p == 0:
         return x
-    if p == 1:
-        return x * np.zeros(x.shape, x.dtype)
-    draws = (generator or default_generator()).random(x.shape, np.float32 if x.dtype == np.float32 else np.float64)
-    return x * np.where(draws < p, 0, 1 / (1 - p)).astype(x.dtype, copy=False)
+    return x * dropout_factors(p, x.shape, x.dtype, generator or default_generator())

@@ -12,6 +12,7 @@ from minidl.engine import fused
 from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels, takes
 from minidl.ops.loss_parts import floating
+from minidl.ops.masks import dropout_factors
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["bilinear", "scaled_dot_product_attention"]
@@ -68,9 +69,21 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
            [2.34]])
     """
     q, k, v, mask = _checked(query, key, value, attn_mask)
-    keep = dropout_factors("scaled_dot_product_attention", dropout_p, (*q.shape[:-1], k.shape[-2]), q.dtype, generator)
+    keep = _kept(dropout_p, (*q.shape[:-1], k.shape[-2]), q.dtype, generator)
     factor = 1 / math.sqrt(q.shape[-1] or 1) if scale is None else float(scale)
     return _attention(q, k, v, mask, keep=keep, causal=bool(is_causal), scale=factor)
+
+
+def _kept(p: float, shape: tuple[int, ...], dtype: Any, generator: np.random.Generator | None) -> np.ndarray | None:
+    """The mask of dropout; None when p is 0."""
+    name = "scaled_dot_product_attention"
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: dropout_p={p} is not a probability")
+    if p == 0:
+        return None
+    if generator is None:
+        raise ValueError(f"{name}: dropout_p={p} needs generator=, such as np.random.default_rng(seed)")
+    return dropout_factors(p, shape, dtype, generator)
 
 
 def _checked(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
@@ -97,19 +110,6 @@ def _checked(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any
     elif mask.dtype.kind != "f":
         raise TypeError(f"{name}: attn_mask has dtype {mask.dtype}; it is boolean (True takes part) or float (added)")
     return q, k, v, mask if mask.dtype == q.dtype else ops.astype(mask, q.dtype)
-
-
-def dropout_factors(name: str, p: float, shape: tuple[int, ...], dtype: Any,
-                    generator: np.random.Generator | None) -> np.ndarray | None:
-    """0 with probability p, else 1 / (1 - p), of the given shape; None when p is 0."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name}: dropout_p={p} is not a probability")
-    if p == 0:
-        return None
-    if generator is None:
-        raise ValueError(f"{name}: dropout_p={p} needs generator=, such as np.random.default_rng(seed)")
-    kept = generator.random(shape, np.float32) >= p
-    return kept.astype(dtype) / np.asarray(1 - p or 1, dtype)
 
 
 # -------------------------------------------------------------------------------------- as one operation
