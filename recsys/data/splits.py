@@ -140,6 +140,7 @@ def split_last(
     n: int = 1,
     valid: bool = True,
     min_events: int = 3,
+    baskets: bool = False,
     shuffle_ties: bool = False,
     seed: int = 0,
 ) -> Split:
@@ -159,9 +160,11 @@ def split_last(
         rows together.
     min_events : int
         Rows a user must have to be tested, more than the rows that are taken away.
+    baskets : bool
+        `n` and `min_events` count baskets instead of rows: what a user has taken at one time.
     shuffle_ties : bool
-        Equal times are common (films rated in one sitting). They stay in row order, or are put in random
-        order by `seed`, which shows how much a result owes to the order of the file.
+        Equal times are common (films rated in one sitting). They stay in row order, or all rows are put in random
+        order by `seed`, those of training too, which shows how much a result owes to the order of the file.
     seed : int
 
     Returns
@@ -179,11 +182,16 @@ def split_last(
     if n < 1 or min_events <= taken:
         raise ParameterError(f"split_last: n must be at least 1 and min_events above {taken}; got {n}, {min_events}.")
     _not_empty(data, "split_last")
-    order, ties = _time_order(data, shuffle_ties, seed)
-    place, size = _places(data.user, order)
+    if baskets and data.time is None:
+        raise DataError("split_last: the interactions have no times, which baskets are told by; leave out baskets.")
+    shuffle_ties = shuffle_ties and data.time is not None
+    if shuffle_ties:
+        data = data.take(np.random.default_rng(seed).permutation(len(data)))
+    place, size = _basket_places(data) if baskets else _places(data.user, _time_order(data))
     from_end = np.where(size >= min_events, size - 1 - place, taken)
     part = np.where(from_end < n, 2, np.where(from_end < taken, 1, 0))
-    card = {"split": f"last {n} of each user", "min_events": min_events, "ties": ties}
+    ties = "shuffled" if shuffle_ties else "row order" if data.time is not None else "no times: row order"
+    card = {"split": f"last {n} {'baskets ' if baskets else ''}of each user", "min_events": min_events, "ties": ties}
     return _divide(data, part, card | ({"seed": seed} if shuffle_ties else {}), keep_valid=valid, grow_history=valid)
 
 
@@ -323,12 +331,16 @@ def _share(size: np.ndarray, share: float) -> np.ndarray:
     return np.maximum(np.floor(share * size + 1e-9).astype(np.int64), at_least)
 
 
-def _time_order(data: Interactions, shuffle_ties: bool, seed: int) -> tuple[np.ndarray, str]:
-    if data.time is None:
-        return np.arange(len(data)), "no times: row order"
-    if shuffle_ties:
-        return np.lexsort((np.random.default_rng(seed).random(len(data)), data.time)), "shuffled"
-    return np.argsort(data.time, kind="stable"), "row order"
+def _basket_places(data: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    """For each row the place of its basket among its user's, and their number."""
+    stamp = np.stack([data.user.astype(np.int64), np.asarray(data.time)])
+    (user, _), basket = np.unique(stamp, axis=1, return_inverse=True)  # sorted by user, then by time
+    place, size = _places(user, np.arange(len(user)))
+    return place[basket], size[basket]
+
+
+def _time_order(data: Interactions) -> np.ndarray:
+    return np.arange(len(data)) if data.time is None else np.argsort(data.time, kind="stable")
 
 
 def _moment(time: np.ndarray, fraction: float) -> int:

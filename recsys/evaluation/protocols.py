@@ -232,6 +232,12 @@ def _last(data: Interactions, seed: int = 0, min_value: float | None = None,
     return [splits.split_last(data, valid=valid, min_events=min_events, shuffle_ties=shuffle_ties, seed=seed)]
 
 
+def _basket(data: Interactions, seed: int = 0, min_value: float | None = None, min_baskets: int = 3,
+            shuffle_ties: bool = False) -> list[Split]:
+    return [splits.split_last(_events(data, min_value), min_events=min_baskets, baskets=True,
+                              shuffle_ties=shuffle_ties, seed=seed)]
+
+
 def _ncf(data: Interactions, seed: int = 0, min_value: float | None = None, min_events: int = 2) -> list[Split]:
     return _last(data, seed, min_value, min_events=min_events, valid=False)
 
@@ -288,6 +294,12 @@ PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (
              "events are ranked but those of the history. Equal times stay in row order: shuffle_ties=True "
              "shows what a result owes to that.",
              "ranking", _LAST, _last),
+    Protocol("next-basket",
+             "Each user's last basket, all events of one time, is the test, the one before the validation (in the "
+             "history at test time). First event of each pair, users with 3 such baskets or more; all items with "
+             "training events are ranked but those of the history. The order of lines inside the test's basket does "
+             "not matter, unlike in last-one-full; shuffle_ties=True forgets it in training, too.",
+             "ranking", _RANKING, _basket),
     Protocol("strong-generalisation",
              "Users that training never sees (a tenth to validate, a tenth to test, seed 98765, or n_valid and "
              "n_test), with 5 events or more; four fifths of their events are shown and folded in, the rest are "

@@ -105,10 +105,34 @@ def test_last(data, n, valid, more):
         assert split.test_history is None
 
 
+@given(interactions(times=True), st.booleans(), st.booleans(), st.integers(0, 2))
+def test_last_baskets(data, valid, shuffle_ties, more):
+    taken = 1 + valid
+    split = split_last(data, 1, valid, min_events=taken + 1 + more, baskets=True, shuffle_ties=shuffle_ties)
+    check(split, data)
+    parts = {0: split.train, 1: split.valid, 2: split.test}
+    for user in set(data.user.tolist()):
+        times = sorted(set(data.time[data.user == user].tolist()))
+        cut = times if len(times) >= taken + 1 + more else []
+        expected = {2: set(cut[-1:]), 1: set(cut[-2:-1]) if valid else set()}
+        expected[0] = set(times) - expected[1] - expected[2]
+        for part, rows in parts.items():
+            found = set() if rows is None else set(rows.time[rows.user == user].tolist())
+            assert found == expected[part]
+
+
+def test_shuffled_ties_are_shuffled_in_training_too():
+    data = Interactions.from_arrays(np.repeat([1, 2], 20), np.arange(40), np.arange(40), np.repeat(range(8), 5))
+    train = split_last(data, shuffle_ties=True).train.csr
+    plain = split_last(data).train.csr
+    assert any(train.row(u)[0].tolist() != plain.row(u)[0].tolist() for u in range(2))
+    assert all(np.all(np.diff(train.row(u)[0] // 5) >= 0) for u in range(2))  # still in the order of time
+
+
 def test_last_with_shuffled_ties():
     data = Interactions.from_arrays(np.repeat([1, 2], 20), np.arange(40), np.arange(40), np.tile([5] * 19 + [9], 2))
     splits = [split_last(data, shuffle_ties=True, seed=s) for s in range(5)]
-    assert all(numbers(s.test) == [19, 39] for s in splits)  # no tie at the end
+    assert all(sorted(numbers(s.test)) == [19, 39] for s in splits)  # no tie at the end
     assert len({tuple(numbers(s.valid)) for s in splits}) > 1
     assert numbers(splits[0].valid) == numbers(split_last(data, shuffle_ties=True, seed=0).valid)
     assert splits[0].card["ties"] == "shuffled"
@@ -204,6 +228,11 @@ def test_misuse_is_explained(make, message):
     data = Interactions.from_arrays([1, 1, 1, 2], [1, 2, 3, 4], times=[1, 2, 3, 4])
     with pytest.raises(ParameterError, match=message):
         make(data)
+
+
+def test_baskets_need_times():
+    with pytest.raises(DataError, match="no times, which baskets are told by"):
+        split_last(Interactions.from_arrays([1, 1, 1], [1, 2, 3]), baskets=True)
 
 
 @pytest.mark.parametrize("split", [split_random, split_last, lambda d: split_time(d, fraction=0.5)])

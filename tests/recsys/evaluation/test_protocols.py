@@ -78,6 +78,13 @@ def test_last_one_keeps_the_first_event_of_a_pair_and_stable_order():
         ([("u", "a"), ("u", "b")], [("u", "c")], [("u", "d")])
 
 
+def test_next_basket_takes_all_of_a_time():
+    data = Interactions.from_arrays(["u"] * 7, list("abacdeb"), None, [1, 1, 2, 2, 3, 4, 4])
+    split, = divide("next-basket", data)
+    assert (pairs(split.train), pairs(split.valid), pairs(split.test)) == \
+        ([("u", "a"), ("u", "b"), ("u", "c")], [("u", "d")], [("u", "e")])
+
+
 def test_users_with_too_few_events_only_train():
     data = Interactions.from_arrays([1, 1, 1, 2, 2], ["a", "b", "c", "a", "b"])
     split, = divide("last-one-full", data)
