@@ -90,6 +90,11 @@ class CSR:
         """The row of each entry, int32, shape (nnz,)."""
         return np.repeat(np.arange(self.shape[0], dtype=np.int32), self.counts)
 
+    @property
+    def weights(self) -> np.ndarray:
+        """The values, or ones: float32, shape (nnz,)."""
+        return np.ones(self.nnz, np.float32) if self.data is None else self.data
+
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Columns and values of one row, as views."""
         part = slice(self.indptr[i], self.indptr[i + 1])

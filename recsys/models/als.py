@@ -15,7 +15,7 @@ from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.factors import FactorModel, draw
 from recsys.models.parameters import Check, at_least, whole
-from recsys.models.sparse import pack, unpack_if, weights_of
+from recsys.models.sparse import pack, unpack_if
 
 __all__ = ["ALS"]
 
@@ -118,7 +118,7 @@ class ALS(FactorModel):
         return CSR(pattern.indptr, pattern.indices, sums.astype(np.float32), pattern.shape)
 
     def _side(self, events: CSR) -> _Side:
-        extra = np.float32(self.alpha) * weights_of(events)
+        extra = np.float32(self.alpha) * events.weights
         total = events.shape[1] + np.bincount(events.row_of_entry, extra, events.shape[0])
         ridge = (self.reg * total ** self.reg_exponent).astype(np.float32)
         return _Side(np.argsort(-events.counts, kind="stable"), events.indptr, events.indices, extra, ridge)

@@ -16,7 +16,7 @@ from recsys.models.factors import FactorModel
 from recsys.models.history import without_histories
 from recsys.models.neural import NeuralRecommender
 from recsys.models.parameters import Check, at_least, one_of, sizes, whole
-from recsys.models.sparse import blocks, distinct, pack, unpack_if, weights_of
+from recsys.models.sparse import blocks, distinct, pack, unpack_if
 from recsys.networks.bags import ACTIVATIONS, Autoencoder
 from recsys.networks.kernelised import KernelAutoencoder
 
@@ -81,7 +81,7 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
         require_values(self, history.data)
         rows = distinct(history)
         if self.side == "items":
-            centred = weights_of(rows) - np.float32(self.mean_value)
+            centred = rows.weights - np.float32(self.mean_value)
             return np.stack([_ridge(self.item_factors[rows.indices[a:b]], centred[a:b], self.reg)
                              for a, b in pairwise(rows.indptr)])
         with no_grad():
@@ -119,7 +119,7 @@ class _Entries:
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         """Of the rows `active[batch]`."""
         rows = self.rows.rows(self.active[batch])
-        target = weights_of(rows) - np.float32(self.model.mean_value)
+        target = rows.weights - np.float32(self.model.mean_value)
         found = self.model.network(rows)[rows.row_of_entry, rows.indices]  # (B, columns) -> (nnz,)
         squares = 0.5 * ops.square(found - target).sum()
         return (squares + self.model._penalty() * (rows.nnz / self.rows.nnz)) * (1 / rows.nnz)

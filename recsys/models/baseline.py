@@ -14,7 +14,7 @@ from recsys.models.bias import fit_biases, fold_user_bias, known_biases, plus_bi
 from recsys.models.history import HistoryRecommender, without_histories
 from recsys.models.neighbours import ItemNeighbours, ragged, similarity_rows
 from recsys.models.parameters import Check, at_least, whole
-from recsys.models.sparse import blocks, distinct, expect, weights_of
+from recsys.models.sparse import blocks, distinct, expect
 
 __all__ = ["ItemKNNBaseline", "UserKNNBaseline"]
 
@@ -60,7 +60,7 @@ class _Baseline(HistoryRecommender):
 
     def _less_baseline(self, history: CSR, user_bias: np.ndarray) -> CSR:
         baseline = self.mean_value + user_bias[history.row_of_entry] + self.item_bias[history.indices]
-        deviations = np.asarray(weights_of(history) - baseline, np.float32)
+        deviations = np.asarray(history.weights - baseline, np.float32)
         return CSR(history.indptr, history.indices, deviations, history.shape)
 
     def _fold_bias(self, history: CSR) -> np.ndarray:
@@ -76,22 +76,22 @@ class _Baseline(HistoryRecommender):
         """The neighbours of a row that count, being among `held`, and their shares of the mean."""
         chosen = near.indptr[row] + np.flatnonzero(np.isin(near.row(row)[0], held))[:self.neighbours]
         chosen = chosen[:0] if len(chosen) < self.min_neighbours else chosen
-        similarity = weights_of(near)[chosen].astype(np.float64)
+        similarity = near.weights[chosen].astype(np.float64)
         return near.indices[chosen], similarity / similarity.sum()
 
     def _correlated(self, rows: CSR, columns: CSR, own: np.ndarray) -> CSR:
         """The `pool` rows of Y with the highest shrunk correlation to each row of X: CSR (B, n)."""
         n = columns.shape[1]
         found, similarity = kernels.top_similar(
-            rows.indptr, rows.indices, weights_of(rows), columns.indptr, columns.indices, weights_of(columns),
+            rows.indptr, rows.indices, rows.weights, columns.indptr, columns.indices, columns.weights,
             np.ones(rows.shape[0]), np.ones(n), own.astype(np.int32), min(self.pool, n), float(self.shrink), True)
         return ragged(found, similarity, n)
 
     def _mean(self, held: CSR, pairs_indptr: np.ndarray, targets: np.ndarray, near: CSR) -> np.ndarray:
         """For pairs (row of `held`, target): the mean deviation over the target's neighbours in the row."""
         return np.asarray(kernels.rate(
-            held.indptr, held.indices, weights_of(held), pairs_indptr, targets, near.indptr, near.indices,
-            weights_of(near), held.shape[1], self.neighbours, self.min_neighbours))
+            held.indptr, held.indices, held.weights, pairs_indptr, targets, near.indptr, near.indices,
+            near.weights, held.shape[1], self.neighbours, self.min_neighbours))
 
     def _predict_unknown(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         return known_biases(self.mean_value, self.user_bias, self.item_bias, users, items)
@@ -155,7 +155,7 @@ class ItemKNNBaseline(ItemNeighbours, _Baseline):
         weight = np.zeros(len(self.items))
         counting, shares = self._shares(self._near, item, indices)
         weight[counting] = shares
-        return np.asarray(weight[indices] * weights_of(self._single(indices, values)[0]))
+        return np.asarray(weight[indices] * self._single(indices, values)[0].weights)
 
 
 class UserKNNBaseline(_Baseline):
@@ -206,7 +206,7 @@ class UserKNNBaseline(_Baseline):
         near = self._correlated(mine, self._deviations.T, np.array([-1]))
         counting, shares = self._shares(near, 0, self._deviations.T.row(item)[0])
         theirs = self._deviations.rows(counting).toarray().astype(np.float64)  # (neighbours, n_items)
-        common = theirs[:, indices] * weights_of(mine)  # (neighbours, n)
+        common = theirs[:, indices] * mine.weights  # (neighbours, n)
         return np.asarray((shares * theirs[:, item] / common.sum(axis=1)) @ common)
 
     def _user_similarity(self, indices: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.models.base import Can, Recommender
 from recsys.models.parameters import Check, at_least, whole
-from recsys.models.sparse import expect, weights_of
+from recsys.models.sparse import expect
 
 __all__ = ["Bias", "fit_biases", "fold_user_bias", "known_biases", "plus_biases", "require_values"]
 
@@ -92,7 +92,7 @@ def fit_biases(ratings: CSR, mean: float, epochs: int, reg_user: float,
     user_bias, item_bias : ndarray of float64, shapes (n_users,) and (n_items,)
     """
     (n_users, n_items), user, item = ratings.shape, ratings.row_of_entry, ratings.indices
-    rating = weights_of(ratings).astype(np.float64) - mean
+    rating = ratings.weights.astype(np.float64) - mean
     of_items = np.bincount(item, minlength=n_items)
     user_bias, item_bias = np.zeros(n_users), np.zeros(n_items)
     for _ in range(epochs):
@@ -103,7 +103,7 @@ def fit_biases(ratings: CSR, mean: float, epochs: int, reg_user: float,
 
 def fold_user_bias(history: CSR, mean: float, item_bias: np.ndarray, reg_user: float) -> np.ndarray:
     """The bias of each history's user, items held fixed: float64 (B,)."""
-    residual = weights_of(history) - mean - item_bias[history.indices]
+    residual = history.weights - mean - item_bias[history.indices]
     return _shrunk(np.bincount(history.row_of_entry, residual, history.shape[0]), history.counts, reg_user)
 
 

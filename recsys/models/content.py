@@ -21,7 +21,7 @@ from recsys.models.factors import MappedFactorModel
 from recsys.models.neural import NeuralRecommender
 from recsys.models.pairs import CanByLoss
 from recsys.models.parameters import Check, at_least, between, one_of, whole
-from recsys.models.sparse import distinct, expect, weights_of
+from recsys.models.sparse import distinct, expect
 from recsys.networks.content import ContentNetwork
 
 __all__ = ["ContentModel", "Reader"]
@@ -207,7 +207,7 @@ class _ItemBatches:
         item = rows.row_of_entry
         scores = model.network(users, items, *model.content_of(items))  # (U, I)
         if model.loss == "mse":
-            return losses.mse(scores[user, item], weights_of(rows) - np.float32(model.mean_value))
+            return losses.mse(scores[user, item], rows.weights - np.float32(model.mean_value))
         sampler = NegativeSampler(CSR.from_pairs(user, item, None, (len(users), len(items))))
         possible = sampler.unseen[user] > 0
         if not possible.any():  # nobody has an item of the batch left

@@ -14,7 +14,7 @@ from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
 from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, above, one_of, optional, whole
-from recsys.models.sparse import distinct, expect, weights_of
+from recsys.models.sparse import distinct, expect
 
 __all__ = ["EASE", "inverse_of"]
 
@@ -76,8 +76,8 @@ class EASE(HistoryRecommender):
                                  f"keep fewer items (k_core), raise max_gib, or use ItemKNN, whose memory is linear.")
         rows = self._keep(data)
         columns = rows.T
-        gram = kernels.gram(columns.indptr, columns.indices, weights_of(columns), rows.indptr, rows.indices,
-                            weights_of(rows))
+        gram = kernels.gram(columns.indptr, columns.indices, columns.weights, rows.indptr, rows.indices,
+                            rows.weights)
         gram[np.diag_indices(n)] += self.reg
         inverse = inverse_of(gram)
         inverse /= -np.diag(inverse).copy()
@@ -85,7 +85,7 @@ class EASE(HistoryRecommender):
         self.item_weights = inverse.astype(np.float32)
 
     def _score_histories(self, history: CSR) -> np.ndarray:
-        return np.asarray(kernels.sum_dense_rows(history.indptr, history.indices, weights_of(history),
+        return np.asarray(kernels.sum_dense_rows(history.indptr, history.indices, history.weights,
                                                  self.item_weights))
 
     def _explain(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> np.ndarray:

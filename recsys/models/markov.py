@@ -12,7 +12,7 @@ from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
 from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, above, between, optional, whole
-from recsys.models.sparse import pack, unpack, weights_of
+from recsys.models.sparse import pack, unpack
 
 __all__ = ["Markov"]
 
@@ -94,7 +94,7 @@ class Markov(HistoryRecommender):
     def _finish(self) -> None:
         """What follows from the counts: row sums (n_items,) and shares q (n_items,)."""
         rows = self._transitions
-        self._totals = np.bincount(rows.row_of_entry, weights_of(rows), len(self.items))
+        self._totals = np.bincount(rows.row_of_entry, rows.weights, len(self.items))
         self._share = (self.item_counts / self.item_counts.sum()).astype(np.float32)
 
     def _weights(self, history: CSR) -> np.ndarray:
@@ -107,7 +107,7 @@ class Markov(HistoryRecommender):
         recent = history if self.order is None else history.tail(self.order)
         weights, rows = self._weights(recent), self._transitions
         scores = kernels.sum_sparse_rows(recent.indptr, recent.indices, weights.astype(np.float32),
-                                         rows.indptr, rows.indices, weights_of(rows), len(self.items))
+                                         rows.indptr, rows.indices, rows.weights, len(self.items))
         smooth = self.smoothing * np.bincount(recent.row_of_entry, weights, recent.shape[0])
         smooth[recent.counts == 0] = 1.0  # nothing is known: the shares themselves
         scores += smooth.astype(np.float32)[:, None] * self._share
@@ -128,7 +128,7 @@ class Markov(HistoryRecommender):
         after = self._transitions.rows(indices)
         similar = np.full(after.shape, -np.inf, np.float32)
         rows = after.row_of_entry
-        similar[rows, after.indices] = weights_of(after) / (self._totals[indices][rows] + self.smoothing)
+        similar[rows, after.indices] = after.weights / (self._totals[indices][rows] + self.smoothing)
         return similar
 
     def _state(self) -> dict[str, np.ndarray]:

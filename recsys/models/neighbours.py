@@ -12,7 +12,7 @@ from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
 from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, at_least, between, one_of, optional, whole
-from recsys.models.sparse import distinct, pack, unpack, weights_of
+from recsys.models.sparse import distinct, pack, unpack
 
 __all__ = ["ItemKNN", "ItemNeighbours", "UserKNN", "nearest", "ragged", "similarity_rows"]
 
@@ -114,8 +114,8 @@ class ItemKNN(ItemNeighbours, _Cosine):
 
     def _score_histories(self, history: CSR) -> np.ndarray:
         rows = self._influence
-        return np.asarray(kernels.sum_sparse_rows(history.indptr, history.indices, weights_of(history), rows.indptr,
-                                                  rows.indices, weights_of(rows), len(self.items)))
+        return np.asarray(kernels.sum_sparse_rows(history.indptr, history.indices, history.weights, rows.indptr,
+                                                  rows.indices, rows.weights, len(self.items)))
 
     def _explain(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> np.ndarray:
         near, similarity = self._near.row(item)
@@ -164,15 +164,15 @@ class UserKNN(_Cosine):
 
     def _score_histories(self, history: CSR) -> np.ndarray:
         near, rows = self._near(history), self._history_of(np.arange(len(self.users)))
-        return np.asarray(kernels.sum_sparse_rows(near.indptr, near.indices, weights_of(near), rows.indptr,
-                                                  rows.indices, weights_of(rows), len(self.items)))
+        return np.asarray(kernels.sum_sparse_rows(near.indptr, near.indices, near.weights, rows.indptr,
+                                                  rows.indices, rows.weights, len(self.items)))
 
     def _explain(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> np.ndarray:
         """A similarity is a sum over the items in common, so each item of the history has its share of it."""
         mine = CSR(np.array([0, len(indices)]), indices, values, (1, len(self.items)))
         near, similarity = self._near(mine).row(0)
         theirs = self._history_of(near).toarray()  # (neighbours, n_items)
-        common = theirs[:, indices] * weights_of(mine)  # (neighbours, n)
+        common = theirs[:, indices] * mine.weights  # (neighbours, n)
         return np.asarray((similarity * theirs[:, item] / common.sum(axis=1)) @ common)
 
     def _user_similarity(self, indices: np.ndarray) -> np.ndarray:
@@ -204,11 +204,11 @@ def nearest(rows: CSR, columns: CSR, k: int, shrink: float, alpha: float, own: n
         Similarities, all above 0, best first within a row.
     """
     n = columns.shape[1]
-    squares = np.bincount(rows.row_of_entry, weights_of(rows).astype(np.float64) ** 2, rows.shape[0])
-    other = np.bincount(columns.indices, weights_of(columns).astype(np.float64) ** 2, n)
+    squares = np.bincount(rows.row_of_entry, rows.weights.astype(np.float64) ** 2, rows.shape[0])
+    other = np.bincount(columns.indices, columns.weights.astype(np.float64) ** 2, n)
     own = np.full(rows.shape[0], -1, np.int32) if own is None else own.astype(np.int32)
     found, similarity = kernels.top_similar(
-        rows.indptr, rows.indices, weights_of(rows), columns.indptr, columns.indices, weights_of(columns),
+        rows.indptr, rows.indices, rows.weights, columns.indptr, columns.indices, columns.weights,
         squares ** alpha, other ** (1 - alpha), own, min(k, n), float(shrink), False)
     return ragged(found, similarity, n)
 
@@ -225,7 +225,7 @@ def similarity_rows(near: CSR, rows: np.ndarray) -> np.ndarray:
     """Some rows of a sparse similarity as a dense block; -inf where there is none."""
     part = near.rows(rows)
     block = np.full(part.shape, -np.inf, np.float32)
-    block[part.row_of_entry, part.indices] = weights_of(part)
+    block[part.row_of_entry, part.indices] = part.weights
     return block
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.errors import ArtifactError
 
-__all__ = ["blocks", "distinct", "expect", "pack", "unpack", "unpack_if", "weights_of"]
+__all__ = ["blocks", "distinct", "expect", "pack", "unpack", "unpack_if"]
 
 _BLOCK_BYTES = 1 << 26
 
@@ -35,11 +35,6 @@ def distinct(csr: CSR) -> CSR:
     np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
     data = None if csr.data is None else csr.data[order[last]]
     return CSR(indptr, columns.astype(np.int32), data, csr.shape)
-
-
-def weights_of(csr: CSR) -> np.ndarray:
-    """The values of a matrix, or ones: float32 (nnz,)."""
-    return np.ones(csr.nnz, np.float32) if csr.data is None else csr.data
 
 
 def pack(name: str, csr: CSR | None) -> dict[str, np.ndarray]:

@@ -12,7 +12,6 @@ import numpy as np
 from minidl import nn, ops
 from recsys.data.csr import CSR
 from recsys.data.features import Features
-from recsys.models.sparse import weights_of
 from recsys.networks.bags import dense
 
 __all__ = ["FactorizationNetwork", "Fields", "Side", "encode"]
@@ -58,7 +57,7 @@ def encode(features: Features | None, present: np.ndarray) -> Fields:
     for f, field in enumerate(fields):
         rows.append(field.row_of_entry.astype(np.int64) * len(fields) + f)
         columns.append(field.indices + width)
-        values.append(weights_of(field))
+        values.append(field.weights)
         width += field.shape[1]
     shape = len(present) * len(fields), width
     entries = CSR.from_pairs(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), shape)
@@ -75,7 +74,7 @@ def _fields(features: Features, present: np.ndarray) -> Iterator[CSR]:
         elif values.dtype.kind in "iuf" and values.ndim <= 2:
             yield _numbers(values.reshape((len(values), -1)).astype(np.float64), present)
     if features.genres is not None:
-        genres, weights = features.genres, weights_of(features.genres)
+        genres, weights = features.genres, features.genres.weights
         sums = np.bincount(genres.row_of_entry, np.abs(weights), genres.shape[0])
         scaled = weights / np.maximum(sums[genres.row_of_entry], 1e-12)
         yield CSR(genres.indptr, genres.indices, scaled.astype(np.float32), genres.shape)
@@ -117,7 +116,7 @@ class Side(nn.Module):
         A bias is the part of a score that belongs to this side alone: `sum_j w_j x_j + (|s|^2 - q) / 2`.
         """
         rows, m = self.fields.of(numbers), len(numbers)
-        values = weights_of(rows)
+        values = rows.weights
         whole = rows.indptr[::self.fields.count]  # without the cuts between fields
         bias = self.weights(rows.indices, whole, values)[:, 0]
         if self.vectors is None:
