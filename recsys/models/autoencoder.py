@@ -107,7 +107,7 @@ class MultDAE(HistoryNetwork):
         return Autoencoder(len(self.items), self.hidden, normalise=True, dropout=self.dropout, generator=rng)
 
     def _objective(self, data: Interactions) -> Histories:
-        return Histories(self._training_rows, lambda history, users: multinomial(self.network(history), history))
+        return Histories(self._training, lambda history, users: multinomial(self.network(history), history))
 
 
 class CDAE(HistoryNetwork):
@@ -161,7 +161,7 @@ class CDAE(HistoryNetwork):
 
     def _objective(self, data: Interactions) -> Histories:
         loss = _LOSSES[self.loss]
-        return Histories(self._training_rows, lambda history, users: loss(self.network(history, users), history))
+        return Histories(self._training, lambda history, users: loss(self.network(history, users), history))
 
     def _score(self, users: np.ndarray) -> np.ndarray:
         history = self._history_of(users)
@@ -213,7 +213,7 @@ class LinearAutoencoder(HistoryNetwork):
                                           generator=rng)
 
     def _objective(self, data: Interactions) -> Histories:
-        return Histories(self._training_rows, lambda history, users: squares(self.network(history), history))
+        return Histories(self._training, lambda history, users: squares(self.network(history), history))
 
     def _item_vectors(self) -> np.ndarray:
         return np.asarray(self.network.bag.table.weight.data)
@@ -276,7 +276,7 @@ class MultVAE(HistoryNetwork):
         return VariationalAutoencoder(len(self.items), self.hidden, self.latent, dropout=self.dropout, generator=rng)
 
     def _objective(self, data: Interactions) -> Histories:
-        return _Evidence(self, self._training_rows)
+        return _Evidence(self, self._training)
 
 
 class _Evidence(Histories):

@@ -45,7 +45,7 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
 
     def _prepare_training(self, data: Interactions) -> None:
         rows = self.history = distinct(data.csr)
-        self._rows = rows if self.side == "users" else rows.T
+        self._training = rows if self.side == "users" else rows.T
 
     @property
     def _columns(self) -> int:
@@ -58,7 +58,7 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
         return _Entries(self)
 
     def _settle(self) -> None:
-        rows, columns = self._rows, np.bincount(self._rows.indices, minlength=self._columns)
+        rows, columns = self._training, np.bincount(self._training.indices, minlength=self._columns)
         with no_grad():
             weights, bias = (part.data.copy() for part in self.network.decoder())
             codes = np.zeros((rows.shape[0], weights.shape[1]), np.float32)
@@ -109,7 +109,7 @@ class _Entries:
     """Half the squared error of the given ratings of some rows, and the batch's share of the penalty, a rating."""
 
     def __init__(self, model: RatingAutoencoder) -> None:
-        self.model, self.rows = model, model._rows
+        self.model, self.rows = model, model._training
         self.active = np.flatnonzero(self.rows.counts)
 
     def begin(self, epoch: int, rng: np.random.Generator) -> int:

@@ -103,8 +103,8 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
 
     def _prepare_training(self, data: Interactions) -> None:
         self.reader = self._learn_reader(data)
-        self._content, self._given = self.reader.read(data.item_features, f"{type(self).__name__}.fit")
-        self.missing_ = int(np.count_nonzero(~self._given))
+        self._training = self.reader.read(data.item_features, f"{type(self).__name__}.fit")
+        self.missing_ = int(np.count_nonzero(~self._training[1]))
 
     def _network(self, rng: np.random.Generator) -> ContentNetwork:
         return ContentNetwork(self._tower(rng), len(self.users), len(self.items), self._width, self._own,
@@ -114,17 +114,18 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
         return _ItemBatches(self, data)
 
     def _identity(self, split: Split | None) -> dict[str, Any]:
-        return super()._identity(split) | {"content": zlib.crc32(np.ascontiguousarray(self._content).data)}
+        return super()._identity(split) | {"content": zlib.crc32(np.ascontiguousarray(self._training[0]).data)}
 
     def content_of(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the network takes of some items of the training: content (m, ...), and which have any, bool (n,)."""
-        given = self._given[items]
-        return self.reader.prepare(self._content[items[given]]), given
+        content, given = self._training
+        own = given[items]
+        return self.reader.prepare(content[items[own]]), own
 
     def _settle(self) -> None:
         network, met = self.network, self.item_counts > 0
         own = np.zeros((len(met), 0), np.float32) if network.own is None else network.own.weight.data * met[:, None]
-        vectors = self._vectors(self._content, self._given)
+        vectors = self._vectors(*self._training)
         self.item_factors = np.hstack([vectors, own, np.ones((len(met), 1), np.float32)], dtype=np.float32)
         self.user_factors = np.hstack([network.users.weight.data, network.user_bias.weight.data])
         self.user_factors[self.require_seen("fit").counts == 0] = 0  # nothing is known of them

@@ -77,7 +77,7 @@ class GRU4Rec(SequenceModel):
         return optim.Adagrad(self.network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
     def _objective(self, data: Interactions) -> ParallelSessions:
-        return ParallelSessions(self, self._training_rows)
+        return ParallelSessions(self, self._training)
 
 
 class ParallelSessions:

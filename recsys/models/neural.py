@@ -52,6 +52,7 @@ class NeuralRecommender(Recommender):
     seed: int
     network: Any
     history_: History
+    _training: Any = None
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} does not define _network.")
@@ -96,11 +97,12 @@ class NeuralRecommender(Recommender):
                                     callbacks=callbacks, checkpoint=kept)
         self.network.eval()
         self._settle()
+        self._training = None
         self._fitted = True
         return self
 
     def _prepare_training(self, data: Interactions) -> None:
-        """What the network is built upon; nothing by default."""
+        """What the network is built upon, and `self._training`, which is kept as long as `fit` runs."""
 
     def _settle(self) -> None:
         """From the network as it stands to what answers; before each validation, and in the end."""
@@ -150,7 +152,7 @@ class HistoryNetwork(NeuralRecommender, HistoryRecommender):
     """
 
     def _prepare_training(self, data: Interactions) -> None:
-        self._training_rows = self._keep(data)
+        self._training = self._keep(data)
 
     def _score_histories(self, history: CSR) -> np.ndarray:
         scores = np.empty(history.shape, np.float32)

@@ -67,7 +67,7 @@ class SequenceModel(HistoryNetwork):
 
     def _prepare_training(self, data: Interactions) -> None:
         self._keep(data)
-        self._training_rows = data.csr
+        self._training = data.csr
 
     def _network(self, rng: np.random.Generator) -> SequenceNetwork:
         return SequenceNetwork(len(self.items), self.factors, self._encoder(rng), dropout=self.dropout, generator=rng)
@@ -76,7 +76,7 @@ class SequenceModel(HistoryNetwork):
         return ENCODERS[self.encoder](self, rng)
 
     def _objective(self, data: Interactions) -> Objective:
-        return NextItem(self._training_rows, self.max_length, self.network, self._loss())
+        return NextItem(self._training, self.max_length, self.network, self._loss())
 
     def _loss(self) -> Callable[..., Any]:
         if self.loss == "softmax":
