@@ -14,7 +14,7 @@ from numba import njit, prange
 from minidl.kernels import numpy_rows
 from minidl.kernels.numpy_rows import check_range
 
-__all__ = ["bag", "bag_dot", "bag_spread", "coalesce", "scatter_add"]
+__all__ = ["bag", "bag_dot", "bag_transposed", "coalesce", "scatter_add"]
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
@@ -33,15 +33,13 @@ def coalesce(indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
     if rows.dtype not in (np.float32, np.float64) or not rows.size:
         return numpy_rows.coalesce(indices, rows)
     n = len(indices)
-    bits = n.bit_length()
-    if int(indices.max()) >> (63 - bits) > 0:
+    if int(indices.max()) >> (63 - n.bit_length()) > 0:
         return numpy_rows.coalesce(indices, rows)
-    keys = _integers(indices) << bits | np.arange(n)  # all different: a plain sort keeps the order of appearance
-    keys.sort()
+    keys = _sorted_keys(indices)
     if keys[0] < 0:
         check_range("coalesce", indices, np.iinfo(np.int64).max)
     unique, total = np.empty(n, np.int64), np.empty((n, rows.size // n), rows.dtype)
-    m = _sum_runs(keys, bits, np.ascontiguousarray(rows).reshape(total.shape), unique, total)
+    m = _sum_runs(keys, n.bit_length(), np.ascontiguousarray(rows).reshape(total.shape), unique, total)
     return unique[:m].astype(indices.dtype), total[:m].reshape(m, *rows.shape[1:])
 
 
@@ -52,10 +50,23 @@ def bag(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndar
     return out
 
 
-def bag_spread(g: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    rows = np.empty((len(scale), g.shape[1]), g.dtype)
-    _bag_spread(rows, np.ascontiguousarray(g), _integers(ends), scale)
-    return rows
+def bag_transposed(g: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray
+                   ) -> tuple[np.ndarray, np.ndarray]:
+    """The bags of the transposed matrix: each index is a bag of the rows of `g`."""
+    keys, bits = _sorted_keys(indices), len(indices).bit_length()
+    order, ordered = keys & ((1 << bits) - 1), keys >> bits
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[:len(ordered)])
+    sums = np.zeros((len(starts), g.shape[1]), g.dtype)
+    owners = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+    _bag(sums, np.ascontiguousarray(g), owners[order], np.append(starts, len(ordered)), scale[order])
+    return ordered[starts], sums
+
+
+def _sorted_keys(indices: np.ndarray) -> np.ndarray:
+    """Index and place in one number each: all are different, so that a plain sort keeps the order of appearance."""
+    keys = _integers(indices) << len(indices).bit_length() | np.arange(len(indices))
+    keys.sort()
+    return keys
 
 
 def bag_dot(g: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -101,15 +112,6 @@ def _bag(out: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarr
             i, s = indices[k], scale[k]
             for j in range(table.shape[1]):
                 out[b, j] += s * table[i, j]
-
-
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def _bag_spread(rows: np.ndarray, g: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> None:
-    for b in prange(len(g)):
-        for k in range(ends[b], ends[b + 1]):
-            s = scale[k]
-            for j in range(g.shape[1]):
-                rows[k, j] = s * g[b, j]
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)

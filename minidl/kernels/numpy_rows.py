@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["bag", "bag_dot", "bag_spread", "coalesce", "scatter_add"]
+__all__ = ["bag", "bag_dot", "bag_transposed", "coalesce", "scatter_add"]
 
 
 def scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray, axis: int = 0) -> None:
@@ -73,10 +73,21 @@ def bag(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndar
     return out
 
 
-def bag_spread(g: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The rows' gradients, `scale[k] g[b]` for each k of bag b; shape (n, d)."""
-    rows: np.ndarray = g[_owners(ends)] * scale[:, None]
-    return rows
+def bag_transposed(g: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray
+                   ) -> tuple[np.ndarray, np.ndarray]:
+    """The table's gradient: for each index, `scale[k] g[b]` summed over all k with that index, b being k's bag.
+
+    Never are there rows for all n elements at a time.
+
+    Returns
+    -------
+    int array, shape (m,), and float array, shape (m, d)
+        The indices that occur, sorted, and their sums, in order of appearance.
+    """
+    unique, place = np.unique(indices, return_inverse=True)
+    sums = np.zeros((len(unique), g.shape[1]), g.dtype)
+    np.add.at(sums, place, g[_owners(ends)] * scale[:, None])
+    return unique, sums
 
 
 def bag_dot(g: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray) -> np.ndarray:

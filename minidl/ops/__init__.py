@@ -26,7 +26,7 @@ from minidl.ops.elementwise import (
     subtract,
     where,
 )
-from minidl.ops.embedding import embedding, embedding_bag
+from minidl.ops.embedding import embedding, embedding_bag, sampled_matmul
 from minidl.ops.functions import (
     arccos,
     arcsin,
@@ -129,17 +129,17 @@ __all__ = [
     "concatenate", "conv1d", "conv2d", "conv_transpose2d", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity",
     "cross_entropy", "cumsum", "dispatch_function", "dispatch_ufunc", "div", "divide", "einsum", "elu", "embedding",
     "embedding_bag", "erf", "exp", "expand_dims", "expm1", "flip", "fold", "gather", "gaussian_nll_loss", "gelu",
-    "getitem", "glu", "gru", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "hinge_loss",
-    "huber_loss", "inv", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log", "log1p", "log_softmax",
-    "logsigmoid", "logsumexp", "lstm", "margin_ranking_loss", "matmul", "max", "max_pool1d", "max_pool2d", "maximum",
-    "mean", "min", "minimum", "mish", "moveaxis", "mse_loss", "mul", "multi_margin_loss",
-    "multilabel_soft_margin_loss", "multinomial_loss", "multiply", "neg", "negative", "nll_loss", "norm", "outer",
-    "pad", "pairwise_distance", "poisson_nll_loss", "pow", "power", "prelu", "prod", "ravel", "relu", "relu6",
-    "repeat", "reshape", "rms_norm", "rnn", "roll", "row_dot", "rsqrt", "sampled_softmax_loss",
-    "scaled_dot_product_attention", "scatter_add", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "smooth_l1_loss",
-    "soft_margin_loss", "softmax", "softmin", "softplus", "softsign", "solve", "sort", "split", "sqrt", "square",
-    "squeeze", "stack", "std", "sub", "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan",
-    "tanh", "tanhshrink", "threshold", "tile", "topk", "transpose", "triplet_margin_loss", "unfold", "var", "where",
+    "getitem", "glu", "gru", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "hinge_loss", "huber_loss",
+    "inv", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log", "log1p", "log_softmax", "logsigmoid",
+    "logsumexp", "lstm", "margin_ranking_loss", "matmul", "max", "max_pool1d", "max_pool2d", "maximum", "mean", "min",
+    "minimum", "mish", "moveaxis", "mse_loss", "mul", "multi_margin_loss", "multilabel_soft_margin_loss",
+    "multinomial_loss", "multiply", "neg", "negative", "nll_loss", "norm", "outer", "pad", "pairwise_distance",
+    "poisson_nll_loss", "pow", "power", "prelu", "prod", "ravel", "relu", "relu6", "repeat", "reshape", "rms_norm",
+    "rnn", "roll", "row_dot", "rsqrt", "sampled_matmul", "sampled_softmax_loss", "scaled_dot_product_attention",
+    "scatter_add", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax",
+    "softmin", "softplus", "softsign", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sub",
+    "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tanhshrink", "threshold",
+    "tile", "topk", "transpose", "triplet_margin_loss", "unfold", "var", "where",
 ]
 
 # What a script may do without is imported when it is asked for: module -> its functions.

@@ -18,7 +18,7 @@ from minidl.ops.loss_parts import floating
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
 
-__all__ = ["embedding", "embedding_bag"]
+__all__ = ["embedding", "embedding_bag", "sampled_matmul"]
 
 
 def _checked(op: str, indices: Any, weight: Any) -> np.ndarray:
@@ -171,7 +171,7 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
         raise ShapeError(f"embedding_bag: per_sample_weights have shape {np.shape(factors)}, "
                          f"indices {np.shape(indices)}")
     found, weight = _checked("embedding_bag", indices, weight), floating(weight)
-    ends = _ends(found, offsets, include_last_offset)
+    ends = _ends("embedding_bag", found, offsets, include_last_offset)
     flat = found.reshape(-1)
     if factors is not None:
         return _weighted_bag(weight, ops.ravel(floating(factors)), indices=flat, ends=ends)
@@ -181,22 +181,22 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
                   scale=np.repeat(share.astype(_dtype(weight)), counts))
 
 
-def _ends(indices: np.ndarray, offsets: Any, include_last: bool) -> np.ndarray:
+def _ends(op: str, indices: np.ndarray, offsets: Any, include_last: bool) -> np.ndarray:
     """Where bags start and end, shape (B + 1,)."""
     if indices.ndim == 2:
         if offsets is not None:
-            raise ValueError("embedding_bag: offsets go with indices of one dimension; in two, each row is a bag")
+            raise ValueError(f"{op}: offsets go with indices of one dimension; in two, each row is a bag")
         return np.arange(indices.shape[0] + 1) * indices.shape[1]
     if indices.ndim != 1 or offsets is None:
-        raise ShapeError(f"embedding_bag: indices have shape {indices.shape}; "
+        raise ShapeError(f"{op}: indices have shape {indices.shape}; "
                          "give two dimensions, or one dimension and offsets")
-    ends = as_indices("embedding_bag", "offsets", offsets)
+    ends = as_indices(op, "offsets", offsets)
     if ends.ndim != 1:
-        raise ShapeError(f"embedding_bag: offsets have shape {ends.shape}, one dimension is needed")
+        raise ShapeError(f"{op}: offsets have shape {ends.shape}, one dimension is needed")
     if not include_last:
         ends = np.append(ends, indices.size)
     if ends.size == 0 or ends[0] != 0 or ends[-1] != indices.size or (np.diff(ends) < 0).any():
-        raise ValueError(f"embedding_bag: offsets must start at 0, not decrease and end within the {indices.size} "
+        raise ValueError(f"{op}: offsets must start at 0, not decrease and end within the {indices.size} "
                          "indices" + (", with their number as the last" if include_last else ""))
     return ends
 
@@ -226,7 +226,12 @@ def _embedding_bag_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.n
     shape = inputs[0].shape
     if isinstance(g, Tensor):
         return (scatter(ops.take(g, _owners(ends), axis=0) * scale[:, None], indices, shape),)
-    return (RowGrad(indices.copy(), kernels.rows.bag_spread(_plain(g), ends, scale), shape),)
+    return (_row_grad(_plain(g), indices, ends, scale, shape),)
+
+
+def _row_grad(g: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray, shape: Any) -> RowGrad:
+    unique, sums = kernels.rows.bag_transposed(g, indices, ends, scale)
+    return RowGrad(unique, sums, shape, coalesced=True)
 
 
 def _weighted_forward(weight: Any, factors: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
@@ -237,7 +242,7 @@ def _weighted_forward(weight: Any, factors: Any, indices: np.ndarray, ends: np.n
 def _weighted_backward(g: np.ndarray, scale: np.ndarray, inputs: Any, needs: Any, indices: np.ndarray,
                        ends: np.ndarray) -> Any:
     weight, g = _plain(inputs[0]), _plain(g)
-    rows = RowGrad(indices.copy(), kernels.rows.bag_spread(g, ends, scale), weight.shape) if needs[0] else None
+    rows = _row_grad(g, indices, ends, scale, weight.shape) if needs[0] else None
     return rows, kernels.rows.bag_dot(g, weight, indices, ends) if needs[1] else None
 
 
@@ -247,3 +252,75 @@ def _weighted_reference(weight: Any, factors: Any, indices: np.ndarray, ends: np
 
 
 _weighted_bag = fused(_weighted_forward, _weighted_backward, _weighted_reference, name="embedding_bag")
+
+
+# ------------------------------------------------------------------------------- entries of a product
+
+@explained
+def sampled_matmul(x: Any, weight: Any, indices: Any, offsets: Any) -> Any:
+    """Chosen entries of `x @ weight.T`, which is never made: the ratings that are known, of all there could be.
+
+    Parameters
+    ----------
+    x : array, shape (B, d)
+    weight : array, shape (N, d)
+    indices : int array, shape (n,)
+        The columns that are wanted, row by row.
+    offsets : int array, shape (B + 1,)
+        Row b has the entries from `offsets[b]` to `offsets[b + 1]`, like the `indptr` of a CSR matrix.
+
+    Returns
+    -------
+    array, shape (n,)
+        `x[b] . weight[indices[k]]` for each entry k of row b.
+
+    Raises
+    ------
+    IndexError
+        For an index that is negative or not less than N.
+    ValueError
+        For offsets that do not cut the indices into rows.
+
+    Notes
+    -----
+    Known as SDDMM, sampled dense-dense matrix multiplication. Derivative: a bag of the rows of `weight` for x, and a
+    `RowGrad` with a bag of the rows of x for each column that occurs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> x, weight = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> ops.sampled_matmul(x, weight, np.array([2, 0, 1]), np.array([0, 2, 3]))
+    array([3., 1., 4.])
+    """
+    found = _checked("sampled_matmul", indices, weight)
+    x, weight = floating(x), floating(weight)
+    if x.ndim != 2 or x.shape[1] != weight.shape[1]:
+        raise ShapeError(f"sampled_matmul: x has shape {x.shape}, weight {weight.shape}; (B, d) and (N, d) are needed")
+    ends = _ends("sampled_matmul", found, offsets, True)
+    if len(ends) != len(x) + 1:
+        raise ShapeError(f"sampled_matmul: offsets cut {len(ends) - 1} rows, and x has {len(x)}")
+    dtype = np.result_type(x.dtype, weight.dtype)
+    x, weight = (a if a.dtype == dtype else ops.astype(a, dtype) for a in (x, weight))
+    return _sampled(x, weight, indices=found, ends=ends)
+
+
+def _sampled_forward(x: Any, weight: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
+    out = kernels.rows.bag_dot(_plain(x), _plain(weight), indices, ends)
+    return out.astype(x.dtype, copy=False), None
+
+
+def _sampled_backward(g: np.ndarray, saved: None, inputs: Any, needs: Any, indices: np.ndarray,
+                      ends: np.ndarray) -> Any:
+    x, weight = (_plain(a) for a in inputs)
+    scale = np.ascontiguousarray(g, x.dtype)
+    return (kernels.rows.bag(weight, indices, ends, scale) if needs[0] else None,
+            _row_grad(x, indices, ends, scale, weight.shape) if needs[1] else None)
+
+
+def _sampled_reference(x: Any, weight: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
+    return (ops.take(x, _owners(ends), axis=0) * ops.take(weight, indices, axis=0)).sum(axis=1)
+
+
+_sampled = fused(_sampled_forward, _sampled_backward, _sampled_reference, name="sampled_matmul")

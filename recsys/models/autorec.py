@@ -120,7 +120,9 @@ class _Entries:
         """Of the rows `active[batch]`."""
         rows = self.rows.rows(self.active[batch])
         target = rows.weights - np.float32(self.model.mean_value)
-        found = self.model.network(rows)[rows.row_of_entry, rows.indices]  # (B, columns) -> (nnz,)
+        network = self.model.network
+        weights, bias = network.decoder()
+        found = ops.sampled_matmul(network.encode(rows), weights, rows.indices, rows.indptr) + bias[rows.indices]
         squares = 0.5 * ops.square(found - target).sum()
         return (squares + self.model._penalty() * (rows.nnz / self.rows.nnz)) * (1 / rows.nnz)
 

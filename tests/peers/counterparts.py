@@ -109,6 +109,11 @@ def _bag(indices: Any, weight: Any, offsets: Any, mode: str, factors: Any = None
     return F.embedding_bag(indices, weight, offsets, mode=mode, per_sample_weights=factors)
 
 
+def _entries(x: Any, weight: Any, indices: Any, ends: Any) -> Any:
+    rows = torch.repeat_interleave(torch.arange(len(x)), torch.diff(torch.as_tensor(ends)))
+    return (x @ weight.T)[rows, indices]
+
+
 def _clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
     low, high = (torch.tensor(float(sign * np.inf)) if b is None else torch.as_tensor(b) for sign, b in
                  ((-1, a_min), (1, a_max)))
@@ -157,6 +162,7 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "softplus": lambda x, beta=1.0, threshold=1e9: F.softplus(x, beta, threshold),
     "row_dot": lambda a, b: (a * b).sum(-1), "outer": lambda a, b: torch.outer(a.reshape(-1), b.reshape(-1)),
     "solve": _solve, "sort": _sort, "topk": _topk, "scatter_add": _scatter_add, "embedding_bag": _bag,
+    "sampled_matmul": _entries,
     "concatenate": lambda *xs, axis=None: _joined(xs, axis), "stack": lambda *xs, axis: torch.stack(xs, axis),
     "pad": _pad, "pad[value]": _pad, "clip": _clip, "maximum": _both(torch.maximum), "minimum": _both(torch.minimum),
     "embedding[padding]": lambda weight, indices: F.embedding(indices, weight, padding_idx=-1),

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minidl import ops
+from minidl.ops.masks import dropout_factors
 from minidl.testing.spec import Case, Convention, Op
 from minidl.testing.strategies import arrays, shapes
 
@@ -59,7 +60,7 @@ def _kept(q: Any, k: Any, v: Any) -> Any:
 
 
 def _kept_reference(q: Any, k: Any, v: Any) -> Any:
-    keep = (np.random.default_rng(7).random((*q.shape[:-1], k.shape[-2]), np.float32) >= 0.4) / 0.6
+    keep = dropout_factors(0.4, (*q.shape[:-1], k.shape[-2]), np.float64, np.random.default_rng(7))
     scores = np.exp(np.sum(q[..., :, None, :] * k[..., None, :, :], axis=-1) / math.sqrt(q.shape[-1] or 1))
     weights = scores / np.sum(scores, axis=-1, keepdims=True) * keep
     return np.sum(weights[..., None] * v[..., None, :, :], axis=-2)

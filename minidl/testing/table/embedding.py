@@ -48,6 +48,20 @@ def _bag(found: Any, table: Any, offsets: Any, mode: str, factors: Any = None) -
     return np.stack(sums) if sums else np.zeros((0, table.shape[1]), rows.dtype)
 
 
+@st.composite
+def _entries(draw: Any) -> Case:
+    """Rows and columns of any number, and entries that may repeat; rows without any, too."""
+    weight = draw(arrays(_tables))
+    found = draw(indices(len(weight), shapes(min_dims=1, max_dims=1, max_side=6), negative=False))
+    ends = np.array([0, *sorted(draw(st.lists(st.integers(0, found.size), max_size=3))), found.size])
+    return Case((draw(arrays((len(ends) - 1, weight.shape[1]))), weight, found, ends), wrt=(0, 1))
+
+
+def _products(x: Any, weight: Any, found: Any, ends: Any) -> Any:
+    """All of the product, and of that the entries."""
+    return (x @ weight.T)[np.repeat(np.arange(len(x)), np.diff(ends)), found]
+
+
 OPS = [
     Op("embedding", ops.embedding, lambda found, table: table[found], _lookups(), linear=(1,)),
     Op("embedding[padding]", lambda table, found: ops.embedding(found, table, padding_idx=-1),
@@ -58,4 +72,5 @@ OPS = [
     Op("embedding_bag", ops.embedding_bag, _bag, _bags("mean"), linear=(1,)),
     Op("embedding_bag[sum]", ops.embedding_bag, _bag, _bags("sum"), linear=(1,)),
     Op("embedding_bag[weights]", ops.embedding_bag, _bag, _bags("sum", factors=True), linear=(1, 4)),
+    Op("sampled_matmul", ops.sampled_matmul, _products, _entries(), linear=(0, 1)),
 ]

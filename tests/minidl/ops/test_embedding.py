@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import RowGrad, ops
+from minidl.errors import ShapeError
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(5, 3))
@@ -127,13 +128,13 @@ def test_a_bag_is_the_sum_or_mean_of_its_rows(data):
         assert np.array_equal(csr, got)
 
 
-def test_the_gradient_of_a_bag_has_one_row_for_each_index():
+def test_the_gradient_of_a_bag_has_one_row_for_each_index_that_occurs():
     table = minidl.tensor(TABLE, requires_grad=True)
     factors = minidl.tensor([1.0, 2.0, 3.0], requires_grad=True)
     u = RNG.normal(size=(2, 3))
     ops.embedding_bag([4, 0, 4], table, [0, 2], "sum", factors).backward(u)
-    assert table.grad.indices.tolist() == [4, 0, 4]
-    np.testing.assert_allclose(table.grad.rows, u[[0, 0, 1]] * factors.data[:, None])
+    assert table.grad.indices.tolist() == [0, 4]
+    np.testing.assert_allclose(table.grad.rows, [2 * u[0], u[0] + 3 * u[1]])
     np.testing.assert_allclose(factors.grad, np.sum(u[[0, 0, 1]] * TABLE[[4, 0, 4]], axis=1))
 
 
@@ -171,3 +172,37 @@ def test_bags_of_half_precision_have_a_gradient():
     np.testing.assert_array_equal(table.grad.to_dense(), [[2, 2], [0, 0], [2, 2]])
     np.testing.assert_array_equal(factors.grad, [[2, 2]])
     assert table.grad.dtype == factors.grad.dtype == np.float16
+
+
+# ------------------------------------------------------------------------------- entries of a product
+
+def test_entries_of_a_product_make_no_product():
+    """Of 200,000 x 200,000 entries, which would take 320 GB."""
+    x, weight = (minidl.tensor(RNG.normal(size=(200_000, 2)), requires_grad=True) for _ in range(2))
+    columns = RNG.integers(0, 200_000, 200_000)
+    out = ops.sampled_matmul(x, weight, columns, np.arange(200_001))
+    np.testing.assert_allclose(out.data, np.sum(x.data * weight.data[columns], axis=1))
+    out.sum().backward()
+    np.testing.assert_allclose(x.grad, weight.data[columns])
+    assert len(weight.grad.indices) == len(np.unique(columns))
+
+
+@pytest.mark.parametrize(("args", "error", "says"), [
+    (([[1.0, 2.0]], TABLE, [0], [0, 1]), ShapeError, r"x has shape \(1, 2\), weight \(5, 3\)"),
+    (([1.0, 2.0, 3.0], TABLE, [0], [0, 1]), ShapeError, "x has shape"),
+    ((np.ones((2, 3)), TABLE, [0], [0, 1]), ShapeError, "offsets cut 1 rows, and x has 2"),
+    ((np.ones((1, 3)), TABLE, [0, 1], [0, 1]), ValueError, "sampled_matmul: offsets must start at 0"),
+    ((np.ones((1, 3)), TABLE, [5], [0, 1]), IndexError, "sampled_matmul: index 5 is out of range"),
+    ((np.ones((1, 3)), TABLE, [-1], [0, 1]), IndexError, "sampled_matmul: index -1"),
+    ((np.ones((1, 3)), TABLE, [0.5], [0, 1]), IndexError, "use integers"),
+])
+def test_wrong_entries_of_a_product(args, error, says):
+    x, *others = args
+    with pytest.raises(error, match=says):
+        ops.sampled_matmul(np.array(x), *others)
+
+
+def test_entries_of_a_product_of_two_dtypes():
+    x = np.ones((1, 3), np.float32)
+    assert ops.sampled_matmul(x, TABLE, [0], [0, 1]).dtype == np.float64
+    assert ops.sampled_matmul(x, x, [0], [0, 1]).dtype == np.float32
