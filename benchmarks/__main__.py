@@ -20,7 +20,7 @@ from benchmarks.harness import Claim, Disagreement, measure
 from benchmarks.table import put
 
 RESULTS = Path(__file__).parent / "results.json"
-INFRASTRUCTURE = {"harness", "worker", "__main__", "datasets", "table", "accuracy"}
+INFRASTRUCTURE = {"harness", "worker", "__main__", "datasets", "table", "accuracy", "accuracy_rows"}
 
 
 def claims() -> Iterator[tuple[str, Claim]]:

@@ -58,8 +58,17 @@ def _entries(quick: bool, seed: int) -> list[Entry]:
                                                               implicit_feedback=True), ratings=True),
         Entry("ALS", lambda: models.ALS(epochs=epochs(15), seed=seed)),
         Entry("BPR", lambda: models.BPR(epochs=epochs(60), seed=seed)),
-        Entry("GMF (neural)", lambda: models.GMF(factors=16, epochs=epochs(8), lr=0.02, reg=0.01, batch_size=2048,
-                                                 loss="bce", seed=seed)),
+        Entry("GMF", lambda: models.GMF(factors=16, epochs=epochs(8), lr=0.02, reg=0.01, batch_size=2048, loss="bce",
+                                        seed=seed)),
+        Entry("NeuMF (MLP)", lambda: models.NeuMF(factors=16, epochs=epochs(6), lr=0.01, reg=0.02, batch_size=2048,
+                                                  loss="bce", dropout=0.0, hidden=(64, 32, 16), seed=seed)),
+        Entry("FM, ratings", lambda: models.FactorizationMachine(loss="mse", epochs=epochs(7), seed=seed),
+              ratings=True),
+        Entry("AutoRec, ratings", lambda: models.AutoRec(epochs=epochs(30), seed=seed), ratings=True),
+        Entry("Mult-DAE", lambda: models.MultDAE(epochs=epochs(40), batch_size=50, seed=seed)),
+        Entry("GRU (RNN)", lambda: models.SequenceRecommender(epochs=epochs(5), lr=6e-3, seed=seed)),
+        Entry("Causal CNN", lambda: models.CausalCNN(epochs=epochs(5), lr=4e-3, seed=seed)),
+        Entry("SASRec", lambda: models.SASRec(epochs=epochs(5), lr=4e-3, seed=seed)),
     ]
 
 

@@ -1,0 +1,146 @@
+"""The rows of `python -m benchmarks accuracy`: models, protocols, and the figures to reach."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["ROWS", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model on a data set under a protocol, and the figures to reach (name of metric -> value).
+
+    The figures to reach may be another row's, by its name, or there may be none. Figures to `beat` are further away.
+    With a `grid`, the setting with the best first metric on validation data is taken; with several `seeds`, the figures
+    are means over them. `parts` names the parts of a set that comes divided, training first.
+    """
+
+    name: str
+    data: str
+    protocol: str
+    model: str
+    metrics: tuple[str, ...]
+    reach: Sequence[float] | str = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    grid: Sequence[Mapping[str, Any]] = ({},)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    slack: float = 0.0
+    seeds: Sequence[int] = (0,)
+    parts: tuple[str, ...] = ()
+    beat: Sequence[float] = ()
+
+
+def _each(**values: Sequence[Any]) -> list[dict[str, Any]]:
+    """All combinations."""
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+
+
+_SEEDS = (0, 1, 2)
+_REG = _each(reg=[100.0, 200.0, 300.0, 500.0, 800.0, 1200.0])
+_ALS = [*_each(reg=[10.0, 20.0, 40.0], alpha=[2.0, 5.0], reg_exponent=[0.0]),
+        *_each(reg=[0.2, 0.4], alpha=[2.0, 5.0], reg_exponent=[0.6])]
+_KNN = _each(neighbours=[50, 100, 200], shrink=[0.0, 10.0])
+_BPR = _each(epochs=[100, 200], reg=[0.005, 0.01, 0.02])
+_PATIENT = {"epochs": 200, "patience": 20}
+_SVDPP = {"factors": 20, "lr": 0.007, "implicit_feedback": True, "init_std": 0.1}
+
+
+def _ratings() -> Iterator[Row]:
+    """RMSE; the figures of the other libraries on the same folds, and of the papers of autoencoders."""
+    metric = ("rmse",)
+    folds = ("ml-100k", "ratings-5fold")
+    yield Row("svd", *folds, "MatrixFactorization", metric, [0.934], {"init_std": 0.1}, slack=0.004, seeds=_SEEDS)
+    yield Row("svd-default", *folds, "MatrixFactorization", metric, [0.934], seeds=_SEEDS)
+    yield Row("svd++", *folds, "MatrixFactorization", metric, [0.919], _SVDPP, slack=0.004, seeds=_SEEDS)
+    yield Row("svd++-tuned", *folds, "MatrixFactorization", metric, [0.915],
+              {"factors": 50, "epochs": 40, "implicit_feedback": True},
+              _each(lr=[0.005, 0.007], reg=[0.05, 0.08, 0.1]), seeds=_SEEDS)
+    yield Row("bias", *folds, "Bias", metric, [0.944])
+    yield Row("item-knn-baseline", *folds, "ItemKNNBaseline", metric, [0.918])
+    yield Row("user-knn-baseline", *folds, "UserKNNBaseline", metric, [0.931])
+    yield Row("fm-5fold", *folds, "FactorizationMachine", metric, [0.918], {"loss": "mse"},
+              _each(epochs=[5, 7, 10], reg=[0.02, 0.05]))
+    yield Row("autorec-5fold", *folds, "AutoRec", metric, [0.918], beat=[0.905])
+    yield Row("kernel-5fold", *folds, "KernelAutoRec", metric, [0.918], beat=[0.905])
+    u1: dict[str, Any] = {"seeds": _SEEDS, "parts": ("u1.base", "u1.test"), "beat": [0.889]}
+    yield Row("autorec-u1", "ml-100k", "predefined-ratings", "AutoRec", metric, [0.91], **u1)
+    yield Row("kernel-u1", "ml-100k", "predefined-ratings", "KernelAutoRec", metric, [0.91], **u1)
+    ninety = ("ml-1m", "ratings-90-10")
+    yield Row("svd++-1m", *ninety, "MatrixFactorization", metric, (),
+              {"factors": 50, "epochs": 40, "implicit_feedback": True, "lr": 0.007, "reg": 0.05})
+    yield Row("autorec-1m", *ninety, "AutoRec", metric, [0.835], beat=[0.831])
+    yield Row("kernel-1m", *ninety, "KernelAutoRec", metric, [0.835], beat=[0.825])
+
+
+def _ratios() -> Iterator[Row]:
+    """Random 8:1:1; the figures are those of plain implementations."""
+    protocol, metrics = "ratio-811-full", ("ndcg@10", "recall@10")
+    small = ("ml-100k", protocol)
+    yield Row("popular-100k", *small, "Popular", metrics, [0.136, 0.116])
+    yield Row("item-knn-100k", *small, "ItemKNN", metrics, [0.282, 0.242], grid=_KNN)
+    yield Row("ease-100k", *small, "EASE", metrics, [0.322, 0.269], grid=_REG)
+    yield Row("als-100k", *small, "ALS", metrics, [0.325, 0.281], grid=_ALS)
+    yield Row("bpr-100k", *small, "BPR", metrics, [0.289, 0.244], grid=_BPR)
+    yield Row("gmf-100k", *small, "GMF", metrics, [0.289, 0.244])
+    yield Row("mlp-100k", *small, "MLP", metrics, "popular-100k")
+    yield Row("neumf-100k", *small, "NeuMF", metrics, "gmf-100k")
+    yield Row("mult-dae-100k", *small, "MultDAE", metrics, [0.290, 0.255], _PATIENT, seeds=_SEEDS, beat=[0.322, 0.269])
+    yield Row("mult-vae-100k", *small, "MultVAE", metrics, [0.290, 0.255], _PATIENT, seeds=_SEEDS, beat=[0.322, 0.269])
+    large: tuple[str, ...] = ("ml-1m", protocol)
+    kept = {"min_value": 3}
+    yield Row("popular-1m", *large, "Popular", metrics, [0.120, 0.080], options=kept)
+    yield Row("item-knn-1m", *large, "ItemKNN", metrics, [0.241, 0.171], grid=_KNN, options=kept)
+    yield Row("ease-1m", *large, "EASE", metrics, [0.290, 0.213], grid=_REG, options=kept)
+    yield Row("als-1m", *large, "ALS", metrics, [0.256, 0.204], grid=_ALS, options=kept)
+    yield Row("bpr-1m", *large, "BPR", metrics, [0.236, 0.171], options=kept)
+    yield Row("mult-dae-1m", *large, "MultDAE", metrics, "bpr-1m", _PATIENT, options=kept, beat=[0.290, 0.213])
+    yield Row("mult-vae-1m", *large, "MultVAE", metrics, "bpr-1m", _PATIENT, options=kept, beat=[0.290, 0.213])
+
+
+_BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
+_SEQUENCES = {"gru": "SequenceRecommender", "cnn": "CausalCNN", "caser": "Caser", "sasrec": "SASRec"}
+
+
+def _next(end: str, data: str, protocol: str, metrics: tuple[str, ...], figures: Mapping[str, Any], *,
+          seeds: Sequence[int] = (0,), beat: Sequence[float] = (), **options: Any) -> Iterator[Row]:
+    """What comes next, by simple models and by networks of sequences; `figures` by the beginning of the row's name."""
+    for name, model in (_BEFORE | _SEQUENCES).items():
+        neural = name in _SEQUENCES
+        figure = figures.get(name, f"item-knn-{end}" if neural else ())
+        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure,
+                  options=options, seeds=seeds if neural else (0,), beat=beat if neural else ())
+
+
+def _sequences() -> Iterator[Row]:
+    """The figures are those of plain implementations; where there are none, a network has to be ahead of ItemKNN."""
+    last, metrics = "last-one-full", ("hit@10", "ndcg@10")
+    yield from _next("last", "ml-100k", last, metrics, {
+        "popular": [0.085, 0.044], "item-knn": [0.109, 0.057], "ease": [0.143, 0.071], "markov": [0.187, 0.104],
+        "gru": [0.16], "sasrec": [0.21], "caser": [0.22], "cnn": [0.20]}, seeds=_SEEDS, beat=[0.24])
+    shop = "online-retail"
+    yield from _next("retail", shop, last, metrics, {
+        "popular": [0.037, 0.019], "item-knn": [0.151, 0.086], "ease": [0.218, 0.131], "markov": [0.284, 0.204]})
+    yield from _next("retail-shuffled", shop, last, metrics, {}, shuffle_ties=True)
+    yield from _next("retail-basket", shop, "next-basket", ("recall@10", "ndcg@10"), {}, shuffle_ties=True)
+    sessions: dict[str, Any] = {"metrics": ("recall@20", "mrr@20"), "parts": ("train", "test")}
+    for name, model in ("popular", "Popular"), ("item-knn", "ItemKNN"), ("markov", "Markov"):
+        yield Row(f"{name}-diginetica", "diginetica", "sessions-next", model, **sessions)
+    yield Row("gru4rec-diginetica", "diginetica", "sessions-next", "GRU4Rec", reach="item-knn-diginetica", **sessions)
+
+
+def _new_users() -> Iterator[Row]:
+    """Users that training has not seen; the figures are those of plain implementations."""
+    strong, metrics = ("online-retail", "strong-generalisation"), ("recall_min@20", "ndcg@100")
+    yield Row("popular-new", *strong, "Popular", metrics, [0.076, 0.098])
+    yield Row("item-knn-new", *strong, "ItemKNN", metrics, [0.310, 0.350], grid=_KNN)
+    yield Row("ease-new", *strong, "EASE", metrics, [0.347, 0.370], grid=_REG)
+    yield Row("als-new", *strong, "ALS", metrics, [0.330, 0.354], grid=_ALS)
+    yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], _PATIENT, beat=[0.347, 0.370])
+    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], _PATIENT, beat=[0.347, 0.370])
+
+
+ROWS = [*_ratings(), *_ratios(), *_sequences(), *_new_users()]
