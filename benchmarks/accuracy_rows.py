@@ -45,7 +45,6 @@ _ALS = [*_each(reg=[10.0, 20.0, 40.0], alpha=[2.0, 5.0], reg_exponent=[0.0]),
         *_each(reg=[0.2, 0.4], alpha=[2.0, 5.0], reg_exponent=[0.6])]
 _KNN = _each(neighbours=[50, 100, 200], shrink=[0.0, 10.0])
 _BPR = _each(epochs=[100, 200], reg=[0.005, 0.01, 0.02])
-_PATIENT = {"epochs": 200, "patience": 20}
 _SVDPP = {"factors": 20, "lr": 0.007, "implicit_feedback": True, "init_std": 0.1}
 
 
@@ -88,8 +87,8 @@ def _ratios() -> Iterator[Row]:
     yield Row("gmf-100k", *small, "GMF", metrics, [0.289, 0.244])
     yield Row("mlp-100k", *small, "MLP", metrics, "popular-100k")
     yield Row("neumf-100k", *small, "NeuMF", metrics, "gmf-100k")
-    yield Row("mult-dae-100k", *small, "MultDAE", metrics, [0.290, 0.255], _PATIENT, seeds=_SEEDS, beat=[0.322, 0.269])
-    yield Row("mult-vae-100k", *small, "MultVAE", metrics, [0.290, 0.255], _PATIENT, seeds=_SEEDS, beat=[0.322, 0.269])
+    yield Row("mult-dae-100k", *small, "MultDAE", metrics, [0.290, 0.255], seeds=_SEEDS, beat=[0.322, 0.269])
+    yield Row("mult-vae-100k", *small, "MultVAE", metrics, [0.290, 0.255], seeds=_SEEDS, beat=[0.322, 0.269])
     large: tuple[str, ...] = ("ml-1m", protocol)
     kept = {"min_value": 3}
     yield Row("popular-1m", *large, "Popular", metrics, [0.120, 0.080], options=kept)
@@ -97,8 +96,8 @@ def _ratios() -> Iterator[Row]:
     yield Row("ease-1m", *large, "EASE", metrics, [0.290, 0.213], grid=_REG, options=kept)
     yield Row("als-1m", *large, "ALS", metrics, [0.256, 0.204], grid=_ALS, options=kept)
     yield Row("bpr-1m", *large, "BPR", metrics, [0.236, 0.171], options=kept)
-    yield Row("mult-dae-1m", *large, "MultDAE", metrics, "bpr-1m", _PATIENT, options=kept, beat=[0.290, 0.213])
-    yield Row("mult-vae-1m", *large, "MultVAE", metrics, "bpr-1m", _PATIENT, options=kept, beat=[0.290, 0.213])
+    yield Row("mult-dae-1m", *large, "MultDAE", metrics, "bpr-1m", options=kept, beat=[0.290, 0.213])
+    yield Row("mult-vae-1m", *large, "MultVAE", metrics, "bpr-1m", options=kept, beat=[0.290, 0.213])
 
 
 _BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
@@ -139,8 +138,8 @@ def _new_users() -> Iterator[Row]:
     yield Row("item-knn-new", *strong, "ItemKNN", metrics, [0.310, 0.350], grid=_KNN)
     yield Row("ease-new", *strong, "EASE", metrics, [0.347, 0.370], grid=_REG)
     yield Row("als-new", *strong, "ALS", metrics, [0.330, 0.354], grid=_ALS)
-    yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], _PATIENT, beat=[0.347, 0.370])
-    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], _PATIENT, beat=[0.347, 0.370])
+    yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=_each(hidden=[(200,), (600,)]), beat=[0.347, 0.370])
+    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], beat=[0.347, 0.370])
 
 
 ROWS = [*_ratings(), *_ratios(), *_sequences(), *_new_users()]

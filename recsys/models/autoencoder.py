@@ -99,7 +99,7 @@ class MultDAE(HistoryNetwork):
     dropout: float
 
     def __init__(self, *, hidden: tuple[int, ...] = (200,), dropout: float = 0.5, epochs: int = 100,
-                 batch_size: int = 500, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None,
+                 batch_size: int = 100, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
         self._store(locals())
 
@@ -268,8 +268,8 @@ class MultVAE(HistoryNetwork):
     anneal: int
 
     def __init__(self, *, hidden: tuple[int, ...] = (600,), latent: int = 200, dropout: float = 0.5,
-                 beta: float = 0.2, anneal: int = 50, epochs: int = 100, batch_size: int = 500, lr: float = 1e-3,
-                 weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
+                 beta: float = 0.2, anneal: int = 50, epochs: int = 200, batch_size: int = 500, lr: float = 1e-3,
+                 weight_decay: float = 0.0, patience: int | None = 20, seed: int = 0) -> None:
         self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> VariationalAutoencoder:
