@@ -22,10 +22,7 @@ from recsys.training import Objective
 
 __all__ = ["CanByLoss", "ConvNCF", "LOSSES", "MLP", "NeuMF", "PairModel", "PairRecommender"]
 
-FULL_SOFTMAX = 20_000
-"""With more items than this, the softmax is over the items of the batch."""
-
-_BLOCK = 1 << 24
+_BLOCK = 1 << 24  # numbers a layer computes at a time
 LOSSES = ("softmax", "mse", *losses.SAMPLED)
 
 
@@ -43,8 +40,8 @@ class CanByLoss:
 class PairModel(NeuralRecommender):
     """A module that gives scores (B, K) of users (B,) and items (B, K), and the losses it may learn with.
 
-    - "softmax": cross entropy of a user's items among all items (among the batch's items, corrected for how often they
-      are there, if there are more than 20,000).
+    - "softmax": cross entropy of a user's items among all items. If these are too many for a batch's users, some users
+      at a time share the items that they have, corrected for how often items are there.
     - "mse": squared error of ratings, less their mean; needs values, and then `predict` gives ratings.
     - All of `recsys.losses.SAMPLED`: against `negatives` items that the user has not met, drawn anew for every batch in
       proportion to `count ** alpha`.
@@ -75,9 +72,14 @@ class PairModel(NeuralRecommender):
         """What the network gives, for int (B,) and int (B, K), (K,) or None (all items): a Tensor (B, K)."""
         return self.network(users, items)
 
+    @property
+    def _at_once(self) -> int:
+        """Pairs whose numbers fit into memory."""
+        return max(1, _BLOCK // getattr(self.network, "width", 256))
+
     def _blocks(self, n: int) -> range:
         """Starts of blocks of so many pairs as fit into memory; the step is their length."""
-        return range(0, n, max(1, _BLOCK // getattr(self.network, "width", 256)))
+        return range(0, n, self._at_once)
 
     def _score(self, users: np.ndarray) -> np.ndarray:
         n_items = len(self.items)
@@ -167,7 +169,11 @@ class _Negatives(_Pairs):
 
 
 class _Softmax(_Pairs):
-    """All items of a user share one softmax: a batch is of the users whose first pairs are in it."""
+    """All items of a user share one softmax: a batch is of the users whose first pairs are in it.
+
+    Scores are of all pairs of users and items, so that k groups of users with the items that they have take the k-th
+    part of the memory.
+    """
 
     def __init__(self, model: PairModel, data: Interactions) -> None:
         super().__init__(model, data)
@@ -180,14 +186,18 @@ class _Softmax(_Pairs):
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         users = self.first[batch]
         users = users[users >= 0]
-        rows = self.rows.rows(users)
-        if rows.shape[1] <= FULL_SOFTMAX or not len(users):
-            scores, target = self.model.scores_of(users, None), rows.indices
+        rows, most = self.rows.rows(users), self.model._at_once
+        if len(users) * rows.shape[1] <= most:
+            total = losses.softmax(self.model.scores_of(users, None), rows.indices, rows.indptr)
         else:
-            items, target = np.unique(rows.indices, return_inverse=True)
-            scores = self.model.scores_of(users, items) - self.log_share[items]
-        total = losses.softmax(scores, target, rows.indptr)
+            groups = -(-len(users) * len(np.unique(rows.indices)) // most)
+            total = sum(map(self._among_their_items, np.array_split(users, min(groups, len(users)))))
         return total * (1 / len(batch)) + self.penalty(users[rows.row_of_entry], rows.indices, len(batch))
+
+    def _among_their_items(self, users: np.ndarray) -> Any:
+        rows = self.rows.rows(users)
+        items, target = np.unique(rows.indices, return_inverse=True)
+        return losses.softmax(self.model.scores_of(users, items) - self.log_share[items], target, rows.indptr)
 
 
 class PairRecommender(PairModel):

@@ -43,8 +43,8 @@ def test_every_loss_learns_the_groups(loss):
     assert not model.can.ratings
 
 
-def test_softmax_over_the_batch(monkeypatch):
-    monkeypatch.setattr(pairs, "FULL_SOFTMAX", 10)
+def test_softmax_over_the_items_of_some_users_at_a_time(monkeypatch):
+    monkeypatch.setattr(pairs, "_BLOCK", 8 * 600)  # 600 pairs at a time
     recs = GMF(factors=8, epochs=25, lr=0.02, batch_size=128).fit(tastes()).recommend(k=3)
     assert agreement(recs.users, recs.items) > 0.85
 

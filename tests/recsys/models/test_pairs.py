@@ -102,8 +102,8 @@ def test_squared_error_predicts_ratings(name):
         model.clone().fit(data.binarise())
 
 
-def test_softmax_over_the_batch(monkeypatch):
-    monkeypatch.setattr(pairs, "FULL_SOFTMAX", 10)
+def test_softmax_over_the_items_of_some_users_at_a_time(monkeypatch):
+    monkeypatch.setattr(pairs, "_BLOCK", 256 * 150)  # 150 pairs at a time
     split = splits.split_random(groups().binarise(), valid=0, test=0.3, by="user", seed=0)
     model = PairRecommender(scorer=Distance, loss="softmax", epochs=12, lr=0.05, batch_size=128).fit(split.train)
     assert evaluate(model, split, metrics=["recall@3"]).metrics["recall@3"] > 0.5
