@@ -68,7 +68,6 @@ def _entries(quick: bool, seed: int) -> list[Entry]:
         Entry("Mult-DAE", lambda: models.MultDAE(epochs=epochs(40), batch_size=50, seed=seed)),
         Entry("GRU (RNN)", lambda: models.SequenceRecommender(epochs=epochs(5), lr=6e-3, seed=seed)),
         Entry("Causal CNN", lambda: models.CausalCNN(epochs=epochs(5), lr=4e-3, seed=seed)),
-        Entry("SASRec", lambda: models.SASRec(epochs=epochs(5), lr=4e-3, seed=seed)),
     ]
 
 
