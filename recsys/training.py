@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minidl import runtime
 from minidl.debug import detect_anomaly
 from minidl.errors import AnomalyError
 from minidl.nn.utils import clip_grad_norm_
@@ -112,6 +113,7 @@ class Trainer:
         TrainingInterrupted
             Instead of KeyboardInterrupt; the message says how to go on.
         """
+        runtime.tune()
         run = _Run(self, module, optimizer, objective, validate, schedule, each_batch)
         history = run.restore(checkpoint)
 

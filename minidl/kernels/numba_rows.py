@@ -16,6 +16,7 @@ from minidl.kernels.numpy_rows import check_range
 
 __all__ = ["bag", "bag_dot", "bag_transposed", "coalesce", "scatter_add"]
 
+_SMALL = 1 << 16  # numbers that one thread adds before others have woken up
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 
@@ -32,41 +33,46 @@ def scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray, axis: in
 def coalesce(indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if rows.dtype not in (np.float32, np.float64) or not rows.size:
         return numpy_rows.coalesce(indices, rows)
-    n = len(indices)
-    if int(indices.max()) >> (63 - n.bit_length()) > 0:
-        return numpy_rows.coalesce(indices, rows)
-    keys = _sorted_keys(indices)
-    if keys[0] < 0:
+    unique, order, starts = _runs(indices)
+    if unique.min() < 0:
         check_range("coalesce", indices, np.iinfo(np.int64).max)
-    unique, total = np.empty(n, np.int64), np.empty((n, rows.size // n), rows.dtype)
-    m = _sum_runs(keys, n.bit_length(), np.ascontiguousarray(rows).reshape(total.shape), unique, total)
-    return unique[:m].astype(indices.dtype), total[:m].reshape(m, *rows.shape[1:])
+    sums = _bagged(rows.reshape(len(rows), -1), order, starts, np.ones(len(rows), rows.dtype))
+    return unique, sums.reshape(-1, *rows.shape[1:])
 
 
 def bag(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
     check_range("bag", indices, len(table))
-    out = np.zeros((len(ends) - 1, table.shape[1]), table.dtype)
-    _bag(out, np.ascontiguousarray(table), _integers(indices), _integers(ends), scale)
-    return out
+    return _bagged(table, indices, ends, scale)
 
 
 def bag_transposed(g: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray
                    ) -> tuple[np.ndarray, np.ndarray]:
     """The bags of the transposed matrix: each index is a bag of the rows of `g`."""
-    keys, bits = _sorted_keys(indices), len(indices).bit_length()
-    order, ordered = keys & ((1 << bits) - 1), keys >> bits
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[:len(ordered)])
-    sums = np.zeros((len(starts), g.shape[1]), g.dtype)
+    unique, order, starts = _runs(indices)
     owners = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-    _bag(sums, np.ascontiguousarray(g), owners[order], np.append(starts, len(ordered)), scale[order])
-    return ordered[starts], sums
+    return unique, _bagged(g, owners[order], starts, scale[order])
 
 
-def _sorted_keys(indices: np.ndarray) -> np.ndarray:
-    """Index and place in one number each: all are different, so that a plain sort keeps the order of appearance."""
-    keys = _integers(indices) << len(indices).bit_length() | np.arange(len(indices))
-    keys.sort()
-    return keys
+def _bagged(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    out = np.zeros((len(ends) - 1, table.shape[1]), table.dtype)
+    bag = _bags_on_threads if len(indices) * table.shape[1] > _SMALL else _bags
+    bag(out, np.ascontiguousarray(table), _integers(indices), _integers(ends), scale)
+    return out
+
+
+def _runs(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The indices that occur, sorted; all places in the order of their index, then of appearance; where each begins.
+
+    Sorted by 16 bits at a time, the lowest first: NumPy sorts these by counting, in a tenth of the time.
+    """
+    order = indices.astype(np.uint16).argsort(kind="stable")
+    for shift in range(16, int(indices.max(initial=0)).bit_length(), 16):
+        order = order[(indices[order] >> shift).astype(np.uint16).argsort(kind="stable")]
+    ordered = indices[order]
+    cut = np.ones(len(ordered) + 1, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=cut[1:-1])
+    starts = np.flatnonzero(cut)
+    return ordered[starts[:-1]], order, starts
 
 
 def bag_dot(g: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -89,29 +95,25 @@ def _scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> None
                 out[a, i, j] += rows[a, k, j]
 
 
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _add_bag(total: np.ndarray, table: np.ndarray, indices: np.ndarray, scale: np.ndarray) -> None:
+    for k in range(len(indices)):
+        i, s = indices[k], scale[k]
+        for j in range(table.shape[1]):
+            total[j] += s * table[i, j]
+
+
 @njit(cache=True, nogil=True)
-def _sum_runs(keys, bits, rows, unique, total):
-    width = rows.shape[1]
-    m = -1
-    for key in keys:
-        index, row = key >> bits, rows[key & ((1 << bits) - 1)]
-        if m >= 0 and unique[m] == index:
-            for j in range(width):
-                total[m, j] += row[j]
-        else:
-            m += 1
-            unique[m] = index
-            total[m] = row
-    return m + 1
+def _bags(out: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> None:
+    for b in range(len(out)):
+        _add_bag(out[b], table, indices[ends[b]:ends[b + 1]], scale[ends[b]:ends[b + 1]])
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def _bag(out: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> None:
+@njit(cache=True, nogil=True, parallel=True)
+def _bags_on_threads(out: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray
+                     ) -> None:
     for b in prange(len(out)):
-        for k in range(ends[b], ends[b + 1]):
-            i, s = indices[k], scale[k]
-            for j in range(table.shape[1]):
-                out[b, j] += s * table[i, j]
+        _add_bag(out[b], table, indices[ends[b]:ends[b + 1]], scale[ends[b]:ends[b + 1]])
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)

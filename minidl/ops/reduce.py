@@ -44,7 +44,12 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _sum(x: Any, axis: Axis, keepdims: bool) -> Any:
-    return np.asarray(x).sum(axis=axis, keepdims=keepdims)
+    """`np.sum`; along an axis in the middle `np.einsum` gives the same bits in a third of the time."""
+    x = np.asarray(x)
+    if x.ndim == 3 and x.shape[2] > 1 and x.dtype.char in "fd" and x.flags.c_contiguous and _axes(axis, 3) == (1,):
+        total = np.einsum("ikj->ij", x)
+        return total[:, None] if keepdims else total
+    return x.sum(axis=axis, keepdims=keepdims)
 
 
 @keeps()
@@ -60,7 +65,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _mean(x: Any, axis: Axis, keepdims: bool) -> Any:
     x = np.asarray(x)
-    return x.sum(axis=axis, keepdims=keepdims) / _number(x.shape, axis)  # half the time of np.mean
+    return _sum(x, axis, keepdims) / _number(x.shape, axis)  # half the time of np.mean
 
 
 @keeps()
@@ -306,7 +311,7 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[lead:], strict=True)):
         raise ShapeError(f"sum_to: {shape} does not broadcast to {np.shape(x)}, so it cannot be summed down to it")
     grown = tuple(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1)
-    return np.sum(x, axis=(*range(lead), *grown)).reshape(shape)
+    return _sum(x, (*range(lead), *grown), False).reshape(shape)
 
 
 @keeps()

@@ -6,6 +6,7 @@ import numpy as np
 
 from recsys.data.csr import CSR
 from recsys.errors import DataError
+from recsys.kernels import sparse
 
 __all__ = ["NegativeSampler"]
 
@@ -55,13 +56,12 @@ class NegativeSampler:
         self._ends = None if alpha == 0 else np.cumsum(weights)  # evenly, r is the item
         total = int(weights.sum())
         self.log_q = np.log(weights / max(total, 1)).astype(np.float32)
-        self._stride = np.int64(total + 1)
-        self._start = seen.indptr[:-1]
+        self._indptr = seen.indptr
         before = np.cumsum(weights) - weights
         self._seen = np.concatenate([[0], np.cumsum(weights[seen.indices])])  # weight of all entries before each
         self._mass = total - np.diff(self._seen[seen.indptr])  # of what is unseen
-        own = self._seen[:-1] - np.repeat(self._seen[self._start], seen.counts)
-        self._keys = seen.row_of_entry * self._stride + before[seen.indices] - own  # ascending
+        own = self._seen[:-1] - np.repeat(self._seen[seen.indptr[:-1]], seen.counts)
+        self._keys = before[seen.indices] - own  # M_t, ascending within a row
 
     def sample(self, users: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """Independent draws for each user.
@@ -87,8 +87,8 @@ class NegativeSampler:
             raise DataError(f"NegativeSampler: user number {users[unseen.argmin()]} has seen all items, so there is "
                             f"none to draw; leave such users out.")
         r = rng.integers(0, self._mass[users, None], size=(len(users), count))
-        behind = np.searchsorted(self._keys, users[:, None] * self._stride + r, side="right")
-        r += self._seen[behind] - self._seen[self._start[users, None]]
+        behind = sparse.search_rows(self._keys, self._indptr, users, r)
+        r += self._seen[behind] - self._seen[self._indptr[users, None]]
         return np.asarray(r if self._ends is None else np.searchsorted(self._ends, r, side="right"), np.int32)
 
 

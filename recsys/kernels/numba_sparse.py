@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
-__all__ = ["group", "k_core"]
+__all__ = ["group", "k_core", "search_rows"]
 
 
 @njit(cache=True, nogil=True)
@@ -44,3 +44,19 @@ def k_core(user, item, n_users, n_items, users, items):
                 item_count[item[i]] -= 1
                 changed = True
     return keep
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def search_rows(keys, indptr, rows, values):
+    found = np.empty(values.shape, np.int64)
+    for i in prange(values.shape[0]):
+        for k in range(values.shape[1]):
+            low, high = indptr[rows[i]], indptr[rows[i] + 1]
+            while low < high:
+                middle = (low + high) >> 1
+                if keys[middle] <= values[i, k]:
+                    low = middle + 1
+                else:
+                    high = middle
+            found[i, k] = low
+    return found

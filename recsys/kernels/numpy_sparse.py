@@ -1,10 +1,10 @@
-"""Sparse structure in NumPy: grouping pairs by row, and peeling a bipartite graph to its k-core."""
+"""Sparse structure in NumPy: grouping pairs by row, searching in rows, and peeling a bipartite graph to its k-core."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["group", "k_core"]
+__all__ = ["group", "k_core", "search_rows"]
 
 
 def group(rows: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,3 +55,26 @@ def k_core(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int, users
         if not drop.any():
             return keep
         keep[left[drop]] = False
+
+
+def search_rows(keys: np.ndarray, indptr: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where each value would stand in a row of sorted keys, behind equal ones.
+
+    Parameters
+    ----------
+    keys : int64 array, shape (nnz,)
+        Row r has the keys from `indptr[r]` to `indptr[r + 1]`, ascending, not negative. The largest times the number of
+        rows fits into int64.
+    indptr : int64 array, shape (n_rows + 1,)
+    rows : int64 array, shape (n,)
+    values : int64 array, shape (n, k)
+        To look for in the row of the same number; not negative, and at most one larger than keys may be.
+
+    Returns
+    -------
+    int64 array, shape (n, k)
+        From `indptr[r]` to `indptr[r + 1]`.
+    """
+    stride = max(int(keys.max(initial=0)), int(values.max(initial=0))) + 1
+    of_row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    return np.asarray(np.searchsorted(keys + of_row * stride, values + rows[:, None] * stride, side="right"))

@@ -111,11 +111,17 @@ class MLPNetwork(PairNetwork):
     def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
         """int (B,); int (B, K), (K,) or None -> (B, K)."""
         of_users = ops.linear(self.users(users), self.from_user, self.bias)  # (B, h)
-        of_items = ops.linear(rows_of(self.items, items), self.from_item)  # (K, h) or (B, K, h)
+        of_items = self._of_items(items)  # (K, h) or (B, K, h)
         x = self.dropout(ops.relu(of_users[:, None, :] + of_items))  # (B, K, h)
         for layer in self.inner:
             x = self.dropout(ops.relu(layer(x)))
         return self.output(x)[..., 0]
+
+    def _of_items(self, items: np.ndarray | None) -> Any:
+        """`V q`: of the items asked for, or, if there are fewer, of all items, and then looked up."""
+        if items is None or items.size <= len(self.items.weight):
+            return ops.linear(rows_of(self.items, items), self.from_item)
+        return ops.embedding(items, ops.linear(self.items.weight, self.from_item))
 
 
 class NeuMFNetwork(PairNetwork):
