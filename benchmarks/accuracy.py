@@ -31,8 +31,7 @@ def measure(row: Row) -> dict[str, Any]:
     by_seed = {m: [f.metrics[m] for f in found] for m in row.metrics}
     return {"name": row.name, "data": " ".join([row.data, *row.parts]), "protocol": found[0].card["protocol"],
             "model": found[0].model, "metrics": {m: statistics.fmean(values) for m, values in by_seed.items()},
-            "errors": {m: max(f.errors[m] for f in found) for m in row.metrics}, "by_seed": by_seed,
-            "fit_seconds": found[0].fit_seconds}
+            "errors": {m: max(f.errors[m] for f in found) for m in row.metrics}, "by_seed": by_seed}
 
 
 def _build(row: Row, parameters: Mapping[str, Any]) -> Any:
@@ -62,8 +61,8 @@ def reached(metric: str, value: float, wanted: float, slack: float = 0.0) -> boo
 
 def table(rows: Sequence[Row], stored: Mapping[str, Mapping[str, Any]]) -> str:
     """The README's table of those rows that have been measured."""
-    lines = ["| data | protocol | model | metric | ours | by seed | to reach | to beat | seconds to fit |",
-             "|---|---|---|---|---:|---:|---:|---:|---:|"]
+    lines = ["| data | protocol | model | metric | ours | by seed | to reach | to beat |",
+             "|---|---|---|---|---:|---:|---:|---:|"]
     for row in rows:
         if row.name not in stored:
             continue
@@ -74,7 +73,7 @@ def table(rows: Sequence[Row], stored: Mapping[str, Mapping[str, Any]]) -> str:
         spread = f"{min(first):.3f} to {max(first):.3f}" if len(first) > 1 else ""
         lines.append(f"| {result['data']} | {result['protocol']} | `{result['model']}` | {' / '.join(found)} | "
                      f"**{ours}** ± {max(result['errors'].values()):.3f} | {spread} | {_wanted(row, stored)} | "
-                     f"{_figures(row, row.beat, found)} | {result['fit_seconds']:.1f} |")
+                     f"{_figures(row, row.beat, found)} |")
     return "\n".join(lines) + "\n"
 
 

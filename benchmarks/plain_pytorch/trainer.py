@@ -1,0 +1,41 @@
+"""The plain loop: index arrays, batches, Adam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.harness import Arrays
+
+
+class Trainer:
+    """Trains a network by an objective, with the first batches that `recsys.training.Trainer` has of this seed."""
+
+    def __init__(self, network: nn.Module, objective: Any, options: dict[str, Any], seed: int) -> None:
+        torch.set_num_threads(2)
+        torch.manual_seed(seed)
+        self.network, self.objective, self.options, self.seed = network, objective, options, seed
+
+    def start(self, weights: Arrays) -> Callable[[], float]:
+        """Begin with these weights; what is returned trains for an epoch, and gives the mean loss."""
+        self.network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+        return partial(self._epoch, torch.optim.Adam(self.network.parameters(), self.options["lr"],
+                                                     weight_decay=self.options["weight_decay"]))
+
+    def _epoch(self, optimizer: torch.optim.Optimizer) -> float:
+        self.network.train()
+        rng = np.random.default_rng((self.seed, 0))
+        total, order = 0.0, rng.permutation(self.objective.begin(0, rng))
+        for first in range(0, len(order), self.options["batch_size"]):
+            batch = order[first:first + self.options["batch_size"]]
+            loss = self.objective.loss(batch, rng)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        return total / len(order)

@@ -1,0 +1,59 @@
+"""An epoch of training of neural recommenders, each against the same network in plain PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.datasets import posters, ratings, sequences
+from benchmarks.epochs import Training, claim
+from benchmarks.harness import Arrays, Claim
+
+
+def _simulated() -> Arrays:
+    """As many items, and events a user, as the filtered ML-20M of the Mult-VAE paper, and fewer users."""
+    from recsys import datasets
+
+    data = datasets.simulate(n_users=10_000, n_items=20_108, n_events=730_000, seed=0)[0]
+    return {"user": data.user, "item": data.item, "shape": np.array([data.n_users, data.n_items])}
+
+
+# Hyper-parameters are our defaults, NeuMF's loss and negatives those of its paper.
+_PLAIN: dict[str, Any] = {"weight_decay": 0.0}
+_VAE = _PLAIN | {"hidden": (600,), "latent": 200, "dropout": 0.5, "beta": 0.2, "anneal": 50, "batch_size": 500,
+                 "lr": 1e-3}
+_AUTOREC = _PLAIN | {"hidden": (500,), "reg": 100.0, "batch_size": 4096, "lr": 3e-3}
+_NEUMF = _PLAIN | {"factors": 32, "hidden": (32, 16), "dropout": 0.3, "loss": "bce", "negatives": 4, "reg": 0.2,
+                   "batch_size": 8192, "lr": 0.02}
+_IMAGES = _PLAIN | {"filters": (32, 64, 128), "hidden": 512, "factors": 32, "dropout": 0.5, "negatives": 4,
+                    "batch_size": 64, "lr": 1e-3}
+_SEQUENCES = _PLAIN | {"factors": 64, "max_length": 50, "batch_size": 32}
+_ENCODERS = {
+    "GRU": ("SequenceRecommender", {"dropout": 0.5, "lr": 3e-3}),
+    "SASRec": ("SASRec", {"layers": 2, "heads": 1, "dropout": 0.3, "lr": 2e-3}),
+    "Caser": ("Caser", {"window": 8, "horizontal": 16, "vertical": 4, "dropout": 0.5, "lr": 3e-3})}
+
+
+def _sequences(data: str, work: str, batches: int | None) -> Iterator[Claim]:
+    for name, (model, options) in _ENCODERS.items():
+        training = Training(model, _SEQUENCES | options, partial(sequences, data), "sequences", batches)
+        yield claim(f"epoch-{name.lower()}-{data}", work.format(f"{name}, batch 32 x 50, softmax"), 1.3, training)
+
+
+CLAIMS = [
+    claim("epoch-mult-vae", "an epoch of Mult-VAE, 600-200-600, batch 500, ML-1M", 1.5,
+          Training("MultVAE", _VAE, partial(ratings, "ml-1m"), "autoencoders", noise=5e-3)),
+    claim("epoch-mult-vae-20k", "4 of 20 batches of an epoch of Mult-VAE, 600-200-600, batch 500, 20,108 items", 1.5,
+          Training("MultVAE", _VAE, _simulated, "autoencoders", batches=4, noise=5e-3)),
+    claim("epoch-autorec", "an epoch of AutoRec of items, 500 hidden units, all in one batch, ML-1M", 1.3,
+          Training("AutoRec", _AUTOREC, partial(ratings, "ml-1m"), "autoencoders")),
+    claim("epoch-neumf", "an epoch of NeuMF, 32 factors, 4 negatives, batch 8192, ML-1M", 2,
+          Training("NeuMF", _NEUMF, partial(ratings, "ml-1m"), "pairs", noise=5e-3)),
+    *_sequences("ml-100k", "an epoch of {}, ML-100K", None),
+    *_sequences("online-retail", "100 of 359 batches of an epoch of {}, Online Retail", 100),
+    claim("epoch-image-cnn", "an epoch of ImageCNN, batch 64, ML-1M with posters of 48 x 32", 1.3,
+          Training("ImageCNN", _IMAGES, posters, "images", noise=5e-3)),
+]
