@@ -28,6 +28,8 @@ __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 
 _PARTS = 8  # partial sums of a weight gradient, each of at least this many multiplications:
 _PART = blas.BLAS_LARGE // 2
+_SMALL = 2**16  # elements of the columns of samples that are worked on at once,
+_SHARES = 4  # but so that there are as many portions for threads to share
 
 
 # --------------------------------------------------------------------------------------- public functions
@@ -285,11 +287,11 @@ def _conv2d(x: Any, weight: Any, bias: Any, geometry: Geometry) -> np.ndarray:
         matrix[..., -1] = bias.reshape(groups, made)
     out = np.empty((len(x), groups, made, math.prod(geometry.positions)), x.dtype)
 
-    def work(tasks: Iterator[tuple[int, Block]]) -> None:
+    def work(tasks: Iterator[tuple[slice, Block]]) -> None:
         columns = _columns(x, geometry)
-        for n, block in tasks:
-            cols, target = columns(n, block), out[n, ..., block.outputs]
-            if cols.shape[1] > taps:
+        for samples, block in tasks:
+            cols, target = columns(samples, block), out[samples, ..., block.outputs]
+            if cols.shape[2] > taps:
                 np.matmul(matrix, cols, out=target)
             else:
                 np.matmul(matrix[..., :-1], cols, out=target)
@@ -314,16 +316,17 @@ def _correlation(g: Any, x: Any, geometry: Geometry) -> np.ndarray:
     sums = np.zeros((count, groups, made, taps + 1), x.dtype)
 
     def work(left: Iterator[int]) -> None:
-        columns, product = _columns(x, geometry), np.empty_like(sums[0])
+        columns, buffer = _columns(x, geometry), np.empty((_together(x, geometry), *sums.shape[1:]), x.dtype)
         for i in left:
-            for n, block in parts[i]:
-                cols, up = columns(n, block), g[n, ..., block.outputs]
-                if cols.shape[1] > taps:
-                    np.matmul(up, cols.swapaxes(1, 2), out=product)
+            for samples, block in parts[i]:
+                cols, up = columns(samples, block), g[samples, ..., block.outputs]
+                product = buffer[:len(cols)]
+                if cols.shape[2] > taps:
+                    np.matmul(up, cols.swapaxes(2, 3), out=product)
                 else:
-                    np.matmul(up, cols.swapaxes(1, 2), out=product[..., :-1])
+                    np.matmul(up, cols.swapaxes(2, 3), out=product[..., :-1])
                     product[..., -1] = up.sum(axis=-1)
-                sums[i] += product
+                sums[i] += np.add.reduce(product, axis=0)
 
     blas.share(work, range(count), g.size * taps)
     return np.add.reduce(sums, axis=0).reshape(groups * made, taps + 1)
@@ -340,48 +343,66 @@ def _conv_transpose2d(g: Any, weight: Any, bias: Any, geometry: Geometry) -> np.
     start = g.dtype.type(0) if bias is None else bias[:, None, None]
     blocks, col2im = geometry.blocks(groups * taps), columns_of(g.dtype).col2im
 
-    def work(samples: Iterator[int]) -> None:
-        if geometry.pointwise():
-            for n in samples:
-                np.matmul(matrix, g[n], out=x[n].reshape(groups, taps, g.shape[-1]))
-                x[n] += start
-            return
-        buffer = np.empty(blocks[0].size * groups * taps, g.dtype)
-        for n in samples:
-            x[n] = start
+    def work(parts: Iterator[slice]) -> None:
+        buffer = np.empty(together * blocks[0].size * groups * taps, g.dtype)
+        for samples in parts:
+            up, image = g[samples], x[samples]
+            if geometry.pointwise():
+                np.matmul(matrix, up, out=image.reshape(len(up), groups, taps, g.shape[-1]))
+                image += start
+                continue
+            image[...] = start
             for block in blocks:
-                cols = _carved(buffer, groups, taps, block.size)
-                col2im(np.matmul(matrix, g[n, ..., block.outputs], out=cols), x[n], *block.window, block.width)
+                cols = _carved(buffer, len(up), groups, taps, block.size)
+                np.matmul(matrix, up[..., block.outputs], out=cols)
+                col2im(_stacked(cols), _stacked(image), *block.window, block.width)
 
-    blas.share(work, range(len(g)), g.size * taps)
+    together = _together(x, geometry)
+    blas.share(work, _parts(len(g), together), g.size * taps)
     return x
 
 
-def _columns(x: np.ndarray, geometry: Geometry) -> Callable[[int, Block], np.ndarray]:
-    """A function of a sample and a block, which gives the patches as columns: of each group (K + 1, B), the last row
-    ones, in a buffer that the next call overwrites; or (K, B), where the patches are just the elements of the sample.
+def _columns(x: np.ndarray, geometry: Geometry) -> Callable[[slice, Block], np.ndarray]:
+    """A function of some samples and a block, which gives the patches as columns: of each sample and group (K + 1, B),
+    the last row ones, in a buffer that the next call overwrites; or (K, B), where the patches are just the elements of
+    the sample.
     """
-    channels = x.shape[1] // geometry.groups
+    groups, channels = geometry.groups, x.shape[1] // geometry.groups
     if geometry.pointwise():
-        flat = x.reshape(len(x), geometry.groups, channels, math.prod(geometry.size))
-        return lambda n, block: flat[n, ..., block.outputs]
+        flat = x.reshape(len(x), groups, channels, math.prod(geometry.size))
+        return lambda samples, block: flat[samples, ..., block.outputs]
     rows = channels * math.prod(geometry.window.kernel) + 1
-    buffer = np.empty(geometry.groups * rows * geometry.blocks(geometry.groups * rows)[0].size, x.dtype)
+    buffer = np.empty(_together(x, geometry) * groups * rows * geometry.blocks(groups * rows)[0].size, x.dtype)
     im2col = columns_of(x.dtype).im2col
 
-    def columns(n: int, block: Block) -> np.ndarray:
-        cols = _carved(buffer, geometry.groups, rows, block.size)
-        im2col(x[n], cols, *block.window, block.width)
-        cols[:, -1] = 1
+    def columns(samples: slice, block: Block) -> np.ndarray:
+        cols = _carved(buffer, samples.stop - samples.start, groups, rows, block.size)
+        im2col(_stacked(x[samples]), _stacked(cols), *block.window, block.width)
+        cols[:, :, -1] = 1
         return cols
 
     return columns
 
 
-def _tasks(x: np.ndarray, geometry: Geometry) -> list[tuple[int, Block]]:
-    """All blocks of all samples."""
+def _stacked(x: np.ndarray) -> np.ndarray:
+    """(S, C, ...) -> (S*C, ...): to a kernel, the groups of some samples are groups of one."""
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+def _tasks(x: np.ndarray, geometry: Geometry) -> list[tuple[slice, Block]]:
+    """All blocks of all samples; of small samples, some at a time."""
     blocks = geometry.blocks(x.shape[1] * math.prod(geometry.window.kernel) + geometry.groups)
-    return list(itertools.product(range(len(x)), blocks))
+    return list(itertools.product(_parts(len(x), _together(x, geometry)), blocks))
+
+
+def _together(x: np.ndarray, geometry: Geometry) -> int:
+    """How many samples are so small that they are worked on at once: calls would take longer than their work."""
+    numbers = x.shape[1] * math.prod(geometry.window.kernel) * math.prod(geometry.positions)
+    return max(min(_SMALL // max(numbers, 1), len(x) // _SHARES), 1)
+
+
+def _parts(n: int, together: int) -> list[slice]:
+    return [slice(i, min(i + together, n)) for i in range(0, n, together)]
 
 
 def _carved(buffer: np.ndarray, *shape: int) -> np.ndarray:
