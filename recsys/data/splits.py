@@ -6,7 +6,7 @@ All parts share the id maps of the data that was divided: nothing is renumbered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -51,6 +51,16 @@ class Split:
     card: Mapping[str, Any] = field(default_factory=dict)
     valid_history: Interactions | None = None
     test_history: Interactions | None = None
+
+    def known(self) -> Interactions:
+        """Training rows, and those for validation behind them, if these are of the same users."""
+        if self.valid is None or self.valid_history is not None:
+            raise DataError("Split.known: there are no validation rows of the training's users; make some, or learn "
+                            "from the training rows alone.")
+        values, times = (None if a is None or b is None else np.concatenate([a, b]) for a, b in (
+            (self.train.value, self.valid.value), (self.train.time, self.valid.time)))
+        return replace(self.train, user=np.concatenate([self.train.user, self.valid.user]),
+                       item=np.concatenate([self.train.item, self.valid.item]), value=values, time=times)
 
     def __repr__(self) -> str:
         return f"Split({self.card.get('split', '?')}: {sizes(self.train, self.valid, self.test)})"

@@ -113,8 +113,8 @@ def find(name: str) -> Protocol:
 
 
 def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics: Sequence[str] | None = None,
-        seed: int | None = None, part: str = "test", values: bool = False, progress: Progress | None = None,
-        **options: Any) -> Result:
+        seed: int | None = None, part: str = "test", values: bool = False, refit: bool = False,
+        progress: Progress | None = None, **options: Any) -> Result:
     """Fit and measure a model under a protocol.
 
     Parameters
@@ -137,6 +137,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
         Measure on the validation part while choosing parameters: never on the test part.
     values : bool
         Keep values for all models, such as play counts for ALS.
+    refit : bool
+        Before the test, fit again on training and validation rows together, for as many epochs as were best.
     progress : object with start, advance and stop, optional
     **options
         The protocol's: such as `min_value=3`, `folds=5`, `min_events=3`, `n_test=400`.
@@ -148,6 +150,9 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     protocol = find(protocol) if isinstance(protocol, str) else protocol
     asked = tuple(metrics) if metrics else tuple(name.format(k=k) for name in protocol.metrics)
     asked_for(asked, protocol.task, k)  # a slip is told before hours of fitting, not after
+    if refit and part == "valid":
+        raise ParameterError("protocols: refit=True learns from the validation rows, so they cannot be measured; leave "
+                             "one of refit=True and part='valid' out.")
     folds = _divide(protocol, data, seed, options)
     evaluations, fit_seconds = [], 0.0
     with task(progress, len(folds), f"{protocol.name}, folds") as bar:
@@ -157,6 +162,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
             if protocol.implicit and not (values or fresh.can.ratings):
                 fold = _without_values(fold)
             fit_seconds += _fit(fresh, fold, progress)
+            if refit:
+                fresh, fold = _refitted(fresh, fold, progress)
             evaluations.append(evaluate(fresh, fold, k=k, metrics=asked, part=part, task=protocol.task,
                                         progress=progress, **protocol.settings))
             bar.advance()
@@ -184,6 +191,15 @@ def _fit(model: Any, fold: Split, progress: Progress | None) -> float:
     begin = time.perf_counter()
     model.fit(fold.train, fold.valid, valid_history=fold.valid_history, progress=progress)
     return time.perf_counter() - begin
+
+
+def _refitted(model: Any, fold: Split, progress: Progress | None) -> tuple[Any, Split]:
+    """A fresh copy that has learned from all but the test."""
+    fresh, by_epoch = model.clone(), getattr(model, "history_", {}).get("valid")
+    if by_epoch:
+        fresh.set_params(epochs=int(np.argmax(by_epoch)) + 1)
+    card = {**fold.card, "refit": "on training and validation rows"}
+    return fresh.fit(fold.known(), progress=progress), replace(fold, card=card)
 
 
 def _without_values(split: Split) -> Split:
