@@ -134,6 +134,8 @@ def _protocol(made: argparse.ArgumentParser) -> None:
     made.add_argument("--metrics", help="names separated by commas, such as recall@20,ndcg@100")
     made.add_argument("--seed", type=_seed, help="of the split; each protocol has its own")
     made.add_argument("--valid", action="store_true", help="measure on the validation part, as when tuning")
+    made.add_argument("--refit", action="store_true",
+                      help="before the test, fit again on training and validation rows, for the best number of epochs")
     made.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
                       help="an option of the protocol, such as shuffle_ties=true; may be repeated")
 

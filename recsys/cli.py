@@ -146,7 +146,8 @@ def _measure(models: Mapping[str, Any], data: Any, options: argparse.Namespace) 
     chosen = arguments.protocol_options(protocol, arguments.settings(options.option, "--option"))
     metrics = arguments.metrics(options.metrics, options.k, protocol.task)
     return {name: protocols.run(model, data, protocol, k=options.k, metrics=metrics, seed=options.seed,
-                                part="valid" if options.valid else "test", progress=_progress(options), **chosen)
+                                part="valid" if options.valid else "test", refit=options.refit,
+                                progress=_progress(options), **chosen)
             for name, model in models.items()}
 
 

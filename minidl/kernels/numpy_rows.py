@@ -77,7 +77,7 @@ def bag_transposed(g: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: 
                    ) -> tuple[np.ndarray, np.ndarray]:
     """The table's gradient: for each index, `scale[k] g[b]` summed over all k with that index, b being k's bag.
 
-    Never are there rows for all n elements at a time.
+    In Numba there are never rows for all n elements at a time.
 
     Returns
     -------

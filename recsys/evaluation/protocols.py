@@ -161,9 +161,11 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
             _check_task(protocol, fresh)
             if protocol.implicit and not (values or fresh.can.ratings):
                 fold = _without_values(fold)
-            fit_seconds += _fit(fresh, fold, progress)
+            begin = time.perf_counter()
+            fresh.fit(fold.train, fold.valid, valid_history=fold.valid_history, progress=progress)
             if refit:
                 fresh, fold = _refitted(fresh, fold, progress)
+            fit_seconds += time.perf_counter() - begin
             evaluations.append(evaluate(fresh, fold, k=k, metrics=asked, part=part, task=protocol.task,
                                         progress=progress, **protocol.settings))
             bar.advance()
@@ -184,13 +186,6 @@ def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[st
         raise ParameterError(f"protocol {protocol.name} has no option {', '.join(sorted(unknown))}; "
                              f"its options are: {names}.")
     return protocol.divide(data, **({} if seed is None or "seed" not in known else {"seed": seed}), **options)
-
-
-def _fit(model: Any, fold: Split, progress: Progress | None) -> float:
-    """Seconds of fitting."""
-    begin = time.perf_counter()
-    model.fit(fold.train, fold.valid, valid_history=fold.valid_history, progress=progress)
-    return time.perf_counter() - begin
 
 
 def _refitted(model: Any, fold: Split, progress: Progress | None) -> tuple[Any, Split]:

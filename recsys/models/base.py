@@ -93,7 +93,7 @@ class Recommender(Hooks):
         self.check_parameters()
         if not len(data):
             raise DataError(f"{type(self).__name__}.fit: the data has no rows; give at least one interaction.")
-        if self.can.ratings and data.value is None:
+        if self._lacks_values(data):
             raise DataError(f"{type(self).__name__}.fit predicts ratings and needs data with values; give values, "
                             f"or use a model for implicit data, such as ItemKNN.")
         params = self.get_params()

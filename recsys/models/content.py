@@ -15,7 +15,6 @@ from recsys.data.features import Features
 from recsys.data.interactions import Interactions
 from recsys.data.sampling import NegativeSampler
 from recsys.data.splits import Split
-from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel
 from recsys.models.neural import NeuralRecommender
@@ -54,6 +53,20 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
 
     A subclass has the hyper-parameters in `checks` and writes `_content_needed(features)`, `_learn_reader(data)`,
     `_restore_reader(state)` and `_tower(rng)`, and `_width` and `_own` if they differ.
+
+    Parameters
+    ----------
+    loss : str
+        "mse" (ratings), or a name in `recsys.losses.SAMPLED`, such as "bce" and "bpr".
+    negatives : int
+        For each event, items of the batch that the user has not met.
+    init_std : float
+        Of the initial vectors of users, and of items' own.
+    epochs, batch_size, seed : int
+        A batch is of items: so many contents are in the network at a time.
+    lr, weight_decay : float
+    patience : int, optional
+        With validation data, stop after so many epochs without a better one.
 
     Attributes
     ----------
@@ -192,9 +205,6 @@ class _ItemBatches:
         self.model = model
         self.users_of = distinct(data.csr).T  # (n_items, n_users)
         self.items = np.flatnonzero(self.users_of.counts)
-        if model.loss == "mse" and data.value is None:
-            raise DataError(f"{type(model).__name__}.fit: the loss 'mse' needs data with values; give values, or use "
-                            f"another loss.")
 
     def begin(self, epoch: int, rng: np.random.Generator) -> int:
         """Number of items with events."""

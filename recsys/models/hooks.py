@@ -70,7 +70,10 @@ class Hooks(Parameters):
 
     def lacks(self, data: Interactions) -> str:
         """What the model needs and the data does not have, such as "ratings"; empty if nothing."""
-        return "data with values" if self.can.ratings and data.value is None else ""
+        return "data with values" if self._lacks_values(data) else ""
+
+    def _lacks_values(self, data: Interactions) -> bool:
+        return self.can.ratings and data.value is None
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not define _fit.")

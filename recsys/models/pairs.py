@@ -13,7 +13,6 @@ from minidl import nn, no_grad
 from recsys import losses
 from recsys.data.interactions import Interactions
 from recsys.data.sampling import NegativeSampler
-from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.neural import NeuralRecommender
 from recsys.models.parameters import Check, at_least, between, one_of, sizes, whole
@@ -140,10 +139,7 @@ class _Ratings(_Pairs):
 
     def __init__(self, model: PairModel, data: Interactions) -> None:
         super().__init__(model, data)
-        if data.value is None:
-            raise DataError(f"{type(model).__name__}.fit: the loss 'mse' needs data with values; give values, or use "
-                            f"another loss.")
-        self.target = (data.value - np.float32(model.mean_value))[:, None]
+        self.target = (np.asarray(data.value) - np.float32(model.mean_value))[:, None]
 
     def error(self, batch: np.ndarray, user: np.ndarray, item: np.ndarray, rng: np.random.Generator) -> Any:
         return losses.mse(self.model.scores_of(user, item[:, None]), self.target[batch])

@@ -40,17 +40,8 @@ class TextCNN(ContentModel):
         Words that are read of a text.
     dropout : float
         Of the maxima.
-    loss : str
-        "mse" (ratings), or a name in `recsys.losses.SAMPLED`, such as "bce" and "bpr".
-    negatives : int
-        For each event, items of the batch that the user has not met.
-    init_std : float
-        Of the users' initial vectors.
-    epochs, batch_size, seed : int
-        A batch is of items: the texts that are in the network at a time.
-    lr, weight_decay : float
-    patience : int, optional
-        With validation data, stop after so many epochs without a better one.
+    loss, negatives, init_std, epochs, batch_size, seed, lr, weight_decay, patience
+        As in `ContentModel`.
 
     Attributes
     ----------

@@ -46,17 +46,8 @@ class ImageCNN(ContentModel):
         Length of the vectors of items and users.
     dropout : float
         Of the dense layer.
-    loss : str
-        "mse" (ratings), or a name in `recsys.losses.SAMPLED`, such as "bce" and "bpr".
-    negatives : int
-        For each event, items of the batch that the user has not met.
-    init_std : float
-        Of the users' initial vectors.
-    epochs, batch_size, seed : int
-        A batch is of items: the images that are in the network at a time.
-    lr, weight_decay : float
-    patience : int, optional
-        With validation data, stop after so many epochs without a better one.
+    loss, negatives, init_std, epochs, batch_size, seed, lr, weight_decay, patience
+        As in `ContentModel`.
 
     Attributes
     ----------
@@ -129,17 +120,8 @@ class VisualBPR(ContentModel):
         Length of p and q.
     visual_factors : int
         Length of w, rows of E.
-    loss : str
-        "mse" (ratings), or a name in `recsys.losses.SAMPLED`, such as "bpr" and "bce".
-    negatives : int
-        For each event, items of the batch that the user has not met.
-    init_std : float
-        Of the initial vectors p, q and w.
-    epochs, batch_size, seed : int
-        A batch is of items.
-    lr, weight_decay : float
-    patience : int, optional
-        With validation data, stop after so many epochs without a better one.
+    loss, negatives, init_std, epochs, batch_size, seed, lr, weight_decay, patience
+        As in `ContentModel`.
 
     Attributes
     ----------

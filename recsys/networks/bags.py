@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl import nn, ops
+from minidl.nn.functional import dropout
 from recsys.data.csr import CSR
 
 __all__ = ["ACTIVATIONS", "Autoencoder", "Bag", "LinearAutoencoder", "VariationalAutoencoder"]
@@ -45,14 +46,11 @@ class Bag(nn.Module):
 
     def _weights(self, history: CSR) -> np.ndarray:
         """The entries of x: float32 (nnz,)."""
-        weights = np.ones(history.nnz, np.float32) if history.data is None else history.data
+        weights = history.weights
         if self.normalise:
             squares = np.bincount(history.row_of_entry, np.square(weights, dtype=np.float64), history.shape[0])
             weights = weights * np.repeat(np.maximum(squares, 1e-12) ** -0.5, history.counts).astype(np.float32)
-        if self.training and self.dropout:
-            kept = self.generator.random(history.nnz, np.float32) >= self.dropout
-            weights = weights * (kept / np.float32(1 - self.dropout))
-        return np.asarray(weights, np.float32)
+        return np.asarray(dropout(weights, self.dropout, self.training, self.generator))
 
 
 class Autoencoder(nn.Module):

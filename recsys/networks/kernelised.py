@@ -91,7 +91,3 @@ class KernelAutoencoder(nn.Module):
         weights = sum((ops.square(layer.weight).sum() for layer in layers), 0.0)
         kernels = sum((ops.square(layer.kernel()).sum() for layer in layers), 0.0)
         return 0.5 * reg * weights + 0.5 * reg_kernel * kernels
-
-    def forward(self, rows: CSR) -> Any:
-        """CSR (B, columns) -> (B, columns)."""
-        return self.output(self.encode(rows))

@@ -288,6 +288,15 @@ def test_repeated_pairs_and_short_lists_are_told(run, tmp_path):
     assert "most popular" in err
 
 
+def test_refit(run):
+    found = document(run("evaluate --data good.csv --model EASE --protocol last-one-full --refit --json"))
+    assert found["card"]["refit"] == "on training and validation rows"
+    code, out, err = run("evaluate --data good.csv --model EASE --protocol last-one-full --refit --valid")
+    assert (code, out) == (2, "")
+    assert "refit=True learns from the validation rows" in err
+    assert err.count("\n") == 1
+
+
 def test_compare_all_leaves_out_what_cannot_and_says_why(run, monkeypatch):
     names = ("Popular", "Bias", "ItemKNN", "ImageCNN", "TextCNN")
     monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in names})

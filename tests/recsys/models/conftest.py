@@ -12,6 +12,7 @@ from recsys.data import Features, IdMap, Interactions
 from recsys.models import REGISTRY, Recommender, model_class
 
 SMALL = {"epochs": 3, "factors": 4}
+N_ITEMS, COLD = 60, 12  # of `tastes`
 
 
 def make(name: str) -> Recommender:
@@ -40,6 +41,22 @@ def described(data: Interactions) -> Interactions:
     features = Features(titles=[f"Title {i}" for i in range(n)], text=[f"a thing of kind {i % 2}" for i in range(n)],
                         attributes={"poster": posters})
     return replace(data, item_features=features)
+
+
+def tastes(features: Features, n_users: int = 80, events: int = 12, seed: int = 0) -> Interactions:
+    """Users of even number take even items, the others odd ones; nobody has met the last `COLD` items."""
+    rng = np.random.default_rng(seed)
+    user = np.repeat(np.arange(n_users), events)
+    own = np.concatenate([rng.permutation((N_ITEMS - COLD) // 2)[:events] for _ in range(n_users)])
+    value = np.where(rng.random(len(user)) < 0.5, 5.0, 4.0)
+    return Interactions.from_arrays(user, 2 * own + user % 2, value, item_ids=IdMap(np.arange(N_ITEMS)),
+                                    item_features=features)
+
+
+def hits_among_cold(model, k: int = 3, last: int = N_ITEMS) -> float:
+    """Of the best k of the items nobody has met, the share that is of the user's kind; chance gives 0.5."""
+    recs = model.recommend(k=k, items=np.arange(N_ITEMS - COLD, last))
+    return float(np.mean(recs.items % 2 == recs.users[:, None] % 2))
 
 
 @pytest.fixture(scope="session")

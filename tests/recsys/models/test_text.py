@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import recsys
-from recsys.data import Features, IdMap, Interactions, splits
+from recsys.data import Features, Interactions, splits
 from recsys.errors import DataError
 from recsys.evaluation import evaluate
 from recsys.models import Popular, TextCNN
 from recsys.networks.texts import TextTower
+from tests.recsys.models.conftest import N_ITEMS, hits_among_cold, tastes
 
-N_ITEMS, COLD = 60, 12
 QUICK = {"factors": 8, "words": 12, "filters": 12, "widths": (1, 2, 3), "epochs": 25, "lr": 0.01, "batch_size": 16}
 SIGNS = (["a love story", "of a wedding", "her heart"], ["a murder case", "with guns", "the killer"])
 
@@ -29,21 +29,6 @@ def plots(seed: int = 0) -> list[str]:
         words.insert(int(rng.integers(len(words))), SIGNS[i % 2][rng.integers(3)])
         texts.append(" ".join(words).title())
     return texts
-
-
-def tastes(features: Features | None, n_users: int = 80, events: int = 12, seed: int = 0) -> Interactions:
-    """Users of even number take even items, the others odd ones; nobody has met the last `COLD` items."""
-    rng = np.random.default_rng(seed)
-    user = np.repeat(np.arange(n_users), events)
-    own = np.concatenate([rng.permutation((N_ITEMS - COLD) // 2)[:events] for _ in range(n_users)])
-    return Interactions.from_arrays(user, 2 * own + user % 2, item_ids=IdMap(np.arange(N_ITEMS)),
-                                    item_features=features)
-
-
-def hits_among_cold(model, k: int = 3, last: int = N_ITEMS) -> float:
-    """Of the best k of the items nobody has met, the share that is of the user's kind; chance gives 0.5."""
-    recs = model.recommend(k=k, items=np.arange(N_ITEMS - COLD, last))
-    return float(np.mean(recs.items % 2 == recs.users[:, None] % 2))
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from recsys.models import ImageCNN, Popular, VisualBPR
 from recsys.models.content import _ItemBatches
 from recsys.networks.content import ContentNetwork
 from recsys.networks.images import ImageTower
+from tests.recsys.models.conftest import COLD, N_ITEMS, hits_among_cold, tastes
 
-N_ITEMS, COLD = 60, 12
 QUICK = {"filters": (8, 8), "hidden": 32, "factors": 8, "epochs": 25, "lr": 0.005, "batch_size": 16}
 
 
@@ -27,22 +27,6 @@ def halves(n_items: int = N_ITEMS, seed: int = 0) -> np.ndarray:
     images[::2, :, :4] += 100
     images[1::2, :, 4:] += 100
     return images.astype(np.uint8)
-
-
-def tastes(features: Features, n_users: int = 80, events: int = 12, seed: int = 0) -> Interactions:
-    """Users of even number take even items, the others odd ones; nobody has met the last `COLD` items."""
-    rng = np.random.default_rng(seed)
-    user = np.repeat(np.arange(n_users), events)
-    own = np.concatenate([rng.permutation((N_ITEMS - COLD) // 2)[:events] for _ in range(n_users)])
-    value = np.where(rng.random(len(user)) < 0.5, 5.0, 4.0)
-    return Interactions.from_arrays(user, 2 * own + user % 2, value, item_ids=IdMap(np.arange(N_ITEMS)),
-                                    item_features=features)
-
-
-def hits_among_cold(model, k: int = 3, last: int = N_ITEMS) -> float:
-    """Of the best k of the items nobody has met, the share that is of the user's kind; chance gives 0.5."""
-    recs = model.recommend(k=k, items=np.arange(N_ITEMS - COLD, last))
-    return float(np.mean(recs.items % 2 == recs.users[:, None] % 2))
 
 
 @pytest.fixture(scope="module")
