@@ -335,8 +335,9 @@ class ConvNCF(PairModel):
 
     The outer product is no image: nothing is close to anything in it. Ferrari Dacrema et al. permute the vectors'
     elements and find that ConvNCF learns as much; and on Yelp its HR@10 of .306 stays behind .367 of ItemKNN with the
-    cosine (TOIS 2021, table 72). Look at `ItemKNN` first. It is also slow: `factors ** 2` numbers for each pair, so
-    with the loss "softmax" take small batches.
+    cosine (TOIS 2021, table 72). Look at `ItemKNN` first. It is also slow, about `channels * factors ** 2 / 3` numbers for
+    each pair: twice the factors take four times as long and rank ML-100K no better (the paper has 64). With the loss
+    "softmax" take small batches.
 
     Parameters
     ----------
@@ -367,8 +368,8 @@ class ConvNCF(PairModel):
     channels: int
     init_std: float
 
-    def __init__(self, *, factors: int = 16, channels: int = 16, loss: str = "bpr", negatives: int = 4,
-                 alpha: float = 0.0, init_std: float = 0.1, epochs: int = 30, batch_size: int = 1024, lr: float = 2e-3,
+    def __init__(self, *, factors: int = 8, channels: int = 32, loss: str = "bpr", negatives: int = 4,
+                 alpha: float = 0.0, init_std: float = 0.1, epochs: int = 20, batch_size: int = 128, lr: float = 5e-3,
                  weight_decay: float = 0.0, reg: float = 0.01, patience: int | None = 5, seed: int = 0) -> None:
         self._store(locals())
 

@@ -153,6 +153,9 @@ class NeuMFNetwork(PairNetwork):
 class ConvNCFNetwork(PairNetwork):
     """Convolutions over the outer product of the two vectors, each halving its sides, until one cell is left.
 
+    The cells of the outer product stand in Z-order (Morton 1966): the four under a kernel of 2 x 2 side by side, and
+    those four of the next convolution again. So each convolution is a dense layer of rows of 4 cells.
+
     Parameters
     ----------
     n_users, n_items : int
@@ -163,6 +166,11 @@ class ConvNCFNetwork(PairNetwork):
     std : float
         Of the initial embeddings.
     generator : numpy.random.Generator
+
+    Attributes
+    ----------
+    convolutions : minidl.nn.ModuleList
+        Dense layers; `weight.reshape(made, 2, 2, taken)` is a kernel with its channels last.
     """
 
     def __init__(self, n_users: int, n_items: int, factors: int, channels: int, std: float,
@@ -171,19 +179,30 @@ class ConvNCFNetwork(PairNetwork):
         self.items = embedding(n_items, factors, std, generator)
         halvings = factors.bit_length() - 1
         widths = [1] + [channels] * halvings
-        layers = [nn.Conv2d(a, b, 2, stride=2, generator=generator) for a, b in pairwise(widths)]
+        layers = [dense(4 * a, b, generator) for a, b in pairwise(widths)]
         for layer in layers:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
         self.convolutions = nn.ModuleList(layers)
         self.output = dense(widths[-1], 1, generator)
         self.width = factors**2 + sum(channels * 4**n for n in range(halvings))
+        self._rows, self._columns = _z_order(halvings)
 
     def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
         """int (B,); int (B, K), (K,) or None -> (B, K)."""
-        p, q = self.users(users), rows_of(self.items, items)  # (B, f); (K, f) or (B, K, f)
-        pairs = p[:, None, :, None] * q[..., None, :]  # (B, K, f, f)
-        shape = pairs.shape
-        x = pairs.reshape((shape[0] * shape[1], 1, *shape[2:]))  # (B*K, 1, f, f)
+        p, q = self.users(users)[:, self._rows], self.items.weight[:, self._columns]  # (B, f * f), (n_items, f * f)
+        pairs = p[:, None, :] * (q if items is None else ops.embedding(items, q))  # (B, K, f * f)
+        x = pairs
         for layer in self.convolutions:
-            x = ops.relu(layer(x))  # (B*K, channels, f/2, f/2), ...
-        return self.output(x.reshape((len(x), -1))).reshape(shape[:2])
+            x = ops.relu(layer(x.reshape((-1, layer.in_features))))  # (B * K * f * f / 4, channels), ...
+        return self.output(x).reshape(pairs.shape[:2])
+
+
+def _z_order(halvings: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each cell of a square of side `2 ** halvings`: the bits of its number in turn.
+
+    >>> _z_order(1)
+    (array([0, 0, 1, 1]), array([0, 1, 0, 1]))
+    """
+    cells, bits = np.arange(4**halvings), np.arange(halvings)
+    row, column = (((cells[:, None] >> 2 * bits + odd & 1) << bits).sum(axis=1) for odd in (1, 0))
+    return row, column

@@ -16,7 +16,7 @@ from recsys.networks.pairs import ConvNCFNetwork, GMFNetwork, MLPNetwork, NeuMFN
 
 QUICK = {"MLP": MLP(factors=8, hidden=(16, 8), epochs=25, lr=0.02, batch_size=256, reg=0.02),
          "NeuMF": NeuMF(factors=8, hidden=(16,), epochs=15, lr=0.02, batch_size=256, reg=0.02),
-         "ConvNCF": ConvNCF(factors=4, channels=4, negatives=2, epochs=15, lr=0.03, batch_size=256)}
+         "ConvNCF": ConvNCF(factors=4, channels=8, negatives=2, epochs=15, lr=0.03, batch_size=256)}
 
 
 def groups(n_users: int = 120, n_items: int = 40, events: int = 8, seed: int = 0) -> Interactions:
@@ -67,11 +67,15 @@ def test_layers_see_both_vectors_one_behind_the_other():
     assert float(network(np.array([1]), np.array([3])).data[0, 0]) == pytest.approx(expected, rel=1e-5)
 
 
-def test_convolutions_reduce_the_outer_product_to_one_cell():
-    network = ConvNCFNetwork(2, 2, 2, 1, 0.5, np.random.default_rng(0))
-    layer = network.convolutions[0]
-    cell = (np.outer(network.users.weight.data[1], network.items.weight.data[0]) * layer.weight.data[0, 0]).sum()
-    expected = network.output.weight.data[0, 0] * max(cell + layer.bias.data[0], 0)
+@pytest.mark.parametrize("factors", [1, 2, 8])
+def test_convolutions_are_those_of_the_outer_product(factors):
+    network = ConvNCFNetwork(2, 2, factors, 3, 0.5, np.random.default_rng(0))
+    x = np.outer(network.users.weight.data[1], network.items.weight.data[0])[None]  # (1, f, f)
+    for layer in network.convolutions:
+        kernels = layer.weight.data.reshape(3, 2, 2, len(x)).transpose(0, 3, 1, 2)
+        x = ops.relu(ops.conv2d(x, kernels, layer.bias.data, stride=2))  # (3, f / 2, f / 2), ...
+    assert x.shape[1:] == (1, 1)
+    expected = network.output.weight.data[0] @ x[:, 0, 0] + network.output.bias.data[0]
     assert float(network(np.array([1]), np.array([0])).data[0, 0]) == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
