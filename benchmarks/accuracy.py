@@ -22,15 +22,16 @@ def measure(row: Row) -> dict[str, Any]:
     from recsys import datasets
     from recsys.evaluation import protocols
 
+    files = {name: SHARED / file for name, file in row.files.items()}
     loaded = [datasets.load(SHARED / row.data, part=part) for part in row.parts]
-    data = tuple(loaded) if loaded else datasets.load(SHARED / row.data)
+    data = tuple(loaded) if loaded else datasets.load(SHARED / row.data, **files)
     chosen = _best(row, data) if len(row.grid) > 1 else dict(row.grid[0])
     found = [protocols.run(_build(row, {**chosen, **seed}), data, row.protocol, metrics=list(row.metrics),
                            refit=row.refit, **row.options)
              for seed in ([{"seed": s} for s in row.seeds] if len(row.seeds) > 1 else [{}])]
     by_seed = {m: [f.metrics[m] for f in found] for m in row.metrics}
     protocol = found[0].card["protocol"] + ", refit" * row.refit
-    return {"name": row.name, "data": " ".join([row.data, *row.parts]), "protocol": protocol,
+    return {"name": row.name, "data": " ".join([row.data, *row.parts, *row.files]), "protocol": protocol,
             "model": found[0].model, "metrics": {m: statistics.fmean(values) for m, values in by_seed.items()},
             "errors": {m: max(f.errors[m] for f in found) for m in row.metrics}, "by_seed": by_seed}
 

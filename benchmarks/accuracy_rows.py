@@ -17,7 +17,8 @@ class Row:
     The figures to reach may be another row's, by its name, or there may be none. Figures to `beat` are further away.
     With a `grid`, the setting with the best first metric on validation data is taken; with several `seeds`, the figures
     are means over them. `parts` names the parts of a set that comes divided, training first. With `refit`, the model
-    learns again from training and validation rows, for as many epochs as were best.
+    learns again from training and validation rows, for as many epochs as were best. `files` are more of the set's, by
+    the name that `datasets.load` has for them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Row:
     parts: tuple[str, ...] = ()
     refit: bool = False
     beat: Sequence[float] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def _each(**values: Sequence[Any]) -> list[dict[str, Any]]:
@@ -89,6 +91,8 @@ def _ratios() -> Iterator[Row]:
     yield Row("gmf-100k", *small, "GMF", metrics, [0.289, 0.244])
     yield Row("mlp-100k", *small, "MLP", metrics, "popular-100k")
     yield Row("neumf-100k", *small, "NeuMF", metrics, "gmf-100k")
+    yield Row("convncf-100k", *small, "ConvNCF", metrics, "popular-100k")
+    yield Row("cdae-100k", *small, "CDAE", metrics, "item-knn-100k")
     yield Row("mult-dae-100k", *small, "MultDAE", metrics, [0.290, 0.255], seeds=_SEEDS, beat=[0.322, 0.269])
     yield Row("mult-vae-100k", *small, "MultVAE", metrics, [0.290, 0.255], seeds=_SEEDS, beat=[0.322, 0.269])
     large: tuple[str, ...] = ("ml-1m", protocol)
@@ -148,4 +152,15 @@ def _new_users() -> Iterator[Row]:
     yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], beat=[0.347, 0.370])
 
 
-ROWS = [*_ratings(), *_ratios(), *_sequences(), *_new_users()]
+def _new_items() -> Iterator[Row]:
+    """Items that training has not seen, by images, plots and genres; Popular knows nothing of them: chance level."""
+    metrics, liked = ("auc", "ndcg@10"), {"min_value": 4}
+    images, plots = {"image-cnn": "ImageCNN", "visual-bpr": "VisualBPR"}, {"text-cnn": "TextCNN"}
+    for data, files, models in (("ml-1m", {"posters": "ml-1m-posters/posters_48x32.npz"}, images),
+                                ("ml-latest-small", {"plots": "tmdb-5000/tmdb_5000_movies.csv.gz"}, plots)):
+        for name, model in ({"popular": "Popular", "fm": "FactorizationMachine"} | models).items():
+            yield Row(f"{name}-new-{data}", data, "new-items", model, metrics,
+                      () if name == "popular" else f"popular-new-{data}", options=liked, files=files)
+
+
+ROWS = [*_ratings(), *_ratios(), *_sequences(), *_new_users(), *_new_items()]

@@ -20,6 +20,7 @@ __all__ = [
     "Split",
     "origin",
     "sizes",
+    "split_items",
     "split_kfold",
     "split_last",
     "split_predefined",
@@ -290,6 +291,42 @@ def split_users(
         "sizes": sizes(train, valid if n_valid else None, test),
     }
     return Split(train, valid if n_valid else None, test, card, valid_history if n_valid else None, test_history)
+
+
+def split_items(data: Interactions, valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
+    """Items that training never sees: all rows of some items are held out.
+
+    Parameters
+    ----------
+    data : Interactions
+    valid, test : float
+        Shares of the items with rows, at least 0 and together below 1; at least one item tests, and one validates if
+        that share is positive.
+    seed : int
+        Of NumPy's PCG64 generator.
+
+    Returns
+    -------
+    Split
+
+    Examples
+    --------
+    >>> data = Interactions.from_arrays([1] * 10 + [2] * 5, [*range(10), *range(5)], name="demo")
+    >>> split_items(data, valid=0, test=0.2)
+    Split(random items, 0:0.2 held out: 12 train, 0 valid, 3 test)
+    """
+    if valid < 0 or test <= 0 or valid + test >= 1:
+        raise ParameterError(f"split_items: need valid >= 0, test > 0, valid + test < 1; got {valid} and {test}.")
+    active = np.flatnonzero(np.bincount(data.item, minlength=data.n_items))
+    n_test, n_valid = (max(int(share * len(active) + 1e-9), int(share > 0)) for share in (test, valid))
+    if n_test + n_valid >= len(active):
+        raise ParameterError(f"split_items: {n_valid} + {n_test} held-out items of {len(active)} leave none to train.")
+    permuted = np.random.default_rng(seed).permutation(active)
+    part = np.zeros(data.n_items, np.int8)
+    part[permuted[:n_test]] = 2
+    part[permuted[n_test:n_test + n_valid]] = 1
+    card = {"split": f"random items, {valid:g}:{test:g} held out", "seed": seed}
+    return _divide(data, part[data.item], card, keep_valid=valid > 0)
 
 
 def split_predefined(train: Interactions, test: Interactions, valid: Interactions | None = None) -> Split:

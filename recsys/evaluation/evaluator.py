@@ -115,8 +115,8 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
         with `@` and a cut-off. Ratings: rmse, mae, averaged over ratings.
     part : {"test", "valid"}
     task : {"ranking", "ratings"}
-    candidates : {"train", "all"}
-        Rank the items with a training event, or all items of the id map.
+    candidates : {"train", "all", "new"}
+        Rank the items with a training event, all items of the id map, or the part's items without a training event.
     exclude_seen : bool
         False ranks seen items too.
     negatives : int, optional
@@ -154,15 +154,15 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     >>> evaluate(Popular().fit(split.train), split, metrics=["hit@1"]).card["unreachable targets"]
     2
     """
-    if task not in DEFAULT_METRICS or part not in ("test", "valid") or candidates not in ("train", "all"):
+    if task not in DEFAULT_METRICS or part not in ("test", "valid") or candidates not in ("train", "all", "new"):
         raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
-                             f"'train' or 'all'; got {task!r}, {part!r}, {candidates!r}.")
+                             f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
     begin = time.perf_counter()
     asked = asked_for(metrics, task, k)
     if task == "ratings":
         found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
     else:
-        pool = Pool.of(split, part, candidates == "train", exclude_seen, negatives, seed)
+        pool = Pool.of(split, part, candidates, exclude_seen, negatives, seed)
         found, card = measure(model, pool, asked, vectors, block, progress)
         users, weights = pool.users, np.ones(len(pool.users))
     per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}

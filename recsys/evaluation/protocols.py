@@ -262,6 +262,11 @@ def _new_users(data: Interactions, seed: int = 98765, min_value: float | None = 
                                fold_in, seed)]
 
 
+def _new_items(data: Interactions, seed: int = 0, min_value: float | None = None, valid: float = 0.1,
+               test: float = 0.1) -> list[Split]:
+    return [splits.split_items(_events(data, min_value), valid, test, seed)]
+
+
 def _moment(data: Interactions, min_value: float | None = None, cutoff: Any = None,
             fraction: float = 0.8, valid: float = 0.1) -> list[Split]:
     return [splits.split_time(_events(data, min_value), cutoff, fraction, valid)]
@@ -316,6 +321,11 @@ PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (
              "n_test), with 5 events or more; four fifths of their events are shown and folded in, the rest are "
              "targets (Mult-VAE). Recall divides by min(k, targets).",
              "ranking", ("recall_min@20", "recall_min@50", "ndcg@100"), _new_users),
+    Protocol("new-items",
+             "Items that training never sees: a random tenth of the items tests, a tenth validates. First event of "
+             "each pair (of min_value or more, if given). A part's items are ranked among themselves, so a model that "
+             "knows nothing of their content is at chance level.",
+             "ranking", ("auc", "ndcg@{k}", "recall@{k}"), _new_items, {"candidates": "new"}),
     Protocol("global-time",
              "One moment for all: events before it train (the latest tenth of them validates), events from it on "
              "test. First event of each pair; nothing of the future is ever used.",

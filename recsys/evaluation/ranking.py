@@ -58,7 +58,7 @@ class Pool:
     excluded: str
 
     @classmethod
-    def of(cls, split: Split, part: str, trained_only: bool, exclude_seen: bool, negatives: int | None,
+    def of(cls, split: Split, part: str, candidates: str, exclude_seen: bool, negatives: int | None,
            seed: int) -> Pool:
         """The pool of one part of a split; its arguments are those of `evaluate`."""
         if negatives is not None and negatives < 1:
@@ -69,8 +69,11 @@ class Pool:
         hidden = [train if history is None else history, split.valid if test else None]
         seen = _pairs([each for each in hidden if each is not None and exclude_seen], relevant.shape)
         trained = np.bincount(train.item, minlength=train.n_items) > 0
-        allowed = trained if trained_only else np.ones_like(trained)
-        count = f"{int(allowed.sum()):,} items, {'those with training events' if trained_only else 'all known'}"
+        new = np.bincount(relevant.indices, minlength=train.n_items) > 0
+        new &= ~trained
+        allowed, what = {"train": (trained, "those with training events"), "all": (np.ones_like(trained), "all known"),
+                         "new": (new, "those of this part without training events")}[candidates]
+        count = f"{int(allowed.sum()):,} items, {what}"
         if negatives is not None:
             count = f"SAMPLED: the targets and {negatives} of {count}, uniform, seed {seed}"
         excluded = "not excluded" if not exclude_seen else \

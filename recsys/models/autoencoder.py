@@ -151,8 +151,8 @@ class CDAE(HistoryNetwork):
     dropout: float
 
     def __init__(self, *, hidden: tuple[int, ...] = (200,), activation: str = "sigmoid", loss: str = "bce",
-                 dropout: float = 0.5, epochs: int = 100, batch_size: int = 500, lr: float = 1e-3,
-                 weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
+                 dropout: float = 0.5, epochs: int = 100, batch_size: int = 50, lr: float = 3e-3,
+                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> Autoencoder:

@@ -127,7 +127,9 @@ class NeuralRecommender(Recommender):
         try:
             task = "ratings" if self.can.ratings else "ranking"
             name = "rmse" if self.can.ratings else self.valid_metric
-            value = evaluate(self, split, metrics=[name], part="valid", task=task).metrics[name]
+            new = not np.isin(split.valid.item, split.train.item).any()  # rank new items among themselves
+            value = evaluate(self, split, metrics=[name], part="valid", task=task,
+                             candidates="new" if new else "train").metrics[name]
         finally:
             self._fitted = False
         return -value if self.can.ratings else value

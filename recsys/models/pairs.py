@@ -335,9 +335,9 @@ class ConvNCF(PairModel):
 
     The outer product is no image: nothing is close to anything in it. Ferrari Dacrema et al. permute the vectors'
     elements and find that ConvNCF learns as much; and on Yelp its HR@10 of .306 stays behind .367 of ItemKNN with the
-    cosine (TOIS 2021, table 72). Look at `ItemKNN` first. It is also slow, about `channels * factors ** 2 / 3` numbers for
-    each pair: twice the factors take four times as long and rank ML-100K no better (the paper has 64). With the loss
-    "softmax" take small batches.
+    cosine (TOIS 2021, table 72). Look at `ItemKNN` first. It is also slow, about `channels * factors ** 2 / 3` numbers
+    for each pair: twice the factors take four times as long and rank ML-100K no better (the paper has 64). With the
+    loss "softmax" take small batches.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from recsys.data import Interactions
 from recsys.data.splits import (
+    split_items,
     split_kfold,
     split_last,
     split_predefined,
@@ -51,6 +52,24 @@ def test_random(data, shares, by):
     groups = [np.arange(len(data))] if by == "global" else [np.flatnonzero(data.user == u) for u in set(data.user)]
     for rows in groups:
         assert [len(np.intersect1d(rows, part)) for part in parts] == sizes_in_recbole(len(rows), valid, test)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.sampled_from([(0.1, 0.1), (0, 0.2), (0.25, 0.5)]))
+def test_items(item, shares):
+    valid, test = shares
+    data = Interactions.from_arrays(np.arange(len(item)) % 3, item, np.arange(len(item)))
+    known, held = len(set(item)), [int(share > 0) for share in shares]
+    if known <= sum(max(one, int(share * known)) for one, share in zip(held, shares, strict=True)):
+        with pytest.raises(ParameterError, match=r"held-out items of .* leave none to train"):
+            split_items(data, valid, test)
+        return
+    split = split_items(data, valid, test, seed=3)
+    parts = check(split, data)
+    assert parts == check(split_items(data, valid, test, seed=3), data)
+    items = [set(part.item.tolist()) if part is not None else set() for part in (split.train, split.valid, split.test)]
+    assert sum(map(len, items)) == known == len(set.union(*items))
+    assert [len(of) for of in items[1:]] == [max(one, int(share * known + 1e-9))
+                                             for one, share in zip(held, shares, strict=True)]
 
 
 def sizes_in_recbole(n, *shares):

@@ -143,6 +143,18 @@ def test_strong_generalisation_separates_users(random_data):
     assert set(split.test.user.tolist()) <= parts[2]
 
 
+def test_new_items_are_ranked_among_themselves(random_data):
+    data = random_data(0, users=30, items=40, events=600)
+    split, = divide("new-items", data)
+    tested = set(split.test.item.tolist())
+    assert len(tested) == 4
+    assert tested.isdisjoint([*split.train.item, *split.valid.item])
+    chance = run(Popular(), data, "new-items")  # which has no score for them
+    assert chance.metrics["auc"] == pytest.approx(0.5)
+    assert chance.card["candidates"] == "4 items, those of this part without training events"
+    assert chance.card["unreachable targets"] == 0
+
+
 def test_global_time_never_looks_ahead(random_data):
     split, = divide("global-time", random_data(0))
     assert split.train.time.max() < split.valid.time.min()

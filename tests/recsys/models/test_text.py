@@ -10,7 +10,7 @@ import pytest
 import recsys
 from recsys.data import Features, Interactions, splits
 from recsys.errors import DataError
-from recsys.evaluation import evaluate
+from recsys.evaluation import PROTOCOLS, evaluate, run
 from recsys.models import Popular, TextCNN
 from recsys.networks.texts import TextTower
 from tests.recsys.models.conftest import N_ITEMS, hits_among_cold, tastes
@@ -67,6 +67,16 @@ def test_items_nobody_has_met_are_ranked_by_their_texts(data, model):
     assert model.can.cold_item
     assert model.missing_ == 0
     assert np.mean(model.similar_items(np.arange(N_ITEMS), k=3).items % 2 == np.arange(N_ITEMS)[:, None] % 2) > 0.9
+
+
+def test_new_items_may_validate(data):
+    found = run(TextCNN(**QUICK), data, "new-items", metrics=["auc"])
+    assert found.metrics["auc"] > 0.8
+    split, = PROTOCOLS["new-items"].divide(data)
+    model = TextCNN(**QUICK | {"epochs": 3}).fit(split.train, split.valid)
+    best = evaluate(model, split, metrics=["ndcg@10"], part="valid", candidates="new").metrics["ndcg@10"]
+    assert best == pytest.approx(max(model.history_["valid"]))
+    assert best > min(model.history_["valid"])
 
 
 def test_warm_items_and_new_users(data):
