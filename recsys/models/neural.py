@@ -121,13 +121,14 @@ class NeuralRecommender(Recommender):
     def _validate(self, split: Split) -> float:
         """The metric of the network as it stands, the larger the better."""
         from recsys.evaluation.evaluator import evaluate
+        from recsys.evaluation.ranking import part_of
 
         self._settle()
         self._fitted = True  # for as long as it is measured
         try:
             task = "ratings" if self.can.ratings else "ranking"
             name = "rmse" if self.can.ratings else self.valid_metric
-            new = not np.isin(split.valid.item, split.train.item).any()  # rank new items among themselves
+            new = not np.isin(part_of(split, "valid").item, split.train.item).any()  # these are ranked for themselves
             value = evaluate(self, split, metrics=[name], part="valid", task=task,
                              candidates="new" if new else "train").metrics[name]
         finally:

@@ -182,7 +182,7 @@ class ConvNCFNetwork(PairNetwork):
         layers = [dense(4 * a, b, generator) for a, b in pairwise(widths)]
         for layer in layers:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
-        self.convolutions = nn.ModuleList(layers)
+        self.convolutions: Any = nn.ModuleList(layers)
         self.output = dense(widths[-1], 1, generator)
         self.width = factors**2 + sum(channels * 4**n for n in range(halvings))
         self._rows, self._columns = _z_order(halvings)
