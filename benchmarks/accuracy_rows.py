@@ -112,11 +112,14 @@ _SEQUENCES = {"gru": "SequenceRecommender", "cnn": "CausalCNN", "caser": "Caser"
 
 def _next(end: str, data: str, protocol: str, metrics: tuple[str, ...], figures: Mapping[str, Any], *,
           seeds: Sequence[int] = (0,), beat: Sequence[float] = (), **options: Any) -> Iterator[Row]:
-    """What comes next, by simple models and by networks of sequences; `figures` by the beginning of the row's name."""
+    """What comes next, by simple models and by networks of sequences; `figures` by the beginning of the row's name.
+
+    Where the order of equal times is shuffled, networks see another order in each epoch.
+    """
     for name, model in (_BEFORE | _SEQUENCES).items():
         neural = name in _SEQUENCES
         figure = figures.get(name, f"item-knn-{end}" if neural else ())
-        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure,
+        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure, options if neural else {},
                   options=options, seeds=seeds if neural else (0,), beat=beat if neural else ())
 
 

@@ -292,10 +292,10 @@ class MLP(PairModel):
     dropout: float
     init_std: float
 
-    def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (32, 16), dropout: float = 0.3,
-                 loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.1,
-                 epochs: int = 60, batch_size: int = 8192, lr: float = 0.02, weight_decay: float = 0.0,
-                 reg: float = 0.2, patience: int | None = 5, seed: int = 0) -> None:
+    def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (32, 16), dropout: float = 0.1,
+                 loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.2,
+                 epochs: int = 60, batch_size: int = 4096, lr: float = 0.01, weight_decay: float = 0.0,
+                 reg: float = 0.2, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
@@ -324,6 +324,12 @@ class NeuMF(MLP):
     >>> NeuMF(factors=4, hidden=(8,), epochs=200, lr=0.02).fit(data).recommend(3, k=1).items
     array(['jam'], dtype='<U3')
     """
+
+    def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (32, 16), dropout: float = 0.3,
+                 loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.3,
+                 epochs: int = 60, batch_size: int = 8192, lr: float = 0.02, weight_decay: float = 0.0,
+                 reg: float = 0.2, patience: int | None = 10, seed: int = 0) -> None:
+        self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
         return NeuMFNetwork(len(self.users), len(self.items), self.factors, self.hidden, self.init_std, self.dropout,

@@ -10,11 +10,11 @@ import numpy as np
 from minidl import nn, no_grad
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
-from recsys.errors import ParameterError
+from recsys.errors import DataError, ParameterError
 from recsys.losses import SAMPLED
 from recsys.models.base import Can
 from recsys.models.neural import HistoryNetwork
-from recsys.models.parameters import Check, at_least, between, one_of, whole
+from recsys.models.parameters import Check, at_least, between, flag, one_of, whole
 from recsys.models.sparse import blocks
 from recsys.networks.sequence_encoders import (
     RECURRENT,
@@ -45,7 +45,8 @@ class SequenceModel(HistoryNetwork):
     checks: ClassVar[dict[str, Check]] = {
         "factors": whole(1), "max_length": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
         "window": whole(1), "horizontal": whole(1), "vertical": whole(1), "dropout": between(0, 0.99),
-        "loss": one_of("softmax", *SAMPLED), "negatives": whole(1), "alpha": at_least(0)}
+        "loss": one_of("softmax", *SAMPLED), "negatives": whole(1), "alpha": at_least(0),
+        "shuffle_ties": flag()}
 
     encoder: Any
     factors: int
@@ -60,6 +61,7 @@ class SequenceModel(HistoryNetwork):
     horizontal: int = 16
     vertical: int = 4
     alpha: float = 0.5
+    shuffle_ties: bool = False
 
     def _prepare(self, history: CSR) -> CSR:
         recent = history.tail(self.max_length)
@@ -76,7 +78,17 @@ class SequenceModel(HistoryNetwork):
         return ENCODERS[self.encoder](self, rng)
 
     def _objective(self, data: Interactions) -> Objective:
-        return NextItem(self._training, self.max_length, self.network, self._loss())
+        moments = self._moments(data) if self.shuffle_ties else None
+        return NextItem(self._training, self.max_length, self.network, self._loss(), moments)
+
+    def _moments(self, data: Interactions) -> np.ndarray:
+        """Of each event, in the order of the histories, how many moments of users are before it."""
+        if data.time is None:
+            raise DataError(f"{type(self).__name__}.fit: shuffle_ties needs times, which the data does not have; give "
+                            f"times, or leave out shuffle_ties.")
+        order = np.lexsort((data.time, data.user))
+        user, time = data.user[order], data.time[order]
+        return np.append(0, np.cumsum((user[1:] != user[:-1]) | (time[1:] != time[:-1])))
 
     def _loss(self) -> Callable[..., Any]:
         if self.loss == "softmax":
@@ -125,6 +137,9 @@ class SequenceRecommender(SequenceModel):
     loss : {"softmax", "sampled_softmax", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
     negatives : int
         For all losses but "softmax".
+    shuffle_ties : bool
+        Put events of one user and time, such as a basket, in an order that is drawn anew in each epoch: for data whose
+        order inside a basket means nothing. By default the order of the rows is learned.
     epochs, batch_size, seed : int
         A batch consists of so many pieces of histories, each of up to `max_length` events.
     lr, weight_decay : float
@@ -159,9 +174,9 @@ class SequenceRecommender(SequenceModel):
                          f"one of {', '.join(map(repr, [*RECURRENT, *ENCODERS]))}, or callable")}
 
     def __init__(self, *, encoder: Any = "gru", factors: int = 64, max_length: int = 50, layers: int = 1,
-                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
-                 batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10,
-                 seed: int = 0) -> None:
+                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, shuffle_ties: bool = False,
+                 epochs: int = 25, batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0,
+                 patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
@@ -187,7 +202,7 @@ class SASRec(SequenceModel):
         As in `SequenceRecommender`.
     heads : int
         Parts of the vectors that attend on their own; `factors` is a multiple of it.
-    loss, negatives, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -205,9 +220,9 @@ class SASRec(SequenceModel):
     encoder = "attention"
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 2, heads: int = 1,
-                 dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
-                 batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
-                 seed: int = 0) -> None:
+                 dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, shuffle_ties: bool = False,
+                 epochs: int = 25, batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0,
+                 patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
     def check_parameters(self) -> None:
@@ -233,7 +248,7 @@ class Caser(SequenceModel):
         How many of the last items count.
     horizontal, vertical : int
         Horizontal filters of each height, and vertical ones.
-    loss, negatives, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -252,8 +267,8 @@ class Caser(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, window: int = 8, horizontal: int = 16,
                  vertical: int = 4, dropout: float = 0.5, loss: str = "softmax", negatives: int = 256,
-                 epochs: int = 25, batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0,
-                 patience: int | None = 10, seed: int = 0) -> None:
+                 shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32, lr: float = 3e-3,
+                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
 
@@ -269,7 +284,7 @@ class CausalCNN(SequenceModel):
         As in `SequenceRecommender`.
     width : int
         Of the convolutions.
-    loss, negatives, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -287,7 +302,7 @@ class CausalCNN(SequenceModel):
     encoder = "cnn"
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 3, width: int = 3,
-                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, epochs: int = 25,
-                 batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
-                 seed: int = 0) -> None:
+                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, shuffle_ties: bool = False,
+                 epochs: int = 25, batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0,
+                 patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())

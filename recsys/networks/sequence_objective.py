@@ -63,14 +63,20 @@ class NextItem:
     network : SequenceNetwork
     loss : callable
         `loss(network, states, targets, rng)`: states (n, factors) and the items (n,) that came next, to the mean loss.
+    moments : int array, shape (rows.nnz,), optional
+        Ascending; events of one number are put in an order that is drawn anew in each epoch.
     """
 
-    def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any]) -> None:
-        self.rows, self.max_length, self.network, self._loss = rows, max_length, network, loss
+    def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any],
+                 moments: np.ndarray | None = None) -> None:
+        self.rows, self.max_length, self.network, self._loss, self.moments = rows, max_length, network, loss, moments
         self._active = np.flatnonzero(rows.counts > 1)
 
     def begin(self, epoch: int, rng: np.random.Generator) -> int:
         """Cut the histories; the number of pieces."""
+        self._items = self.rows.indices
+        if self.moments is not None:
+            self._items = self._items[np.lexsort((rng.random(len(self.moments)), self.moments))]
         length, n = self.max_length, self.rows.counts[self._active] - 1  # predictions of each history
         shift = rng.integers(0, np.minimum(length, n))  # what the first piece lacks
         pieces = -(-(n + shift) // length)
@@ -86,6 +92,6 @@ class NextItem:
         counts = self._counts[batch]
         indptr = np.concatenate([[0], np.cumsum(counts)])
         entries = np.arange(indptr[-1]) + np.repeat(self._starts[batch] - indptr[:-1], counts)
-        items = padded(CSR(indptr, self.rows.indices[entries], None, (len(batch), self.rows.shape[1])))
+        items = padded(CSR(indptr, self._items[entries], None, (len(batch), self.rows.shape[1])))
         states = self.network.states_at(items, np.flatnonzero(items >= 0))  # (n, factors)
-        return self._loss(self.network, states, self.rows.indices[entries + 1], rng)
+        return self._loss(self.network, states, self._items[entries + 1], rng)

@@ -7,9 +7,9 @@ import pytest
 
 from minidl import io, nn, ops
 from recsys import artifact, datasets
-from recsys.data import Interactions
+from recsys.data import IdMap, Interactions
 from recsys.data.splits import split_last
-from recsys.errors import ArtifactError, ParameterError
+from recsys.errors import ArtifactError, DataError, ParameterError
 from recsys.evaluation import evaluate
 from recsys.losses import SAMPLED
 from recsys.models import Caser, CausalCNN, GRU4Rec, Popular, SASRec, SequenceRecommender
@@ -107,8 +107,36 @@ def test_every_event_is_predicted_once_an_epoch(planted):
     assert len(cuts) > 1
 
 
+def test_equal_times_are_put_in_a_new_order_each_epoch():
+    rng = np.random.default_rng(0)
+    user, time = np.repeat([0, 1, 2], [9, 1, 14]), np.concatenate([np.arange(9) // 4, [0], np.arange(14) // 5])
+    mixed = rng.permutation(24)  # the rows need not be in the order of time
+    data = Interactions.from_arrays(user[mixed], np.arange(24)[mixed], None, time[mixed], item_ids=IdMap(range(24)))
+    found = []
+
+    def loss(network, states, targets, rng):
+        found[-1] += targets.tolist()
+
+    class Network:
+        def states_at(self, items, flat):
+            return items.ravel()[flat]
+
+    model = SASRec(shuffle_ties=True)
+    objective = NextItem(data.csr, 50, Network(), loss, model._moments(data))
+    for epoch in range(8):
+        found.append([])
+        objective.loss(np.arange(objective.begin(epoch, rng)), rng)
+    assert all(sorted(time[order[:8]]) == time[order[:8]].tolist() for order in found)
+    assert all(sorted(time[order[8:]]) == time[order[8:]].tolist() for order in found)
+    assert all(set(order[:8]) < set(range(9)) and set(order[8:]) < set(range(10, 24)) for order in found)
+    assert {order[0] for order in found} == {0, 1, 2, 3}
+    with pytest.raises(DataError, match=r"SASRec\.fit: shuffle_ties needs times"):
+        model.fit(Interactions.from_arrays([1, 1], [1, 2]))
+
+
 # ------------------------------------------------------------------------------------ files, own encoders
-@pytest.mark.parametrize("model", [MODELS[1], MODELS[3], MODELS[-1]], ids=["gru", "SASRec", "GRU4Rec"])
+@pytest.mark.parametrize("model", [MODELS[1], SASRec(**QUICK, shuffle_ties=True), MODELS[-1]],
+                         ids=["gru", "SASRec", "GRU4Rec"])
 def test_an_interrupted_training_goes_on_to_the_same_bits(model, planted, tmp_path):
     model = model.clone().set_params(epochs=4)
     users = np.arange(20, dtype=np.int32)
