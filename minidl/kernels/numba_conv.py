@@ -1,6 +1,6 @@
 """Convolution kernels in Numba; described at the NumPy twins.
 
-They are serial: one call is one block of one sample, which a thread goes on to multiply while it is in its cache.
+They are serial: one call is one block of a few samples, which a thread goes on to multiply while it is in its cache.
 Inner loops run over slices, from 0: an index that might be negative, for all that the compiler knows, has to be
 checked each time, which takes five times as long.
 """
@@ -12,6 +12,7 @@ from numba import njit
 
 __all__ = ["col2im", "from_tiles", "im2col", "to_tiles"]
 
+_LANES = 32  # channels that are transformed side by side: small images have short lines, but many channels
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _P, _P2, _P3 = (np.float32(0.75**n) for n in (1, 2, 3))  # exact, so they do for float64 too
 _Q, _Q2, _Q3 = (np.float32(1.5**n) for n in (1, 2, 3))
@@ -95,55 +96,94 @@ def _output(u0, u1, u2, u3, u4, u5):
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def to_tiles(x, tiles, side, origin, across, first, rows, at):
-    lines = np.zeros((6, 4 * across + 2), x.dtype)  # of the sample, as far as a row of tiles goes
-    half = np.empty_like(lines)  # transformed along the columns
-    start, stop = max(origin[1], 0), min(x.shape[2] + origin[1], lines.shape[1])
-    for c in range(x.shape[0]):
-        for r in range(rows):
-            for i in range(side):
-                y = 4 * (first + r) - origin[0] + i
-                if y < 0 or y >= x.shape[1] or start >= stop:
-                    lines[i] = 0
-                    continue
-                line, source = lines[i, start:stop], x[c, y, start - origin[1]:]
-                for k in range(len(line)):
-                    line[k] = source[k]
-            for k in range(half.shape[1]):
-                a, b, d, e = lines[0, k], lines[1, k], lines[2, k], lines[3, k]
-                if side == 6:
-                    made = _image(a, b, d, e, lines[4, k], lines[5, k])
-                else:
-                    made = _spread(a, b, d, e)
-                half[0, k], half[1, k], half[2, k], half[3, k], half[4, k], half[5, k] = made
-            for i in range(6):
-                line, out = half[i], tiles[6 * i:6 * i + 6, c, at + r * across:at + (r + 1) * across]
-                for t in range(across):
-                    k = 4 * t
-                    if side == 6:
-                        made = _image(line[k], line[k + 1], line[k + 2], line[k + 3], line[k + 4], line[k + 5])
-                    else:
-                        made = _spread(line[k], line[k + 1], line[k + 2], line[k + 3])
-                    out[0, t], out[1, t], out[2, t], out[3, t], out[4, t], out[5, t] = made
+def _transformed(side, u, step, out):
+    """`IMAGE @ u` (side 6) or `OUTPUT.T @ u` (4), in all lanes: u[i] at `i * step * _LANES`, out[i] at `i * _LANES`."""
+    if side == 6:
+        for v in range(_LANES):
+            made = _image(u[v], u[step * _LANES + v], u[2 * step * _LANES + v], u[3 * step * _LANES + v],
+                          u[4 * step * _LANES + v], u[5 * step * _LANES + v])
+            (out[v], out[_LANES + v], out[2 * _LANES + v], out[3 * _LANES + v], out[4 * _LANES + v],
+             out[5 * _LANES + v]) = made
+    else:
+        for v in range(_LANES):
+            made = _spread(u[v], u[step * _LANES + v], u[2 * step * _LANES + v], u[3 * step * _LANES + v])
+            (out[v], out[_LANES + v], out[2 * _LANES + v], out[3 * _LANES + v], out[4 * _LANES + v],
+             out[5 * _LANES + v]) = made
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def from_tiles(tiles, bias, y, across, first, rows, at):
-    half = np.empty((4, 6, rows * across), y.dtype)  # summed along the columns
-    line = np.empty(4 * across, y.dtype)
-    for o in range(y.shape[0]):
-        taken = tiles[:, o, at:at + rows * across]
-        for j in range(6):
-            for t in range(rows * across):
-                made = _output(taken[j, t], taken[6 + j, t], taken[12 + j, t], taken[18 + j, t], taken[24 + j, t],
-                               taken[30 + j, t])
-                half[0, j, t], half[1, j, t], half[2, j, t], half[3, j, t] = made
-        for r in range(min(4 * rows, y.shape[1] - 4 * first)):
-            part = half[r % 4, :, r // 4 * across:(r // 4 + 1) * across]
-            for t in range(across):
-                k = 4 * t
-                made = _output(part[0, t], part[1, t], part[2, t], part[3, t], part[4, t], part[5, t])
-                line[k], line[k + 1], line[k + 2], line[k + 3] = made
-            out, more = y[o, 4 * first + r], bias[o]
-            for k in range(len(out)):
-                out[k] = line[k] + more
+def _summed(u, step, out):
+    """`OUTPUT @ u`, in all lanes."""
+    for v in range(_LANES):
+        out[v], out[_LANES + v], out[2 * _LANES + v], out[3 * _LANES + v] = _output(
+            u[v], u[step * _LANES + v], u[2 * step * _LANES + v], u[3 * step * _LANES + v], u[4 * step * _LANES + v],
+            u[5 * step * _LANES + v])
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def to_tiles(x, tiles, side, origin, across, first, rows):
+    column, width = 6 * _LANES, 4 * across + 2
+    lines = np.zeros(width * column, x.dtype)  # of some channels, as far as a row of tiles goes: [column, line, lane]
+    half, made = np.empty_like(lines), np.empty(column, x.dtype)  # transformed along the columns, and along both
+    start, stop = max(origin[1], 0), min(x.shape[3] + origin[1], width)
+    for n in range(len(x)):
+        for c in range(0, x.shape[1], _LANES):
+            lanes = min(_LANES, x.shape[1] - c)
+            for r in range(rows):
+                known = 2 if r > 0 and side == 6 else 0  # the last lines of the tiles above are the first of these
+                for k in range(width if known else 0):
+                    above, line = lines[k * column + 4 * _LANES:], lines[k * column:]
+                    for v in range(2 * _LANES):
+                        line[v] = above[v]
+                for i in range(known, side):
+                    _take(x[n, c:c + lanes], 4 * (first + r) - origin[0] + i, start, stop, origin[1],
+                          lines[i * _LANES:], column)
+                for k in range(width):
+                    _transformed(side, lines[k * column:], 1, half[k * column:])
+                for q in range(across):
+                    for i in range(6):
+                        _transformed(side, half[4 * q * column + i * _LANES:], 6, made)
+                        for j in range(6):
+                            out = tiles[6 * i + j, (n * rows + r) * across + q, c:c + lanes]
+                            source = made[j * _LANES:]
+                            for v in range(len(out)):
+                                out[v] = source[v]
+
+
+@njit(cache=True, nogil=True)
+def _take(x, y, start, stop, origin, line, column):
+    """Line y of each channel, zeros outside: x[v, y, k - origin] to `line[k * column + v]`."""
+    if y < 0 or y >= x.shape[1] or start >= stop:
+        for k in range(0, len(line), column):
+            line[k:k + _LANES] = 0
+        return
+    for v in range(len(x)):
+        source, target = x[v, y, start - origin:], line[start * column + v:]
+        for k in range(stop - start):
+            target[k * column] = source[k]
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def from_tiles(tiles, bias, y, across, first, rows):
+    column = 4 * _LANES
+    taken, half = np.zeros(6 * _LANES, y.dtype), np.empty(6 * column, y.dtype)  # summed along the rows
+    lines = np.empty(4 * across * column, y.dtype)  # of some channels, a row of tiles: [column, line, lane]
+    for n in range(len(y)):
+        for c in range(0, y.shape[1], _LANES):
+            lanes = min(_LANES, y.shape[1] - c)
+            for r in range(rows):
+                for q in range(across):
+                    for i in range(6):
+                        for j in range(6):
+                            source = tiles[6 * i + j, (n * rows + r) * across + q, c:c + lanes]
+                            target = taken[j * _LANES:]
+                            for v in range(len(source)):
+                                target[v] = source[v]
+                        _summed(taken, 1, half[i * column:])
+                    for s in range(4):
+                        _summed(half[s * _LANES:], 4, lines[(4 * q + s) * column:])
+                for i in range(min(4, y.shape[2] - 4 * (first + r))):
+                    for v in range(lanes):
+                        out, source, more = y[n, c + v, 4 * (first + r) + i], lines[i * _LANES + v:], bias[c + v]
+                        for k in range(len(out)):
+                            out[k] = source[k * column] + more

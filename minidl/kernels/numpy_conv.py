@@ -76,15 +76,14 @@ def _taps(x: np.ndarray, cols: np.ndarray, kernel: Pair, stride: Pair, dilation:
         yield grouped, target, tuple(inside), tuple(window)
 
 
-def to_tiles(x: np.ndarray, tiles: np.ndarray, side: int, origin: Pair, across: int, first: int, rows: int,
-             at: int) -> None:
-    """Write the tiles of a sample, transformed.
+def to_tiles(x: np.ndarray, tiles: np.ndarray, side: int, origin: Pair, across: int, first: int, rows: int) -> None:
+    """Write the tiles of samples, transformed.
 
     Parameters
     ----------
-    x : float array, shape (C, H, W)
-    tiles : float array, shape (36, C, T)
-        `tiles[6 i + j, c, at + t]` is overwritten for the tiles t of these rows.
+    x : float array, shape (S, C, H, W)
+    tiles : float array, shape (36, T, C), T = S * rows * across
+        Overwritten: `tiles[6 i + j, t]` is element (i, j) of tile t, the samples one behind the other.
     side : int
         6 for tiles of images, which overlap, 4 for tiles of gradients of outputs.
     origin : pair of int
@@ -92,33 +91,33 @@ def to_tiles(x: np.ndarray, tiles: np.ndarray, side: int, origin: Pair, across: 
     across : int
         Tiles in a row.
     first, rows : int
-        The first row of tiles, and how many.
-    at : int
+        The first row of tiles of each sample, and how many.
     """
     matrix = (IMAGE if side == 6 else OUTPUT.T).astype(x.dtype)
-    cols = np.empty((1, len(x) * side * side, rows * across), x.dtype)
-    im2col(x, cols, (side, side), (4, 4), (1, 1), (origin[0] - 4 * first, origin[1]), across)
-    taken = cols.reshape(len(x), side, side, rows * across)
-    made = np.einsum("ai,cijt,bj->abct", matrix, taken, matrix)
-    tiles[:, :, at:at + rows * across] = made.reshape(36, len(x), rows * across)
+    count, channels = rows * across, x.shape[1]
+    for n, sample in enumerate(x):
+        cols = np.empty((1, channels * side * side, count), x.dtype)
+        im2col(sample, cols, (side, side), (4, 4), (1, 1), (origin[0] - 4 * first, origin[1]), across)
+        made = np.einsum("ai,cijt,bj->abtc", matrix, cols.reshape(channels, side, side, count), matrix)
+        tiles[:, n * count:(n + 1) * count] = made.reshape(36, count, channels)
 
 
-def from_tiles(tiles: np.ndarray, bias: np.ndarray, y: np.ndarray, across: int, first: int, rows: int,
-               at: int) -> None:
+def from_tiles(tiles: np.ndarray, bias: np.ndarray, y: np.ndarray, across: int, first: int, rows: int) -> None:
     """Write rows of tiles of 4x4 outputs, which are sums of 36 products, plus a bias.
 
     Parameters
     ----------
-    tiles : float array, shape (36, O, T)
-        Products, of tile t of these rows at `at + t`.
+    tiles : float array, shape (36, T, O), T = S * rows * across
+        Products, tile by tile as in `to_tiles`.
     bias : float array, shape (O,)
-    y : float array, shape (O, H, W)
+    y : float array, shape (S, O, H, W)
         What of a tile lies outside is left out.
-    across, first, rows, at : int
+    across, first, rows : int
         As in `to_tiles`.
     """
     matrix = OUTPUT.astype(y.dtype)
-    taken = tiles[:, :, at:at + rows * across].reshape(6, 6, len(y), rows, across)
-    made = np.einsum("pa,aborq,sb->orpqs", matrix, taken, matrix).reshape(len(y), 4 * rows, 4 * across)
-    target = y[:, 4 * first:4 * (first + rows)]
-    target[...] = made[:, :target.shape[1], :target.shape[2]] + bias[:, None, None]
+    taken = tiles.reshape(6, 6, len(y), rows, across, y.shape[1])
+    made = np.einsum("pa,abnrqo,sb->norpqs", matrix, taken, matrix)
+    made = made.reshape(*y.shape[:2], 4 * rows, 4 * across)
+    target = y[:, :, 4 * first:4 * (first + rows)]
+    target[...] = made[:, :, :target.shape[2], :target.shape[3]] + bias[:, None, None]

@@ -35,7 +35,7 @@ _PART = blas.BLAS_LARGE // 2
 class _Piece(NamedTuple):
     """Tiles that are multiplied together: of some samples, some rows."""
 
-    samples: range
+    samples: slice
     first: int
     rows: int
 
@@ -62,14 +62,14 @@ def _pieces(samples: int, size: Ints) -> list[_Piece]:
     rows, across = _grid(size)
     together, cuts = max(_TILES // (rows * across), 1), -(-rows * across // (2 * _TILES))
     down = -(-rows // cuts)
-    return [_Piece(range(n, min(n + together, samples)), r, min(down, rows - r))
+    return [_Piece(slice(n, min(n + together, samples)), r, min(down, rows - r))
             for n in range(0, samples, together) for r in range(0, rows, down)]
 
 
 def _factors(weight: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Transformed kernels: (O, C, 3, 3) -> (36, O, C)."""
-    made = blas.matmul(_KERNEL, weight.reshape(-1, 9).T.astype(float))
-    return np.asarray(made, dtype).reshape(36, *weight.shape[:2])
+    """Transformed kernels: (O, C, 3, 3) -> (36, C, O)."""
+    made = blas.matmul(_KERNEL, weight.swapaxes(0, 1).reshape(-1, 9).T.astype(float))
+    return np.asarray(made, dtype).reshape(36, weight.shape[1], weight.shape[0])
 
 
 def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, origin: Ints, size: Ints) -> np.ndarray:
@@ -81,13 +81,11 @@ def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, origin:
     def work(pieces: Iterator[_Piece]) -> None:
         tiles, products = _Buffer(x.shape[1], x.dtype), _Buffer(len(weight), x.dtype)
         for samples, first, rows in pieces:
-            count = rows * across
-            image, sums = tiles.of(len(samples) * count), products.of(len(samples) * count)
-            for i, n in enumerate(samples):
-                kernels.to_tiles(x[n], image, 6, origin, across, first, rows, i * count)
-            np.matmul(factors, image, out=sums)
-            for i, n in enumerate(samples):
-                kernels.from_tiles(sums, more, out[n], across, first, rows, i * count)
+            count = len(x[samples]) * rows * across
+            image, sums = tiles.of(count), products.of(count)
+            kernels.to_tiles(x[samples], image, 6, origin, across, first, rows)
+            np.matmul(image, factors, out=sums)  # (36, T, C), (36, C, O) -> (36, T, O)
+            kernels.from_tiles(sums, more, out[samples], across, first, rows)
 
     blas.share(work, _pieces(len(x), size), len(x) * _count(size) * factors.size)
     return out
@@ -110,12 +108,11 @@ def weight_gradient(g: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndar
         tiles, upstream, product = _Buffer(taken, x.dtype), _Buffer(made, x.dtype), np.empty_like(sums[0])
         for part in left:
             for samples, first, rows in pieces[len(pieces) * part // count:len(pieces) * (part + 1) // count]:
-                each = rows * across
-                image, up = tiles.of(len(samples) * each), upstream.of(len(samples) * each)
-                for i, n in enumerate(samples):
-                    kernels.to_tiles(x[n], image, 6, geometry.window.origin, across, first, rows, i * each)
-                    kernels.to_tiles(g[n], up, 4, (0, 0), across, first, rows, i * each)
-                sums[part] += np.matmul(up, image.swapaxes(1, 2), out=product)
+                each = len(x[samples]) * rows * across
+                image, up = tiles.of(each), upstream.of(each)
+                kernels.to_tiles(x[samples], image, 6, geometry.window.origin, across, first, rows)
+                kernels.to_tiles(g[samples], up, 4, (0, 0), across, first, rows)
+                sums[part] += np.matmul(up.swapaxes(1, 2), image, out=product)  # (36, O, T), (36, T, C) -> (36, O, C)
 
     blas.share(work, range(count), work_size)
     found = blas.matmul(np.add.reduce(sums, axis=0).reshape(36, made * taken).T.astype(float), _KERNEL)
@@ -129,8 +126,8 @@ class _Buffer:
         self.channels, self.room = channels, np.empty(0, dtype)
 
     def of(self, count: int) -> np.ndarray:
-        """Shape (36, channels, count)."""
+        """Shape (36, count, channels)."""
         size = 36 * self.channels * count
         if size > self.room.size:
             self.room = np.empty(size, self.room.dtype)
-        return self.room[:size].reshape(36, self.channels, count)
+        return self.room[:size].reshape(36, count, self.channels)
