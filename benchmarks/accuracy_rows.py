@@ -150,6 +150,8 @@ def _new_users() -> Iterator[Row]:
     yield Row("item-knn-new", *strong, "ItemKNN", metrics, [0.310, 0.350], grid=_KNN)
     yield Row("ease-new", *strong, "EASE", metrics, [0.347, 0.370], grid=_REG)
     yield Row("als-new", *strong, "ALS", metrics, [0.330, 0.354], grid=_ALS)
+    for name, model in _SEQUENCES.items():
+        yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new")
     yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=_each(hidden=[(200,), (600,)]),
               beat=[0.347, 0.370])
     yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], beat=[0.347, 0.370])

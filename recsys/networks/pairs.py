@@ -37,8 +37,14 @@ class PairNetwork(nn.Module):
 
     def penalty(self, users: np.ndarray, items: np.ndarray) -> Any:
         """The squared norms of the vectors of pairs, int (n,) and (n,); their sum."""
-        vectors = [part for of_users, of_items in self.tables() for part in (of_users(users), of_items(items))]
-        return sum((ops.square(v).sum() for v in vectors), 0.0)
+        of_users, of_items = zip(*self.tables(), strict=True)
+        return _squares(of_users, users) + _squares(of_items, items)
+
+
+def _squares(tables: Sequence[nn.Embedding], numbers: np.ndarray) -> Any:
+    """The sum of the squared norms of rows; each row is squared once, and times how often it is there."""
+    rows, counts = np.unique(numbers, return_counts=True)
+    return sum(ops.square(table(rows)).sum(axis=1) @ counts.astype(np.float32) for table in tables)
 
 
 def rows_of(table: nn.Embedding, items: np.ndarray | None) -> Any:
