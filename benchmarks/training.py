@@ -21,13 +21,14 @@ def _simulated() -> Arrays:
     return {"user": data.user, "item": data.item, "shape": np.array([data.n_users, data.n_items])}
 
 
-# Hyper-parameters are our defaults, NeuMF's loss and negatives those of its paper.
+# Hyper-parameters are our defaults, NeuMF's loss and negatives those of its paper; its first vectors are shorter, as
+# with longer ones other negatives make another loss.
 _PLAIN: dict[str, Any] = {"weight_decay": 0.0}
 _VAE = _PLAIN | {"hidden": (600,), "latent": 200, "dropout": 0.5, "beta": 0.2, "anneal": 50, "batch_size": 500,
                  "lr": 1e-3}
 _AUTOREC = _PLAIN | {"hidden": (500,), "reg": 100.0, "batch_size": 4096, "lr": 3e-3}
 _NEUMF = _PLAIN | {"factors": 32, "hidden": (32, 16), "dropout": 0.3, "loss": "bce", "negatives": 4, "reg": 0.2,
-                   "batch_size": 8192, "lr": 0.02}
+                   "init_std": 0.1, "batch_size": 8192, "lr": 0.02}
 _IMAGES = _PLAIN | {"filters": (32, 64, 128), "hidden": 512, "factors": 32, "dropout": 0.5, "negatives": 4,
                     "batch_size": 64, "lr": 1e-3}
 _SEQUENCES = _PLAIN | {"factors": 64, "max_length": 50, "batch_size": 32}
