@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike
 from typing import Any, ClassVar, Self
 
@@ -88,13 +89,16 @@ class NeuralRecommender(Recommender):
         self._begin(data)
         self._prepare_training(data)
         self.network = self._network(np.random.default_rng(self.seed))
-        split = None if valid is None or not len(valid) else Split(data, valid, valid, valid_history=valid_history)
+        split, validate = None, None
+        if valid is not None and len(valid):
+            split = Split(data, valid, valid, valid_history=valid_history)
+            new = not np.isin(valid.item, data.item).any()  # items that training does not know are ranked by themselves
+            validate = partial(self._validate, split, "new" if new else "train")
         trainer = Trainer(epochs=self.epochs, batch_size=self.batch_size, patience=self.patience, seed=self.seed,
                           name=type(self).__name__)
         kept = None if checkpoint is None else Checkpoint(checkpoint, self._identity(split))
         self.history_ = trainer.fit(self.network, self._optimizer(), self._objective(data), progress=progress,
-                                    validate=None if split is None else lambda: self._validate(split),
-                                    callbacks=callbacks, checkpoint=kept)
+                                    validate=validate, callbacks=callbacks, checkpoint=kept)
         self.network.eval()
         self._settle()
         self._training = None
@@ -118,19 +122,16 @@ class NeuralRecommender(Recommender):
         return {"class": type(self).__name__, **parameters, "data": self.fingerprint,
                 "validation": [part.fingerprint() for part in parts if part is not None]}
 
-    def _validate(self, split: Split) -> float:
-        """The metric of the network as it stands, the larger the better."""
+    def _validate(self, split: Split, candidates: str) -> float:
+        """The metric of the network as it stands, the larger the better; `candidates` as `evaluate` has them."""
         from recsys.evaluation.evaluator import evaluate
-        from recsys.evaluation.ranking import part_of
 
         self._settle()
         self._fitted = True  # for as long as it is measured
         try:
             task = "ratings" if self.can.ratings else "ranking"
             name = "rmse" if self.can.ratings else self.valid_metric
-            new = not np.isin(part_of(split, "valid").item, split.train.item).any()  # these are ranked for themselves
-            value = evaluate(self, split, metrics=[name], part="valid", task=task,
-                             candidates="new" if new else "train").metrics[name]
+            value = evaluate(self, split, metrics=[name], part="valid", task=task, candidates=candidates).metrics[name]
         finally:
             self._fitted = False
         return -value if self.can.ratings else value
