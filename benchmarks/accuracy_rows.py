@@ -107,6 +107,7 @@ def _ratios() -> Iterator[Row]:
 
 
 _BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
+_BASKETS = {"shuffle_ties": True, "factors": 192, "max_length": 100, "batch_size": 16, "epochs": 20}
 _SEQUENCES = {"gru": "SequenceRecommender", "cnn": "CausalCNN", "caser": "Caser", "sasrec": "SASRec"}
 
 
@@ -114,12 +115,12 @@ def _next(end: str, data: str, protocol: str, metrics: tuple[str, ...], figures:
           seeds: Sequence[int] = (0,), beat: Sequence[float] = (), **options: Any) -> Iterator[Row]:
     """What comes next, by simple models and by networks of sequences; `figures` by the beginning of the row's name.
 
-    Where the order of equal times is shuffled, networks see another order in each epoch.
+    Where the order of equal times is shuffled, networks see another order in each epoch, and are larger.
     """
     for name, model in (_BEFORE | _SEQUENCES).items():
         neural = name in _SEQUENCES
         figure = figures.get(name, f"item-knn-{end}" if neural else ())
-        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure, options if neural else {},
+        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure, _BASKETS if neural and options else {},
                   options=options, seeds=seeds if neural else (0,), beat=beat if neural else ())
 
 

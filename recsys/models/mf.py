@@ -19,6 +19,8 @@ from recsys.models.sparse import distinct, expect, pack, unpack_if
 
 __all__ = ["MatrixFactorization"]
 
+_RANGE = 5.0  # of ratings that are learned as they are
+
 
 class MatrixFactorization(FactorModel):
     """Rating = mean + biases + product of factors.
@@ -29,6 +31,9 @@ class MatrixFactorization(FactorModel):
     ratings of a user one after the other. Of repeated pairs the last counts.
 
     Of a new user, `p_u` and `b_u` solve the same regularised least squares exactly, items held fixed.
+
+    The hyper-parameters are meant for ratings of 1 to 5 or the like. So ratings that range wider than 5 are divided by
+    `scale`, the fifth part of their range, to learn from them, and what is predicted is multiplied by it.
 
     Parameters
     ----------
@@ -52,6 +57,8 @@ class MatrixFactorization(FactorModel):
     implicit_factors : ndarray, float32, shape (n_items, factors) or (0, factors)
         `y_j`.
     user_bias : ndarray, float32, shape (n_users,)
+    scale : float
+        1 or more; of all parameters, the mean included.
     history_ : dict of list of float
         `"rmse"` in training, and `"valid_rmse"`.
 
@@ -124,20 +131,27 @@ class MatrixFactorization(FactorModel):
         """One pass over the ratings -> root mean squared error on the way."""
         order = np.random.default_rng((self.seed, epoch)).permutation(rows.shape[0])
         lr_bias = self.lr if self.biased else 0.0
-        squares = kernels.mf.epoch(order, rows.indptr, rows.indices, rows.data, self._mean, *self._parts(),
-                                   self.lr, self.reg, lr_bias, self.reg)
-        return float(np.sqrt(squares / rows.nnz))
+        squares = kernels.mf.epoch(order, rows.indptr, rows.indices, rows.weights / np.float32(self.scale), self._mean,
+                                   *self._parts(), self.lr, self.reg, lr_bias, self.reg)
+        return float(np.sqrt(squares / rows.nnz)) * self.scale
+
+    @property
+    def scale(self) -> float:
+        """What ratings are divided by."""
+        low, high = self.rating_range or (0, 0)
+        return max(1.0, (high - low) / _RANGE)
 
     @property
     def _mean(self) -> float:
-        return self.mean_value if self.biased else 0.0
+        return self.mean_value / self.scale if self.biased else 0.0
 
     def _rmse(self, data: Interactions, rows: CSR) -> float:
         if data.value is None:
             raise DataError(f"{type(self).__name__}.fit: the validation data has no values.")
         vectors = self.user_factors + self._implicit_sums(rows)
         dots = np.einsum("nf,nf->n", vectors[data.user], self.item_factors[data.item])
-        predicted = np.clip(dots + self._biases(data.user, data.item), *self.rating_range or (None, None))
+        predicted = (dots + self._biases(data.user, data.item)) * self.scale
+        predicted = np.clip(predicted, *self.rating_range or (None, None))
         return float(np.sqrt(np.mean(np.square(predicted - data.value, dtype=np.float64))))
 
     def _implicit_sums(self, rows: CSR) -> np.ndarray:
@@ -154,23 +168,24 @@ class MatrixFactorization(FactorModel):
         return known_biases(self._mean, self.user_bias, self.item_bias, users, items)
 
     def _score(self, users: np.ndarray) -> np.ndarray:
-        return np.asarray(self._scores(self.user_factors[users]) + (self._mean + self.user_bias[users, None]))
+        scores = self._scores(self.user_factors[users]) + (self._mean + self.user_bias[users, None])
+        return np.asarray(scores * np.float32(self.scale))
 
     def _predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return np.asarray(super()._predict(users, items) + (self._mean + self.user_bias[users]))
+        return np.asarray(super()._predict(users, items) + (self._mean + self.user_bias[users])) * self.scale
 
     def _predict_unknown(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return self._biases(users, items)
+        return self._biases(users, items) * self.scale
 
     def _fold(self, history: CSR) -> np.ndarray:
         history = self._query(history)
-        values = require_values(self, history.data)
+        values = require_values(self, history.data) / np.float32(self.scale)
         vectors, bias = self._implicit_sums(history), np.zeros((history.shape[0], 1), np.float32)
         for row in np.flatnonzero(history.counts).tolist():
             own = slice(history.indptr[row], history.indptr[row + 1])
             p, bias[row] = self._solve(history.indices[own], values[own], vectors[row])
             vectors[row] += p
-        return np.asarray(self._scores(vectors) + (self._mean + bias), np.float32)
+        return np.asarray((self._scores(vectors) + (self._mean + bias)) * self.scale, np.float32)
 
     def _solve(self, items: np.ndarray, ratings: np.ndarray, implicit: np.ndarray) -> tuple[np.ndarray, float]:
         """A user's `p` and bias from ratings, items and the sum of implicit factors held fixed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,18 +63,36 @@ def test_folding_in_solves_the_normal_equations():
     model = MatrixFactorization(factors=3, epochs=5, reg=0.1).fit(data)
     items, values = data.csr.row(0)
     design = np.column_stack([np.ones(len(items)), model.item_factors[items]]).astype(np.float64)
-    target = values - model.mean_value - model.item_bias[items]
+    mean = model.mean_value / model.scale
+    target = values / model.scale - mean - model.item_bias[items]
     ridge = 0.1 * len(items) * np.eye(4)
     bias, *p = np.linalg.solve(design.T @ design + ridge, design.T @ target)
-    expected = model.mean_value + bias + model.item_bias + model.item_factors @ np.array(p)
+    expected = (mean + bias + model.item_bias + model.item_factors @ np.array(p)) * model.scale
     np.testing.assert_allclose(model.score_block(np.array([-1]), data.csr.rows(np.array([0])))[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("implicit_feedback", [False, True])
+def test_the_unit_of_the_ratings_does_not_matter(implicit_feedback):
+    split = split_random(planted(), valid=0.1, test=0.2, by="global")
+    model = MatrixFactorization(factors=4, implicit_feedback=implicit_feedback).fit(split.train, split.valid)
+    assert model.scale == pytest.approx((split.train.value.max() - split.train.value.min()) / 5)
+    large = [replace(part, value=part.value * 2**12) for part in (split.train, split.valid, split.test)]
+    other = model.clone().fit(*large[:2])
+    assert other.history_["valid_rmse"] == pytest.approx([2**12 * error for error in model.history_["valid_rmse"]])
+    users = np.arange(80, dtype=np.int32)
+    for history in (None, split.train.csr):
+        found = other.score_block(users, None if history is None else large[0].csr)
+        np.testing.assert_allclose(found, 2**12 * model.score_block(users, history), rtol=1e-5)
+    assert rmse(other, large[2]) == pytest.approx(2**12 * rmse(model, split.test), rel=1e-5)
+    narrow = replace(split.train, value=np.clip(np.rint(split.train.value), 1, 5))
+    assert model.clone().fit(narrow).scale == 1
 
 
 def test_unknown_ids_get_the_biases():
     model = MatrixFactorization(factors=3, epochs=5).fit(planted())
     found = model.predict([0, -1, -1], [-1, 0, -1], on_unknown="fallback")
     low, high = model.rating_range
-    expected = [model.mean_value + model.user_bias[0], model.mean_value + model.item_bias[0], model.mean_value]
+    expected = model.mean_value + model.scale * np.array([model.user_bias[0], model.item_bias[0], 0])
     np.testing.assert_allclose(found, np.clip(expected, low, high), rtol=1e-5)
 
 
