@@ -138,17 +138,28 @@ def _kept_by(model: Any, checkpoint: Path) -> Path:
 
 
 # ----------------------------------------------------------------------------------------- measuring
-def _measure(models: Mapping[str, Any], data: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """Each model's `Result` under the protocol that the options name."""
+def _measure(models: Mapping[str, Any], data: Any, options: argparse.Namespace, failed: dict[str, str] | None = None
+             ) -> dict[str, Any]:
+    """Each model's `Result` under the protocol that the options name.
+
+    Where there is a place for the reasons why some `failed`, one that fails does not lose the work of others.
+    """
     from recsys.evaluation import protocols
 
     protocol = protocols.find(options.protocol)
     chosen = arguments.protocol_options(protocol, arguments.settings(options.option, "--option"))
     metrics = arguments.metrics(options.metrics, options.k, protocol.task)
-    return {name: protocols.run(model, data, protocol, k=options.k, metrics=metrics, seed=options.seed,
-                                part="valid" if options.valid else "test", refit=options.refit,
-                                progress=_progress(options), **chosen)
-            for name, model in models.items()}
+    found: dict[str, Any] = {}
+    for name, model in models.items():
+        try:
+            found[name] = protocols.run(model, data, protocol, k=options.k, metrics=metrics, seed=options.seed,
+                                        part="valid" if options.valid else "test", refit=options.refit,
+                                        progress=_progress(options), **chosen)
+        except RecsysError as error:
+            if failed is None or (name == list(models)[-1] and not found):
+                raise
+            failed[name] = f"fails: {error}"
+    return found
 
 
 def _parts(options: argparse.Namespace, console: Console) -> Any:
@@ -194,7 +205,8 @@ def _compare(options: argparse.Namespace, console: Console) -> None:
     if (left_out and not everything) or len(left_out) == len(built):
         name, reason = next(iter(left_out.items()))
         raise UnsupportedError(f"{name} {reason}, under {options.protocol} on {options.data}; name other models.")
-    found = _measure({name: model for name, model in built.items() if name not in left_out}, data, options)
+    found = _measure({name: model for name, model in built.items() if name not in left_out}, data, options,
+                     left_out if everything else None)
     table = compare(found)
     card = next(iter(found.values())).card
     _show_comparison(f"{options.protocol}: {options.data}", table, console)

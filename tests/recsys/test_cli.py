@@ -17,7 +17,7 @@ from recsys import arguments, artifact, cli, models
 from recsys.checkpoint import Checkpoint
 from recsys.data import Interactions
 from recsys.datasets import simulate
-from recsys.errors import ParameterError
+from recsys.errors import ParameterError, RecsysError
 
 RATINGS = "user,item,rating,time\n1,10,5,1\n1,11,3,2\n2,10,4,3\n2,12,1,4\n3,11,2,5\n3,12,5,6\n"
 
@@ -309,6 +309,25 @@ def test_compare_all_leaves_out_what_cannot_and_says_why(run, monkeypatch):
     code, out, _ = run("compare --data good.csv --models all --protocol ratings-5fold")
     assert code == 0
     assert "Left out: Popular gives no ratings." in out
+
+
+def test_a_model_that_fails_does_not_lose_the_work_of_others(run, monkeypatch):
+    class Diverging(models.find("Popular")):
+        def _fit(self, data, valid, progress):
+            raise RecsysError("Diverging: loss is nan in epoch 1.")
+
+    monkeypatch.setattr(models, "REGISTRY", {"Diverging": "", "Popular": models.REGISTRY["Popular"]})
+    find = models.find
+    monkeypatch.setattr(models, "find", lambda name: Diverging if name == "Diverging" else find(name))
+    found = document(run("compare --data good.csv --models all --protocol last-one-full --json"))
+    assert found["left_out"] == {"Diverging": "fails: Diverging: loss is nan in epoch 1."}
+    assert {row["model"] for row in found["models"]} == {"Popular"}
+    code, out, err = run("compare --data good.csv --models Diverging,Popular --protocol last-one-full --json")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    code, out, err = run("compare --data good.csv --models all --protocol last-one-full --option min_events=0 --json")
+    assert (code, out) == (2, "")
+    assert "min_events above 2" in err
 
 
 def test_names_of_models_in_any_case():
