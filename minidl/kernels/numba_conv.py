@@ -98,17 +98,14 @@ def _output(u0, u1, u2, u3, u4, u5):
 @njit(cache=True, nogil=True, fastmath=_FAST)
 def _transformed(side, u, step, out):
     """`IMAGE @ u` (side 6) or `OUTPUT.T @ u` (4), in all lanes: u[i] at `i * step * _LANES`, out[i] at `i * _LANES`."""
-    if side == 6:
-        for v in range(_LANES):
-            made = _image(u[v], u[step * _LANES + v], u[2 * step * _LANES + v], u[3 * step * _LANES + v],
-                          u[4 * step * _LANES + v], u[5 * step * _LANES + v])
-            (out[v], out[_LANES + v], out[2 * _LANES + v], out[3 * _LANES + v], out[4 * _LANES + v],
-             out[5 * _LANES + v]) = made
-    else:
-        for v in range(_LANES):
-            made = _spread(u[v], u[step * _LANES + v], u[2 * step * _LANES + v], u[3 * step * _LANES + v])
-            (out[v], out[_LANES + v], out[2 * _LANES + v], out[3 * _LANES + v], out[4 * _LANES + v],
-             out[5 * _LANES + v]) = made
+    for v in range(_LANES):
+        a, b, d, e = u[v], u[step * _LANES + v], u[2 * step * _LANES + v], u[3 * step * _LANES + v]
+        if side == 6:
+            made = _image(a, b, d, e, u[4 * step * _LANES + v], u[5 * step * _LANES + v])
+        else:
+            made = _spread(a, b, d, e)
+        out[v], out[_LANES + v], out[2 * _LANES + v], out[3 * _LANES + v] = made[:4]
+        out[4 * _LANES + v], out[5 * _LANES + v] = made[4:]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
