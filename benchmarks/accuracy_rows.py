@@ -102,12 +102,12 @@ def _ratios() -> Iterator[Row]:
     yield Row("ease-1m", *large, "EASE", metrics, [0.290, 0.213], grid=_REG, options=kept)
     yield Row("als-1m", *large, "ALS", metrics, [0.256, 0.204], grid=_ALS, options=kept)
     yield Row("bpr-1m", *large, "BPR", metrics, [0.236, 0.171], options=kept)
+    yield Row("cdae-1m", *large, "CDAE", metrics, "item-knn-1m", options=kept)
     yield Row("mult-dae-1m", *large, "MultDAE", metrics, "bpr-1m", options=kept, beat=[0.290, 0.213])
     yield Row("mult-vae-1m", *large, "MultVAE", metrics, "bpr-1m", options=kept, beat=[0.290, 0.213])
 
 
 _BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
-_BASKETS = {"shuffle_ties": True, "factors": 192, "max_length": 100, "batch_size": 16, "epochs": 20}
 _SEQUENCES = {"gru": "SequenceRecommender", "cnn": "CausalCNN", "caser": "Caser", "sasrec": "SASRec"}
 
 
@@ -115,12 +115,12 @@ def _next(end: str, data: str, protocol: str, metrics: tuple[str, ...], figures:
           seeds: Sequence[int] = (0,), beat: Sequence[float] = (), **options: Any) -> Iterator[Row]:
     """What comes next, by simple models and by networks of sequences; `figures` by the beginning of the row's name.
 
-    Where the order of equal times is shuffled, networks see another order in each epoch, and are larger.
+    Where the order of equal times is shuffled, networks see another order in each epoch.
     """
     for name, model in (_BEFORE | _SEQUENCES).items():
         neural = name in _SEQUENCES
         figure = figures.get(name, f"item-knn-{end}" if neural else ())
-        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure, _BASKETS if neural and options else {},
+        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure, options if neural else {},
                   options=options, seeds=seeds if neural else (0,), beat=beat if neural else ())
 
 
@@ -153,6 +153,7 @@ def _new_users() -> Iterator[Row]:
     yield Row("als-new", *strong, "ALS", metrics, [0.330, 0.354], grid=_ALS)
     for name, model in _SEQUENCES.items():
         yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new")
+    yield Row("cdae-new", *strong, "CDAE", metrics, "item-knn-new")
     yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=_each(hidden=[(200,), (600,)]),
               beat=[0.347, 0.370])
     yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], beat=[0.347, 0.370])
