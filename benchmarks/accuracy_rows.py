@@ -120,7 +120,8 @@ def _next(end: str, data: str, protocol: str, metrics: tuple[str, ...], figures:
     for name, model in (_BEFORE | _SEQUENCES).items():
         neural = name in _SEQUENCES
         figure = figures.get(name, f"item-knn-{end}" if neural else ())
-        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure, options if neural else {},
+        yield Row(f"{name}-{end}", data, protocol, model, metrics, figure,
+                  {"shuffle_ties": True} if neural and options.get("shuffle_ties") else {},
                   options=options, seeds=seeds if neural else (0,), beat=beat if neural else ())
 
 

@@ -138,28 +138,17 @@ def _kept_by(model: Any, checkpoint: Path) -> Path:
 
 
 # ----------------------------------------------------------------------------------------- measuring
-def _measure(models: Mapping[str, Any], data: Any, options: argparse.Namespace, failed: dict[str, str] | None = None
-             ) -> dict[str, Any]:
-    """Each model's `Result` under the protocol that the options name.
-
-    Where there is a place for the reasons why some `failed`, one that fails does not lose the work of others.
-    """
+def _measure(models: Mapping[str, Any], data: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """Each model's `Result` under the protocol that the options name."""
     from recsys.evaluation import protocols
 
     protocol = protocols.find(options.protocol)
     chosen = arguments.protocol_options(protocol, arguments.settings(options.option, "--option"))
     metrics = arguments.metrics(options.metrics, options.k, protocol.task)
-    found: dict[str, Any] = {}
-    for name, model in models.items():
-        try:
-            found[name] = protocols.run(model, data, protocol, k=options.k, metrics=metrics, seed=options.seed,
-                                        part="valid" if options.valid else "test", refit=options.refit,
-                                        progress=_progress(options), **chosen)
-        except RecsysError as error:
-            if failed is None or (name == list(models)[-1] and not found):
-                raise
-            failed[name] = f"fails: {error}"
-    return found
+    return {name: protocols.run(model, data, protocol, k=options.k, metrics=metrics, seed=options.seed,
+                                part="valid" if options.valid else "test", refit=options.refit,
+                                progress=_progress(options), **chosen)
+            for name, model in models.items()}
 
 
 def _parts(options: argparse.Namespace, console: Console) -> Any:
@@ -205,8 +194,14 @@ def _compare(options: argparse.Namespace, console: Console) -> None:
     if (left_out and not everything) or len(left_out) == len(built):
         name, reason = next(iter(left_out.items()))
         raise UnsupportedError(f"{name} {reason}, under {options.protocol} on {options.data}; name other models.")
-    found = _measure({name: model for name, model in built.items() if name not in left_out}, data, options,
-                     left_out if everything else None)
+    found: dict[str, Any] = {}
+    for name in [name for name in built if name not in left_out]:
+        try:
+            found |= _measure({name: built[name]}, data, options)
+        except RecsysError as error:
+            left_out[name] = f"fails: {error}"
+            if not everything or len(left_out) == len(built):  # of all, one that fails does not lose others' work
+                raise
     table = compare(found)
     card = next(iter(found.values())).card
     _show_comparison(f"{options.protocol}: {options.data}", table, console)

@@ -99,8 +99,7 @@ def split_random(
     >>> split_random(data)
     Split(random 0.8:0.1:0.1 by user: 11 train, 2 valid, 2 test)
     """
-    if valid < 0 or test <= 0 or valid + test >= 1:
-        raise ParameterError(f"split_random: need valid >= 0, test > 0, valid + test < 1; got {valid} and {test}.")
+    _check_shares("split_random", valid, test)
     if by not in ("user", "global"):
         raise ParameterError(f"split_random: by must be 'user' or 'global', got {by!r}.")
     _not_empty(data, "split_random")
@@ -315,11 +314,11 @@ def split_items(data: Interactions, valid: float = 0.1, test: float = 0.1, seed:
     >>> split_items(data, valid=0, test=0.2)
     Split(random items, 0:0.2 held out: 12 train, 0 valid, 3 test)
     """
-    if valid < 0 or test <= 0 or valid + test >= 1:
-        raise ParameterError(f"split_items: need valid >= 0, test > 0, valid + test < 1; got {valid} and {test}.")
+    _check_shares("split_items", valid, test)
+    _not_empty(data, "split_items")
     active = np.flatnonzero(np.bincount(data.item, minlength=data.n_items))
-    n_test, n_valid = (max(int(share * len(active) + 1e-9), int(share > 0)) for share in (test, valid))
-    if n_test + n_valid >= len(active):
+    n_test, n_valid = (int(_share(np.array(len(active)), share)) for share in (test, valid))
+    if not 0 < n_test < len(active) - n_valid:
         raise ParameterError(f"split_items: {n_valid} + {n_test} held-out items of {len(active)} leave none to train.")
     permuted = np.random.default_rng(seed).permutation(active)
     part = np.zeros(data.n_items, np.int8)
@@ -370,6 +369,11 @@ def _places(group: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarra
     place = np.empty(len(group), np.int64)
     place[order[by_group]] = np.arange(len(group)) - np.repeat(indptr[:-1], sizes)
     return place, sizes[group]
+
+
+def _check_shares(who: str, valid: float, test: float) -> None:
+    if valid < 0 or test <= 0 or valid + test >= 1:
+        raise ParameterError(f"{who}: need valid >= 0, test > 0, valid + test < 1; got {valid} and {test}.")
 
 
 def _share(size: np.ndarray, share: float) -> np.ndarray:

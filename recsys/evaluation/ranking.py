@@ -69,8 +69,7 @@ class Pool:
         hidden = [train if history is None else history, split.valid if test else None]
         seen = _pairs([each for each in hidden if each is not None and exclude_seen], relevant.shape)
         trained = np.bincount(train.item, minlength=train.n_items) > 0
-        new = np.bincount(relevant.indices, minlength=train.n_items) > 0
-        new &= ~trained
+        new = (np.bincount(relevant.indices, minlength=train.n_items) > 0) & ~trained
         allowed, what = {"train": (trained, "those with training events"), "all": (np.ones_like(trained), "all known"),
                          "new": (new, "those of this part without training events")}[candidates]
         count = f"{int(allowed.sum()):,} items, {what}"

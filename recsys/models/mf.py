@@ -101,12 +101,13 @@ class MatrixFactorization(FactorModel):
             raise DataError(f"{type(self).__name__}.fit: the data has no values, and this model learns ratings; "
                             f"give values, or use ALS or BPR.")
         rows = self.history = self._query(data.csr)
+        ratings = rows.weights / np.float32(self.scale)
         n_users, n_items = rows.shape
         self._initialise(np.random.default_rng(self.seed), n_users, n_items)
         stopping = EarlyStopping(lambda: [part.copy() for part in self._parts()], larger_is_better=False)
 
         def step(epoch: int) -> dict[str, float]:
-            report = {"rmse": self._epoch(epoch, rows)}
+            report = {"rmse": self._epoch(epoch, rows, ratings)}
             if valid is not None:
                 report["valid_rmse"] = self._rmse(valid, rows)
                 stopping.update(report["valid_rmse"])
@@ -127,12 +128,12 @@ class MatrixFactorization(FactorModel):
     def _parts(self) -> tuple[np.ndarray, ...]:
         return self.user_bias, self.item_bias, self.user_factors, self.item_factors, self.implicit_factors
 
-    def _epoch(self, epoch: int, rows: CSR) -> float:
-        """One pass over the ratings -> root mean squared error on the way."""
+    def _epoch(self, epoch: int, rows: CSR, ratings: np.ndarray) -> float:
+        """One pass over the ratings, divided by `scale` -> root mean squared error on the way."""
         order = np.random.default_rng((self.seed, epoch)).permutation(rows.shape[0])
         lr_bias = self.lr if self.biased else 0.0
-        squares = kernels.mf.epoch(order, rows.indptr, rows.indices, rows.weights / np.float32(self.scale), self._mean,
-                                   *self._parts(), self.lr, self.reg, lr_bias, self.reg)
+        squares = kernels.mf.epoch(order, rows.indptr, rows.indices, ratings, self._mean, *self._parts(), self.lr,
+                                   self.reg, lr_bias, self.reg)
         return float(np.sqrt(squares / rows.nnz)) * self.scale
 
     @property

@@ -195,8 +195,8 @@ class ConvNCFNetwork(PairNetwork):
 
     def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
         """int (B,); int (B, K), (K,) or None -> (B, K)."""
-        p, q = self.users(users)[:, self._rows], self.items.weight[:, self._columns]  # (B, f * f), (n_items, f * f)
-        pairs = p[:, None, :] * (q if items is None else ops.embedding(items, q))  # (B, K, f * f)
+        p, q = self.users(users), rows_of(self.items, items)  # (B, f); (K, f) or (B, K, f)
+        pairs = p[:, None, self._rows] * q[..., self._columns]  # (B, K, f * f)
         x = pairs
         for layer in self.convolutions:
             x = ops.relu(layer(x.reshape((-1, layer.in_features))))  # (B * K * f * f / 4, channels), ...
