@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from recsys.data import Features as Features
     from recsys.data import IdMap as IdMap
     from recsys.data import Interactions as Interactions
+    from recsys.data import Split as Split
     from recsys.data.sessions import split_sessions as split_sessions
-    from recsys.data.splits import Split as Split
+    from recsys.data.splits import split_items as split_items
     from recsys.data.splits import split_kfold as split_kfold
     from recsys.data.splits import split_last as split_last
     from recsys.data.splits import split_predefined as split_predefined
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "recsys.artifact": ("load",),
-    "recsys.data": ("CSR", "Features", "IdMap", "Interactions", "splits"),
+    "recsys.data": ("CSR", "Features", "IdMap", "Interactions", "Split", "splits"),
     "recsys.data.sessions": ("split_sessions",),
     "recsys.data.splits": (
-        "Split", "split_kfold", "split_last", "split_predefined", "split_random", "split_time", "split_users",
+        "split_items", "split_kfold", "split_last", "split_predefined", "split_random", "split_time", "split_users",
     ),
     "recsys.evaluation": ("compare", "evaluate"),
     "recsys.models": ("Recommender",),

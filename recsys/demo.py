@@ -13,7 +13,8 @@ import numpy as np
 from recsys import arguments, datasets, models
 from recsys.console import Console, measured
 from recsys.data import Interactions
-from recsys.data.splits import Split, split_last
+from recsys.data.parts import Split
+from recsys.data.splits import split_last
 from recsys.errors import DataError
 from recsys.evaluation import evaluate
 from recsys.files import check_target

@@ -71,7 +71,7 @@ class _Convolutions(nn.Module):
         parts = [F.max_pool1d(F.relu(layer(channels)), self.window - h, 1).transpose(1, 2)
                  for h, layer in enumerate(self.rows)]
         parts.append(self.columns(x[:, None]).transpose(1, 2).flatten(2))
-        return F.relu(self.dense(self.dropout(torch.cat(parts, dim=2))))
+        return self.dense(self.dropout(torch.cat(parts, dim=2)))
 
 
 class _Sequences(nn.Module):

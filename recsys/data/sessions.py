@@ -10,7 +10,7 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
-from recsys.data.splits import Split, origin, sizes
+from recsys.data.parts import Split, origin, sizes
 from recsys.errors import DataError, ParameterError
 
 __all__ = ["split_sessions"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recsys.data.interactions import Interactions
-from recsys.data.splits import Split
+from recsys.data.parts import Split
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.metrics import RATINGS, Metric, parse, rating_errors
 from recsys.evaluation.ranking import Pool, measure, part_of

@@ -20,8 +20,8 @@ import numpy as np
 
 from recsys.data import splits
 from recsys.data.interactions import Interactions
+from recsys.data.parts import Split
 from recsys.data.sessions import split_sessions
-from recsys.data.splits import Split
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.evaluator import Evaluation, asked_for, describe, evaluate
 from recsys.models.parameters import Parameters

@@ -11,7 +11,7 @@ import numpy as np
 from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
-from recsys.data.splits import Split
+from recsys.data.parts import Split
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.metrics import LISTS, RANKING, Lists, Metric, Ranks
 from recsys.progress import task

@@ -230,10 +230,13 @@ class MultVAE(HistoryNetwork):
     is `-sum_i x_i log softmax(decode(z))_i + beta KL(N(m, s^2) | N(0, 1))` with z drawn in training and m in
     answering. The weight beta rises evenly to `beta` over the first `anneal` epochs.
 
+    By default encoder and decoder are linear, which ranks better on sets up to the size of ML-1M; `hidden=(600,)` and
+    `latent=200` are the paper's widths.
+
     Parameters
     ----------
     hidden : tuple of int
-        Widths of the encoder's layers; the decoder has them backwards.
+        Widths of the encoder's layers, with tanh; the decoder has them backwards.
     latent : int
     dropout : float
         Share of a history that training leaves out.
@@ -258,7 +261,7 @@ class MultVAE(HistoryNetwork):
     """
 
     can: ClassVar[Can] = Can(fold_in=True, explain=True)
-    checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "latent": whole(1), "dropout": between(0, 0.99),
+    checks: ClassVar[dict[str, Check]] = {"hidden": sizes(0), "latent": whole(1), "dropout": between(0, 0.99),
                                           "beta": at_least(0), "anneal": whole(0)}
 
     hidden: tuple[int, ...]
@@ -267,8 +270,8 @@ class MultVAE(HistoryNetwork):
     beta: float
     anneal: int
 
-    def __init__(self, *, hidden: tuple[int, ...] = (600,), latent: int = 200, dropout: float = 0.5,
-                 beta: float = 0.2, anneal: int = 50, epochs: int = 200, batch_size: int = 500, lr: float = 1e-3,
+    def __init__(self, *, hidden: tuple[int, ...] = (), latent: int = 600, dropout: float = 0.5,
+                 beta: float = 0.2, anneal: int = 50, epochs: int = 200, batch_size: int = 200, lr: float = 1e-3,
                  weight_decay: float = 0.0, patience: int | None = 20, seed: int = 0) -> None:
         self._store(locals())
 

@@ -13,8 +13,8 @@ from recsys import losses
 from recsys.data.csr import CSR
 from recsys.data.features import Features
 from recsys.data.interactions import Interactions
+from recsys.data.parts import Split
 from recsys.data.sampling import NegativeSampler
-from recsys.data.splits import Split
 from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel
 from recsys.models.neural import NeuralRecommender

@@ -13,7 +13,7 @@ from minidl import nn, no_grad, optim
 from recsys.checkpoint import Checkpoint
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
-from recsys.data.splits import Split
+from recsys.data.parts import Split
 from recsys.epochs import History, curves_of_state, curves_to_state
 from recsys.models.base import Recommender
 from recsys.models.history import HistoryRecommender

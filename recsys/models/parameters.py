@@ -58,10 +58,11 @@ def flag() -> Check:
     return Check(lambda value: isinstance(value, bool), "True or False")
 
 
-def sizes() -> Check:
-    """One or more widths of layers, such as (600, 200)."""
-    return Check(lambda value: isinstance(value, (tuple, list)) and len(value) > 0
-                 and all(whole(1).accepts(part) for part in value), "a tuple of one or more integers >= 1")
+def sizes(least: int = 1) -> Check:
+    """Widths of layers, such as (600, 200), at least so many."""
+    return Check(lambda value: isinstance(value, (tuple, list)) and len(value) >= least
+                 and all(whole(1).accepts(part) for part in value),
+                 f"a tuple of {'one or more ' * (least > 0)}integers >= 1")
 
 
 def optional(check: Check) -> Check:

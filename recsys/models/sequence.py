@@ -236,9 +236,10 @@ class Caser(SequenceModel):
     """Convolutions over the last few items, seen as an image.
 
     The vectors of the last `window` items are the rows of a matrix. Horizontal filters cover 1 to `window` rows, and
-    the largest value of each is kept; vertical filters are weighted sums of all rows. A dense layer with ReLU makes the
-    state s_t of them; an item's score is `s_t . v_i + b_i`. Unlike in the paper, a user has no vector of his own, so
-    that any history can be answered, and the loss is by default the cross entropy among all items.
+    the largest value of each is kept; vertical filters are weighted sums of all rows. A dense layer makes the state s_t
+    of them; an item's score is `s_t . v_i + b_i`. Unlike in the paper, no ReLU follows the dense layer (states of both
+    signs rank better), a user has no vector of his own, so that any history can be answered, and the loss is by default
+    the cross entropy among all items.
 
     Parameters
     ----------

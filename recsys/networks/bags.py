@@ -127,7 +127,7 @@ class VariationalAutoencoder(nn.Module):
     ----------
     n_items : int
     hidden : sequence of int
-        Widths of the encoder's layers; the decoder has them backwards.
+        Widths of the encoder's layers; the decoder has them backwards. Without any, both are linear.
     latent : int
     dropout : float
         Of the input, which is scaled to length 1.
@@ -138,7 +138,7 @@ class VariationalAutoencoder(nn.Module):
     def __init__(self, n_items: int, hidden: Sequence[int], latent: int, *, dropout: float,
                  generator: np.random.Generator) -> None:
         widths = [*hidden, 2 * latent]
-        self.bag = Bag(n_items, hidden[0], normalise=True, dropout=dropout, generator=generator)
+        self.bag = Bag(n_items, widths[0], normalise=True, dropout=dropout, generator=generator)
         self.encoder = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(widths))
         widths = [latent, *reversed(hidden)]
         self.decoder = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(widths))

@@ -157,7 +157,8 @@ class CaserEncoder(nn.Module):
         rows = ops.relu(ops.concatenate(largest, axis=1)).swapaxes(1, 2)  # (B, T, window * horizontal)
         sums = self.columns(x[:, None])  # (B, vertical, T, factors)
         columns = sums.swapaxes(1, 2).reshape((batch, steps, -1))
-        return ops.relu(self.dense(self.dropout(ops.concatenate([rows, columns], axis=2))))
+        states: Any = self.dense(self.dropout(ops.concatenate([rows, columns], axis=2)))
+        return states
 
     def _horizontal(self, x: Any) -> Any:
         """All filters at once, as of the largest height: (B, L, factors) -> (B, window * horizontal, L).

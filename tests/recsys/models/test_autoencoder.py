@@ -72,7 +72,8 @@ def test_a_kernel_cuts_weights_between_what_is_far_apart():
 
 @pytest.mark.parametrize("model", [
     MultDAE(hidden=(16,), epochs=60, lr=0.01), MultVAE(hidden=(32,), latent=8, epochs=60, lr=0.01),
-    CDAE(hidden=(16,), epochs=60, lr=0.01), LinearAutoencoder(factors=4, epochs=60, lr=0.01),
+    MultVAE(latent=16, epochs=60, lr=0.01), CDAE(hidden=(16,), epochs=60, lr=0.01),
+    LinearAutoencoder(factors=4, epochs=60, lr=0.01),
     LinearAutoencoder(factors=4, tied=False, epochs=60, lr=0.01)], ids=repr)
 def test_groups_of_users_are_found(model):
     split = splits.split_random(groups().binarise(), valid=0, test=0.3, by="user", seed=0)

@@ -1,0 +1,70 @@
+"""Parts of one set of interactions, and the card that says how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from recsys.data.interactions import Interactions
+from recsys.errors import DataError
+
+__all__ = ["Split", "origin", "sizes"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Parts of one set of interactions.
+
+    Parameters
+    ----------
+    train, test : Interactions
+        What a model learns from, and what it is asked for.
+    valid : Interactions, optional
+        What parameters and epochs are chosen by.
+    card : mapping
+        How the parts were made: data and fingerprint, split, parameters, seed, tie rule, sizes.
+    valid_history, test_history : Interactions, optional
+        What a model may see of the users when it scores; None means `train`.
+    """
+
+    train: Interactions
+    valid: Interactions | None
+    test: Interactions
+    card: Mapping[str, Any] = field(default_factory=dict)
+    valid_history: Interactions | None = None
+    test_history: Interactions | None = None
+
+    def known(self) -> Interactions:
+        """Training rows, and those for validation behind them, if these are of the same users."""
+        if self.valid is None or self.valid_history is not None:
+            raise DataError("Split.known: there are no validation rows of the training's users; make some, or learn "
+                            "from the training rows alone.")
+        values, times = (None if a is None or b is None else np.concatenate([a, b]) for a, b in (
+            (self.train.value, self.valid.value), (self.train.time, self.valid.time)))
+        return replace(self.train, user=np.concatenate([self.train.user, self.valid.user]),
+                       item=np.concatenate([self.train.item, self.valid.item]), value=values, time=times)
+
+    def __repr__(self) -> str:
+        return f"Split({self.card.get('split', '?')}: {sizes(self.train, self.valid, self.test)})"
+
+    def __str__(self) -> str:
+        width = max(map(len, self.card), default=0)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.card.items())
+
+
+def origin(data: Interactions) -> dict[str, Any]:
+    """What the card of a split says of the data."""
+    return {"data": data.name or "unnamed", "fingerprint": data.fingerprint(), "interactions": len(data),
+            "users": _active(data.user), "items": _active(data.item)}
+
+
+def _active(numbers: np.ndarray) -> int:
+    return int((np.bincount(numbers) > 0).sum())
+
+
+def sizes(train: Interactions, valid: Interactions | None, test: Interactions) -> str:
+    """How many rows each part has, in words."""
+    return f"{len(train):,} train, {0 if valid is None else len(valid):,} valid, {len(test):,} test"
