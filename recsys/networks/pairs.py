@@ -79,9 +79,11 @@ class GMFNetwork(PairNetwork):
 
     def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
         """int (B,); int (B, K), (K,) or None -> (B, K)."""
-        p = self.users(users) * self.output  # (B, f)
-        q, b = rows_of(self.items, items), rows_of(self.bias, items)[..., 0]  # (K, f) or (B, K, f)
-        return (p @ q.T if q.ndim == 2 else ops.row_dot(q, p[:, None, :])) + b
+        p, b = self.users(users) * self.output, rows_of(self.bias, items)[..., 0]  # (B, f); (K,) or (B, K)
+        if items is None or items.ndim == 1:
+            return p @ rows_of(self.items, items).T + b
+        ends = np.arange(len(items) + 1) * items.shape[1]
+        return ops.sampled_matmul(p, self.items.weight, items.reshape(-1), ends).reshape(items.shape) + b
 
 
 class MLPNetwork(PairNetwork):
