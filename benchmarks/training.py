@@ -21,8 +21,8 @@ def _simulated() -> Arrays:
     return {"user": data.user, "item": data.item, "shape": np.array([data.n_users, data.n_items])}
 
 
-# Hyper-parameters are our defaults, NeuMF's loss and negatives those of its paper; its first vectors are shorter, as
-# with longer ones other negatives make another loss.
+# Hyper-parameters are our defaults, Mult-VAE's widths and batch, NeuMF's loss and negatives those of their papers;
+# NeuMF's first vectors are shorter, as with longer ones other negatives make another loss.
 _PLAIN: dict[str, Any] = {"weight_decay": 0.0}
 _VAE = _PLAIN | {"hidden": (600,), "latent": 200, "dropout": 0.5, "beta": 0.2, "anneal": 50, "batch_size": 500,
                  "lr": 1e-3}
