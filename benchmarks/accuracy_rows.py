@@ -164,7 +164,7 @@ def _new_users() -> Iterator[Row]:
     yield Row("cdae-new", *strong, "CDAE", metrics, "item-knn-new")
     yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=_each(hidden=[(200,), (600,)]),
               beat=[0.347, 0.370])
-    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], grid=_each(dropout=[0.3, 0.5]),
+    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], grid=_each(dropout=[0.2, 0.3, 0.5]),
               beat=[0.347, 0.370])
 
 
