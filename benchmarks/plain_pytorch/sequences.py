@@ -82,7 +82,7 @@ class _Sequences(nn.Module):
         counts = np.bincount(arrays["user"], minlength=n_users)
         self.first, self.counts = (np.cumsum(counts) - counts)[counts > 1], counts[counts > 1] - 1
         self.max_length, self.scale = max_length, factors**0.5
-        self.items = nn.Embedding(n_items, factors)
+        self.items, self.tastes = nn.Embedding(n_items, factors), nn.Embedding(n_items, factors)
         self.bias = nn.Parameter(torch.zeros(n_items))
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
@@ -107,7 +107,9 @@ class _Sequences(nn.Module):
         items = torch.zeros(real.shape, dtype=torch.int64)
         items[real] = self.history[entries]
         vectors = self.items(items) * (self.scale * real[:, :, None])
-        states = self.encoder(self.dropout(vectors))[real]
+        so_far = torch.arange(1.0, len(steps) + 1)[:, None]
+        long_term = self.dropout(torch.cumsum(self.tastes(items), dim=1) * so_far.rsqrt())
+        states = (self.encoder(self.dropout(vectors)) + long_term)[real]
         return F.cross_entropy(F.linear(states, self.items.weight, self.bias), self.history[entries + 1])
 
 

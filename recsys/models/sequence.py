@@ -46,7 +46,7 @@ class SequenceModel(HistoryNetwork):
         "factors": whole(1), "max_length": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
         "window": whole(1), "horizontal": whole(1), "vertical": whole(1), "dropout": between(0, 0.99),
         "loss": one_of("softmax", *SAMPLED), "negatives": whole(1), "alpha": at_least(0),
-        "shuffle_ties": flag()}
+        "long_term": flag(), "shuffle_ties": flag()}
 
     encoder: Any
     factors: int
@@ -61,6 +61,7 @@ class SequenceModel(HistoryNetwork):
     horizontal: int = 16
     vertical: int = 4
     alpha: float = 0.5
+    long_term: bool = False
     shuffle_ties: bool = False
 
     def _prepare(self, history: CSR) -> CSR:
@@ -72,7 +73,8 @@ class SequenceModel(HistoryNetwork):
         self._training = data.csr
 
     def _network(self, rng: np.random.Generator) -> SequenceNetwork:
-        return SequenceNetwork(len(self.items), self.factors, self._encoder(rng), dropout=self.dropout, generator=rng)
+        return SequenceNetwork(len(self.items), self.factors, self._encoder(rng), dropout=self.dropout,
+                               long_term=self.long_term, generator=rng)
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
         return ENCODERS[self.encoder](self, rng)
@@ -137,6 +139,9 @@ class SequenceRecommender(SequenceModel):
     loss : {"softmax", "sampled_softmax", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
     negatives : int
         For all losses but "softmax".
+    long_term : bool
+        Add to the encoder's state `t^-1/2 sum_s y_s` over the t items read so far, with further vectors y of the
+        items: what somebody likes, beside what comes after what.
     shuffle_ties : bool
         Put events of one user and time, such as a basket, in an order that is drawn anew in each epoch: for data whose
         order inside a basket means nothing. By default the order of the rows is learned.
@@ -174,9 +179,9 @@ class SequenceRecommender(SequenceModel):
                          f"one of {', '.join(map(repr, [*RECURRENT, *ENCODERS]))}, or callable")}
 
     def __init__(self, *, encoder: Any = "gru", factors: int = 64, max_length: int = 50, layers: int = 1,
-                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, shuffle_ties: bool = False,
-                 epochs: int = 25, batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0,
-                 patience: int | None = 10, seed: int = 0) -> None:
+                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
+                 shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32, lr: float = 3e-3,
+                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
@@ -202,7 +207,7 @@ class SASRec(SequenceModel):
         As in `SequenceRecommender`.
     heads : int
         Parts of the vectors that attend on their own; `factors` is a multiple of it.
-    loss, negatives, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -220,9 +225,9 @@ class SASRec(SequenceModel):
     encoder = "attention"
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 2, heads: int = 1,
-                 dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, shuffle_ties: bool = False,
-                 epochs: int = 25, batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0,
-                 patience: int | None = 10, seed: int = 0) -> None:
+                 dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
+                 shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32, lr: float = 2e-3,
+                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
     def check_parameters(self) -> None:
@@ -238,18 +243,18 @@ class Caser(SequenceModel):
     The vectors of the last `window` items are the rows of a matrix. Horizontal filters cover 1 to `window` rows, and
     the largest value of each is kept; vertical filters are weighted sums of all rows. A dense layer makes the state s_t
     of them; an item's score is `s_t . v_i + b_i`. Unlike in the paper, no ReLU follows the dense layer (states of both
-    signs rank better), a user has no vector of his own, so that any history can be answered, and the loss is by default
-    the cross entropy among all items.
+    signs rank better), the long-term part takes the place of a user's own vector, so that any history can be answered,
+    and the loss is by default the cross entropy among all items.
 
     Parameters
     ----------
     factors, max_length, dropout
-        As in `SequenceRecommender`; `max_length` only says how long the pieces are that training reads at once.
+        As in `SequenceRecommender`; beyond the window, only the long-term part reads `max_length` items.
     window : int
         How many of the last items count.
     horizontal, vertical : int
         Horizontal filters of each height, and vertical ones.
-    loss, negatives, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -268,8 +273,8 @@ class Caser(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, window: int = 8, horizontal: int = 16,
                  vertical: int = 4, dropout: float = 0.5, loss: str = "softmax", negatives: int = 256,
-                 shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32, lr: float = 3e-3,
-                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
+                 long_term: bool = True, shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32,
+                 lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
 
@@ -285,7 +290,7 @@ class CausalCNN(SequenceModel):
         As in `SequenceRecommender`.
     width : int
         Of the convolutions.
-    loss, negatives, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -303,7 +308,7 @@ class CausalCNN(SequenceModel):
     encoder = "cnn"
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 3, width: int = 3,
-                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, shuffle_ties: bool = False,
-                 epochs: int = 25, batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0,
-                 patience: int | None = 10, seed: int = 0) -> None:
+                 dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
+                 shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32, lr: float = 2e-3,
+                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())

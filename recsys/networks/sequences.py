@@ -46,6 +46,9 @@ def padded(history: CSR) -> np.ndarray:
 class SequenceNetwork(nn.Module):
     """Item vectors, an encoder, and scores: `score(i) = state . v_i + b_i`, with the same v at both ends.
 
+    With a `long_term` part, a state is what the encoder gives plus `t^-1/2 sum_s y_s` over the t items so far, y being
+    further vectors of the items: as in SVD++ for ratings, what somebody likes, whatever the order.
+
     Parameters
     ----------
     n_items, factors : int
@@ -53,20 +56,26 @@ class SequenceNetwork(nn.Module):
         `encoder(vectors, items)` takes the vectors (B, T, factors) of the items (B, T) of histories, of a variance of
         about 1 and 0 behind the end, to states (B, T, factors). The state at t must not depend on what comes after t.
     dropout : float
-        Of the encoder's input.
+        Of the encoder's input, and of the long-term part.
+    long_term : bool
     generator : numpy.random.Generator
 
     Attributes
     ----------
     items : minidl.nn.Embedding
         Its weight, shape (n_items, factors), starts with rows of a length of about 1.
+    tastes : minidl.nn.Embedding, optional
+        The long-term part's vectors, shape (n_items, factors), which start at 0.
     bias : Parameter, shape (n_items,)
     """
 
     def __init__(self, n_items: int, factors: int, encoder: nn.Module, *, dropout: float = 0.0,
-                 generator: np.random.Generator) -> None:
+                 long_term: bool = False, generator: np.random.Generator) -> None:
         self.items = nn.Embedding(n_items, factors, generator=generator)
         nn.init.normal_(self.items.weight, 0, factors ** -0.5, generator)
+        self.tastes = nn.Embedding(n_items, factors, generator=generator) if long_term else None
+        if self.tastes is not None:
+            nn.init.zeros_(self.tastes.weight)
         self.bias = nn.Parameter(np.zeros(n_items, np.float32))
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout, generator)
@@ -78,7 +87,12 @@ class SequenceNetwork(nn.Module):
 
     def states(self, items: np.ndarray) -> Any:
         """The state at every position: int (B, T), -1 behind the end -> (B, T, factors)."""
-        return self.encoder(self.dropout(self.vectors(items)), items)
+        states = self.encoder(self.dropout(self.vectors(items)), items)
+        if self.tastes is None:
+            return states
+        so_far = np.arange(1, items.shape[1] + 1, dtype=np.float32)[:, None]
+        sums = ops.cumsum(self.tastes(np.maximum(items, 0)), axis=1)  # (B, T, factors)
+        return states + self.dropout(sums * so_far ** -0.5)
 
     def states_at(self, items: np.ndarray, flat: np.ndarray) -> Any:
         """States at the positions `flat`, int (n,), of the B * T ones: (n, factors)."""

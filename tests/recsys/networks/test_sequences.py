@@ -25,7 +25,8 @@ ENCODERS = {
 @pytest.fixture(params=list(ENCODERS))
 def network(request):
     rng = np.random.default_rng(5)
-    made = SequenceNetwork(N_ITEMS, FACTORS, ENCODERS[request.param](rng), dropout=0.5, generator=rng)
+    made = SequenceNetwork(N_ITEMS, FACTORS, ENCODERS[request.param](rng), dropout=0.5, long_term=True, generator=rng)
+    made.tastes.weight.data[:] = rng.normal(size=(N_ITEMS, FACTORS))
     made.bias.data[:] = rng.normal(size=N_ITEMS)
     return made.eval()
 
@@ -63,7 +64,8 @@ def test_renumbered_items_are_the_same_items(network):
     place = np.argsort(order)
     rows = [[3, 1, 4], [0, 19], [7]]
     expected = network(histories(*rows)).data
-    network.items.weight.data[:] = network.items.weight.data[order]
+    for vectors in network.items, network.tastes:
+        vectors.weight.data[:] = vectors.weight.data[order]
     network.bias.data[:] = network.bias.data[order]
     found = network(histories(*(place[row] for row in rows))).data
     np.testing.assert_allclose(found, expected[:, order], rtol=1e-5, atol=1e-6)
@@ -72,8 +74,19 @@ def test_renumbered_items_are_the_same_items(network):
 def test_nothing_behind_the_end_gets_a_gradient(network):
     items = padded(histories([3, 1, 4, 1, 5, 9], [2, 6]))
     network.train().states_at(items, np.flatnonzero(items >= 0)).sum().backward()
-    touched = np.flatnonzero(np.abs(network.items.weight.grad.to_dense()).sum(axis=1))
-    assert set(touched.tolist()) <= {3, 1, 4, 5, 9, 2, 6}
+    for vectors in network.items, network.tastes:
+        touched = np.flatnonzero(np.abs(vectors.weight.grad.to_dense()).sum(axis=1))
+        assert set(touched.tolist()) <= {3, 1, 4, 5, 9, 2, 6}
+
+
+def test_the_long_term_part_is_its_definition(network):
+    items = [3, 1, 4, 1, 5]
+    found = network.states(np.array([items])).data[0]
+    network.tastes.weight.data[:], tastes = 0, network.tastes.weight.data.copy()
+    encoded = network.states(np.array([items])).data[0]
+    for t in range(1, 6):
+        np.testing.assert_allclose(found[t - 1] - encoded[t - 1], tastes[items[:t]].sum(axis=0) / np.sqrt(t),
+                                   rtol=1e-4, atol=1e-5)
 
 
 def test_some_items_score_as_among_all(network):
