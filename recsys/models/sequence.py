@@ -46,7 +46,7 @@ class SequenceModel(HistoryNetwork):
         "factors": whole(1), "max_length": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
         "window": whole(1), "horizontal": whole(1), "vertical": whole(1), "dropout": between(0, 0.99),
         "loss": one_of("softmax", *SAMPLED), "negatives": whole(1), "alpha": at_least(0),
-        "long_term": flag(), "shuffle_ties": flag()}
+        "long_term": flag(), "order": one_of("rows", "times", "none")}
 
     encoder: Any
     factors: int
@@ -62,7 +62,7 @@ class SequenceModel(HistoryNetwork):
     vertical: int = 4
     alpha: float = 0.5
     long_term: bool = False
-    shuffle_ties: bool = False
+    order: str = "rows"
 
     def _prepare(self, history: CSR) -> CSR:
         recent = history.tail(self.max_length)
@@ -80,16 +80,19 @@ class SequenceModel(HistoryNetwork):
         return ENCODERS[self.encoder](self, rng)
 
     def _objective(self, data: Interactions) -> Objective:
-        moments = self._moments(data) if self.shuffle_ties else None
-        return NextItem(self._training, self.max_length, self.network, self._loss(), moments)
+        return NextItem(self._training, self.max_length, self.network, self._loss(), self._moments(data))
 
-    def _moments(self, data: Interactions) -> np.ndarray:
-        """Of each event, in the order of the histories, how many moments of users are before it."""
+    def _moments(self, data: Interactions) -> np.ndarray | None:
+        """Ascending numbers of the events of the histories, those with one number being in no order."""
+        if self.order == "rows":
+            return None
+        if self.order == "none":
+            return data.csr.row_of_entry
         if data.time is None:
-            raise DataError(f"{type(self).__name__}.fit: shuffle_ties needs times, which the data does not have; give "
-                            f"times, or leave out shuffle_ties.")
-        order = np.lexsort((data.time, data.user))
-        user, time = data.user[order], data.time[order]
+            raise DataError(f"{type(self).__name__}.fit: order='times' needs times, which the data does not have; give "
+                            f"times, or take order='rows' or 'none'.")
+        by_time = np.lexsort((data.time, data.user))
+        user, time = data.user[by_time], data.time[by_time]
         return np.append(0, np.cumsum((user[1:] != user[:-1]) | (time[1:] != time[:-1])))
 
     def _loss(self) -> Callable[..., Any]:
@@ -142,9 +145,10 @@ class SequenceRecommender(SequenceModel):
     long_term : bool
         Add to the encoder's state `t^-1/2 sum_s y_s` over the t items read so far, with further vectors y of the
         items: what somebody likes, beside what comes after what.
-    shuffle_ties : bool
-        Put events of one user and time, such as a basket, in an order that is drawn anew in each epoch: for data whose
-        order inside a basket means nothing. By default the order of the rows is learned.
+    order : {"rows", "times", "none"}
+        What is learned of the order of events: that of the rows, or only that of the times, so that events of one time,
+        such as a basket, are put in another order in each epoch, or none, all of a history being put in another order.
+        A history that is answered is read as it stands.
     epochs, batch_size, seed : int
         A batch consists of so many pieces of histories, each of up to `max_length` events.
     lr, weight_decay : float
@@ -180,7 +184,7 @@ class SequenceRecommender(SequenceModel):
 
     def __init__(self, *, encoder: Any = "gru", factors: int = 64, max_length: int = 50, layers: int = 1,
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32, lr: float = 3e-3,
+                 order: str = "rows", epochs: int = 25, batch_size: int = 32, lr: float = 3e-3,
                  weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
@@ -207,7 +211,7 @@ class SASRec(SequenceModel):
         As in `SequenceRecommender`.
     heads : int
         Parts of the vectors that attend on their own; `factors` is a multiple of it.
-    loss, negatives, long_term, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, order, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -226,7 +230,7 @@ class SASRec(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 2, heads: int = 1,
                  dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32, lr: float = 2e-3,
+                 order: str = "rows", epochs: int = 25, batch_size: int = 32, lr: float = 2e-3,
                  weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
@@ -254,7 +258,7 @@ class Caser(SequenceModel):
         How many of the last items count.
     horizontal, vertical : int
         Horizontal filters of each height, and vertical ones.
-    loss, negatives, long_term, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, order, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -273,7 +277,7 @@ class Caser(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, window: int = 8, horizontal: int = 16,
                  vertical: int = 4, dropout: float = 0.5, loss: str = "softmax", negatives: int = 256,
-                 long_term: bool = True, shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32,
+                 long_term: bool = True, order: str = "rows", epochs: int = 25, batch_size: int = 32,
                  lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
@@ -290,7 +294,7 @@ class CausalCNN(SequenceModel):
         As in `SequenceRecommender`.
     width : int
         Of the convolutions.
-    loss, negatives, long_term, shuffle_ties, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, order, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -309,6 +313,6 @@ class CausalCNN(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 3, width: int = 3,
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 shuffle_ties: bool = False, epochs: int = 25, batch_size: int = 32, lr: float = 2e-3,
+                 order: str = "rows", epochs: int = 25, batch_size: int = 32, lr: float = 2e-3,
                  weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())

@@ -107,7 +107,8 @@ def test_every_event_is_predicted_once_an_epoch(planted):
     assert len(cuts) > 1
 
 
-def test_equal_times_are_put_in_a_new_order_each_epoch():
+@pytest.mark.parametrize("order", ["rows", "times", "none"])
+def test_what_is_in_no_order_is_put_in_another_one_each_epoch(order):
     rng = np.random.default_rng(0)
     user, time = np.repeat([0, 1, 2], [9, 1, 14]), np.concatenate([np.arange(9) // 4, [0], np.arange(14) // 5])
     mixed = rng.permutation(24)  # the rows need not be in the order of time
@@ -121,21 +122,27 @@ def test_equal_times_are_put_in_a_new_order_each_epoch():
         def states_at(self, items, flat):
             return items.ravel()[flat]
 
-    model = SASRec(shuffle_ties=True)
-    objective = NextItem(data.csr, 50, Network(), loss, model._moments(data))
-    for epoch in range(8):
+    objective = NextItem(data.csr, 50, Network(), loss, SASRec(order=order)._moments(data))
+    for epoch in range(100):
         found.append([])
         objective.loss(np.arange(objective.begin(epoch, rng)), rng)
-    assert all(sorted(time[order[:8]]) == time[order[:8]].tolist() for order in found)
-    assert all(sorted(time[order[8:]]) == time[order[8:]].tolist() for order in found)
-    assert all(set(order[:8]) < set(range(9)) and set(order[8:]) < set(range(10, 24)) for order in found)
-    assert {order[0] for order in found} == {0, 1, 2, 3}
-    with pytest.raises(DataError, match=r"SASRec\.fit: shuffle_ties needs times"):
-        model.fit(Interactions.from_arrays([1, 1], [1, 2]))
+    assert all(set(targets[:8]) < set(range(9)) and set(targets[8:]) < set(range(10, 24)) for targets in found)
+    in_time = all(sorted(time[part]) == time[part].tolist() for targets in found for part in (targets[:8], targets[8:]))
+    assert in_time == (order != "none")
+    alone = {"rows": 1, "times": 4, "none": 9}[order]  # the first event, which is never a target, is one of so many
+    assert len({targets[0] for targets in found}) == alone
+    assert len({frozenset(targets[:8]) for targets in found}) == alone
+
+
+def test_the_order_of_times_needs_times():
+    untimed = Interactions.from_arrays([1, 1], [1, 2])
+    with pytest.raises(DataError, match=r"SASRec\.fit: order='times' needs times"):
+        SASRec(order="times").fit(untimed)
+    SASRec(order="none", epochs=1).fit(untimed)
 
 
 # ------------------------------------------------------------------------------------ files, own encoders
-@pytest.mark.parametrize("model", [MODELS[1], SASRec(**QUICK, shuffle_ties=True), MODELS[-1]],
+@pytest.mark.parametrize("model", [MODELS[1], SASRec(**QUICK, order="times"), MODELS[-1]],
                          ids=["gru", "SASRec", "GRU4Rec"])
 def test_an_interrupted_training_goes_on_to_the_same_bits(model, planted, tmp_path):
     model = model.clone().set_params(epochs=4)
