@@ -110,7 +110,14 @@ class _Sequences(nn.Module):
         so_far = torch.arange(1.0, len(steps) + 1)[:, None]
         long_term = self.dropout(torch.cumsum(self.tastes(items), dim=1) * so_far.rsqrt())
         states = (self.encoder(self.dropout(vectors)) + long_term)[real]
-        return F.cross_entropy(F.linear(states, self.items.weight, self.bias), self.history[entries + 1])
+        targets = self.history[entries + 1]
+        scores = F.linear(states, self.items.weight, self.bias)
+        piece, place = real.nonzero(as_tuple=True)
+        state, other = (place[:, None] >= steps).nonzero(as_tuple=True)  # what a state has read competes no more
+        seen = items[piece[state], other]
+        counts = seen != targets[state]
+        scores.detach()[state[counts], seen[counts]] = -torch.inf
+        return F.cross_entropy(scores, targets)
 
 
 class SequenceRecommender(_Sequences):

@@ -125,7 +125,7 @@ class ParallelSessions:
         self._states[:, slots] = after.data
         targets = self.rows.indices[entries + 1]
         drawn = np.concatenate([targets, self._sampler.sample(np.zeros(1, np.int64), model.negatives, rng)[0]])
-        return against(model.loss, network, network.encoder.dropout(states[0]), targets, drawn, self._log_q)
+        return against(model.loss, network, network.encoder.dropout(states[0]), targets, None, drawn, self._log_q)
 
 
 def side_by_side(lengths: np.ndarray, slots: int) -> tuple[np.ndarray, np.ndarray]:

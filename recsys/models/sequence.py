@@ -14,7 +14,7 @@ from recsys.errors import DataError, ParameterError
 from recsys.losses import SAMPLED
 from recsys.models.base import Can
 from recsys.models.neural import HistoryNetwork
-from recsys.models.parameters import Check, at_least, between, flag, one_of, whole
+from recsys.models.parameters import Check, at_least, between, flag, one_of, optional, whole
 from recsys.models.sparse import blocks
 from recsys.networks.sequence_encoders import (
     RECURRENT,
@@ -46,7 +46,8 @@ class SequenceModel(HistoryNetwork):
         "factors": whole(1), "max_length": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
         "window": whole(1), "horizontal": whole(1), "vertical": whole(1), "dropout": between(0, 0.99),
         "loss": one_of("softmax", *SAMPLED), "negatives": whole(1), "alpha": at_least(0),
-        "long_term": flag(), "order": one_of("rows", "times", "none")}
+        "long_term": flag(), "order": one_of("rows", "times", "none"),
+        "repeats": optional(flag())}
 
     encoder: Any
     factors: int
@@ -63,6 +64,7 @@ class SequenceModel(HistoryNetwork):
     alpha: float = 0.5
     long_term: bool = False
     order: str = "rows"
+    repeats: bool | None = None
 
     def _prepare(self, history: CSR) -> CSR:
         recent = history.tail(self.max_length)
@@ -80,7 +82,9 @@ class SequenceModel(HistoryNetwork):
         return ENCODERS[self.encoder](self, rng)
 
     def _objective(self, data: Interactions) -> Objective:
-        return NextItem(self._training, self.max_length, self.network, self._loss(), self._moments(data))
+        rows = self._training
+        repeats = rows.unique().nnz < rows.nnz if self.repeats is None else self.repeats
+        return NextItem(rows, self.max_length, self.network, self._loss(), self._moments(data), repeats)
 
     def _moments(self, data: Interactions) -> np.ndarray | None:
         """Ascending numbers of the events of the histories, those with one number being in no order."""
@@ -99,8 +103,8 @@ class SequenceModel(HistoryNetwork):
         if self.loss == "softmax":
             return full_softmax
         sampler, user = item_sampler(self.item_counts, self.alpha), np.zeros(1, np.int64)
-        return lambda network, states, targets, rng: against(
-            self.loss, network, states, targets, sampler.sample(user, self.negatives, rng)[0], sampler.log_q)
+        return lambda network, states, targets, seen, rng: against(
+            self.loss, network, states, targets, seen, sampler.sample(user, self.negatives, rng)[0], sampler.log_q)
 
     def _item_vectors(self) -> np.ndarray:
         return np.asarray(self.network.items.weight.data)
@@ -149,6 +153,9 @@ class SequenceRecommender(SequenceModel):
         What is learned of the order of events: that of the rows, or only that of the times, so that events of one time,
         such as a basket, are put in another order in each epoch, or none, all of a history being put in another order.
         A history that is answered is read as it stands.
+    repeats : bool, optional
+        Whether what was read may come again, as in `recommend(filter_seen=False)`. If not, it does not compete with the
+        next item, and the others are ranked better for it. By default, whether a history has an item twice.
     epochs, batch_size, seed : int
         A batch consists of so many pieces of histories, each of up to `max_length` events.
     lr, weight_decay : float
@@ -184,8 +191,8 @@ class SequenceRecommender(SequenceModel):
 
     def __init__(self, *, encoder: Any = "gru", factors: int = 64, max_length: int = 50, layers: int = 1,
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 order: str = "rows", epochs: int = 25, batch_size: int = 32, lr: float = 3e-3,
-                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
+                 order: str = "rows", repeats: bool | None = None, epochs: int = 25, batch_size: int = 32,
+                 lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
@@ -211,7 +218,7 @@ class SASRec(SequenceModel):
         As in `SequenceRecommender`.
     heads : int
         Parts of the vectors that attend on their own; `factors` is a multiple of it.
-    loss, negatives, long_term, order, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -230,8 +237,8 @@ class SASRec(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 2, heads: int = 1,
                  dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 order: str = "rows", epochs: int = 25, batch_size: int = 32, lr: float = 2e-3,
-                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
+                 order: str = "rows", repeats: bool | None = None, epochs: int = 25, batch_size: int = 32,
+                 lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
     def check_parameters(self) -> None:
@@ -258,7 +265,7 @@ class Caser(SequenceModel):
         How many of the last items count.
     horizontal, vertical : int
         Horizontal filters of each height, and vertical ones.
-    loss, negatives, long_term, order, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -277,8 +284,9 @@ class Caser(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, window: int = 8, horizontal: int = 16,
                  vertical: int = 4, dropout: float = 0.5, loss: str = "softmax", negatives: int = 256,
-                 long_term: bool = True, order: str = "rows", epochs: int = 25, batch_size: int = 32,
-                 lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
+                 long_term: bool = True, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
+                 batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10,
+                 seed: int = 0) -> None:
         self._store(locals())
 
 
@@ -294,7 +302,7 @@ class CausalCNN(SequenceModel):
         As in `SequenceRecommender`.
     width : int
         Of the convolutions.
-    loss, negatives, long_term, order, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -313,6 +321,6 @@ class CausalCNN(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 3, width: int = 3,
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 order: str = "rows", epochs: int = 25, batch_size: int = 32, lr: float = 2e-3,
-                 weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
+                 order: str = "rows", repeats: bool | None = None, epochs: int = 25, batch_size: int = 32,
+                 lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())

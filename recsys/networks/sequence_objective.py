@@ -16,14 +16,21 @@ from recsys.networks.sequences import SequenceNetwork, padded
 __all__ = ["NextItem", "against", "full_softmax", "item_sampler"]
 
 
-def full_softmax(network: SequenceNetwork, states: Any, targets: np.ndarray, rng: np.random.Generator) -> Any:
-    """Mean cross entropy of the right items, int (n,), among all items, by states (n, factors)."""
-    return ops.cross_entropy(network.scores(states), targets)
+Seen = tuple[np.ndarray, np.ndarray]  # states and items, int (m,): pairs that do not count
 
 
-def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarray, drawn: np.ndarray,
-            log_q: np.ndarray) -> Any:
-    """Mean loss of the right items against the items drawn for all of them, less what is the right item itself.
+def full_softmax(network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,
+                 rng: np.random.Generator) -> Any:
+    """Mean cross entropy of the right items, int (n,), among all items but the seen ones, by states (n, factors)."""
+    scores = network.scores(states)
+    if seen is not None:  # in place is enough: where a softmax is 0, so is its gradient
+        scores.data[seen] = -np.inf
+    return ops.cross_entropy(scores, targets)
+
+
+def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,
+            drawn: np.ndarray, log_q: np.ndarray) -> Any:
+    """Mean loss of the right items against the items drawn for all of them, less what is the right item or seen.
 
     Parameters
     ----------
@@ -32,15 +39,33 @@ def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarra
     network : SequenceNetwork
     states : Tensor, shape (n, factors)
     targets, drawn : int array, shape (n,), (k,)
+    seen : pair of int arrays, shape (m,), optional
+        States and items that do not count there.
     log_q : ndarray, shape (n_items,)
         Logarithm of how often each item is drawn.
     """
     positive = (states * network.items(targets)).sum(axis=1) + network.bias[targets]  # (n,)
     negative = network.scores(states, drawn)  # (n, k)
     hits = drawn == targets[:, None]
+    if seen is not None:
+        hits[_drawn_ones(seen, drawn)] = True
     if loss == "sampled_softmax":
         return SAMPLED[loss](positive, negative, hits, log_q=(log_q[targets], log_q[drawn]))
     return SAMPLED[loss](positive, negative, hits)
+
+
+def _drawn_ones(seen: Seen, drawn: np.ndarray) -> Seen:
+    """Of pairs of states and items, those whose item is drawn, as states and places in `drawn`, which may repeat it."""
+    by_item = np.argsort(drawn)
+    first, end = (np.searchsorted(drawn, seen[1], side, sorter=by_item) for side in ("left", "right"))
+    return np.repeat(seen[0], end - first), by_item[_ranges(first, end - first)]
+
+
+def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """start, start + 1, ..., start + count - 1 of each, one after another."""
+    before = np.cumsum(counts) - counts
+    numbers: np.ndarray = np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    return numbers
 
 
 def item_sampler(counts: np.ndarray, alpha: float) -> NegativeSampler:
@@ -62,14 +87,18 @@ class NextItem:
     max_length : int
     network : SequenceNetwork
     loss : callable
-        `loss(network, states, targets, rng)`: states (n, factors) and the items (n,) that came next, to the mean loss.
+        `loss(network, states, targets, seen, rng)`: states (n, factors) and the items (n,) that came next, to the mean
+        loss. `seen` has the items that a state has read, but the one that came next, which do not compete with it.
     moments : int array, shape (rows.nnz,), optional
         Ascending; events of one number are put in an order that is drawn anew in each epoch.
+    repeats : bool
+        Items that were read compete, too: `seen` is None.
     """
 
     def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any],
-                 moments: np.ndarray | None = None) -> None:
+                 moments: np.ndarray | None = None, repeats: bool = False) -> None:
         self.rows, self.max_length, self.network, self._loss, self.moments = rows, max_length, network, loss, moments
+        self.repeats = repeats
         self._active = np.flatnonzero(rows.counts > 1)
 
     def begin(self, epoch: int, rng: np.random.Generator) -> int:
@@ -91,7 +120,16 @@ class NextItem:
         """Mean loss of all events of some pieces."""
         counts = self._counts[batch]
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        entries = np.arange(indptr[-1]) + np.repeat(self._starts[batch] - indptr[:-1], counts)
+        entries = _ranges(self._starts[batch], counts)
         items = padded(CSR(indptr, self._items[entries], None, (len(batch), self.rows.shape[1])))
         states = self.network.states_at(items, np.flatnonzero(items >= 0))  # (n, factors)
-        return self._loss(self.network, states, self._items[entries + 1], rng)
+        targets = self._items[entries + 1]
+        return self._loss(self.network, states, targets, None if self.repeats else self._seen(entries, counts), rng)
+
+    def _seen(self, entries: np.ndarray, counts: np.ndarray) -> Seen:
+        """What the states at entries have read since the beginning of their pieces, but the item that comes next."""
+        place = _ranges(np.zeros(len(counts), np.int64), counts)
+        state = np.repeat(np.arange(len(entries)), place + 1)
+        item = self._items[_ranges(entries - place, place + 1)]
+        others = item != self._items[entries + 1][state]
+        return state[others], item[others]

@@ -92,7 +92,7 @@ def test_every_event_is_predicted_once_an_epoch(planted):
         def states_at(self, items, flat):
             return items.ravel()[flat]
 
-    objective = NextItem(rows, 7, Network(), lambda network, states, targets, rng: seen.append((states, targets)))
+    objective = NextItem(rows, 7, Network(), lambda network, states, targets, read, rng: seen.append((states, targets)))
     rng = np.random.default_rng(0)
     cuts = set()
     for epoch in range(3):
@@ -115,7 +115,7 @@ def test_what_is_in_no_order_is_put_in_another_one_each_epoch(order):
     data = Interactions.from_arrays(user[mixed], np.arange(24)[mixed], None, time[mixed], item_ids=IdMap(range(24)))
     found = []
 
-    def loss(network, states, targets, rng):
+    def loss(network, states, targets, seen, rng):
         found[-1] += targets.tolist()
 
     class Network:
@@ -139,6 +139,14 @@ def test_the_order_of_times_needs_times():
     with pytest.raises(DataError, match=r"SASRec\.fit: order='times' needs times"):
         SASRec(order="times").fit(untimed)
     SASRec(order="none", epochs=1).fit(untimed)
+
+
+@pytest.mark.parametrize(("items", "repeated"), [(["a", "b", "c"], False), (["a", "b", "a"], True)])
+def test_what_comes_again_competes(items, repeated):
+    data = Interactions.from_arrays([1, 1, 1], items)
+    for repeats, expected in (None, repeated), (False, False), (True, True):
+        model = SASRec(repeats=repeats, epochs=1).fit(data)
+        assert model._objective(data).repeats == expected
 
 
 # ------------------------------------------------------------------------------------ files, own encoders

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from minidl import ops
 from recsys.data.csr import CSR
 from recsys.losses import SAMPLED
 from recsys.networks.sequence_encoders import AttentionEncoder, CaserEncoder, ConvolutionEncoder, RecurrentEncoder
-from recsys.networks.sequence_objective import against, full_softmax, item_sampler
+from recsys.networks.sequence_objective import NextItem, against, full_softmax, item_sampler
 from recsys.networks.sequences import SequenceNetwork, padded
 
 N_ITEMS, FACTORS, LENGTH = 20, 8, 12
@@ -134,16 +137,77 @@ def test_the_right_item_is_no_negative(network, loss):
     """However often it is drawn, and whatever it scores."""
     states, targets = network.last_states(histories([3, 1], [4])), np.array([7, 2])
     log_q = np.zeros(N_ITEMS, np.float32)
-    expected = against(loss, network, states, np.array([7, 7]), np.array([5, 11]), log_q)
-    drawn = against(loss, network, states, np.array([7, 7]), np.array([5, 7, 11, 7]), log_q)
+    expected = against(loss, network, states, np.array([7, 7]), None, np.array([5, 11]), log_q)
+    drawn = against(loss, network, states, np.array([7, 7]), None, np.array([5, 7, 11, 7]), log_q)
     np.testing.assert_allclose(float(drawn), float(expected), rtol=1e-5)
-    assert np.isfinite(float(against(loss, network, states, targets, targets, log_q)))
+    assert np.isfinite(float(against(loss, network, states, targets, None, targets, log_q)))
 
 
-def test_with_all_items_drawn_the_sampled_softmax_is_the_full_one(network):
+@pytest.mark.parametrize("seen", [None, (np.array([0, 0, 1]), np.array([3, 1, 4]))], ids=["repeats", "seen"])
+def test_with_all_items_drawn_the_sampled_softmax_is_the_full_one(network, seen):
     states, targets, rng = network.last_states(histories([3, 1], [4])), np.array([7, 2]), np.random.default_rng(0)
-    everything = against("sampled_softmax", network, states, targets, np.arange(N_ITEMS), np.zeros(N_ITEMS, np.float32))
-    assert float(everything) == pytest.approx(float(full_softmax(network, states, targets, rng)), rel=1e-5)
+    everything = against("sampled_softmax", network, states, targets, seen, np.arange(N_ITEMS),
+                         np.zeros(N_ITEMS, np.float32))
+    assert float(everything) == pytest.approx(float(full_softmax(network, states, targets, seen, rng)), rel=1e-5)
+
+
+def test_the_softmax_is_of_all_items_but_the_seen_ones(network):
+    """Its value and its gradients are those of the softmax of the items that are left."""
+    targets, seen = np.array([7, 2]), (np.array([0, 0, 1]), np.array([3, 1, 4]))
+    gradients = []
+    for row, item, left in ((0, 7, np.delete(np.arange(N_ITEMS), [3, 1])), (1, 2, np.delete(np.arange(N_ITEMS), [4]))):
+        network.zero_grad()
+        state = network.last_states(histories([3, 1], [4]))[[row]]
+        loss = ops.cross_entropy(network.scores(state)[:, left], np.flatnonzero(left == item))
+        loss.backward()
+        gradients.append([float(loss), *(dense(weight) for weight in network.parameters())])
+    network.zero_grad()
+    loss = full_softmax(network, network.last_states(histories([3, 1], [4])), targets, seen, None)
+    loss.backward()
+    for found, first, second in zip([float(loss), *(dense(w) for w in network.parameters())], *gradients, strict=True):
+        np.testing.assert_allclose(found, (first + second) / 2, rtol=1e-4, atol=1e-5)
+
+
+def dense(parameter):
+    gradient = parameter.grad
+    return gradient.to_dense() if hasattr(gradient, "to_dense") else np.asarray(gradient.data)
+
+
+@pytest.mark.parametrize("loss", SAMPLED)
+def test_seen_items_are_no_negatives(network, loss):
+    """Each of the two states has other ones; the loss of both is the mean over what counts, row by row."""
+    targets, log_q = np.array([7, 7]), np.zeros(N_ITEMS, np.float32)
+    states = network.last_states(histories([3, 1], [3, 1]))
+    expected = against(loss, network, states, targets, None, np.array([5, 11]), log_q)
+    seen = np.array([0, 1, 0, 1, 0]), np.array([3, 1, 1, 3, 19])
+    found = against(loss, network, states, targets, seen, np.array([1, 5, 3, 7, 11, 3]), log_q)
+    np.testing.assert_allclose(float(found), float(expected), rtol=1e-5)
+
+
+@given(rows=st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=9), min_size=1, max_size=4),
+       length=st.integers(1, 10), seed=st.integers(0, 99))
+def test_a_state_has_seen_its_piece_but_what_comes_next(rows, length, seed):
+    indptr = np.cumsum([0, *map(len, rows)])
+    csr = CSR(indptr, np.array([item for row in rows for item in row], np.int32), None, (len(rows), N_ITEMS))
+    rng, found = np.random.default_rng(seed), []
+
+    class Network:
+        def states_at(self, items, flat):
+            return [items[row, :place + 1] for row, place in zip(*np.divmod(flat, items.shape[1]), strict=True)]
+
+    def loss(network, states, targets, seen, rng):
+        found.append((states, targets, seen))
+
+    for repeats in False, True:
+        objective = NextItem(csr, length, Network(), loss, repeats=repeats)
+        n = objective.begin(0, rng)
+        if n:
+            objective.loss(rng.permutation(n), rng)
+    for states, targets, seen in found[:1]:
+        expected = [(row, item) for row, (state, target) in enumerate(zip(states, targets, strict=True))
+                    for item in state if item != target]
+        assert sorted(zip(*seen, strict=True)) == sorted(expected)
+    assert all(seen is None for _, _, seen in found[1:])
 
 
 @pytest.mark.parametrize("alpha", [0, 0.5, 1])
