@@ -146,6 +146,7 @@ def test_what_comes_again_competes(items, repeated):
     data = Interactions.from_arrays([1, 1, 1], items)
     for repeats, expected in (None, repeated), (False, False), (True, True):
         model = SASRec(repeats=repeats, epochs=1).fit(data)
+        model._prepare_training(data)
         assert model._objective(data).repeats == expected
 
 
