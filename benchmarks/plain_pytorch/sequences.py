@@ -82,7 +82,7 @@ class _Sequences(nn.Module):
         counts = np.bincount(arrays["user"], minlength=n_users)
         self.first, self.counts = (np.cumsum(counts) - counts)[counts > 1], counts[counts > 1] - 1
         self.max_length, self.scale = max_length, factors**0.5
-        self.items, self.tastes = nn.Embedding(n_items, factors), nn.Embedding(n_items, factors)
+        self.items, self.tastes = nn.Embedding(n_items, factors), nn.Embedding(n_items, factors, sparse=True)
         self.bias = nn.Parameter(torch.zeros(n_items))
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)

@@ -1,4 +1,4 @@
-"""The plain loop: index arrays, batches, Adam."""
+"""The plain loop: index arrays, batches, Adam, and SparseAdam for the tables with sparse gradients."""
 
 from __future__ import annotations
 
@@ -24,18 +24,24 @@ class Trainer:
     def start(self, weights: Arrays) -> Callable[[], float]:
         """Begin with these weights; what is returned trains for an epoch, and gives the mean loss."""
         self.network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-        return partial(self._epoch, torch.optim.Adam(self.network.parameters(), self.options["lr"],
-                                                     weight_decay=self.options["weight_decay"]))
+        tables = [part.weight for part in self.network.modules() if isinstance(part, nn.Embedding) and part.sparse]
+        others = [p for p in self.network.parameters() if all(p is not table for table in tables)]
+        lr, decay = self.options["lr"], self.options["weight_decay"]
+        optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(others, lr, weight_decay=decay)]
+        if tables:
+            optimizers.append(torch.optim.SparseAdam(tables, lr))
+        return partial(self._epoch, optimizers)
 
-    def _epoch(self, optimizer: torch.optim.Optimizer) -> float:
+    def _epoch(self, optimizers: list[torch.optim.Optimizer]) -> float:
         self.network.train()
         rng = np.random.default_rng((self.seed, 0))
         total, order = 0.0, rng.permutation(self.objective.begin(0, rng))
         for first in range(0, len(order), self.options["batch_size"]):
             batch = order[first:first + self.options["batch_size"]]
             loss = self.objective.loss(batch, rng)
-            optimizer.zero_grad()
+            self.network.zero_grad()
             loss.backward()
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             total += loss.item() * len(batch)
         return total / len(order)
