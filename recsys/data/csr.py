@@ -10,7 +10,18 @@ import numpy as np
 from recsys.errors import DataError
 from recsys.kernels import sparse
 
-__all__ = ["CSR"]
+__all__ = ["CSR", "ranges"]
+
+
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`start, start + 1, ...`, as many as counted, for each start: int64, shape (counts.sum(),).
+
+    >>> ranges(np.array([5, 0]), np.array([3, 2]))
+    array([5, 6, 7, 0, 1])
+    """
+    before = np.cumsum(counts) - counts
+    numbers: np.ndarray = np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    return numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,16 +128,14 @@ class CSR:
         counts = self.counts[which]
         indptr = np.zeros(len(which) + 1, np.int64)
         np.cumsum(counts, out=indptr[1:])
-        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[which] - indptr[:-1], counts)
-        return self._select(entries, indptr, len(which))
+        return self._select(ranges(self.indptr[which], counts), indptr, len(which))
 
     def tail(self, n: int) -> CSR:
         """The last `n` entries of every row (all of a shorter one)."""
         counts = np.minimum(self.counts, n)
         indptr = np.zeros(self.shape[0] + 1, np.int64)
         np.cumsum(counts, out=indptr[1:])
-        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[1:] - counts - indptr[:-1], counts)
-        return self._select(entries, indptr, self.shape[0])
+        return self._select(ranges(self.indptr[1:] - counts, counts), indptr, self.shape[0])
 
     def unique(self) -> CSR:
         """The pattern alone: columns ascending within a row, each once, no values; computed once."""

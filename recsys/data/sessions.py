@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, ranges
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split, origin, sizes
@@ -98,9 +98,9 @@ def _beginnings(part: Interactions, known: np.ndarray) -> _Beginnings:
     rows = rows.rows(long)
     each = rows.counts - 1  # beginnings of each session
     session = np.repeat(np.arange(len(long)), each)
-    shown = np.arange(len(session)) - np.repeat(np.cumsum(each) - each, each) + 1  # clicks that are shown: 1, 2, ...
+    shown = ranges(np.ones(len(long), np.int64), each)  # clicks that are shown: 1, 2, ...
     indptr = np.concatenate([[0], np.cumsum(shown)])
-    entry = np.arange(indptr[-1]) - np.repeat(indptr[:-1], shown) + np.repeat(rows.indptr[session], shown)
+    entry = ranges(rows.indptr[session], shown)
     names = [f"{name}:{count}" for name, count in zip(part.users.ids[long[session]].tolist(), shown, strict=True)]
     return _Beginnings(CSR(indptr, rows.indices[entry], None, (len(session), len(known))),
                        rows.indices[rows.indptr[session] + shown], np.array(names, np.str_), len(long))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import nn, optim
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, ranges
 from recsys.data.interactions import Interactions
 from recsys.losses import SAMPLED
 from recsys.models.parameters import Check, between, one_of
@@ -102,7 +102,7 @@ class ParallelSessions:
         model, sessions = self.model, rng.permutation(self._active)
         n = self.rows.counts[sessions] - 1  # events that are predicted
         slot, start = side_by_side(n, model.batch_size)
-        place = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+        place = ranges(np.zeros(len(n), np.int64), n)
         step = np.repeat(start, n) + place
         order = np.argsort(step, kind="stable")
         self._entries = (np.repeat(self.rows.indptr[sessions], n) + place)[order]

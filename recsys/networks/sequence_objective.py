@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, ranges
 from recsys.data.sampling import NegativeSampler
 from recsys.losses import SAMPLED
 from recsys.networks.sequences import SequenceNetwork, padded
@@ -58,14 +58,7 @@ def _drawn_ones(seen: Seen, drawn: np.ndarray) -> Seen:
     """Of pairs of states and items, those whose item is drawn, as states and places in `drawn`, which may repeat it."""
     by_item = np.argsort(drawn)
     first, end = (np.searchsorted(drawn, seen[1], side, sorter=by_item) for side in ("left", "right"))
-    return np.repeat(seen[0], end - first), by_item[_ranges(first, end - first)]
-
-
-def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """start, start + 1, ..., start + count - 1 of each, one after another."""
-    before = np.cumsum(counts) - counts
-    numbers: np.ndarray = np.arange(counts.sum()) + np.repeat(starts - before, counts)
-    return numbers
+    return np.repeat(seen[0], end - first), by_item[ranges(first, end - first)]
 
 
 def item_sampler(counts: np.ndarray, alpha: float) -> NegativeSampler:
@@ -110,7 +103,7 @@ class NextItem:
         shift = rng.integers(0, np.minimum(length, n))  # what the first piece lacks
         pieces = -(-(n + shift) // length)
         of = np.repeat(np.arange(len(n)), pieces)
-        place = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        place = ranges(np.zeros(len(n), np.int64), pieces)
         start = np.maximum(place * length - shift[of], 0)
         self._counts = np.minimum((place + 1) * length - shift[of], n[of]) - start
         self._starts = self.rows.indptr[self._active][of] + start
@@ -120,7 +113,7 @@ class NextItem:
         """Mean loss of all events of some pieces."""
         counts = self._counts[batch]
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        entries = _ranges(self._starts[batch], counts)
+        entries = ranges(self._starts[batch], counts)
         items = padded(CSR(indptr, self._items[entries], None, (len(batch), self.rows.shape[1])))
         states = self.network.states_at(items, np.flatnonzero(items >= 0))  # (n, factors)
         targets = self._items[entries + 1]
@@ -128,8 +121,8 @@ class NextItem:
 
     def _seen(self, entries: np.ndarray, counts: np.ndarray) -> Seen:
         """What the states at entries have read since the beginning of their pieces, but the item that comes next."""
-        place = _ranges(np.zeros(len(counts), np.int64), counts)
+        place = ranges(np.zeros(len(counts), np.int64), counts)
         state = np.repeat(np.arange(len(entries)), place + 1)
-        item = self._items[_ranges(entries - place, place + 1)]
+        item = self._items[ranges(entries - place, place + 1)]
         others = item != self._items[entries + 1][state]
         return state[others], item[others]
