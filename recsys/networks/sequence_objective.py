@@ -117,12 +117,13 @@ class NextItem:
         items = padded(CSR(indptr, self._items[entries], None, (len(batch), self.rows.shape[1])))
         states = self.network.states_at(items, np.flatnonzero(items >= 0))  # (n, factors)
         targets = self._items[entries + 1]
-        return self._loss(self.network, states, targets, None if self.repeats else self._seen(entries, counts), rng)
+        seen = None if self.repeats else self._seen(entries, counts, targets)
+        return self._loss(self.network, states, targets, seen, rng)
 
-    def _seen(self, entries: np.ndarray, counts: np.ndarray) -> Seen:
+    def _seen(self, entries: np.ndarray, counts: np.ndarray, targets: np.ndarray) -> Seen:
         """What the states at entries have read since the beginning of their pieces, but the item that comes next."""
         place = ranges(np.zeros(len(counts), np.int64), counts)
         state = np.repeat(np.arange(len(entries)), place + 1)
         item = self._items[ranges(entries - place, place + 1)]
-        others = item != self._items[entries + 1][state]
+        others = item != targets[state]
         return state[others], item[others]
