@@ -113,6 +113,8 @@ def _ratios() -> Iterator[Row]:
 
 _BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
 _WIDE = {"factors": 128, "max_length": 200, "batch_size": 8, "lr": 0.002, "epochs": 12}
+_SETS = {"order": "none", "wide": 2000, "long_term": False, "loss": "mse", "dropout": 0.3, "max_length": 200,
+         "batch_size": 100, "lr": 1e-3, "epochs": 60}
 _SEQUENCES = {"gru": "SequenceRecommender", "cnn": "CausalCNN", "caser": "Caser", "sasrec": "SASRec"}
 
 
@@ -162,7 +164,7 @@ def _new_users() -> Iterator[Row]:
     yield Row("ease-new", *strong, "EASE", metrics, [0.347, 0.370], grid=_SHOP_REG)
     yield Row("als-new", *strong, "ALS", metrics, [0.330, 0.354], grid=_SHOP_ALS)
     for name, model in _SEQUENCES.items():
-        yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new", _WIDE | {"order": "none"})
+        yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new", _SETS)
     yield Row("cdae-new", *strong, "CDAE", metrics, "item-knn-new")
     yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=_each(hidden=[(200,), (600,)]),
               beat=[0.347, 0.370])

@@ -111,6 +111,8 @@ def _data_and_model(made: argparse.ArgumentParser) -> None:
 def _data(made: argparse.ArgumentParser) -> None:
     made.add_argument("--data", required=True, help="a file, a folder or a data set's name")
     _reading(made)
+    made.add_argument("--images", type=Path, metavar="FILE", help="item images: an .npz file with two arrays, images "
+                      "(m, height, width, channels) and the ids of their items (m,)")
 
 
 def _reading(made: argparse.ArgumentParser) -> None:
@@ -175,6 +177,7 @@ def _finite(text: str) -> float:
 def read(options: argparse.Namespace, source: str) -> Any:
     """The interactions behind a name or path, read and cleaned as the options say."""
     from recsys import datasets
+    from recsys.data.images import add_images
 
     given = _reader_options(options)
     if given and not Path(source).is_file():
@@ -193,7 +196,8 @@ def read(options: argparse.Namespace, source: str) -> Any:
         data = data.k_core(users=options.k_core, items=options.k_core)
     if not len(data):
         raise DataError(f"{source}: nothing is left after cleaning; loosen --min-value or --k-core.")
-    return data.compact()
+    data = data.compact()
+    return data if getattr(options, "images", None) is None else add_images(data, options.images)
 
 
 def _reader_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -94,12 +94,18 @@ def _data(options: argparse.Namespace, console: Console) -> None:
 
 
 def _read(options: argparse.Namespace, console: Console) -> Any:
-    """The data to learn from, with a word about repeated pairs."""
+    """The data to learn from, with a word about repeated pairs and missing images."""
     data = arguments.read(options, options.data)
     repeated = len(data) - data.csr.unique().nnz if options.duplicates == "keep" else 0
     if repeated:
         console.warn(f"{options.data}: {repeated:,} of {len(data):,} rows repeat a (user, item) pair and count again; "
                      f"--duplicates last keeps one of each.")
+    if options.images is not None:
+        from recsys.data.images import without_image
+
+        missing = int(np.count_nonzero(without_image(data)))
+        if missing:
+            console.warn(f"{options.images}: {missing:,} of the {data.n_items:,} items have no image.")
     return data
 
 
@@ -229,7 +235,7 @@ def _unfit(model: Any, task: str, data: Any) -> str:
     if not getattr(model.can, task):
         return f"gives no {task}"
     lacks = model.lacks(data)
-    return f"needs {lacks}" if lacks else ""
+    return f"needs {lacks}{' (--images FILE)' * ('image' in lacks)}" if lacks else ""
 
 
 # ----------------------------------------------------------------------------------------- answering

@@ -20,7 +20,8 @@ import numpy as np
 
 from minidl import ops
 
-__all__ = ["SAMPLED", "adaptive_hinge", "bce", "bpr", "bpr_max", "hinge", "mse", "sampled_softmax", "softmax", "warp"]
+__all__ = ["SAMPLED", "adaptive_hinge", "bce", "bpr", "bpr_max", "hinge", "mse", "sampled_softmax", "softmax",
+           "squares", "warp"]
 
 
 def mse(scores: Any, values: np.ndarray) -> Any:
@@ -41,6 +42,24 @@ def softmax(scores: Any, items: np.ndarray, offsets: np.ndarray) -> Any:
         Where each user's begin; the `indptr` of a CSR matrix.
     """
     return ops.multinomial_loss(scores, items, offsets, reduction="sum")
+
+
+def squares(scores: Any, given: tuple[np.ndarray, np.ndarray], seen: tuple[np.ndarray, np.ndarray] | None = None
+            ) -> Any:
+    """`sum (s - x)^2 / 2` over all users and items, x being 1 for the pairs that are given and 0 for all others.
+
+    Parameters
+    ----------
+    scores : Tensor, shape (B, C)
+    given : pair of int arrays, shape (n,)
+        Users and items, each pair once.
+    seen : pair of int arrays, shape (m,), optional
+        Other users and items, each pair once, that do not count.
+    """
+    counted = ops.square(scores).sum()
+    if seen is not None:
+        counted = counted - ops.square(scores[seen]).sum()
+    return 0.5 * counted - scores[given].sum() + 0.5 * len(given[0])
 
 
 def bce(positive: Any, negative: Any, hits: np.ndarray | None = None) -> Any:

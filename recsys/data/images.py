@@ -2,17 +2,71 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from recsys.data.features import Features
+from recsys.data.ids import IdMap
+from recsys.data.interactions import Interactions
 from recsys.errors import DataError
 
-__all__ = ["ImageReader", "VectorReader"]
+__all__ = ["ImageReader", "VectorReader", "add_images", "read_images", "without_image"]
 
 _BLOCK = 256  # rows that are copied at a time
+
+
+def read_images(path: str | Path, ids: np.ndarray) -> np.ndarray:
+    """Images of items out of an `.npz` file, black where it has none.
+
+    Parameters
+    ----------
+    path : path
+        It holds an array `images`, shape (m, H, W) or (m, H, W, C), and one other array, the ids of the m items.
+    ids : array, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n, H, W) or (n, H, W, C)
+        Of the dtype of `images`; what is not an unsigned integer is -1 or NaN instead of black.
+
+    Raises
+    ------
+    DataError
+        The file has no such arrays, or its ids are of another kind than the data's.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile):
+        raise DataError(f"{path}: not an .npz file of plain arrays; write one with numpy.savez.") from None
+    others = [name for name in arrays if name != "images"]
+    if "images" not in arrays or len(others) != 1:
+        raise DataError(f"{path}: give two arrays, 'images' and the ids of their items; it holds "
+                        f"{', '.join(arrays) or 'nothing'}.")
+    images, items = arrays["images"], arrays[others[0]]
+    if images.ndim not in (3, 4) or items.shape != images.shape[:1]:
+        raise DataError(f"{path}: 'images' has shape {images.shape} and {others[0]!r} {items.shape}; they must be "
+                        f"(m, height, width) or (m, height, width, channels), and (m,).")
+    if (items.dtype.kind in "iu") != (ids.dtype.kind in "iu"):
+        raise DataError(f"{path}: the ids {others[0]!r} are {items.dtype}, and those of the data {ids.dtype}; give ids "
+                        f"of one kind.")
+    return Features(attributes={"": images}).take(IdMap(items).encode(ids, "skip")).attributes[""]
+
+
+def add_images(data: Interactions, path: str | Path, name: str = "poster") -> Interactions:
+    """The data with the images of an `.npz` file, see `read_images`, as an attribute of its items."""
+    features = data.item_features or Features()
+    images = read_images(path, data.items.ids)
+    return replace(data, item_features=replace(features, attributes={**features.attributes, name: images}))
+
+
+def without_image(data: Interactions, name: str = "poster") -> np.ndarray:
+    """Which items have none in the attribute: bool (n_items,)."""
+    return ~VectorReader(name, (), np.zeros(1), np.ones(1)).read(data.item_features, "without_image")[1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from minidl.errors import MissingExtraError
 from recsys.data.features import Features, label_matrix
 from recsys.data.ids import IdMap
+from recsys.data.images import read_images
 from recsys.data.interactions import Interactions
 from recsys.data.readers import read_table
 from recsys.data.sources import Described, assemble, read, read_optional
@@ -154,7 +155,7 @@ def _films(
         tmdb = np.array([int(float(i or -1)) for i in links.texts("tmdbId").tolist()])
         attributes |= Features(attributes={"imdb": links.strings("imdbId"), "tmdb": tmdb}).take(where).attributes
     if posters is not None:
-        attributes["poster"] = _posters(Path(posters), ids)
+        attributes["poster"] = read_images(posters, ids)
     text = [""] * len(ids) if tags is None else _tags(tags, ids)
     if plots is not None:
         if links is None:
@@ -180,12 +181,6 @@ def _plots(path: Path, tmdb: np.ndarray) -> list[str]:
     table = read_table(path, header=True)
     plots = Features(text=table.texts("overview")).take(IdMap(table.ids("id")).encode(tmdb, "skip")).text
     return [] if plots is None else plots.tolist()
-
-
-def _posters(path: Path, ids: np.ndarray) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as archive:
-        pictures = Features(attributes={"poster": archive["images"]})
-        return pictures.take(IdMap(archive["movieId"]).encode(ids, "skip")).attributes["poster"]
 
 
 def _genres(lists: Sequence[str]) -> tuple[Any, np.ndarray]:

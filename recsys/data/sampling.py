@@ -1,4 +1,4 @@
-"""Random items that a user has not met."""
+"""Chance: items that a user has not met, and histories cut in two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recsys.data.csr import CSR
 from recsys.errors import DataError
 from recsys.kernels import sparse
 
-__all__ = ["NegativeSampler"]
+__all__ = ["NegativeSampler", "apart"]
 
 _RESOLUTION = 2**40
 
@@ -101,3 +101,36 @@ def _whole(n_users: int, n_items: int, counts: np.ndarray | None, alpha: float) 
     shares = np.maximum(counts, 1.0) ** alpha
     scale = min(_RESOLUTION, 2**62 // (n_users + 1)) - n_items
     return np.asarray(np.maximum(np.rint(shares * (scale / shares.sum())), 1), np.int64)
+
+
+def apart(rows: CSR, share: np.ndarray, rng: np.random.Generator) -> tuple[CSR, CSR]:
+    """Cut each row in two at random: about a share of its entries, in random order, and at least one that is left.
+
+    Parameters
+    ----------
+    rows : CSR, shape (B, n_items)
+    share : ndarray, shape (B,)
+        From 0 to 1.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    CSR, CSR
+        Of the shape of `rows`; the second has at least one entry of each row that has any.
+
+    Examples
+    --------
+    >>> rows = CSR.from_pairs([0, 0, 0, 0, 2], [5, 6, 7, 8, 0], None, (3, 9))
+    >>> taken, left = apart(rows, np.array([0.5, 0.5, 0.9]), np.random.default_rng(0))
+    >>> taken.counts, left.counts
+    (array([2, 0, 0]), array([2, 0, 1]))
+    """
+    order = np.lexsort((rng.random(rows.nnz), rows.row_of_entry))
+    cut = np.clip((rows.counts * share).astype(np.int64), 0, np.maximum(rows.counts - 1, 0))
+    taken = np.arange(rows.nnz) - np.repeat(rows.indptr[:-1], rows.counts) < np.repeat(cut, rows.counts)
+    return _entries(rows, order[taken], cut), _entries(rows, order[~taken], rows.counts - cut)
+
+
+def _entries(rows: CSR, entries: np.ndarray, counts: np.ndarray) -> CSR:
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    return CSR(indptr, rows.indices[entries], None if rows.data is None else rows.data[entries], rows.shape)

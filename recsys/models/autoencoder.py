@@ -10,17 +10,21 @@ import numpy as np
 from minidl import no_grad, ops
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
+from recsys.data.sampling import apart
 from recsys.models.base import Can
 from recsys.models.neural import HistoryNetwork
 from recsys.models.parameters import Check, at_least, between, flag, one_of, sizes, whole
 from recsys.networks import bags as networks
 from recsys.networks.bags import ACTIVATIONS, Autoencoder, VariationalAutoencoder
+from recsys.training import Objective
 
 __all__ = ["CDAE", "LinearAutoencoder", "MultDAE", "MultVAE"]
 
 
-def multinomial(scores: Any, history: CSR) -> Any:
-    """`-sum_i x_i log softmax(s)_i`, mean over the rows."""
+def multinomial(scores: Any, history: CSR, read: CSR | None = None) -> Any:
+    """`-sum_i x_i log softmax(s)_i`, mean over the rows; items that were `read` do not compete."""
+    if read is not None:  # in place is enough: where a softmax is 0, so is its gradient
+        scores.data[read.row_of_entry, read.indices] = -np.inf
     return ops.multinomial_loss(scores, history.indices, history.indptr)
 
 
@@ -240,6 +244,9 @@ class MultVAE(HistoryNetwork):
     latent : int
     dropout : float
         Share of a history that training leaves out.
+    rest : bool
+        Learn what was left out alone, among the items that were not read (Steck 2020), instead of the whole history.
+        The scores of items that were read then mean nothing.
     beta : float
         Weight of the divergence.
     anneal : int
@@ -251,7 +258,8 @@ class MultVAE(HistoryNetwork):
 
     References
     ----------
-    Liang et al., Variational Autoencoders for Collaborative Filtering, WWW 2018, equations 3 to 6 (Mult-VAE).
+    Liang et al., Variational Autoencoders for Collaborative Filtering, WWW 2018, equations 3 to 6 (Mult-VAE). Steck,
+    Autoencoders that don't overfit towards the Identity, NeurIPS 2020.
 
     Examples
     --------
@@ -262,42 +270,52 @@ class MultVAE(HistoryNetwork):
 
     can: ClassVar[Can] = Can(fold_in=True, explain=True)
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(0), "latent": whole(1), "dropout": between(0, 0.99),
-                                          "beta": at_least(0), "anneal": whole(0)}
+                                          "rest": flag(), "beta": at_least(0), "anneal": whole(0)}
 
     hidden: tuple[int, ...]
     latent: int
     dropout: float
+    rest: bool
     beta: float
     anneal: int
 
     def __init__(self, *, hidden: tuple[int, ...] = (), latent: int = 600, dropout: float = 0.5,
-                 beta: float = 0.2, anneal: int = 50, epochs: int = 200, batch_size: int = 200, lr: float = 1e-3,
-                 weight_decay: float = 0.0, patience: int | None = 20, seed: int = 0) -> None:
+                 rest: bool = False, beta: float = 0.2, anneal: int = 50, epochs: int = 200, batch_size: int = 200,
+                 lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 20, seed: int = 0) -> None:
         self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> VariationalAutoencoder:
-        return VariationalAutoencoder(len(self.items), self.hidden, self.latent, dropout=self.dropout, generator=rng)
+        dropout = 0.0 if self.rest else self.dropout  # the objective cuts histories itself
+        return VariationalAutoencoder(len(self.items), self.hidden, self.latent, dropout=dropout, generator=rng)
 
-    def _objective(self, data: Interactions) -> Histories:
+    def _objective(self, data: Interactions) -> Objective:
         return _Evidence(self, self._training)
 
 
-class _Evidence(Histories):
+class _Evidence:
     """Minus the lower bound of the evidence, with the divergence's weight on the rise."""
 
     def __init__(self, model: MultVAE, rows: CSR) -> None:
-        super().__init__(rows, self._bound)
-        self.model = model
+        self.model, self.rows = model, rows
+        self.active = np.flatnonzero(rows.counts)
 
     def begin(self, epoch: int, rng: np.random.Generator) -> int:
         self.seen = epoch * len(self.active)
         return len(self.active)
 
-    def _bound(self, history: CSR, users: np.ndarray) -> Any:
+    def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
+        """Mean loss of some histories."""
+        history = self.rows.rows(self.active[batch])
+        if not self.model.rest:
+            return self._bound(history, history, None)
+        read, rest = apart(history, np.full(len(batch), 1 - self.model.dropout), rng)
+        return self._bound(read, rest, read)
+
+    def _bound(self, history: CSR, wanted: CSR, read: CSR | None) -> Any:
         model, network = self.model, self.model.network
         self.seen += history.shape[0]
         share = min(1.0, self.seen / max(model.anneal * len(self.active), 1))
         mean, log_variance = network.encode(history)
         scores = network.decode(network.draw(mean, log_variance))
         divergence = 0.5 * (ops.square(mean) + ops.exp(log_variance) - log_variance - 1).sum() * (1 / history.shape[0])
-        return multinomial(scores, history) + model.beta * share * divergence
+        return multinomial(scores, wanted, read) + model.beta * share * divergence

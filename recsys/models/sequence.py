@@ -23,7 +23,7 @@ from recsys.networks.sequence_encoders import (
     ConvolutionEncoder,
     RecurrentEncoder,
 )
-from recsys.networks.sequence_objective import NextItem, against, full_softmax, item_sampler
+from recsys.networks.sequence_objective import FULL, NextItem, Rest, against, item_sampler
 from recsys.networks.sequences import SequenceNetwork
 from recsys.training import Objective
 
@@ -45,8 +45,8 @@ class SequenceModel(HistoryNetwork):
     checks: ClassVar[dict[str, Check]] = {
         "factors": whole(1), "max_length": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
         "window": whole(1), "horizontal": whole(1), "vertical": whole(1), "dropout": between(0, 0.99),
-        "loss": one_of("softmax", *SAMPLED), "negatives": whole(1), "alpha": at_least(0),
-        "long_term": flag(), "order": one_of("rows", "times", "none"),
+        "loss": one_of(*FULL, *SAMPLED), "negatives": whole(1), "alpha": at_least(0),
+        "long_term": flag(), "wide": whole(0), "order": one_of("rows", "times", "none"),
         "repeats": optional(flag())}
 
     encoder: Any
@@ -63,6 +63,7 @@ class SequenceModel(HistoryNetwork):
     vertical: int = 4
     alpha: float = 0.5
     long_term: bool = False
+    wide: int = 0
     order: str = "rows"
     repeats: bool | None = None
 
@@ -76,7 +77,7 @@ class SequenceModel(HistoryNetwork):
 
     def _network(self, rng: np.random.Generator) -> SequenceNetwork:
         return SequenceNetwork(len(self.items), self.factors, self._encoder(rng), dropout=self.dropout,
-                               long_term=self.long_term, generator=rng)
+                               long_term=self.long_term, wide=self.wide, generator=rng)
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
         return ENCODERS[self.encoder](self, rng)
@@ -84,6 +85,8 @@ class SequenceModel(HistoryNetwork):
     def _objective(self, data: Interactions) -> Objective:
         rows = self._training
         repeats = rows.unique().nnz < rows.nnz if self.repeats is None else self.repeats
+        if self.order == "none" and self.loss in FULL:
+            return Rest(rows, self.max_length, self.network, self._loss(), repeats)
         return NextItem(rows, self.max_length, self.network, self._loss(), self._moments(data), repeats)
 
     def _moments(self, data: Interactions) -> np.ndarray | None:
@@ -100,17 +103,18 @@ class SequenceModel(HistoryNetwork):
         return np.append(0, np.cumsum((user[1:] != user[:-1]) | (time[1:] != time[:-1])))
 
     def _loss(self) -> Callable[..., Any]:
-        if self.loss == "softmax":
-            return full_softmax
+        if self.loss in FULL:
+            return FULL[self.loss]
         sampler, user = item_sampler(self.item_counts, self.alpha), np.zeros(1, np.int64)
         return lambda network, states, targets, seen, rng: against(
             self.loss, network, states, targets, seen, sampler.sample(user, self.negatives, rng)[0], sampler.log_q)
 
     def _item_vectors(self) -> np.ndarray:
-        return np.asarray(self.network.items.weight.data)
+        with no_grad():
+            return np.asarray(self.network.targets(np.arange(len(self.items))).data)
 
     def _user_vectors(self) -> np.ndarray:
-        vectors = np.empty((len(self.users), self.factors), np.float32)
+        vectors = np.empty((len(self.users), self.factors + self.wide), np.float32)
         with no_grad():
             for block in blocks(len(vectors), self.max_length * self.factors):
                 users = np.arange(block.start, block.stop)
@@ -124,9 +128,13 @@ class SequenceRecommender(SequenceModel):
     With v the vectors of the items and s_t the encoder's state after the t-th item of a history, an item's score is
     `s_t . v_i + b_i`. Training predicts each event of each history from those before it.
 
-    Losses: "softmax" is the cross entropy of the right item among all items. The others compare it with `negatives`
-    items, drawn anew for every batch in proportion to `count ** 0.5`, of which the right one does not count; see
-    `recsys.losses`. "sampled_softmax" corrects for how often items are drawn. With very many items, take one of these.
+    Losses: "softmax" is the cross entropy of the right item among all items, "mse" half the squared distance of all
+    scores from 1 for the right item and 0 for the others. The rest compare the right item with `negatives` items, drawn
+    anew for every batch in proportion to `count ** 0.5`, of which the right one does not count; see `recsys.losses`.
+    "sampled_softmax" corrects for how often items are drawn. With very many items, take one of these.
+
+    Where histories are sets (`order="none"`), as of new users of a shop, `wide=2000, long_term=False, loss="mse",
+    batch_size=100, max_length=200` ranks best.
 
     Parameters
     ----------
@@ -143,16 +151,20 @@ class SequenceRecommender(SequenceModel):
         Of a recurrent encoder or the CNN, or blocks of attention.
     dropout : float
         Of the item vectors and of what the encoder's layers give, in training.
-    loss : {"softmax", "sampled_softmax", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
+    loss : {"softmax", "mse", "sampled_softmax", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
     negatives : int
-        For all losses but "softmax".
+        For all losses but "softmax" and "mse".
     long_term : bool
         Add to the encoder's state `t^-1/2 sum_s y_s` over the t items read so far, with further vectors y of the
         items: what somebody likes, beside what comes after what.
+    wide : int
+        Add to the scores `t^-1/2 sum_s u_s . u_i` with vectors u of this length: what comes with what, as a linear
+        autoencoder of that many factors knows it. Costly unless `order` is "none"; 0 is none.
     order : {"rows", "times", "none"}
         What is learned of the order of events: that of the rows, or only that of the times, so that events of one time,
         such as a basket, are put in another order in each epoch, or none, all of a history being put in another order.
-        A history that is answered is read as it stands.
+        With no order, "softmax" and "mse" learn all that is left of a history from a part of it at once. A history
+        that is answered is read as it stands.
     repeats : bool, optional
         Whether what was read may come again, as in `recommend(filter_seen=False)`. If not, it does not compete with the
         next item, and the others are ranked better for it. By default, whether a history has an item twice.
@@ -191,8 +203,9 @@ class SequenceRecommender(SequenceModel):
 
     def __init__(self, *, encoder: Any = "gru", factors: int = 64, max_length: int = 50, layers: int = 1,
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 order: str = "rows", repeats: bool | None = None, epochs: int = 25, batch_size: int = 32,
-                 lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
+                 wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
+                 batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10,
+                 seed: int = 0) -> None:
         self._store(locals())
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
@@ -218,7 +231,7 @@ class SASRec(SequenceModel):
         As in `SequenceRecommender`.
     heads : int
         Parts of the vectors that attend on their own; `factors` is a multiple of it.
-    loss, negatives, long_term, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, wide, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -237,8 +250,9 @@ class SASRec(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 2, heads: int = 1,
                  dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 order: str = "rows", repeats: bool | None = None, epochs: int = 25, batch_size: int = 32,
-                 lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
+                 wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
+                 batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
+                 seed: int = 0) -> None:
         self._store(locals())
 
     def check_parameters(self) -> None:
@@ -265,7 +279,7 @@ class Caser(SequenceModel):
         How many of the last items count.
     horizontal, vertical : int
         Horizontal filters of each height, and vertical ones.
-    loss, negatives, long_term, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, wide, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -284,9 +298,9 @@ class Caser(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, window: int = 8, horizontal: int = 16,
                  vertical: int = 4, dropout: float = 0.5, loss: str = "softmax", negatives: int = 256,
-                 long_term: bool = True, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
-                 batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10,
-                 seed: int = 0) -> None:
+                 long_term: bool = True, wide: int = 0, order: str = "rows", repeats: bool | None = None,
+                 epochs: int = 25, batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0,
+                 patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
 
 
@@ -302,7 +316,7 @@ class CausalCNN(SequenceModel):
         As in `SequenceRecommender`.
     width : int
         Of the convolutions.
-    loss, negatives, long_term, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
+    loss, negatives, long_term, wide, order, repeats, epochs, batch_size, lr, weight_decay, patience, seed
         As in `SequenceRecommender`.
 
     References
@@ -321,6 +335,7 @@ class CausalCNN(SequenceModel):
 
     def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 3, width: int = 3,
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
-                 order: str = "rows", repeats: bool | None = None, epochs: int = 25, batch_size: int = 32,
-                 lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
+                 wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
+                 batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
+                 seed: int = 0) -> None:
         self._store(locals())

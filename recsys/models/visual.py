@@ -21,7 +21,7 @@ _NAME = Check(lambda value: isinstance(value, str), "a name")
 
 
 def _attribute_needed(name: str, features: Features) -> str:
-    return "" if name in features.attributes else f"the item attribute {name!r}"
+    return "" if name in features.attributes else f"item images or vectors, the attribute {name!r}"
 
 
 class ImageCNN(ContentModel):

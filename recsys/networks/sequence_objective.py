@@ -1,4 +1,4 @@
-"""What networks of sequences learn: each event of each history from those before it."""
+"""What networks of sequences learn: each event of each history from those before it, or what is left of one."""
 
 from __future__ import annotations
 
@@ -9,23 +9,45 @@ import numpy as np
 
 from minidl import ops
 from recsys.data.csr import CSR, ranges
-from recsys.data.sampling import NegativeSampler
-from recsys.losses import SAMPLED
+from recsys.data.sampling import NegativeSampler, apart
+from recsys.losses import SAMPLED, squares
 from recsys.networks.sequences import SequenceNetwork, padded
 
-__all__ = ["NextItem", "against", "full_softmax", "item_sampler"]
+__all__ = ["FULL", "NextItem", "Rest", "against", "item_sampler"]
 
 
 Seen = tuple[np.ndarray, np.ndarray]  # states and items, int (m,): pairs that do not count
 
 
 def full_softmax(network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,
-                 rng: np.random.Generator) -> Any:
-    """Mean cross entropy of the right items, int (n,), among all items but the seen ones, by states (n, factors)."""
+                 rng: np.random.Generator, indptr: np.ndarray | None = None) -> Any:
+    """Mean cross entropy of the right items, int (m,), among all items but the seen ones, by states (n, factors).
+
+    There is one right item for each state, or those from `indptr[s]` to `indptr[s + 1]` for the state s.
+    """
     scores = network.scores(states)
     if seen is not None:  # in place is enough: where a softmax is 0, so is its gradient
         scores.data[seen] = -np.inf
-    return ops.cross_entropy(scores, targets)
+    if indptr is None:
+        return ops.cross_entropy(scores, targets)
+    return ops.multinomial_loss(scores, targets, indptr, reduction="sum") * (1 / len(targets))
+
+
+def full_squares(network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,
+                 rng: np.random.Generator, indptr: np.ndarray | None = None) -> Any:
+    """Half the squared distance of the scores of all items but the seen ones from 1 (the right ones) and 0, a target.
+
+    The arguments are those of `full_softmax`.
+    """
+    of = np.arange(len(targets)) if indptr is None else np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    scores = network.scores(states)
+    if seen is not None:
+        pairs = np.unique(seen[0] * np.int64(scores.shape[1]) + seen[1])  # each once
+        seen = np.divmod(pairs, scores.shape[1])
+    return squares(scores, (of, targets), seen) * (1 / len(targets))
+
+
+FULL: dict[str, Callable[..., Any]] = {"softmax": full_softmax, "mse": full_squares}
 
 
 def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,
@@ -44,7 +66,7 @@ def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarra
     log_q : ndarray, shape (n_items,)
         Logarithm of how often each item is drawn.
     """
-    positive = (states * network.items(targets)).sum(axis=1) + network.bias[targets]  # (n,)
+    positive = (states * network.targets(targets)).sum(axis=1) + network.bias[targets]  # (n,)
     negative = network.scores(states, drawn)  # (n, k)
     hits = drawn == targets[:, None]
     if seen is not None:
@@ -127,3 +149,47 @@ class NextItem:
         item = self._items[ranges(entries - place, place + 1)]
         others = item != targets[state]
         return state[others], item[others]
+
+
+class Rest:
+    """An objective whose examples are histories in no order: from a part of one, all that is left.
+
+    In no order, the next item is any one of those that are left, and its expected loss is the mean over all of them:
+    one state then learns what `NextItem` would need many epochs for. The order and the share that is read, a half or
+    more, are drawn anew in each epoch.
+
+    Parameters
+    ----------
+    rows : CSR, shape (n_users, n_items)
+        Those of one event are not used.
+    max_length : int
+        How many of the events are read at most.
+    network : SequenceNetwork
+    loss : callable
+        One of `FULL`.
+    repeats : bool
+        Items that were read compete, too; if not, those that are among the rest as well do.
+    """
+
+    def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any],
+                 repeats: bool = False) -> None:
+        self.rows, self.max_length, self.network, self._loss, self.repeats = rows, max_length, network, loss, repeats
+        self._active = np.flatnonzero(rows.counts > 1)
+
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
+        """Number of histories."""
+        return len(self._active)
+
+    def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
+        """Mean loss of all events that are left of some histories."""
+        read, rest = apart(self.rows.rows(self._active[batch]), rng.uniform(0.5, 1, len(batch)), rng)
+        states = self.network.last_states(read.tail(self.max_length))
+        return self._loss(self.network, states, rest.indices, None if self.repeats else _but(read, rest), rng,
+                          rest.indptr)
+
+
+def _but(read: CSR, rest: CSR) -> Seen:
+    """Rows and items of the first that are not in the second."""
+    taken, left = (each.row_of_entry * np.int64(each.shape[1]) + each.indices for each in (read, rest))
+    others = ~np.isin(taken, left)
+    return read.row_of_entry[others], read.indices[others]

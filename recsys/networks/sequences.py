@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minidl import nn, ops
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, ranges
 
 __all__ = ["SequenceNetwork", "padded"]
 
@@ -47,7 +47,8 @@ class SequenceNetwork(nn.Module):
     """Item vectors, an encoder, and scores: `score(i) = state . v_i + b_i`, with the same v at both ends.
 
     With a `long_term` part, a state is what the encoder gives plus `t^-1/2 sum_s y_s` over the t items so far, y being
-    further vectors of the items: as in SVD++ for ratings, what somebody likes, whatever the order.
+    further vectors of the items: as in SVD++ for ratings, what somebody likes, whatever the order. A `wide` part adds
+    `t^-1/2 sum_s u_s . u_i` with longer vectors u, a linear autoencoder whose two ends are tied: what comes with what.
 
     Parameters
     ----------
@@ -56,8 +57,10 @@ class SequenceNetwork(nn.Module):
         `encoder(vectors, items)` takes the vectors (B, T, factors) of the items (B, T) of histories, of a variance of
         about 1 and 0 behind the end, to states (B, T, factors). The state at t must not depend on what comes after t.
     dropout : float
-        Of the encoder's input, and of the long-term part.
+        Of the encoder's input, and of what the long-term and the wide part give.
     long_term : bool
+    wide : int
+        Length of the wide part's vectors; 0 for none.
     generator : numpy.random.Generator
 
     Attributes
@@ -66,16 +69,21 @@ class SequenceNetwork(nn.Module):
         Its weight, shape (n_items, factors), starts with rows of a length of about 1.
     tastes : minidl.nn.Embedding, optional
         The long-term part's vectors, shape (n_items, factors), which start at 0.
+    wide : minidl.nn.Embedding, optional
+        The wide part's vectors, shape (n_items, wide), which start with a length of about a half.
     bias : Parameter, shape (n_items,)
     """
 
     def __init__(self, n_items: int, factors: int, encoder: nn.Module, *, dropout: float = 0.0,
-                 long_term: bool = False, generator: np.random.Generator) -> None:
+                 long_term: bool = False, wide: int = 0, generator: np.random.Generator) -> None:
         self.items = nn.Embedding(n_items, factors, generator=generator)
         nn.init.normal_(self.items.weight, 0, factors ** -0.5, generator)
         self.tastes = nn.Embedding(n_items, factors, generator=generator) if long_term else None
         if self.tastes is not None:
             nn.init.zeros_(self.tastes.weight)
+        self.wide = nn.Embedding(n_items, wide, generator=generator) if wide else None
+        if self.wide is not None:
+            nn.init.normal_(self.wide.weight, 0, 0.5 * wide ** -0.5, generator)
         self.bias = nn.Parameter(np.zeros(n_items, np.float32))
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout, generator)
@@ -95,22 +103,38 @@ class SequenceNetwork(nn.Module):
         return states + self.dropout(sums * so_far ** -0.5)
 
     def states_at(self, items: np.ndarray, flat: np.ndarray) -> Any:
-        """States at the positions `flat`, int (n,), of the B * T ones: (n, factors)."""
+        """States at the positions `flat`, int (n,), of the B * T ones, the wide part's behind: (n, factors + wide)."""
         states = self.states(items)
-        return states.reshape((items.size, states.shape[2]))[flat]
+        states = states.reshape((items.size, states.shape[2]))[flat]
+        if self.wide is None:
+            return states
+        row, last = np.divmod(flat, items.shape[1])
+        indptr = np.concatenate([[0], np.cumsum(last + 1)])
+        read = np.maximum(items.ravel()[ranges(row * items.shape[1], last + 1)], 0)
+        weights = np.repeat((last + 1) ** np.float32(-0.5), last + 1)
+        return ops.concatenate([states, self.dropout(ops.embedding_bag(read, self.wide.weight, indptr, "sum", weights,
+                                                                       True))], axis=1)
 
     def last_states(self, history: CSR) -> Any:
-        """The states that the histories end with: CSR (B, n_items) -> (B, factors); 0 for an empty one."""
+        """The states that the histories end with: CSR (B, n_items) -> (B, factors + wide); 0 for an empty one."""
         items = padded(history)
         rows = np.arange(len(items)) * items.shape[1]
         states = self.states_at(items, rows + np.maximum(history.counts - 1, 0))
         return ops.where((history.counts > 0)[:, None], states, 0)
 
+    def targets(self, items: np.ndarray) -> Any:
+        """What the states of histories are multiplied with: int (n,) -> (n, factors + wide)."""
+        vectors = self.items(items)
+        return vectors if self.wide is None else ops.concatenate([vectors, self.wide(items)], axis=1)
+
     def scores(self, states: Any, items: np.ndarray | None = None) -> Any:
-        """Scores of the items (k,), by default of all: (n, factors) -> (n, k)."""
-        if items is None:
+        """Scores of the items (k,), by default of all: (n, factors + wide) -> (n, k)."""
+        if items is not None:
+            return states @ self.targets(items).T + self.bias[items]
+        if self.wide is None:
             return states @ self.items.weight.T + self.bias
-        return states @ self.items(items).T + self.bias[items]
+        factors = self.items.embedding_dim  # two products need no copy of the tables
+        return states[:, :factors] @ self.items.weight.T + states[:, factors:] @ self.wide.weight.T + self.bias
 
     def forward(self, history: CSR) -> Any:
         """Scores of the next item: CSR (B, n_items) -> (B, n_items)."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -301,7 +302,8 @@ def test_compare_all_leaves_out_what_cannot_and_says_why(run, monkeypatch):
     names = ("Popular", "Bias", "ItemKNN", "ImageCNN", "TextCNN")
     monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in names})
     found = document(run("compare --data good.csv --implicit --models all --protocol last-one-full --json"))
-    assert found["left_out"] == {"Bias": "needs data with values", "ImageCNN": "needs the item attribute 'poster'",
+    images = "needs item images or vectors, the attribute 'poster' (--images FILE)"
+    assert found["left_out"] == {"Bias": "needs data with values", "ImageCNN": images,
                                  "TextCNN": "needs titles or texts of the items"}
     assert {row["model"] for row in found["models"]} == {"Popular", "ItemKNN"}
     found = document(run("compare --data good.csv --models all --protocol ratings-5fold --json"))
@@ -309,6 +311,35 @@ def test_compare_all_leaves_out_what_cannot_and_says_why(run, monkeypatch):
     code, out, _ = run("compare --data good.csv --models all --protocol ratings-5fold")
     assert code == 0
     assert "Left out: Popular gives no ratings." in out
+
+
+def test_images_come_from_a_file(run, tmp_path):
+    """Whatever the ids are called; items without one are counted."""
+    path = tmp_path / "images.npz"
+    ids = Interactions.from_csv("good.csv").items.ids
+    np.savez(path, images=np.random.default_rng(0).integers(1, 99, (len(ids) - 2, 8, 6, 3), np.uint8), of=ids[2:])
+    command = ["compare", "--data", "good.csv", "--implicit", "--models", "Popular,VisualBPR", "--protocol",
+               "last-one-full", "--images", str(path)]
+    code, out, err = run(command)
+    assert code == 0, err
+    assert "VisualBPR" in out
+    assert f"images.npz: 2 of the {len(ids)} items have no image." in err
+    for arrays, problem in (({"images": np.ones((3, 2, 2))}, "give two arrays, 'images' and the ids of their items"),
+                            ({"images": np.ones((3, 2)), "id": np.arange(3)}, "'images' has shape (3, 2) and 'id'"),
+                            ({"images": np.ones((1, 2, 2)), "id": np.array(["x"])}, "give ids of one kind"),
+                            ({"images": np.ones((2, 2, 2)), "id": np.array([1, 1])}, "each id must occur once")):
+        np.savez(path, **arrays)
+        code, out, err = run(command)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert problem in err
+    path.write_bytes(b"not a zip")
+    code, _, err = run(command)
+    assert code == 2
+    assert "images.npz: not an .npz file of plain arrays" in err
+    command[-1] = str(tmp_path / "absent.npz")
+    code, _, err = run(command)
+    assert code == 2
+    assert "No such file" in err
 
 
 def test_a_model_that_fails_does_not_lose_the_work_of_others(run, monkeypatch):

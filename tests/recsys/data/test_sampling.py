@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import CSR
-from recsys.data.sampling import NegativeSampler
+from recsys.data.sampling import NegativeSampler, apart
 from recsys.errors import DataError
 
 
@@ -92,3 +92,22 @@ def test_popularity_needs_counts():
     full = NegativeSampler(CSR.from_pairs([0, 0], [0, 1], None, (1, 2)), np.array([3, 4]), 1.0)
     with pytest.raises(DataError, match="user number 0 has seen all"):
         full.sample(np.array([0]), 1, np.random.default_rng(0))
+
+
+@given(counts=st.lists(st.integers(0, 6), min_size=1, max_size=5), share=st.floats(0, 1), seed=st.integers(0, 99))
+def test_rows_fall_apart_into_two_that_are_the_whole(counts, share, seed):
+    rng = np.random.default_rng(seed)
+    rows = CSR.from_pairs(np.repeat(np.arange(len(counts)), counts), rng.integers(0, 9, sum(counts)),
+                          np.arange(sum(counts)), (len(counts), 9))
+    taken, left = apart(rows, np.full(len(counts), share), rng)
+    for row, n in enumerate(counts):
+        parts = [list(zip(*part.row(row), strict=True)) for part in (taken, left)]
+        assert sorted(parts[0] + parts[1]) == sorted(zip(*rows.row(row), strict=True))
+        assert len(parts[0]) == min(int(n * share), max(n - 1, 0))
+
+
+def test_every_entry_is_left_as_often():
+    rows = CSR.from_pairs(np.zeros(4, np.int32), np.arange(4), None, (1, 4))
+    rng = np.random.default_rng(0)
+    left = np.concatenate([apart(rows, np.array([0.5]), rng)[1].indices for _ in range(2000)])
+    np.testing.assert_allclose(np.bincount(left) / 2000, 0.5, atol=0.05)

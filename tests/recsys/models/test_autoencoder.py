@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import recsys
+from minidl import tensor
 from recsys.data import CSR, Interactions, splits
 from recsys.errors import ParameterError
 from recsys.evaluation import evaluate
@@ -35,6 +36,11 @@ def test_losses_are_those_of_dense_rows():
     assert multinomial(scores, HISTORY) == pytest.approx(-(x * log_p).sum() / 3)
     assert bce(scores, HISTORY) == pytest.approx(-(x * np.log(sigmoid) + (1 - x) * np.log(1 - sigmoid)).sum() / 3)
     assert squares(scores, HISTORY) == pytest.approx(((x - scores) ** 2).sum() / 3)
+    read, left = CSR.from_pairs(np.array([0, 1]), np.array([2, 0]), None, (3, 4)), scores.copy()
+    left[[0, 1], [2, 0]] = -np.inf
+    log_p = np.where(x > 0, left - np.log(np.exp(left).sum(axis=1, keepdims=True)), 0)
+    found = multinomial(tensor(scores, requires_grad=True), HISTORY, read)
+    assert float(found) == pytest.approx(-log_p.sum() / 3)
 
 
 @pytest.mark.parametrize("normalise", [False, True])
@@ -72,7 +78,8 @@ def test_a_kernel_cuts_weights_between_what_is_far_apart():
 
 @pytest.mark.parametrize("model", [
     MultDAE(hidden=(16,), epochs=60, lr=0.01), MultVAE(hidden=(32,), latent=8, epochs=60, lr=0.01),
-    MultVAE(latent=16, epochs=60, lr=0.01), CDAE(hidden=(16,), epochs=60, lr=0.01),
+    MultVAE(latent=16, epochs=60, lr=0.01),
+    MultVAE(latent=16, rest=True, beta=0.01, epochs=60, lr=0.01), CDAE(hidden=(16,), epochs=60, lr=0.01),
     LinearAutoencoder(factors=4, epochs=60, lr=0.01),
     LinearAutoencoder(factors=4, tied=False, epochs=60, lr=0.01)], ids=repr)
 def test_groups_of_users_are_found(model):

@@ -141,6 +141,20 @@ def test_the_order_of_times_needs_times():
     SASRec(order="none", epochs=1).fit(untimed)
 
 
+@pytest.mark.parametrize("loss", ["softmax", "mse"])
+@pytest.mark.parametrize("encoder", ["gru", "caser"])
+def test_sets_are_found_by_what_comes_with_what(encoder, loss):
+    """Users have items of one of four groups, in no order; half of each group is shown."""
+    rng = np.random.default_rng(0)
+    user, own = np.repeat(np.arange(120), 8), np.concatenate([rng.permutation(10)[:8] for _ in range(120)])
+    data = Interactions.from_arrays(user, own * 4 + user % 4)
+    model = SequenceRecommender(encoder=encoder, **QUICK | {"epochs": 30}, order="none", wide=32, long_term=False,
+                                loss=loss)
+    recs = model.fit(data).recommend(history=[[g, 8 + g, 16 + g, 24 + g] for g in range(4)], k=6)
+    assert np.mean(recs.items % 4 == np.arange(4)[:, None]) > 0.9  # chance is a quarter
+    assert model.similar_items(0, k=3).items.shape == (3,)
+
+
 @pytest.mark.parametrize(("items", "repeated"), [(["a", "b", "c"], False), (["a", "b", "a"], True)])
 def test_what_comes_again_competes(items, repeated):
     data = Interactions.from_arrays([1, 1, 1], items)
@@ -151,8 +165,9 @@ def test_what_comes_again_competes(items, repeated):
 
 
 # ------------------------------------------------------------------------------------ files, own encoders
-@pytest.mark.parametrize("model", [MODELS[1], SASRec(**QUICK, order="times"), MODELS[-1]],
-                         ids=["gru", "SASRec", "GRU4Rec"])
+@pytest.mark.parametrize("model", [MODELS[1], SASRec(**QUICK, order="times"),
+                                   SASRec(**QUICK, order="none", wide=8, loss="mse"), MODELS[-1]],
+                         ids=["gru", "times", "none", "GRU4Rec"])
 def test_an_interrupted_training_goes_on_to_the_same_bits(model, planted, tmp_path):
     model = model.clone().set_params(epochs=4)
     users = np.arange(20, dtype=np.int32)

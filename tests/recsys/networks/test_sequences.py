@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from minidl import ops
 from recsys.data.csr import CSR
 from recsys.losses import SAMPLED
 from recsys.networks.sequence_encoders import AttentionEncoder, CaserEncoder, ConvolutionEncoder, RecurrentEncoder
-from recsys.networks.sequence_objective import NextItem, against, full_softmax, item_sampler
+from recsys.networks.sequence_objective import NextItem, Rest, against, full_softmax, full_squares, item_sampler
 from recsys.networks.sequences import SequenceNetwork, padded
 
 N_ITEMS, FACTORS, LENGTH = 20, 8, 12
@@ -28,7 +30,8 @@ ENCODERS = {
 @pytest.fixture(params=list(ENCODERS))
 def network(request):
     rng = np.random.default_rng(5)
-    made = SequenceNetwork(N_ITEMS, FACTORS, ENCODERS[request.param](rng), dropout=0.5, long_term=True, generator=rng)
+    made = SequenceNetwork(N_ITEMS, FACTORS, ENCODERS[request.param](rng), dropout=0.5, long_term=True, wide=5,
+                           generator=rng)
     made.tastes.weight.data[:] = rng.normal(size=(N_ITEMS, FACTORS))
     made.bias.data[:] = rng.normal(size=N_ITEMS)
     return made.eval()
@@ -67,7 +70,7 @@ def test_renumbered_items_are_the_same_items(network):
     place = np.argsort(order)
     rows = [[3, 1, 4], [0, 19], [7]]
     expected = network(histories(*rows)).data
-    for vectors in network.items, network.tastes:
+    for vectors in network.items, network.tastes, network.wide:
         vectors.weight.data[:] = vectors.weight.data[order]
     network.bias.data[:] = network.bias.data[order]
     found = network(histories(*(place[row] for row in rows))).data
@@ -77,7 +80,7 @@ def test_renumbered_items_are_the_same_items(network):
 def test_nothing_behind_the_end_gets_a_gradient(network):
     items = padded(histories([3, 1, 4, 1, 5, 9], [2, 6]))
     network.train().states_at(items, np.flatnonzero(items >= 0)).sum().backward()
-    for vectors in network.items, network.tastes:
+    for vectors in network.items, network.tastes, network.wide:
         touched = np.flatnonzero(np.abs(vectors.weight.grad.to_dense()).sum(axis=1))
         assert set(touched.tolist()) <= {3, 1, 4, 5, 9, 2, 6}
 
@@ -90,6 +93,18 @@ def test_the_long_term_part_is_its_definition(network):
     for t in range(1, 6):
         np.testing.assert_allclose(found[t - 1] - encoded[t - 1], tastes[items[:t]].sum(axis=0) / np.sqrt(t),
                                    rtol=1e-4, atol=1e-5)
+
+
+def test_the_wide_part_is_its_definition(network):
+    """A linear autoencoder whose two ends are tied, of every beginning of a history."""
+    items, vectors = np.array([[3, 1, 4, 1, 5], [2, 7, -1, -1, -1]]), network.wide.weight.data
+    flat = np.array([0, 1, 4, 5, 6])
+    found = network.scores(network.states_at(items, flat)).data
+    network.wide.weight.data, kept = np.zeros_like(vectors), vectors
+    encoded = network.scores(network.states_at(items, flat)).data
+    for row, read in enumerate(([3], [3, 1], [3, 1, 4, 1, 5], [2], [2, 7])):
+        expected = kept[read].sum(axis=0) @ kept.T / np.sqrt(len(read))
+        np.testing.assert_allclose(found[row] - encoded[row], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_some_items_score_as_among_all(network):
@@ -208,6 +223,59 @@ def test_a_state_has_seen_its_piece_but_what_comes_next(rows, length, seed):
                     for item in state if item != target]
         assert sorted(zip(*seen, strict=True)) == sorted(expected)
     assert all(seen is None for _, _, seen in found[1:])
+
+
+@pytest.mark.parametrize("seen", [None, (np.array([0, 0, 1, 0]), np.array([3, 1, 4, 3]))], ids=["repeats", "seen"])
+def test_squares_are_those_of_dense_rows(network, seen):
+    """Of one item for each state, or of several; a pair that is seen twice is left out once."""
+    states = network.last_states(histories([3, 1], [4]))
+    scores, counted = network.scores(states).data.astype(np.float64), np.ones((2, N_ITEMS))
+    if seen is not None:
+        counted[seen] = 0
+    for targets, indptr in (np.array([7, 2]), None), (np.array([7, 9, 2]), np.array([0, 2, 3])):
+        x = np.zeros((2, N_ITEMS))
+        x[[0, 1] if indptr is None else [0, 0, 1], targets] = 1
+        expected = 0.5 * (np.square(scores - x) * counted).sum() / len(targets)
+        assert float(full_squares(network, states, targets, seen, None, indptr)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_softmax_of_what_is_left_is_the_mean_of_each(network):
+    states, seen = network.last_states(histories([3, 1], [4])), (np.array([0, 0, 1]), np.array([3, 1, 4]))
+    each = [float(full_softmax(network, states[[row]], np.array([item]), (seen[0][seen[0] == row] * 0,
+                                                                          seen[1][seen[0] == row]), None))
+            for row, item in ((0, 7), (0, 9), (1, 2))]
+    found = float(full_softmax(network, states, np.array([7, 9, 2]), seen, None, np.array([0, 2, 3])))
+    assert found == pytest.approx(np.mean(each), rel=1e-5)
+
+
+@given(rows=st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=9), min_size=1, max_size=4),
+       length=st.integers(1, 10), seed=st.integers(0, 99))
+def test_a_history_is_a_part_that_was_read_and_the_rest(rows, length, seed):
+    csr, rng, found = histories(*rows), np.random.default_rng(seed), []
+
+    class Network:
+        def last_states(self, history):
+            return [history.row(row)[0].tolist() for row in range(history.shape[0])]
+
+    def loss(network, states, targets, seen, rng, indptr):
+        found.append((states, [targets[a:b].tolist() for a, b in pairwise(indptr)], seen))
+
+    for repeats in False, True:
+        objective = Rest(csr, length, Network(), loss, repeats)
+        n = objective.begin(0, rng)
+        assert n == sum(len(row) > 1 for row in rows)
+        if n:
+            objective.loss(np.arange(n), rng)
+    for (states, rests, seen), repeats in zip(found, (False, True), strict=False):
+        for at, (row, state, rest) in enumerate(zip((r for r in rows if len(r) > 1), states, rests, strict=True)):
+            read = len(row) - len(rest)
+            assert len(state) == min(read, length)
+            assert read >= len(row) // 2 >= 1 <= len(rest)
+            if length >= 9:
+                assert sorted(state + rest) == sorted(row)
+                if not repeats:
+                    assert sorted(seen[1][seen[0] == at]) == sorted(item for item in state if item not in rest)
+        assert (seen is None) == repeats
 
 
 @pytest.mark.parametrize("alpha", [0, 0.5, 1])
