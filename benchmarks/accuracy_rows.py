@@ -112,9 +112,8 @@ def _ratios() -> Iterator[Row]:
 
 
 _BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
-_WIDE = {"factors": 128, "max_length": 200, "batch_size": 8, "lr": 0.002, "epochs": 12}
-_SETS = {"order": "none", "wide": 2000, "long_term": False, "loss": "mse", "dropout": 0.3, "max_length": 200,
-         "batch_size": 100, "lr": 1e-3, "epochs": 60}
+_SETS = {"wide": 2000, "long_term": False, "loss": "mse", "dropout": 0.3, "max_length": 200, "batch_size": 100,
+         "lr": 3e-4, "epochs": 80}
 _SEQUENCES = {"gru": "SequenceRecommender", "cnn": "CausalCNN", "caser": "Caser", "sasrec": "SASRec"}
 
 
@@ -123,14 +122,14 @@ def _next(end: str, data: str, protocol: str, metrics: tuple[str, ...], figures:
           ) -> Iterator[Row]:
     """What comes next, by simple models and by networks; `figures` and `grids` by the beginning of the row's name.
 
-    Where the order of equal times is shuffled, networks of sequences see another order in each epoch, and they are
-    wider and read more: what comes together takes more to learn than what comes next.
+    Where the order of equal times is shuffled, networks of sequences see another order in each epoch, and they have a
+    wide part and read more: what comes together takes more to learn than what comes next.
     """
     for name, model in (_BEFORE | {"mult-vae": "MultVAE"} | _SEQUENCES).items():
         neural = name not in _BEFORE
         figure = figures.get(name, f"item-knn-{end}" if neural else ())
         yield Row(f"{name}-{end}", data, protocol, model, metrics, figure,
-                  _WIDE | {"order": "times"} if name in _SEQUENCES and options.get("shuffle_ties") else {},
+                  _SETS | {"order": "times"} if name in _SEQUENCES and options.get("shuffle_ties") else {},
                   grids.get(name, ({},)), options=options, seeds=seeds if neural else (0,), beat=beat if neural else ())
 
 
@@ -164,12 +163,12 @@ def _new_users() -> Iterator[Row]:
     yield Row("ease-new", *strong, "EASE", metrics, [0.347, 0.370], grid=_SHOP_REG)
     yield Row("als-new", *strong, "ALS", metrics, [0.330, 0.354], grid=_SHOP_ALS)
     for name, model in _SEQUENCES.items():
-        yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new", _SETS)
+        yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new", _SETS | {"order": "none"})
     yield Row("cdae-new", *strong, "CDAE", metrics, "item-knn-new")
     yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=_each(hidden=[(200,), (600,)]),
               beat=[0.347, 0.370])
-    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], grid=_each(dropout=[0.2, 0.3, 0.5]),
-              beat=[0.347, 0.370])
+    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], {"rest": True},
+              _each(dropout=[0.2, 0.3], beta=[0.02, 0.05]), beat=[0.347, 0.370])
 
 
 def _new_items() -> Iterator[Row]:

@@ -137,6 +137,11 @@ class CSR:
         np.cumsum(counts, out=indptr[1:])
         return self._select(ranges(self.indptr[1:] - counts, counts), indptr, self.shape[0])
 
+    def where(self, mask: np.ndarray) -> CSR:
+        """The entries that a mask, bool (nnz,), marks."""
+        counts = np.bincount(self.row_of_entry[mask], minlength=self.shape[0])
+        return self._select(np.flatnonzero(mask), np.concatenate([[0], np.cumsum(counts)]), self.shape[0])
+
     def unique(self) -> CSR:
         """The pattern alone: columns ascending within a row, each once, no values; computed once."""
         return self._pattern

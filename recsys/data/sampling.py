@@ -103,8 +103,9 @@ def _whole(n_users: int, n_items: int, counts: np.ndarray | None, alpha: float) 
     return np.asarray(np.maximum(np.rint(shares * (scale / shares.sum())), 1), np.int64)
 
 
-def apart(rows: CSR, share: np.ndarray, rng: np.random.Generator) -> tuple[CSR, CSR]:
-    """Cut each row in two at random: about a share of its entries, in random order, and at least one that is left.
+def apart(rows: CSR, share: np.ndarray, rng: np.random.Generator, moments: np.ndarray | None = None
+          ) -> tuple[CSR, CSR]:
+    """Cut each row in two: about a share of its entries, in random order, and at least one that is left.
 
     Parameters
     ----------
@@ -112,6 +113,8 @@ def apart(rows: CSR, share: np.ndarray, rng: np.random.Generator) -> tuple[CSR, 
     share : ndarray, shape (B,)
         From 0 to 1.
     rng : numpy.random.Generator
+    moments : array, shape (rows.nnz,), optional
+        Entries of a row stay in the order of these, and only equal ones are in random order.
 
     Returns
     -------
@@ -125,12 +128,9 @@ def apart(rows: CSR, share: np.ndarray, rng: np.random.Generator) -> tuple[CSR, 
     >>> taken.counts, left.counts
     (array([2, 0, 0]), array([2, 0, 1]))
     """
-    order = np.lexsort((rng.random(rows.nnz), rows.row_of_entry))
+    keys = (rows.row_of_entry,) if moments is None else (moments, rows.row_of_entry)
+    order = np.lexsort((rng.random(rows.nnz), *keys))
     cut = np.clip((rows.counts * share).astype(np.int64), 0, np.maximum(rows.counts - 1, 0))
+    mixed = CSR(rows.indptr, rows.indices[order], None if rows.data is None else rows.data[order], rows.shape)
     taken = np.arange(rows.nnz) - np.repeat(rows.indptr[:-1], rows.counts) < np.repeat(cut, rows.counts)
-    return _entries(rows, order[taken], cut), _entries(rows, order[~taken], rows.counts - cut)
-
-
-def _entries(rows: CSR, entries: np.ndarray, counts: np.ndarray) -> CSR:
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    return CSR(indptr, rows.indices[entries], None if rows.data is None else rows.data[entries], rows.shape)
+    return mixed.where(taken), mixed.where(~taken)

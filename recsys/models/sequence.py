@@ -76,8 +76,9 @@ class SequenceModel(HistoryNetwork):
         self._training = data.csr
 
     def _network(self, rng: np.random.Generator) -> SequenceNetwork:
+        length = 0.1 if self.loss == "mse" else 1.0  # squares begin with scores near 0
         return SequenceNetwork(len(self.items), self.factors, self._encoder(rng), dropout=self.dropout,
-                               long_term=self.long_term, wide=self.wide, generator=rng)
+                               long_term=self.long_term, wide=self.wide, length=length, generator=rng)
 
     def _encoder(self, rng: np.random.Generator) -> nn.Module:
         return ENCODERS[self.encoder](self, rng)
@@ -85,9 +86,10 @@ class SequenceModel(HistoryNetwork):
     def _objective(self, data: Interactions) -> Objective:
         rows = self._training
         repeats = rows.unique().nnz < rows.nnz if self.repeats is None else self.repeats
-        if self.order == "none" and self.loss in FULL:
-            return Rest(rows, self.max_length, self.network, self._loss(), repeats)
-        return NextItem(rows, self.max_length, self.network, self._loss(), self._moments(data), repeats)
+        moments = self._moments(data)
+        if moments is not None and self.loss in FULL and (self.order == "none" or self.wide):
+            return Rest(rows, self.max_length, self.network, self._loss(), moments, repeats)
+        return NextItem(rows, self.max_length, self.network, self._loss(), moments, repeats)
 
     def _moments(self, data: Interactions) -> np.ndarray | None:
         """Ascending numbers of the events of the histories, those with one number being in no order."""
@@ -134,7 +136,7 @@ class SequenceRecommender(SequenceModel):
     "sampled_softmax" corrects for how often items are drawn. With very many items, take one of these.
 
     Where histories are sets (`order="none"`), as of new users of a shop, `wide=2000, long_term=False, loss="mse",
-    batch_size=100, max_length=200` ranks best.
+    lr=3e-4, dropout=0.3, batch_size=100, max_length=200` ranks best.
 
     Parameters
     ----------
@@ -163,8 +165,8 @@ class SequenceRecommender(SequenceModel):
     order : {"rows", "times", "none"}
         What is learned of the order of events: that of the rows, or only that of the times, so that events of one time,
         such as a basket, are put in another order in each epoch, or none, all of a history being put in another order.
-        With no order, "softmax" and "mse" learn all that is left of a history from a part of it at once. A history
-        that is answered is read as it stands.
+        With no order, or a `wide` part, "softmax" and "mse" learn all that may come next after a part of a history at
+        once, instead of one event after the other. A history that is answered is read as it stands.
     repeats : bool, optional
         Whether what was read may come again, as in `recommend(filter_seen=False)`. If not, it does not compete with the
         next item, and the others are ranked better for it. By default, whether a history has an item twice.

@@ -152,11 +152,11 @@ class NextItem:
 
 
 class Rest:
-    """An objective whose examples are histories in no order: from a part of one, all that is left.
+    """An objective whose examples are histories with events in no order: from a part of one, all that may come next.
 
-    In no order, the next item is any one of those that are left, and its expected loss is the mean over all of them:
-    one state then learns what `NextItem` would need many epochs for. The order and the share that is read, a half or
-    more, are drawn anew in each epoch.
+    Among events in no order, the next item is any one of those that are left, and its expected loss is the mean over
+    all of them: one state then learns what `NextItem` would need many epochs for. The order and the share that is read,
+    a half or more, are drawn anew in each epoch.
 
     Parameters
     ----------
@@ -167,13 +167,16 @@ class Rest:
     network : SequenceNetwork
     loss : callable
         One of `FULL`.
+    moments : int array, shape (rows.nnz,)
+        Ascending; events of one number are in no order.
     repeats : bool
         Items that were read compete, too; if not, those that are among the rest as well do.
     """
 
     def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any],
-                 repeats: bool = False) -> None:
-        self.rows, self.max_length, self.network, self._loss, self.repeats = rows, max_length, network, loss, repeats
+                 moments: np.ndarray, repeats: bool = False) -> None:
+        self.rows = CSR(rows.indptr, rows.indices, moments, rows.shape)
+        self.max_length, self.network, self._loss, self.repeats = max_length, network, loss, repeats
         self._active = np.flatnonzero(rows.counts > 1)
 
     def begin(self, epoch: int, rng: np.random.Generator) -> int:
@@ -181,8 +184,11 @@ class Rest:
         return len(self._active)
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
-        """Mean loss of all events that are left of some histories."""
-        read, rest = apart(self.rows.rows(self._active[batch]), rng.uniform(0.5, 1, len(batch)), rng)
+        """Mean loss of all events that may come next in some histories."""
+        rows = self.rows.rows(self._active[batch])
+        read, rest = apart(rows, rng.uniform(0.5, 1, len(batch)), rng, rows.weights)
+        moment = rest.weights
+        rest = rest.where(moment == np.repeat(moment[rest.indptr[:-1]], rest.counts))
         states = self.network.last_states(read.tail(self.max_length))
         return self._loss(self.network, states, rest.indices, None if self.repeats else _but(read, rest), rng,
                           rest.indptr)

@@ -55,18 +55,21 @@ class SequenceNetwork(nn.Module):
     n_items, factors : int
     encoder : minidl.nn.Module
         `encoder(vectors, items)` takes the vectors (B, T, factors) of the items (B, T) of histories, of a variance of
-        about 1 and 0 behind the end, to states (B, T, factors). The state at t must not depend on what comes after t.
+        about `length ** 2` at the start and 0 behind the end, to states (B, T, factors). The state at t must not depend
+        on what comes after t.
     dropout : float
         Of the encoder's input, and of what the long-term and the wide part give.
     long_term : bool
     wide : int
-        Length of the wide part's vectors; 0 for none.
+        Factors of the wide part's vectors; 0 for none.
+    length : float
+        Of the items' vectors, about, at the start.
     generator : numpy.random.Generator
 
     Attributes
     ----------
     items : minidl.nn.Embedding
-        Its weight, shape (n_items, factors), starts with rows of a length of about 1.
+        Its weight, shape (n_items, factors), starts with rows of about that length.
     tastes : minidl.nn.Embedding, optional
         The long-term part's vectors, shape (n_items, factors), which start at 0.
     wide : minidl.nn.Embedding, optional
@@ -75,9 +78,10 @@ class SequenceNetwork(nn.Module):
     """
 
     def __init__(self, n_items: int, factors: int, encoder: nn.Module, *, dropout: float = 0.0,
-                 long_term: bool = False, wide: int = 0, generator: np.random.Generator) -> None:
+                 long_term: bool = False, wide: int = 0, length: float = 1.0,
+                 generator: np.random.Generator) -> None:
         self.items = nn.Embedding(n_items, factors, generator=generator)
-        nn.init.normal_(self.items.weight, 0, factors ** -0.5, generator)
+        nn.init.normal_(self.items.weight, 0, length * factors ** -0.5, generator)
         self.tastes = nn.Embedding(n_items, factors, generator=generator) if long_term else None
         if self.tastes is not None:
             nn.init.zeros_(self.tastes.weight)
@@ -89,7 +93,7 @@ class SequenceNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout, generator)
 
     def vectors(self, items: np.ndarray) -> Any:
-        """Vectors of a variance of about 1, 0 for the item -1: int (...) -> (..., factors)."""
+        """The encoder's input, 0 for the item -1: int (...) -> (..., factors)."""
         scale = (items >= 0) * np.float32(math.sqrt(self.items.embedding_dim))
         return self.items(np.maximum(items, 0)) * scale[..., None]
 

@@ -248,34 +248,45 @@ def test_the_softmax_of_what_is_left_is_the_mean_of_each(network):
     assert found == pytest.approx(np.mean(each), rel=1e-5)
 
 
-@given(rows=st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=9), min_size=1, max_size=4),
-       length=st.integers(1, 10), seed=st.integers(0, 99))
-def test_a_history_is_a_part_that_was_read_and_the_rest(rows, length, seed):
-    csr, rng, found = histories(*rows), np.random.default_rng(seed), []
+@given(sizes=st.lists(st.lists(st.integers(1, 3), max_size=4), min_size=1, max_size=4), length=st.integers(1, 13),
+       seed=st.integers(0, 99), ordered=st.booleans(), repeats=st.booleans())
+def test_a_history_is_a_part_that_was_read_and_what_may_come_next(sizes, length, seed, ordered, repeats):
+    """Histories of baskets of these sizes; without an order, a history is one basket."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.integers(0, N_ITEMS, sum(baskets)).tolist() for baskets in sizes]
+    csr = histories(*rows)
+    basket = np.repeat(np.arange(sum(map(len, sizes))), np.concatenate(sizes).astype(np.int64))
+    found = []
 
     class Network:
         def last_states(self, history):
             return [history.row(row)[0].tolist() for row in range(history.shape[0])]
 
     def loss(network, states, targets, seen, rng, indptr):
-        found.append((states, [targets[a:b].tolist() for a, b in pairwise(indptr)], seen))
-
-    for repeats in False, True:
-        objective = Rest(csr, length, Network(), loss, repeats)
-        n = objective.begin(0, rng)
-        assert n == sum(len(row) > 1 for row in rows)
-        if n:
-            objective.loss(np.arange(n), rng)
-    for (states, rests, seen), repeats in zip(found, (False, True), strict=False):
-        for at, (row, state, rest) in enumerate(zip((r for r in rows if len(r) > 1), states, rests, strict=True)):
-            read = len(row) - len(rest)
-            assert len(state) == min(read, length)
-            assert read >= len(row) // 2 >= 1 <= len(rest)
-            if length >= 9:
-                assert sorted(state + rest) == sorted(row)
-                if not repeats:
-                    assert sorted(seen[1][seen[0] == at]) == sorted(item for item in state if item not in rest)
+        found.extend(zip(states, (targets[a:b].tolist() for a, b in pairwise(indptr)), strict=True))
         assert (seen is None) == repeats
+        if not repeats and length >= 12:
+            for at, (state, rest) in enumerate(found):
+                assert sorted(seen[1][seen[0] == at]) == sorted(item for item in state if item not in rest)
+
+    objective = Rest(csr, length, Network(), loss, basket if ordered else csr.row_of_entry, repeats)
+    n = objective.begin(0, rng)
+    used = [number for number, row in enumerate(rows) if len(row) > 1]
+    assert n == len(used)
+    if n:
+        objective.loss(np.arange(n), rng)
+    for number, (state, rest) in zip(used, found, strict=True):
+        row, groups = rows[number], np.cumsum([0, *sizes[number]]) if ordered else np.array([0, len(rows[number])])
+        assert rest
+        assert len(row) // 2 <= len(row) - len(rest)
+        if length >= 12:  # what was read, and what may come next, are the baskets up to one of them
+            end = len(state) + len(rest)
+            start = groups[np.searchsorted(groups, len(state), side="right") - 1]
+            assert end in groups
+            assert groups[np.searchsorted(groups, start) + 1] == end
+            assert sorted(state + rest) == sorted(row[:end])
+            assert sorted(state[:start]) == sorted(row[:start])
+        assert len(state) <= length
 
 
 @pytest.mark.parametrize("alpha", [0, 0.5, 1])
