@@ -131,9 +131,10 @@ class SequenceRecommender(SequenceModel):
     `s_t . v_i + b_i`. Training predicts each event of each history from those before it.
 
     Losses: "softmax" is the cross entropy of the right item among all items, "mse" half the squared distance of all
-    scores from 1 for the right item and 0 for the others. The rest compare the right item with `negatives` items, drawn
-    anew for every batch in proportion to `count ** 0.5`, of which the right one does not count; see `recsys.losses`.
-    "sampled_softmax" corrects for how often items are drawn. With very many items, take one of these.
+    scores from 1 for the right item and 0 for the others, which needs width. The rest compare the right item with
+    `negatives` items, drawn anew for every batch in proportion to `count ** 0.5`, of which the right one does not
+    count; see `recsys.losses`. "sampled_softmax" corrects for how often items are drawn. With very many items, take one
+    of these.
 
     Where histories are sets (`order="none"`), as of new users of a shop, `wide=2000, long_term=False, loss="mse",
     lr=3e-4, dropout=0.3, batch_size=100, max_length=200` ranks best.
