@@ -78,7 +78,8 @@ def _ratings() -> Iterator[Row]:
     ninety = ("ml-1m", "ratings-90-10")
     yield Row("svd++-1m", *ninety, "MatrixFactorization", metric, (),
               {"factors": 50, "epochs": 40, "implicit_feedback": True, "lr": 0.007, "reg": 0.05})
-    yield Row("autorec-1m", *ninety, "AutoRec", metric, [0.835], beat=[0.831], refit=True)
+    yield Row("autorec-1m", *ninety, "AutoRec", metric, [0.835], {"lr": 1e-3, "epochs": 150, "patience": 8},
+              beat=[0.831], refit=True)
     yield Row("kernel-1m", *ninety, "KernelAutoRec", metric, [0.835],
               {"batch_size": 256, "reg": 40.0, "reg_kernel": 0.003, "epochs": 130}, beat=[0.825], refit=True)
 
