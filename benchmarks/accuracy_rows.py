@@ -113,6 +113,7 @@ def _ratios() -> Iterator[Row]:
 
 
 _BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
+_BROAD = {"factors": 128, "max_length": 200, "batch_size": 8, "lr": 0.002, "epochs": 12}
 _SETS = {"wide": 2000, "long_term": False, "loss": "mse", "dropout": 0.3, "max_length": 200, "batch_size": 100,
          "lr": 3e-4, "epochs": 80}
 _SEQUENCES = {"gru": "SequenceRecommender", "cnn": "CausalCNN", "caser": "Caser", "sasrec": "SASRec"}
@@ -123,15 +124,19 @@ def _next(end: str, data: str, protocol: str, metrics: tuple[str, ...], figures:
           ) -> Iterator[Row]:
     """What comes next, by simple models and by networks; `figures` and `grids` by the beginning of the row's name.
 
-    Where the order of equal times is shuffled, networks of sequences see another order in each epoch, and they have a
-    wide part and read more: what comes together takes more to learn than what comes next.
+    Where the order of equal times is shuffled, networks of sequences see another order in each epoch, and they are
+    broader and read more, or have a wide part: what comes together takes more to learn than what comes next.
     """
+    shuffled = options.get("shuffle_ties", False)
     for name, model in (_BEFORE | {"mult-vae": "MultVAE"} | _SEQUENCES).items():
         neural = name not in _BEFORE
         figure = figures.get(name, f"item-knn-{end}" if neural else ())
         yield Row(f"{name}-{end}", data, protocol, model, metrics, figure,
-                  _SETS | {"order": "times"} if name in _SEQUENCES and options.get("shuffle_ties") else {},
+                  _BROAD | {"order": "times"} if name in _SEQUENCES and shuffled else {},
                   grids.get(name, ({},)), options=options, seeds=seeds if neural else (0,), beat=beat if neural else ())
+    if shuffled:
+        yield Row(f"gru-wide-{end}", data, protocol, "SequenceRecommender", metrics, f"item-knn-{end}",
+                  _SETS | {"order": "times"}, options=options)
 
 
 def _sequences() -> Iterator[Row]:
