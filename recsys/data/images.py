@@ -41,7 +41,7 @@ def read_images(path: str | Path, ids: np.ndarray) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile):
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile):  # a TypeError is an .npy file's
         raise DataError(f"{path}: not an .npz file of plain arrays; write one with numpy.savez.") from None
     others = [name for name in arrays if name != "images"]
     if "images" not in arrays or len(others) != 1:
