@@ -95,6 +95,7 @@ class _Worker:
 
     def __init__(self, module: str, name: str, side: str, data: Path) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
+        environment.pop("OPENBLAS_CORETYPE", None)  # holds back NumPy alone, not a peer with products of its own
         self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.worker", module, name, side, str(data)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         self.ask("ready")
