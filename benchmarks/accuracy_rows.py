@@ -52,6 +52,7 @@ _BPR = _each(epochs=[100, 200], reg=[0.005, 0.01, 0.02])
 _SHOP_REG = _each(reg=[10.0, 20.0, 50.0, 100.0, 200.0, 300.0])  # fewer users, sharper tastes
 _SHOP_KNN = _each(neighbours=[10, 20, 50, 100], shrink=[0.0, 10.0], alpha=[0.3, 0.4, 0.5])
 _SHOP_ALS = _each(factors=[128, 256], reg=[1.0, 3.0, 10.0], alpha=[2.0, 5.0, 10.0], reg_exponent=[0.0])
+_REST = _each(rest=[True], dropout=[0.2, 0.3], beta=[0.02, 0.05])
 _SVDPP = {"factors": 20, "lr": 0.007, "implicit_feedback": True, "init_std": 0.1}
 
 
@@ -136,7 +137,7 @@ def _next(end: str, data: str, protocol: str, metrics: tuple[str, ...], figures:
                   grids.get(name, ({},)), options=options, seeds=seeds if neural else (0,), beat=beat if neural else ())
     if shuffled:
         yield Row(f"gru-wide-{end}", data, protocol, "SequenceRecommender", metrics, f"item-knn-{end}",
-                  _SETS | {"order": "times"}, options=options)
+                  _SETS | {"order": "times"}, options=options, seeds=_SEEDS)
 
 
 def _sequences() -> Iterator[Row]:
@@ -153,8 +154,9 @@ def _sequences() -> Iterator[Row]:
     yield from _next("retail", shop, last, metrics, {
         "popular": [0.037, 0.019], "item-knn": [0.151, 0.086], "ease": [0.218, 0.131], "markov": [0.284, 0.204],
         "mult-vae": [0.130, 0.071]}, grids)
-    yield from _next("retail-shuffled", shop, last, metrics, {}, grids, shuffle_ties=True)
-    yield from _next("retail-basket", shop, "next-basket", ("recall@10", "ndcg@10"), {}, grids, shuffle_ties=True)
+    sets = {**grids, "mult-vae": _REST}
+    yield from _next("retail-shuffled", shop, last, metrics, {}, sets, shuffle_ties=True)
+    yield from _next("retail-basket", shop, "next-basket", ("recall@10", "ndcg@10"), {}, sets, shuffle_ties=True)
     sessions: dict[str, Any] = {"metrics": ("recall@20", "mrr@20"), "parts": ("train", "test")}
     for name, model in ("popular", "Popular"), ("item-knn", "ItemKNN"), ("markov", "Markov"):
         yield Row(f"{name}-diginetica", "diginetica", "sessions-next", model, **sessions)
@@ -169,12 +171,11 @@ def _new_users() -> Iterator[Row]:
     yield Row("ease-new", *strong, "EASE", metrics, [0.347, 0.370], grid=_SHOP_REG)
     yield Row("als-new", *strong, "ALS", metrics, [0.330, 0.354], grid=_SHOP_ALS)
     for name, model in _SEQUENCES.items():
-        yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new", _SETS | {"order": "none"})
+        yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new", _SETS | {"order": "none"}, seeds=_SEEDS)
     yield Row("cdae-new", *strong, "CDAE", metrics, "item-knn-new")
     yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=_each(hidden=[(200,), (600,)]),
               beat=[0.347, 0.370])
-    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], {"rest": True},
-              _each(dropout=[0.2, 0.3], beta=[0.02, 0.05]), beat=[0.347, 0.370])
+    yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], grid=_REST, beat=[0.347, 0.370])
 
 
 def _new_items() -> Iterator[Row]:
