@@ -51,8 +51,8 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
     Once trained, the vectors of all items are computed, and the model is a factor model. An item that nobody has met
     has the vector of its content and the mean bias; an item without content has a vector that is learned for all such.
 
-    A subclass has the hyper-parameters in `checks` and writes `_content_needed(features)`, `_learn_reader(data)`,
-    `_restore_reader(state)` and `_tower(rng)`, and `_width` and `_own` if they differ.
+    A subclass has the hyper-parameters in `checks` and writes `_content_needed(features)`, `_blank(features, n)`,
+    `_learn_reader(data)`, `_restore_reader(state)` and `_tower(rng)`, and `_width` and `_own` if they differ.
 
     Parameters
     ----------
@@ -91,6 +91,10 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
         """The content that the model reads and the items do not have, in words; empty if they have it."""
         raise NotImplementedError(f"{type(self).__name__} does not define _content_needed.")
 
+    def _blank(self, features: Features, n_items: int) -> Features:
+        """The features with content that none of the items has."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _blank.")
+
     def _learn_reader(self, data: Interactions) -> Reader:
         raise NotImplementedError(f"{type(self).__name__} does not define _learn_reader.")
 
@@ -113,6 +117,13 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
     def lacks(self, data: Interactions) -> str:
         """What the model needs and the data does not have; empty if nothing."""
         return super().lacks(data) or self._content_needed(data.item_features or Features())
+
+    def with_blanks(self, data: Interactions) -> Interactions:
+        """The data, and if its items lack the content, with content that all of them miss: they share a vector."""
+        features = data.item_features or Features()
+        if not self._content_needed(features):
+            return data
+        return replace(data, item_features=self._blank(features, data.n_items))
 
     def _prepare_training(self, data: Interactions) -> None:
         self.reader = self._learn_reader(data)

@@ -72,6 +72,10 @@ class Hooks(Parameters):
         """What the model needs and the data does not have, such as "ratings"; empty if nothing."""
         return "data with values" if self._lacks_values(data) else ""
 
+    def with_blanks(self, data: Interactions) -> Interactions:
+        """The data with content that no item has, if the model reads some and can learn without; else as it is."""
+        return data
+
     def _lacks_values(self, data: Interactions) -> bool:
         return self.can.ratings and data.value is None
 

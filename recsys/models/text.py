@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -86,6 +87,9 @@ class TextCNN(ContentModel):
 
     def _content_needed(self, features: Features) -> str:
         return "titles or texts of the items" if features.titles is None and features.text is None else ""
+
+    def _blank(self, features: Features, n_items: int) -> Features:
+        return replace(features, text=np.full(n_items, "", np.dtypes.StringDType()))
 
     def _learn_reader(self, data: Interactions) -> Reader:
         return TextReader.learn(data.item_features, self.item_counts > 0, self.min_count, self.max_words,

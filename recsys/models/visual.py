@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +23,10 @@ _NAME = Check(lambda value: isinstance(value, str), "a name")
 
 def _attribute_needed(name: str, features: Features) -> str:
     return "" if name in features.attributes else f"item images or vectors, the attribute {name!r}"
+
+
+def _blank(name: str, features: Features, n_items: int) -> Features:
+    return replace(features, attributes={**features.attributes, name: np.zeros((n_items, 1, 1), np.uint8)})
 
 
 class ImageCNN(ContentModel):
@@ -90,6 +95,9 @@ class ImageCNN(ContentModel):
 
     def _content_needed(self, features: Features) -> str:
         return _attribute_needed(self.image, features)
+
+    def _blank(self, features: Features, n_items: int) -> Features:
+        return _blank(self.image, features, n_items)
 
     def _learn_reader(self, data: Interactions) -> Reader:
         reader: Reader = ImageReader.learn(data.item_features, self.image, self.item_counts > 0,
@@ -165,6 +173,9 @@ class VisualBPR(ContentModel):
 
     def _content_needed(self, features: Features) -> str:
         return _attribute_needed(self.vectors, features)
+
+    def _blank(self, features: Features, n_items: int) -> Features:
+        return _blank(self.vectors, features, n_items)
 
     def _learn_reader(self, data: Interactions) -> Reader:
         reader: Reader = VectorReader.learn(data.item_features, self.vectors, self.item_counts > 0,

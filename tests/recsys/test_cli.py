@@ -302,15 +302,34 @@ def test_compare_all_leaves_out_what_cannot_and_says_why(run, monkeypatch):
     names = ("Popular", "Bias", "ItemKNN", "ImageCNN", "TextCNN")
     monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in names})
     found = document(run("compare --data good.csv --implicit --models all --protocol last-one-full --json"))
-    images = "needs item images or vectors, the attribute 'poster' (--images FILE)"
-    assert found["left_out"] == {"Bias": "needs data with values", "ImageCNN": images,
-                                 "TextCNN": "needs titles or texts of the items"}
-    assert {row["model"] for row in found["models"]} == {"Popular", "ItemKNN"}
+    assert found["left_out"] == {"Bias": "needs data with values"}
+    assert {row["model"] for row in found["models"]} == {"Popular", "ItemKNN", "ImageCNN", "TextCNN"}
     found = document(run("compare --data good.csv --models all --protocol ratings-5fold --json"))
     assert set(found["left_out"]) == {"Popular", "ItemKNN", "ImageCNN", "TextCNN"}
+    assert found["without_content"] == {}
     code, out, _ = run("compare --data good.csv --models all --protocol ratings-5fold")
     assert code == 0
     assert "Left out: Popular gives no ratings." in out
+
+
+def test_of_all_models_none_is_left_out_for_content_that_no_item_has(run, monkeypatch):
+    """It learns that all items' is missing, and ranks by who met what; asked for by name, it is refused."""
+    monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in ("ImageCNN", "Popular",
+                                                                                      "TextCNN", "VisualBPR")})
+    images = "needs item images or vectors, the attribute 'poster' (--images FILE)"
+    for command in ("compare --data good.csv --models all --protocol last-one-full",
+                    "compare --data good.csv --test good.csv --models all --protocol predefined"):
+        found = document(run(f"{command} --json"))
+        assert found["left_out"] == {}
+        assert found["without_content"] == {"ImageCNN": images, "VisualBPR": images,
+                                            "TextCNN": "needs titles or texts of the items"}
+        assert len({row["model"] for row in found["models"]}) == 4
+    code, out, _ = run("compare --data good.csv --models all --protocol last-one-full")
+    assert code == 0
+    assert f"Without content: VisualBPR {images}; it learned from who met what alone." in " ".join(out.split())
+    code, out, err = run("compare --data good.csv --models Popular,VisualBPR --protocol last-one-full")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"VisualBPR {images}" in err
 
 
 def test_images_come_from_a_file(run, tmp_path):
