@@ -202,7 +202,7 @@ class FactorizationMachine(Product):
 
     def __init__(self, *, factors: int = 32, loss: str = "softmax", negatives: int = 4, alpha: float = 0.0,
                  init_std: float = 0.1, epochs: int = 60, batch_size: int = 8192, lr: float = 0.02,
-                 weight_decay: float = 0.0, reg: float = 0.2, patience: int | None = 5, seed: int = 0) -> None:
+                 weight_decay: float = 0.0, reg: float = 0.05, patience: int | None = 5, seed: int = 0) -> None:
         self._store(locals())
 
 
@@ -239,7 +239,7 @@ class DeepFM(FeatureModel):
     def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (64, 32), dropout: float = 0.2,
                  loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.1,
                  epochs: int = 60, batch_size: int = 4096, lr: float = 0.01, weight_decay: float = 0.0,
-                 reg: float = 0.1, patience: int | None = 5, seed: int = 0) -> None:
+                 reg: float = 0.05, patience: int | None = 5, seed: int = 0) -> None:
         self._store(locals())
 
     def _item_vectors(self) -> np.ndarray:
