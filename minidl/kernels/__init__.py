@@ -3,6 +3,10 @@
 A family `rows` is two files, `numba_rows.py` and `numpy_rows.py` (the twin). `kernels.rows.coalesce`
 resolves on first use: Numba when it is installed and `MINIDL_NUMBA` is not `0`, else the twin.
 Arrays in, arrays out; nothing here knows Tensors.
+
+A function that kernels call and that sums in an order of the compiler's choice is `forceinline`. Otherwise the process
+that compiles a kernel links it to the function as it was compiled alone, and a process that loads the kernel from the
+cache to the kernel's own copy, with another order: the first run would give other bits than all later ones.
 """
 
 from __future__ import annotations

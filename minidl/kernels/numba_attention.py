@@ -65,7 +65,7 @@ def _step(x, m, width, panel, sums):
         sums[three + j] = sums[three + j] + x[12] * a + x[13] * b + x[14] * c + x[15] * d
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _block(a, transposed, i, m):
     """A block (4, 4) of a, or of its transpose; beyond an edge, the edge again."""
     n, depth = (a.shape[1], a.shape[0]) if transposed else a.shape
@@ -115,7 +115,7 @@ def _products(a, turn_a, b, turn_b, triangle, scale, out):
 
 # ---------------------------------------------------------------------------------------------- weights
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _softmax(p, i, width):
     """Row i of scores to probabilities, in place: zeros if all of them are -inf."""
     peak = p[i, 0]
@@ -147,7 +147,7 @@ def _weights(p, bias, causal):
             _softmax(rows, i, seen)
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _inner(a, b, i, width):
     total = a.dtype.type(0)
     for j in range(width):

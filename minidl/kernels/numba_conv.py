@@ -73,7 +73,7 @@ def col2im(cols, x, kernel, stride, dilation, origin, width):
                         target[q * step] += inner[q]
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _image(u0, u1, u2, u3, u4, u5):
     """`IMAGE @ u`."""
     even, odd, even2, odd2 = u4 - _Q2 * u2, _P * (u3 - _Q2 * u1), u4 - _P2 * u2, _Q * (u3 - _P2 * u1)
@@ -81,21 +81,21 @@ def _image(u0, u1, u2, u3, u4, u5):
             _PRODUCT * u1 - _SUM * u3 + u5)
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _spread(u0, u1, u2, u3):
     """`OUTPUT.T @ u`."""
     even, odd, even2, odd2 = u0 + _P2 * u2, _P * u1 + _P3 * u3, u0 + _Q2 * u2, _Q * u1 + _Q3 * u3
     return u0, even + odd, even - odd, even2 + odd2, even2 - odd2, u3
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _output(u0, u1, u2, u3, u4, u5):
     """`OUTPUT @ u`."""
     even, odd, even2, odd2 = u1 + u2, u1 - u2, u3 + u4, u3 - u4
     return u0 + even + even2, _P * odd + _Q * odd2, _P2 * even + _Q2 * even2, _P3 * odd + _Q3 * odd2 + u5
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _transformed(side, u, step, out):
     """`IMAGE @ u` (side 6) or `OUTPUT.T @ u` (4), in all lanes: u[i] at `i * step * _LANES`, out[i] at `i * _LANES`."""
     for v in range(_LANES):
@@ -108,7 +108,7 @@ def _transformed(side, u, step, out):
         out[4 * _LANES + v], out[5 * _LANES + v] = made[4:]
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _summed(u, step, out):
     """`OUTPUT @ u`, in all lanes."""
     for v in range(_LANES):

@@ -71,13 +71,13 @@ def _log1p_typed(z: Any) -> Any:
     return series if z == types.float32 else exact
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _sigmoid(x: Any, zero: Any, one: Any) -> Any:
     e = _exp(-abs(x))
     return (e if x < zero else one) / (one + e)
 
 
-@njit(cache=True, nogil=True, **_IN_ORDER)
+@njit(cache=True, nogil=True, forceinline=True, **_IN_ORDER)
 def _logit_loss(x: Any, t: Any, zero: Any) -> Any:
     return max(x, zero) - x * t + _log1p(_exp(-abs(x)))
 
@@ -104,7 +104,7 @@ def _largest_typed(row: Any) -> Any:
     return largest
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _row_sum(row: np.ndarray) -> Any:
     peak = _largest(row)
     total = row.dtype.type(0)
@@ -126,7 +126,7 @@ def exp_sums(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return peak, total
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _probabilities(row: np.ndarray, peak: Any, scale: Any, out: np.ndarray) -> Any:
     total = row.dtype.type(0)
     for j in range(row.size):
@@ -135,7 +135,7 @@ def _probabilities(row: np.ndarray, peak: Any, scale: Any, out: np.ndarray) -> A
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _row_gradient(scale: Any, row: np.ndarray, peak: Any, classes: np.ndarray, drop: np.ndarray,
                   out: np.ndarray) -> None:
     several = classes.size == 0
@@ -169,7 +169,7 @@ def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, to
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _row_gap(row: np.ndarray, target: np.ndarray, peak: Any) -> Any:
     mass = gap = zero = row.dtype.type(0)
     for j in range(row.size):
@@ -195,7 +195,7 @@ def soft_sums(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.nd
     return peak, total, mass, gap
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _soft_row(g: Any, row: np.ndarray, target: np.ndarray, peak: Any, share: Any, out: np.ndarray) -> None:
     for j in range(row.size):
         out[j] = g * (_exp(row[j] - peak) * share - target[j])
@@ -216,7 +216,7 @@ def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: n
 
 # ------------------------------------------------------------------------------------- pairs of arrays
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _chunk_sum(kind: int, a: np.ndarray, b: np.ndarray) -> Any:
     total = zero = a.dtype.type(0)
     if kind == MSE:
@@ -249,7 +249,7 @@ def pair_sum(kind: int, a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _chunk_gradient(kind: int, g: Any, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     zero, one = a.dtype.type(0), a.dtype.type(1)
     if kind == MSE:

@@ -25,7 +25,7 @@ _BLOCK = 8  # rows that take each step together, so that none waits for its own 
 
 # ------------------------------------------------------------------- sums over one row of a matrix
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _sum(x, i):
     total = x.dtype.type(0)
     for j in range(x.shape[1]):
@@ -33,7 +33,7 @@ def _sum(x, i):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _moments(x, i, centre):
     """Sums of x - centre and of its square."""
     rest = square = x.dtype.type(0)
@@ -44,7 +44,7 @@ def _moments(x, i, centre):
     return rest, square
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _products(g, x, i, centre):
     """Sums of g and of g (x - centre)."""
     total = product = x.dtype.type(0)
@@ -54,7 +54,7 @@ def _products(g, x, i, centre):
     return total, product
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _weighted_products(g, x, i, centre, weight):
     """Sums of g w and of g w (x - centre)."""
     total = product = x.dtype.type(0)

@@ -131,7 +131,7 @@ def max_spread(g, index, out):
 
 # --------------------------------------------------------------------------------------------- average
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _avg_plane(x, rows, cols, out):
     column = np.empty(x.shape[1], x.dtype)
     for oi in range(len(rows)):

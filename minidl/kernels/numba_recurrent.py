@@ -94,7 +94,7 @@ def _add_four_rows(a, i, weight, p, out):
         out3[j] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _add_inner_product(a, weight, out):
     """`out += a[:, :k] @ weight.T` for weights (n, k) with k large: sums, four by four where there are four."""
     n, k = weight.shape

@@ -95,7 +95,7 @@ def _scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> None
                 out[a, i, j] += rows[a, k, j]
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _add_bag(total: np.ndarray, table: np.ndarray, indices: np.ndarray, scale: np.ndarray) -> None:
     for k in range(len(indices)):
         i, s = indices[k], scale[k]

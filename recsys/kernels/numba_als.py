@@ -12,13 +12,13 @@ _BLOCKS = 64  # rows are dealt to blocks from long to short, so that any number 
 _SOLVED = 1e-20  # a squared residual with which nothing is left to do, and division is not safe any more
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _factor(extra, dot, target, sign):
     """How many times an item's vector is added, given its product with `p`."""
     return target + target * extra + sign * extra * dot
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _add_products(indices, extra, start, stop, Y, p, target, sign, out):
     """Add `sum_n (target (1 + extra_n) + sign extra_n Y_n . p) Y_n` to `out`, with target 0 or 1.
 

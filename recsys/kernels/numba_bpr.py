@@ -48,7 +48,7 @@ def _next(x):
     return x ^ (x << np.uint64(17))
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _cell(users, items, pool, X, Y, bias, mark, lr, reg, state):
     """The steps of one cell: a user's items there are all of the user's items among `pool`."""
     factors = X.shape[1]

@@ -69,7 +69,7 @@ def _top_similar(indptr, indices, data, columns_indptr, columns_indices, columns
             _sort_heap(neighbours[row], similarities[row], found)
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _offer(j, found, products, common, mine, other, scale, column_scale, own, shrink, neighbours, similarities):
     """Take entry j out of the accumulator; keep it if it is among the best so far."""
     product = products[j]
