@@ -53,7 +53,7 @@ def _tanh_typed(x: Any) -> Any:
 
 # ------------------------------------------------- products of small matrices; loops that the compiler vectorises
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _add_product(a, weight, out):
     """`out[:, :n] += a @ weight` for weights (k, n) with n large: along rows of the output."""
     k = len(weight)
@@ -70,7 +70,7 @@ def _add_product(a, weight, out):
                 row[j] += x * w[j]
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _add_row(a, weight, p, out):
     x0, x1, x2, x3 = a[p], a[p + 1], a[p + 2], a[p + 3]
     w0, w1, w2, w3 = weight[p], weight[p + 1], weight[p + 2], weight[p + 3]
@@ -78,7 +78,7 @@ def _add_row(a, weight, p, out):
         out[j] += x0 * w0[j] + x1 * w1[j] + x2 * w2[j] + x3 * w3[j]
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _add_four_rows(a, i, weight, p, out):
     a00, a01, a02, a03 = a[i, p], a[i, p + 1], a[i, p + 2], a[i, p + 3]
     a10, a11, a12, a13 = a[i + 1, p], a[i + 1, p + 1], a[i + 1, p + 2], a[i + 1, p + 3]
@@ -110,7 +110,7 @@ def _add_inner_product(a, weight, out):
             out[i, j] += total
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _add_four(s0, s1, s2, s3, row, j):
     row[j] += s0
     row[j + 1] += s1
@@ -118,7 +118,7 @@ def _add_four(s0, s1, s2, s3, row, j):
     row[j + 3] += s3
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _add_tile(k, a0, a1, a2, a3, weight, j, out, i):
     w0, w1, w2, w3 = weight[j], weight[j + 1], weight[j + 2], weight[j + 3]
     zero = out.dtype.type(0)
@@ -138,7 +138,7 @@ def _add_tile(k, a0, a1, a2, a3, weight, j, out, i):
     _add_four(s30, s31, s32, s33, out[i + 3], j)
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _sigmoid(x):
     half = x.dtype.type(0.5)
     for j in range(x.size):
@@ -147,7 +147,7 @@ def _sigmoid(x):
 
 # ---------------------------------------- one step of one sample; few arrays a loop, or it is not vectorised
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _step(kind, row, h, c):
     n = h.size
     if kind == TANH:
@@ -176,7 +176,7 @@ def _step(kind, row, h, c):
             h[j] = o[j] * _tanh(c[j])
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _gru_back(gates, h, dh, d):
     n, one = dh.size, dh.dtype.type(1)
     m, r, z, candidate = gates[:n], gates[n:2 * n], gates[2 * n:3 * n], gates[3 * n:]
@@ -193,7 +193,7 @@ def _gru_back(gates, h, dh, d):
         dh[j] *= z[j]
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _lstm_back(gates, cell, before, dh, dc, d):
     n, one = dh.size, dh.dtype.type(1)
     i, f, g, o = gates[:n], gates[n:2 * n], gates[2 * n:3 * n], gates[3 * n:]
@@ -215,7 +215,7 @@ def _lstm_back(gates, cell, before, dh, dc, d):
     _clear(dh)
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _plain_back(kind, out, dh, d):
     zero, one = dh.dtype.type(0), dh.dtype.type(1)
     if kind == TANH:
@@ -229,25 +229,25 @@ def _plain_back(kind, out, dh, d):
 
 # ------------------------------------------------------------------------------- all steps of a block of samples
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _copy(source, target):  # written out, here and below: what NumPy's syntax stands for takes seconds to compile
     for j in range(target.size):
         target[j] = source[j]
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _clear(row):
     for j in range(row.size):
         row[j] = 0
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _add(source, target):
     for j in range(target.size):
         target[j] += source[j]
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _longest(lengths, low, high):
     found = 0
     for b in range(low, high):
@@ -255,7 +255,7 @@ def _longest(lengths, low, high):
     return found
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _clear_after(steps, array, low, high):
     for t in range(steps, len(array)):
         for b in range(low, high):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import minidl.kernels
+import recsys.kernels
 from minidl.runtime import numba_enabled
 
 SCRIPT = """
@@ -41,6 +45,21 @@ show("attention", lambda q, k, v: ops.scaled_dot_product_attention(q, k, v, is_c
      *(normal(8, 50, 64) for _ in range(3)))
 show("gru", lambda x: nn.GRU(24, 33, generator=np.random.default_rng(1))(x)[0], normal(19, 21, 24))
 """
+
+
+FAMILIES = [f"{package.__name__}.{module.name}" for package in (minidl.kernels, recsys.kernels)
+            for module in pkgutil.iter_modules(package.__path__) if module.name.startswith("numba_")]
+
+
+@pytest.mark.skipif(not numba_enabled(), reason="compiles with Numba")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_kernels_call_and_the_compiler_may_reorder_is_inlined(family: str) -> None:
+    module = importlib.import_module(family)
+    kernels = {name: value for name, value in vars(module).items() if hasattr(value, "py_func")}
+    called = {name for kernel in kernels.values() for name in kernel.py_func.__code__.co_names} & set(kernels)
+    options = {name: kernels[name].targetoptions for name in called}
+    reordered = {name for name in called if "reassoc" in (options[name].get("fastmath") or ())}
+    assert {name for name in reordered if not options[name].get("forceinline")} == set()
 
 
 @pytest.mark.skipif(not numba_enabled(), reason="compiles with Numba")
