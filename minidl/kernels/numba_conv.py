@@ -1,8 +1,8 @@
 """Convolution kernels in Numba; described at the NumPy twins.
 
 They are serial: one call is one block of a few samples, which a thread goes on to multiply while it is in its cache.
-Inner loops run over slices, from 0: an index that might be negative, for all that the compiler knows, has to be
-checked each time, which takes five times as long.
+Inner loops count unsigned: an index that might be negative, for all that the compiler knows, has to be checked each
+time, and a slice for each short line takes longer than the line.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from numba import njit
 
 __all__ = ["col2im", "from_tiles", "im2col", "to_tiles"]
 
+_U = np.uintp
 _LANES = 32  # channels that are transformed side by side: small images have short lines, but many channels
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _P, _P2, _P3 = (np.float32(0.75**n) for n in (1, 2, 3))  # exact, so they do for float64 too
@@ -28,49 +29,55 @@ def _inside(offset, stride, size, count):
 
 @njit(cache=True, nogil=True)
 def im2col(x, cols, kernel, stride, dilation, origin, width):
-    channels, step = x.shape[0] // cols.shape[0], stride[1]
+    channels, step, flat = x.shape[0] // cols.shape[0], _U(stride[1]), x.reshape(-1)
     for c in range(x.shape[0]):
         for tap in range(kernel[0] * kernel[1]):
             target = cols[c // channels, c % channels * kernel[0] * kernel[1] + tap]
             y = tap // kernel[1] * dilation[0] - origin[0]
             start = tap % kernel[1] * dilation[1] - origin[1]
-            first, stop = _inside(start, step, x.shape[2], width)
+            first, stop = _inside(start, stride[1], x.shape[2], width)
+            count = _U(stop - first)
             for r in range(cols.shape[2] // width):
-                row, line = target[r * width:(r + 1) * width], r * stride[0] + y
+                row, line = r * width, r * stride[0] + y
                 if line < 0 or line >= x.shape[1] or first == stop:
-                    row[:] = 0
+                    for q in range(_U(row), _U(row + width)):
+                        target[q] = 0
                     continue
-                row[:first] = 0
-                row[stop:] = 0
-                inner, source = row[first:stop], x[c, line, first * step + start:]
-                if step == 1:  # a loop that the compiler knows to be contiguous
-                    for q in range(len(inner)):
-                        inner[q] = source[q]
+                for q in range(_U(row), _U(row + first)):
+                    target[q] = 0
+                for q in range(_U(row + stop), _U(row + width)):
+                    target[q] = 0
+                inner, source = _U(row + first), _U((c * x.shape[1] + line) * x.shape[2] + first * stride[1] + start)
+                if step == _U(1):  # a loop that the compiler knows to be contiguous
+                    for q in range(count):
+                        target[inner + q] = flat[source + q]
                 else:
-                    for q in range(len(inner)):
-                        inner[q] = source[q * step]
+                    for q in range(count):
+                        target[inner + q] = flat[source + q * step]
 
 
 @njit(cache=True, nogil=True)
 def col2im(cols, x, kernel, stride, dilation, origin, width):
-    channels, step = x.shape[0] // cols.shape[0], stride[1]
+    channels, step, flat = x.shape[0] // cols.shape[0], _U(stride[1]), x.reshape(-1)
     for c in range(x.shape[0]):
         for tap in range(kernel[0] * kernel[1]):
             source = cols[c // channels, c % channels * kernel[0] * kernel[1] + tap]
             y = tap // kernel[1] * dilation[0] - origin[0]
             start = tap % kernel[1] * dilation[1] - origin[1]
-            first, stop = _inside(start, step, x.shape[2], width)
+            first, stop = _inside(start, stride[1], x.shape[2], width)
+            count = _U(stop - first)
             for r in range(cols.shape[2] // width):
                 line = r * stride[0] + y
                 if line < 0 or line >= x.shape[1] or first == stop:
                     continue
-                inner, target = source[r * width + first:r * width + stop], x[c, line, first * step + start:]
-                if step == 1:
-                    for q in range(len(inner)):
-                        target[q] += inner[q]
+                inner = _U(r * width + first)
+                target = _U((c * x.shape[1] + line) * x.shape[2] + first * stride[1] + start)
+                if step == _U(1):
+                    for q in range(count):
+                        flat[target + q] += source[inner + q]
                 else:
-                    for q in range(len(inner)):
-                        target[q * step] += inner[q]
+                    for q in range(count):
+                        flat[target + q * step] += source[inner + q]
 
 
 @njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
@@ -123,6 +130,7 @@ def to_tiles(x, tiles, side, origin, across, first, rows):
     lines = np.zeros(width * column, x.dtype)  # of some channels, as far as a row of tiles goes: [column, line, lane]
     half, made = np.empty_like(lines), np.empty(column, x.dtype)  # transformed along the columns, and along both
     start, stop = max(origin[1], 0), min(x.shape[3] + origin[1], width)
+    flat, plane = tiles.reshape(-1), tiles.shape[1] * tiles.shape[2]
     for n in range(len(x)):
         for c in range(0, x.shape[1], _LANES):
             lanes = min(_LANES, x.shape[1] - c)
@@ -140,11 +148,11 @@ def to_tiles(x, tiles, side, origin, across, first, rows):
                 for q in range(across):
                     for i in range(6):
                         _transformed(side, half[4 * q * column + i * _LANES:], 6, made)
+                        place = 6 * i * plane + ((n * rows + r) * across + q) * tiles.shape[2] + c
                         for j in range(6):
-                            out = tiles[6 * i + j, (n * rows + r) * across + q, c:c + lanes]
-                            source = made[j * _LANES:]
-                            for v in range(len(out)):
-                                out[v] = source[v]
+                            out, source = _U(place + j * plane), _U(j * _LANES)
+                            for v in range(_U(lanes)):
+                                flat[out + v] = made[source + v]
 
 
 @njit(cache=True, nogil=True)
@@ -154,10 +162,11 @@ def _take(x, y, start, stop, origin, line, column):
         for k in range(0, len(line), column):
             line[k:k + _LANES] = 0
         return
-    for v in range(len(x)):
-        source, target = x[v, y, start - origin:], line[start * column + v:]
-        for k in range(stop - start):
-            target[k * column] = source[k]
+    source, target = x.reshape(-1)[y * x.shape[2] + start - origin:], line[start * column:]
+    plane, step = _U(x.shape[1] * x.shape[2]), _U(column)
+    for v in range(_U(len(x))):
+        for k in range(_U(stop - start)):
+            target[k * step + v] = source[v * plane + k]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
@@ -165,22 +174,23 @@ def from_tiles(tiles, bias, y, across, first, rows):
     column = 4 * _LANES
     taken, half = np.zeros(6 * _LANES, y.dtype), np.empty(6 * column, y.dtype)  # summed along the rows
     lines = np.empty(4 * across * column, y.dtype)  # of some channels, a row of tiles: [column, line, lane]
+    flat, plane, step = tiles.reshape(-1), tiles.shape[1] * tiles.shape[2], _U(column)
     for n in range(len(y)):
         for c in range(0, y.shape[1], _LANES):
-            lanes = min(_LANES, y.shape[1] - c)
+            lanes = _U(min(_LANES, y.shape[1] - c))
             for r in range(rows):
                 for q in range(across):
+                    place = ((n * rows + r) * across + q) * tiles.shape[2] + c
                     for i in range(6):
                         for j in range(6):
-                            source = tiles[6 * i + j, (n * rows + r) * across + q, c:c + lanes]
-                            target = taken[j * _LANES:]
-                            for v in range(len(source)):
-                                target[v] = source[v]
+                            source, target = _U(place + (6 * i + j) * plane), _U(j * _LANES)
+                            for v in range(lanes):
+                                taken[target + v] = flat[source + v]
                         _summed(taken, 1, half[i * column:])
                     for s in range(4):
                         _summed(half[s * _LANES:], 4, lines[(4 * q + s) * column:])
                 for i in range(min(4, y.shape[2] - 4 * (first + r))):
+                    made, out, more = lines[i * _LANES:], y[n, c:, 4 * (first + r) + i], bias[c:]
                     for v in range(lanes):
-                        out, source, more = y[n, c + v, 4 * (first + r) + i], lines[i * _LANES + v:], bias[c + v]
-                        for k in range(len(out)):
-                            out[k] = source[k * column] + more
+                        for k in range(_U(y.shape[3])):
+                            out[v, k] = made[k * step + v] + more[v]

@@ -307,8 +307,7 @@ def _correlation(g: Any, x: Any, geometry: Geometry) -> np.ndarray:
     x = np.ascontiguousarray(x, _common(g, x))
     g = np.ascontiguousarray(g, x.dtype)
     if winograd.suits(geometry, x.shape[1], made, x.dtype, geometry.positions):
-        rows = winograd.weight_gradient(g, x, geometry)
-        return np.concatenate([rows, g.sum(axis=(0, 2, 3))[:, None]], axis=1)
+        return winograd.weight_gradient(g, x, geometry)
     g = g.reshape(len(x), groups, made, math.prod(geometry.positions))
     tasks = _tasks(x, geometry)
     count = max(min(_PARTS, len(tasks), g.size * taps // _PART), 1)

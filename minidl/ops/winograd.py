@@ -98,11 +98,11 @@ def image_gradient(g: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g
 
 
 def weight_gradient(g: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The adjoint for the kernels: (N, O, OH, OW) and (N, C, H, W) -> (O, C * 9)."""
+    """The adjoint for kernels and bias: (N, O, OH, OW) and (N, C, H, W) -> (O, C * 9 + 1)."""
     made, taken, size, kernels = g.shape[1], x.shape[1], geometry.positions, columns_of(x.dtype)
     across, pieces, work_size = _grid(size)[1], _pieces(len(x), size), len(x) * _count(size) * 36 * made * taken
     count = max(min(_PARTS, len(pieces), work_size // _PART), 1)
-    sums = np.zeros((count, 36, made, taken), x.dtype)
+    sums, biases = np.zeros((count, 36, made, taken), x.dtype), np.zeros((count, made), x.dtype)
 
     def work(left: Iterator[int]) -> None:
         tiles, upstream, product = _Buffer(taken, x.dtype), _Buffer(made, x.dtype), np.empty_like(sums[0])
@@ -113,10 +113,13 @@ def weight_gradient(g: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndar
                 kernels.to_tiles(x[samples], image, 6, geometry.window.origin, across, first, rows)
                 kernels.to_tiles(g[samples], up, 4, (0, 0), across, first, rows)
                 sums[part] += np.matmul(up.swapaxes(1, 2), image, out=product)  # (36, O, T), (36, T, C) -> (36, O, C)
+                biases[part] += g[samples, :, 4 * first:4 * (first + rows)].sum(axis=(0, 2, 3))
 
     blas.share(work, range(count), work_size)
     found = blas.matmul(np.add.reduce(sums, axis=0).reshape(36, made * taken).T.astype(float), _KERNEL)
-    return np.asarray(found, x.dtype).reshape(made, taken * 9)
+    both = np.empty((made, taken * 9 + 1), x.dtype)
+    both[:, :-1], both[:, -1] = found.reshape(made, taken * 9), np.add.reduce(biases, axis=0)
+    return both
 
 
 class _Buffer:

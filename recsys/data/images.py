@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,7 +138,10 @@ class VectorReader:
         return np.asarray(self._scaled(rows) / np.sqrt(len(self.mean)), np.float32)
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
-        return np.asarray((rows - self.mean) / self.std, np.float32)
+        flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
+        times = flat.shape[1] // len(self.mean)  # once for each pixel: NumPy's loops over 3 channels would be too short
+        scaled = (flat - np.tile(self.mean, times)) / np.tile(self.std, times)
+        return np.asarray(scaled, np.float32).reshape(rows.shape)
 
     def state(self) -> dict[str, np.ndarray]:
         """What has been learned, as arrays."""
