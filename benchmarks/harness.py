@@ -14,7 +14,7 @@ import sys
 import tempfile
 import timeit
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,7 +46,8 @@ class Claim:
     ours: Callable[[Arrays], Session]
     theirs: Callable[[Arrays], Session]
     agree: Callable[[Arrays, Arrays], str]  # says how they agree, or raises Disagreement
-    rounds: int = 7
+    rounds: int = 7  # in each pair of processes
+    processes: int = 1  # pairs of them: where a side's time differs more from one process to another than within one
     busy: int = 0  # other busy processes beside it
     flops: float = 0  # additions and multiplications of a run, where its products take most of the time
     moved: float = 0  # or bytes that it has to read and write at least
@@ -127,34 +128,46 @@ def _busy(count: int) -> Iterator[None]:
             process.wait()
 
 
+@contextmanager
+def _workers(module: str, name: str, data: Path) -> Iterator[tuple[_Worker, _Worker]]:
+    with ExitStack() as stack:
+        pair = []
+        for side in ("ours", "theirs"):
+            pair.append(_Worker(module, name, side, data))
+            stack.callback(pair[-1].close)
+        yield pair[0], pair[1]
+
+
+def _agreement(claim: Claim, pair: tuple[_Worker, _Worker], folder: Path) -> str:
+    """How the results of both sides agree; their first run, which also warms them up."""
+    results = []
+    for worker in pair:
+        worker.ask(f"result {folder / 'result.npz'}")
+        with np.load(folder / "result.npz") as archive:
+            results.append(dict(archive))
+    return claim.agree(*results)
+
+
 def measure(module: str, claim: Claim, say: Callable[[str], None]) -> dict[str, Any]:
     """Check that both sides agree, then time them A B A B; a row of the table."""
+    rounds, memory = [], []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data.npz"
         np.savez(data, **claim.data())
-        ours = _Worker(module, claim.name, "ours", data)
-        theirs = _Worker(module, claim.name, "theirs", data)
-        try:
-            results = []
-            for side, worker in (("ours", ours), ("theirs", theirs)):
-                path = Path(folder) / f"{side}.npz"
-                worker.ask(f"result {path}")
-                with np.load(path) as archive:
-                    results.append(dict(archive))
-            agreement = claim.agree(*results)
-            rounds = []
-            with _busy(claim.busy):
-                for _ in range(claim.rounds):
-                    rounds.append((ours.ask("run")["seconds"], theirs.ask("run")["seconds"]))
-                    say(f"{claim.name}: {rounds[-1][1] / rounds[-1][0]:.2f}")
-            memory = [worker.ask("memory")["mebibytes"] for worker in (ours, theirs)]
-        finally:
-            ours.close()
-            theirs.close()
+        for _ in range(claim.processes):
+            with _workers(module, claim.name, data) as pair:
+                agreement = _agreement(claim, pair, Path(folder))
+                with _busy(claim.busy):
+                    for _ in range(claim.rounds):
+                        ours, theirs = (worker.ask("run")["seconds"] for worker in pair)
+                        rounds.append((ours, theirs))
+                        say(f"{claim.name}: {theirs / ours:.2f}")
+                memory.append([worker.ask("memory")["mebibytes"] for worker in pair])
     ratios = [b / a for a, b in rounds]
     ours_s = statistics.median(a for a, _ in rounds)
     return {"name": claim.name, "work": claim.work, "ours_s": ours_s,
             "peer": claim.peer, "peer_s": statistics.median(b for _, b in rounds),
             "ratio": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "target": claim.target,
-            "ours_mib": memory[0], "peer_mib": memory[1], "agreement": agreement,
+            "ours_mib": statistics.median(a for a, _ in memory),
+            "peer_mib": statistics.median(b for _, b in memory), "agreement": agreement,
             "peak": share_of_peak(claim, ours_s)}
