@@ -186,7 +186,8 @@ def _new_items() -> Iterator[Row]:
                                 ("ml-latest-small", {"plots": "tmdb-5000/tmdb_5000_movies.csv.gz"}, plots)):
         for name, model in ({"popular": "Popular", "fm": "FactorizationMachine"} | models).items():
             yield Row(f"{name}-new-{data}", data, "new-items", model, metrics,
-                      () if name == "popular" else f"popular-new-{data}", options=liked, files=files)
+                      () if name == "popular" else f"popular-new-{data}", options=liked, files=files,
+                      seeds=(0,) if name == "popular" else _SEEDS)
 
 
 ROWS = [*_ratings(), *_ratios(), *_sequences(), *_new_users(), *_new_items()]
