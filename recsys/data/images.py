@@ -138,9 +138,9 @@ class VectorReader:
         return np.asarray(self._scaled(rows) / np.sqrt(len(self.mean)), np.float32)
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
-        flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
-        times = flat.shape[1] // len(self.mean)  # once for each pixel: NumPy's loops over 3 channels would be too short
-        scaled = (flat - np.tile(self.mean, times)) / np.tile(self.std, times)
+        pixels = math.prod(rows.shape[1:-1])  # repeated for each: NumPy's loops over 3 channels would be too short
+        flat = rows.reshape(len(rows), pixels * rows.shape[-1])
+        scaled = (flat - np.tile(self.mean, pixels)) / np.tile(self.std, pixels)
         return np.asarray(scaled, np.float32).reshape(rows.shape)
 
     def state(self) -> dict[str, np.ndarray]:
