@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys import arguments, datasets, models
+from recsys import datasets, models
 from recsys.console import Console, measured
 from recsys.data import Interactions
 from recsys.data.parts import Split
@@ -161,7 +161,7 @@ def _show_table(rows: Sequence[Row], card: Mapping[str, Any], console: Console) 
 def _choose_user(data: Interactions, wanted: str | None) -> Any:
     """The user asked for, or one with a history of typical length."""
     if wanted is not None:
-        index = data.users.encode(arguments.ids([wanted], data.users))[0]
+        index = data.users.encode(data.users.parse([wanted]))[0]
     else:
         counts = np.bincount(data.user, minlength=data.n_users)
         index = np.argsort(counts, kind="stable")[len(counts) // 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -136,6 +136,21 @@ class IdMap:
         decoded: np.ndarray = self.ids[indices]
         return decoded
 
+    def parse(self, texts: Sequence[str]) -> np.ndarray:
+        """Ids that came as texts, such as from a command line, in the kind that the map holds.
+
+        Raises
+        ------
+        ParameterError
+            The map holds integers, and a text is none of 64 bits.
+
+        Examples
+        --------
+        >>> IdMap([7, 9]).parse(["9"])
+        array([9])
+        """
+        return np.array([_integer(text) for text in texts], np.int64) if self.integers else np.array(texts, np.str_)
+
     def add(self, ids: Any) -> IdMap:
         """A map that also holds `ids`: the known ones keep their numbers, the new ones follow in the order given."""
         new = as_ids(ids)
@@ -149,6 +164,16 @@ class IdMap:
         unseen = new[self._find(new) < 0]
         _, first = np.unique(unseen, return_index=True)
         return IdMap(np.concatenate([self.ids, unseen[np.sort(first)]]))
+
+
+def _integer(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 2**63
+    if not -2**63 <= number < 2**63:
+        raise ParameterError(f"id {text!r} is not a whole number of 64 bits, as all ids here are.")
+    return number
 
 
 def factorise(ids: np.ndarray) -> tuple[IdMap, np.ndarray]:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys import arguments, artifact, cli, models
+from recsys import artifact, cli, models
 from recsys.checkpoint import Checkpoint
+from recsys.cli.texts import settings
 from recsys.data import Interactions
 from recsys.datasets import simulate
 from recsys.errors import ParameterError, RecsysError
@@ -420,7 +421,7 @@ def test_help_version_and_no_command(run):
     code, out, _ = run("--version")
     assert code == 0
     assert out.startswith("recsys ")
-    for name in cli._COMMANDS:
+    for name in cli.COMMANDS:
         code, out, _ = run(f"{name} --help")
         assert code == 0
         assert "--json" in out
@@ -448,17 +449,7 @@ def test_a_link_is_followed_and_a_device_is_refused(run, tmp_path):
     st.lists(st.integers()).map(tuple))))
 def test_settings_read_what_json_writes(values):
     texts = [f"{name}={json.dumps(value)}" for name, value in values.items()]
-    assert arguments.settings(texts, "--set") == values
-
-
-@given(st.integers(-2**70, 2**70))
-def test_ids_are_exact_or_refused(number):
-    known = Interactions.from_arrays([1], [1]).users
-    if -2**63 <= number < 2**63:
-        assert arguments.ids([str(number)], known).tolist() == [number]
-    else:
-        with pytest.raises(ParameterError, match=str(number)):
-            arguments.ids([str(number)], known)
+    assert settings(texts, "--set") == values
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

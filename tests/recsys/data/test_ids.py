@@ -119,3 +119,13 @@ def test_misuse_is_explained():
     assert len(IdMap([])) == 0
     np.testing.assert_array_equal(IdMap([]).encode([5], unknown="skip"), [-1])
     assert IdMap([]).add(["x"]).ids.tolist() == ["x"]
+
+
+@given(st.integers(-2**70, 2**70))
+def test_texts_become_ids_exactly_or_are_refused(number):
+    if -2**63 <= number < 2**63:
+        assert IdMap([1]).parse([str(number)]).tolist() == [number]
+    else:
+        with pytest.raises(ParameterError, match=str(number)):
+            IdMap([1]).parse([str(number)])
+    assert IdMap(["x"]).parse([str(number)]).tolist() == [str(number)]

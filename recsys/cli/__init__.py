@@ -1,0 +1,108 @@
+"""The command `recsys`: data, train, evaluate, compare, recommend, similar, models, protocols, demo.
+
+A mistake in the input is one sentence on standard error and exit code 2, and no file is touched. `--json`
+prints one document on standard output; progress and notes go to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from minidl import MissingExtraError, runtime
+from recsys.console import Console
+from recsys.errors import DataError, RecsysError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = ("demo", "data", "train", "evaluate", "compare", "recommend", "similar", "models", "protocols")
+"""A module of this package each, with `SUMMARY`, `add_arguments` and `run`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark
+    try:
+        runtime.tune()
+        with np.errstate(all="ignore"):  # a model whose training diverges says so itself, in a sentence
+            _module(options.command).run(options, Console(as_json=options.json))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return 1
+    except KeyboardInterrupt as error:
+        return _complain(str(error) or "stopped.", 130)
+    except (RecsysError, MissingExtraError) as error:
+        return _complain(_placed(error, getattr(options, "data", None)))
+    except MemoryError as error:
+        return _complain(f"not enough memory: {str(error) or 'the data or the model is too large'}.")
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
+    return 0
+
+
+def _placed(error: Exception, source: str | None) -> str:
+    """The message, with the data's name if it is about the data and does not say which."""
+    text = str(error)
+    return f"{source}: {text}" if isinstance(error, DataError) and source and Path(source).name not in text else text
+
+
+def _complain(text: str, code: int = 2) -> int:
+    print("recsys: " + " ".join(text.split("\n")), file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The parser of the command line; `command` is None when none was given."""
+    made = _Parser(prog="recsys", description="Recommenders on plain CPUs.", allow_abbrev=False)
+    made.add_argument("--version", action="version", version=f"recsys {_version()}")
+    made.set_defaults(command=None, json=False)
+    commands = made.add_subparsers(title="commands", metavar="COMMAND")
+    for name in COMMANDS:
+        summary = _module(name).SUMMARY
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".", allow_abbrev=False)
+        command.set_defaults(command=name)
+        command.add_argument("--json", action="store_true", help="print one JSON document")
+        _module(name).add_arguments(command)
+    return made
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"recsys.cli.{command}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all other errors of the command are."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is not known here, so that a command's error names the command's own help."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
+
+def _version() -> str:
+    try:
+        return version("minidl")
+    except PackageNotFoundError:
+        return "of an unknown version"

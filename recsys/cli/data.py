@@ -1,0 +1,34 @@
+"""`recsys data`: what a data set holds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recsys.cli import reading
+from recsys.console import Console
+from recsys.files import check_target
+
+__all__ = ["SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "describe a data set, or clean it and write it as CSV"
+
+
+def add_arguments(made: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    made.add_argument("data", help="a file, a folder or a data set's name")
+    reading.add_reading(made)
+    made.add_argument("--out", type=Path, help="write the cleaned interactions here, as CSV (gzipped if .gz)")
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Run the command."""
+    if options.out is not None:
+        check_target(options.out)
+    data = reading.read(options, options.data)
+    found = data.describe()
+    if options.out is not None:
+        data.to_csv(options.out)
+        found["written"] = str(options.out)
+    console.pairs(options.data, found)
+    console.result(found)

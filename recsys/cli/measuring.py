@@ -1,0 +1,94 @@
+"""Options that name a protocol, and models measured under it."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import math
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from recsys.cli import texts
+from recsys.cli.fitting import progress_bar
+from recsys.cli.reading import read, read_telling
+from recsys.console import Console
+from recsys.errors import ParameterError
+
+__all__ = ["add_protocol", "measure", "metrics", "option_defaults", "parts", "protocol_options"]
+
+
+def add_protocol(made: argparse.ArgumentParser) -> None:
+    """The protocol, its options, and what is measured."""
+    made.add_argument("--protocol", required=True, help="a protocol's name; `recsys protocols` lists them")
+    made.add_argument("--test", metavar="DATA", help="the test part, for protocols that take parts given apart")
+    made.add_argument("-k", type=texts.positive, default=10, help="length of the lists (default: %(default)s)")
+    made.add_argument("--metrics", help="names separated by commas, such as recall@20,ndcg@100")
+    made.add_argument("--seed", type=texts.seed, help="of the split; each protocol has its own")
+    made.add_argument("--valid", action="store_true", help="measure on the validation part, as when tuning")
+    made.add_argument("--refit", action="store_true",
+                      help="before the test, fit again on training and validation rows, for the best number of epochs")
+    made.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                      help="an option of the protocol, such as shuffle_ties=true; may be repeated")
+
+
+def measure(models: Mapping[str, Any], data: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """Each model's `Result` under the protocol that the options name."""
+    from recsys.evaluation import protocols
+
+    protocol = protocols.find(options.protocol)
+    chosen = protocol_options(protocol, texts.settings(options.option, "--option"))
+    chosen_metrics = metrics(options.metrics, options.k, protocol.task)
+    return {name: protocols.run(model, data, protocol, k=options.k, metrics=chosen_metrics, seed=options.seed,
+                                part="valid" if options.valid else "test", refit=options.refit,
+                                progress=progress_bar(options), **chosen)
+            for name, model in models.items()}
+
+
+def parts(options: argparse.Namespace, console: Console) -> Any:
+    """The data to measure on: one set, or two parts that are given apart."""
+    given, needed = options.test is not None, options.protocol in ("predefined", "predefined-ratings")
+    if (needed and not given) or (given and not needed and options.protocol != "sessions-next"):
+        raise ParameterError("--protocol predefined and predefined-ratings need --test DATA, and sessions-next can "
+                             "take it; other protocols divide --data.")
+    data = read_telling(options, console)
+    return data if options.test is None else (data, read(options, options.test))
+
+
+def metrics(text: str | None, k: int, task: str) -> list[str] | None:
+    """The metrics that a text names; None if there is no text.
+
+    Raises
+    ------
+    ParameterError
+        There is no such metric, or it is for another task.
+    """
+    from recsys.evaluation.metrics import RATINGS, parse
+
+    if text is None:
+        return None
+    found = [parse(name, k) for name in texts.names(text)]
+    wrong = [str(metric) for metric in found if (metric.name in RATINGS) != (task == "ratings")]
+    if wrong or not found:
+        raise ParameterError(f"--metrics {text!r}: the protocol measures {task}; name metrics of that kind.")
+    return [str(metric) for metric in found]
+
+
+def protocol_options(protocol: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a protocol, checked against the types of its function; which names there are it says itself."""
+    kinds = typing.get_type_hints(protocol.divide)
+    for name, value in given.items():
+        kind = kinds.get(name, Any)
+        if kind is Any or (isinstance(value, bool) and kind is bool):
+            continue
+        wide = kind | int if isinstance(0.0, kind) else kind  # a whole number is a number
+        if not isinstance(value, wide) or isinstance(value, bool) or (isinstance(value, float) and math.isnan(value)):
+            wanted = kind.__name__ if isinstance(kind, type) else str(kind)
+            raise ParameterError(f"--option {name}: {protocol.name} takes a value of type {wanted}, not {value!r}.")
+    return dict(given)
+
+
+def option_defaults(protocol: Any) -> dict[str, Any]:
+    """The options of a protocol with their defaults."""
+    return {name: parameter.default for name, parameter in inspect.signature(protocol.divide).parameters.items()
+            if name not in ("data", "seed")}

@@ -1,0 +1,79 @@
+"""How the texts of the command line become names, numbers, settings and ids."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from recsys.errors import ParameterError
+
+__all__ = ["finite", "names", "numbers", "positive", "seed", "settings"]
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, as the type of an option."""
+    return _between(text, 1, 2**31 - 1)
+
+
+def seed(text: str) -> int:
+    """A whole number that may seed a generator."""
+    return _between(text, 0, 2**32 - 1)
+
+
+def _between(text: str, low: int, high: int) -> int:
+    if not text.isdecimal() or len(text) > 10 or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+    return int(text)
+
+
+def finite(text: str) -> float:
+    """A finite number, as the type of an option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number
+
+
+def names(text: str) -> list[str]:
+    """The parts between commas, without blanks around them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(text: str, flag: str) -> list[float]:
+    """Finite numbers separated by commas."""
+    try:
+        return [finite(part) for part in names(text)]
+    except argparse.ArgumentTypeError as error:
+        raise ParameterError(f"{flag}: {error}.") from None
+
+
+def settings(texts: Sequence[str], flag: str) -> dict[str, Any]:
+    """NAME=VALUE texts as a dictionary; a value is a number, true, false, null, a list, or else a text.
+
+    Examples
+    --------
+    >>> settings(["factors=64", "lr=0.1", "weights=binary", "implicit_feedback=True"], "--set")
+    {'factors': 64, 'lr': 0.1, 'weights': 'binary', 'implicit_feedback': True}
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ParameterError(f"{flag} {text!r} is not NAME=VALUE.")
+        try:
+            found[name] = _tuple(json.loads(value))
+        except (json.JSONDecodeError, RecursionError):
+            found[name] = {"True": True, "False": False, "None": None}.get(value, value)
+        except ValueError:
+            raise ParameterError(f"{flag} {name}: the number has too many digits.") from None
+    return found
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
