@@ -19,6 +19,9 @@ __all__ = ["WIDTH", "Console", "cell", "measured", "plain"]
 WIDTH = 100
 """Columns of a table that goes to a file or a pipe; a terminal has its own width."""
 
+_GAP = 3  # between two columns
+_NARROW = 15  # what a column of text needs at least, its gap included
+
 
 def cell(value: Any) -> str:
     """A value as it stands in a table: four decimals, thousands separated, a dash for nothing.
@@ -98,12 +101,19 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *,
               text: int = 1, caption: str = "") -> None:
-        """A table for people; the first `text` columns are aligned left, the others right."""
+        """A table for people; the first `text` columns are aligned left, the others right.
+
+        Text is wrapped, numbers never: where they do not fit side by side, the table goes on below with the same
+        first columns.
+        """
         if self.as_json:
             return
         cells = [[cell(value) for value in row] for row in rows]
         draw = _plain_table if importlib.util.find_spec("rich") is None else _rich_table
-        draw(self.stream, title, columns, cells, text, caption)
+        parts = _side_by_side([columns, *cells], text, _width(self.stream))
+        for i, part in enumerate(parts):
+            draw(self.stream, "" if i else title, [columns[c] for c in part], [[row[c] for c in part] for row in cells],
+                 text, caption if i == len(parts) - 1 else "")
 
     def ranking(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, text: int = 1) -> None:
         """A table whose rows are numbered, best first; the first `text` columns after the number align left."""
@@ -124,6 +134,21 @@ def _width(stream: TextIO) -> int:
     return shutil.get_terminal_size((WIDTH, 24)).columns if stream.isatty() else WIDTH
 
 
+def _side_by_side(lines: Sequence[Sequence[str]], text: int, limit: int) -> list[list[int]]:
+    """Which columns stand in one table, so that no number has to be broken; the first `text` stand in all."""
+    widths = [max(map(len, column)) + _GAP for column in zip(*lines, strict=True)]
+    first = sum(min(width, _NARROW) for width in widths[:text])
+    parts: list[list[int]] = []
+    used = limit
+    for i in range(text, len(widths)):
+        if used + widths[i] > limit:
+            parts.append([*range(text)])
+            used = first
+        parts[-1].append(i)
+        used += widths[i]
+    return parts or [[*range(len(widths))]]
+
+
 def _rich_table(stream: TextIO, title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], text: int,
                 caption: str) -> None:
     from rich.box import SIMPLE_HEAD
@@ -133,11 +158,12 @@ def _rich_table(stream: TextIO, title: str, columns: Sequence[str], cells: Seque
 
     made = Table(box=SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
     for i, name in enumerate(columns):
-        made.add_column(Text(name), justify="left" if i < text else "right", overflow="fold")
+        made.add_column(Text(name), justify="left" if i < text else "right", overflow="fold", no_wrap=i >= text)
     for row in cells:
         made.add_row(*map(Text, row))
     page = RichConsole(file=stream, width=_width(stream), highlight=False)
-    page.print(Text(title, "bold"))
+    if title:
+        page.print(Text(title, "bold"))
     page.print(made)
     if caption:
         page.print(Text(caption))
@@ -148,19 +174,20 @@ def _plain_table(stream: TextIO, title: str, columns: Sequence[str], cells: Sequ
     lines = [list(columns), *cells] if any(columns) else list(cells)
     widths = [max(len(row[i]) for row in lines) for i in range(len(columns))] if lines else []
     widths = _fit(widths, text, _width(stream))
-    print(title, file=stream)
+    if title:
+        print(title, file=stream)
     for row in lines:
         wrapped = [textwrap.wrap(field, max(width, 1)) if i < text else [field]
                    for i, (field, width) in enumerate(zip(row, widths, strict=True))]
         for parts in zip_longest(*wrapped, fillvalue=""):
             shown = [f"{part:{'<' if i < text else '>'}{widths[i] or 1}}" for i, part in enumerate(parts)]
             print(("  " + "  ".join(shown)).rstrip(), file=stream)
-    print("\n" + textwrap.fill(caption, _width(stream)), file=stream)
+    print(f"\n{textwrap.fill(caption, _width(stream))}" if caption else "", file=stream)
 
 
 def _fit(widths: list[int], text: int, limit: int) -> list[int]:
     """Columns of text become narrower, the widest first, until the line fits or all of them are narrow."""
     fitted = list(widths)
-    while sum(fitted) + 2 * len(fitted) > limit and max(fitted[:text], default=0) > 20:
+    while sum(fitted) + 2 * len(fitted) > limit and max(fitted[:text], default=0) > _NARROW - _GAP:
         fitted[fitted.index(max(fitted[:text]))] -= 1
     return fitted

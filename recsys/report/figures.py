@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["accuracy_against_popularity", "learning_curves", "metric_bars", "require"]
 
 _COLOURS = ("#3b6ea8", "#d1783c", "#4f9a57", "#a8566e", "#7c6bb1", "#8a7a4f", "#3f9aa3", "#b34a3c", "#6d6d6d",
-            "#c2a12f", "#1f3f66", "#7a3f10")
-_INK, _FLOOR = "#222222", "#9a9a9a"
+            "#c2a12f", "#7fa6d6", "#b98a5e")
+_INK, _FLOOR = "#222222", "#9a9a9a"  # ink becomes the page's own, which is light in the dark
 # where a label may stand, seen from its point: (dx, dy) in points, and which corner of the text is put there
 _PLACES = ((8, 0, "left", "center"), (-8, 0, "right", "center"), (0, 8, "center", "bottom"), (0, -8, "center", "top"),
            (7, 7, "left", "bottom"), (7, -7, "left", "top"), (-7, 7, "right", "bottom"), (-7, -7, "right", "top"),
@@ -33,13 +33,12 @@ def require() -> None:
         raise MissingExtraError("matplotlib", "plot", "the page with the figures")
 
 
-def learning_curves(curves: Mapping[str, tuple[str, Sequence[float]]]) -> str:
-    """What each model minimises, against the epoch, each in a panel of its own: model -> (quantity, values)."""
-    columns = min(3, len(curves))
-    rows = -(-len(curves) // columns)
-    figure = _figure(10, 2.5 * rows)
+def learning_curves(curves: Mapping[str, tuple[str, Sequence[float]]]) -> list[str]:
+    """What each model minimises, against the epoch, a figure each: model -> (quantity, values)."""
+    drawn = []
     for i, (name, (quantity, values)) in enumerate(curves.items()):
-        axes = figure.add_subplot(rows, columns, i + 1)
+        figure = _figure(3.4, 2.4)
+        axes = figure.add_subplot()
         axes.plot(np.arange(1, len(values) + 1), values, color=_COLOURS[0], linewidth=1.8, marker=".", markersize=5)
         axes.set_title(name, fontsize=11, loc="left", color=_INK)
         axes.set_xlabel("epoch")
@@ -50,13 +49,14 @@ def learning_curves(curves: Mapping[str, tuple[str, Sequence[float]]]) -> str:
         axes.locator_params(axis="y", nbins=5)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
         _tidy(axes)
-    return _svg(figure, "curves", "Training loss of each model against the epoch")
+        drawn.append(_svg(figure, f"curve{i}", f"{name}: {quantity} in training against the epoch"))
+    return drawn
 
 
 def metric_bars(names: Sequence[str], values: Sequence[float], errors: Sequence[float], metric: str,
                 floor: str | None) -> str:
     """One bar a model with its standard error; the dashed line is what the floor model reaches."""
-    figure = _figure(10, 0.36 * len(names) + 1.1)
+    figure = _figure(5.6, 0.27 * len(names) + 0.9)
     axes = figure.add_subplot()
     places = np.arange(len(names))[::-1]
     errors = np.nan_to_num(np.asarray(errors, float))
@@ -70,8 +70,9 @@ def metric_bars(names: Sequence[str], values: Sequence[float], errors: Sequence[
     if reached is not None:
         axes.axvline(reached, color=_INK, linestyle="--", linewidth=1)
     axes.set_yticks(places, names)
-    axes.set_xlabel(f"{metric}, mean over users ± standard error{'' if reached is None else f'; dashed: {floor}'}")
-    axes.set_xlim(0, 1.1 * reach)
+    axes.set_xlabel(f"{metric} ± standard error{'' if reached is None else f'; dashed: {floor}'}")
+    axes.locator_params(axis="x", nbins=6)
+    axes.set_xlim(0, 1.16 * reach)
     axes.set_ylim(-0.6, len(names) - 0.4)
     _tidy(axes)
     axes.grid(visible=False, axis="y")
@@ -81,7 +82,7 @@ def metric_bars(names: Sequence[str], values: Sequence[float], errors: Sequence[
 def accuracy_against_popularity(names: Sequence[str], popularity: Sequence[float], accuracy: Sequence[float],
                                 metric: str) -> str:
     """Each model as a point: how popular what it recommends is, against how accurate it is."""
-    figure = _figure(10, 4.6)
+    figure = _figure(8.4, 4.6)
     axes = figure.add_subplot()
     axes.scatter(popularity, accuracy, color=[_COLOURS[i % len(_COLOURS)] for i in range(len(names))], s=48, zorder=3)
     axes.set_xlabel("mean number of training events of what is recommended (left: less known)")
@@ -121,10 +122,13 @@ def _figure(width: float, height: float) -> Figure:
     require()
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    return MatplotlibFigure(figsize=(width, height), layout="constrained")
+    made = MatplotlibFigure(figsize=(width, height), layout="constrained")
+    made.patch.set_alpha(0)
+    return made
 
 
 def _tidy(axes: Any) -> None:
+    axes.patch.set_alpha(0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.set_axisbelow(True)
@@ -142,4 +146,5 @@ def _svg(figure: Figure, name: str, label: str) -> str:
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     drawing = buffer.getvalue()
     drawing = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", drawing[drawing.index("<svg"):])
+    drawing = re.sub(f"{_INK}|#000000", "var(--ink)", drawing)
     return drawing.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)

@@ -15,17 +15,25 @@ from recsys.report import figures
 __all__ = ["Line", "Report", "Row", "Showcase"]
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.4rem; }
+:root { color-scheme: light dark; --ink: #222; --soft: #555; --paper: #fff; --line: #e3e3e3; --band: #f3f3f3; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e4e4; --soft: #a9adb3; --paper: #15171a; --line: #343940; --band: #22262b; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
+       margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #e3e3e3; white-space: nowrap; }
-th { font-weight: 600; border-bottom: 2px solid #888; } th:first-child, td:first-child { text-align: left; }
-tr.floor td { background: #f3f3f3; } td.best { font-weight: 700; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1.2rem; }
-.cards ol, .cards ul { padding-left: 1.6rem; margin: .4rem 0; } .fine { color: #555; font-size: .86rem; }
-.scroll { overflow-x: auto; } svg { max-width: 100%; height: auto; } dl { display: grid; font-size: .92rem;
-grid-template-columns: repeat(2, max-content auto); gap: .15rem 1rem; } dt { color: #555; } dd { margin: 0; }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { font-weight: 600; border-bottom: 2px solid var(--soft); }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
+tr.floor td { background: var(--band); } td.best { font-weight: 700; }
+.cards, .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: 1.2rem; }
+.panels { grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); }
+.cards ol, .cards ul { padding-left: 1.6rem; margin: .4rem 0; } .fine { color: var(--soft); font-size: .86rem; }
+.scroll { overflow-x: auto; } svg { width: 100%; height: auto; } svg text { fill: var(--ink); }
+.bars svg { max-width: 44rem; } .points svg { min-width: 34rem; }
+dl { display: grid; font-size: .92rem; grid-template-columns: repeat(2, max-content 1fr); gap: .15rem 1rem; }
+dt { color: var(--soft); } dd { margin: 0; }
+@media (max-width: 44rem) { body { margin: 1rem auto; } dl { grid-template-columns: max-content 1fr; } }
 """
 
 
@@ -99,18 +107,19 @@ class Report:
         """The page as text; it refers to nothing outside of itself."""
         parts = [f"<h1>{escape(self.title)}</h1>", self._protocol(), "<h2>Results</h2>", self._table(),
                  f'<p class="fine">{escape(self.legend)}</p>',
-                 f"<h2>Accuracy: {escape(self.metric)}</h2>", _scrolling(self._bars())]
+                 f"<h2>Accuracy: {escape(self.metric)}</h2>", _block("bars", self._bars())]
         if any(name.startswith("popularity") for name in self._names()):
-            parts += ["<h2>Popularity against accuracy</h2>", _scrolling(self._popularity())]
+            parts += ["<h2>Popularity against accuracy</h2>", _block("scroll points", self._popularity())]
         curves = {row.name: (row.quantity, row.curve) for row in self.rows if len(row.curve)}
         if curves:
-            parts += ["<h2>Learning curves</h2>", _scrolling(figures.learning_curves(curves))]
+            parts += ["<h2>Learning curves</h2>", _block("panels", *figures.learning_curves(curves))]
         if self.showcases:
             parts += [f"<h2>For {escape(self.user)}</h2>", self._showcases()]
         parts += [f'<p class="fine">{escape(note)}</p>' for note in self.notes]
-        return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-                f'content="width=device-width"><title>{escape(self.title)}</title><style>{_STYLE}</style></head>\n'
-                f'<body>\n{chr(10).join(parts)}\n</body></html>\n')
+        head = (f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+                f'<title>{escape(self.title)}</title><style>{_STYLE}</style>')
+        body = "\n".join(parts)
+        return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the page, wholly or not at all."""
@@ -138,7 +147,7 @@ class Report:
             kind = ' class="floor"' if row.name == self.floor else ""
             lines.append(f"<tr{kind}>{''.join(cells)}<td>{row.seconds:.2f}</td></tr>")
         head = "".join(f"<th>{escape(n)}</th>" for n in ["model", *names, "seconds"])
-        return _scrolling(f"<table><tr>{head}</tr>{''.join(lines)}</table>")
+        return _block("scroll", f"<table><tr>{head}</tr>{''.join(lines)}</table>")
 
     def _bars(self) -> str:
         rows = sorted((r for r in self.rows if self.metric in r.metrics), key=lambda r: -r.metrics[self.metric])
@@ -155,7 +164,7 @@ class Report:
         cards = [f"<div><strong>Liked before</strong><ul>{_items(self.history)}</ul></div>"]
         cards += [f"<div><strong>{escape(show.model)}</strong><ol>{_items(show.items)}</ol></div>"
                   for show in self.showcases]
-        return f'<div class="cards">{"".join(cards)}</div>'
+        return _block("cards", *cards)
 
 
 def _items(lines: Sequence[Line]) -> str:
@@ -163,5 +172,5 @@ def _items(lines: Sequence[Line]) -> str:
                    f'<div class="fine">{escape(line.note)}</div></li>' for line in lines)
 
 
-def _scrolling(content: str) -> str:
-    return f'<div class="scroll">{content}</div>'
+def _block(kind: str, *contents: str) -> str:
+    return f'<div class="{kind}">{"".join(contents)}</div>'

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -81,6 +82,29 @@ def test_tables_fit_and_keep_every_letter(rich, rows, title, caption):
 
     contents = "".join(f"{a}{b}{v:.4f}" for a, b, v in rows)
     assert letters("".join(lines)) == letters(f"{title}namewhyvalue{contents}{caption}")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("rich", [True, False])
+@given(names=st.lists(words, min_size=1, max_size=3), width=st.integers(40, 120),
+       values=st.lists(st.floats(0, 1e6), min_size=1, max_size=12))
+def test_numbers_are_never_broken_however_narrow_the_terminal(rich, names, width, values):
+    stream = Terminal()
+    metrics = [f"metric{i}@10" for i in range(len(values))]
+    with pytest.MonkeyPatch.context() as patch:
+        find_spec = importlib.util.find_spec
+        patch.setattr(importlib.util, "find_spec", lambda name: find_spec(name) if rich else None)
+        patch.setenv("COLUMNS", str(width))
+        Console(stream=stream).table("results", ["model", *metrics], [[name, *values] for name in names])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    assert max(map(len, shown.splitlines())) <= width
+    found = shown.split()
+    for text in (*metrics, *map(cell, values)):
+        assert text in found
 
 
 def test_notes_are_wrapped_and_lines_kept():

@@ -60,7 +60,7 @@ def make(**changes):
 def test_the_page_is_whole_and_stands_alone():
     text = make().html()
     page = Page(text)
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 2 + 2  # bars, popularity, a learning curve a model that has one
     assert len(set(page.ids)) == len(page.ids)
     assert all(reference.startswith("#") and reference[1:] in page.ids for reference in page.references)
     assert set(re.findall(r"url\(([^)]*)\)", text)) <= {f"#{each}" for each in page.ids}
@@ -79,6 +79,14 @@ def test_figures_are_xml_with_their_labels_and_equal_bytes():
         ElementTree.fromstring(drawing)
     assert re.findall(r"<svg .*?</svg>", make().html(), re.S) == drawings
     assert all(name in unescape(drawings[0]) for name in ("Popular", "A & <b>", "SVD", "0.090", "standard error"))
+
+
+def test_figures_take_the_colours_of_the_page_so_that_they_can_be_read_in_the_dark():
+    text = make().html()
+    assert "prefers-color-scheme: dark" in text
+    for drawing in re.findall(r"<svg .*?</svg>", text, re.S):
+        assert "var(--ink)" in drawing
+        assert not re.search(r"#000000|#222222|fill: #ffffff", drawing)
 
 
 def test_the_best_and_the_floor_are_marked():
