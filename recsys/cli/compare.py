@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from recsys.cli import measuring, reading, texts
+from recsys.cli import fitting, measuring, reading, texts
 from recsys.console import Console
-from recsys.errors import ParameterError, RecsysError, UnsupportedError
+from recsys.errors import ParameterError, UnsupportedError
+from recsys.files import check_target
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -20,46 +23,79 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     reading.add_data(made)
     made.add_argument("--models", default="all", help="names separated by commas, or all (default: %(default)s)")
     measuring.add_protocol(made)
+    made.add_argument("--checkpoint", type=Path, metavar="FILE",
+                      help="written after every model (.npz); the same command then goes on from it")
+    made.add_argument("--out", type=Path, help="a page (HTML) with the table and its figures")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import models
-    from recsys.evaluation import compare, protocols
+    from recsys.evaluation import Interrupted, run_all
+    from recsys.report import figures
 
-    task = protocols.find(options.protocol).task
     everything = options.models == "all"
-    asked = models.REGISTRY if everything else texts.names(options.models)
-    if not asked:
+    names = models.REGISTRY if everything else texts.names(options.models)
+    if not names:
         raise ParameterError("--models names no model; separate names by commas, or say all.")
-    built = {kind.__name__: kind() for kind in map(models.find, asked)}
+    if options.out is not None:
+        figures.require()
+    for target in (options.out, options.checkpoint):
+        if target is not None:
+            check_target(target)
+    built = {kind.__name__: kind() for kind in map(models.find, names)}
+    asked = measuring.asked(options)
     data = measuring.parts(options, console)
-    sets = {name: _with_blanks(model, data) if everything else data for name, model in built.items()}
-    needs = {name: reason for name, model in built.items() if (reason := _unfit(model, task, data))}
-    left_out = {name: reason for name, reason in needs.items() if _unfit(built[name], task, sets[name])}
-    if (left_out and not everything) or len(left_out) == len(built):
-        name, reason = next(iter(left_out.items()))
-        raise UnsupportedError(f"{name} {reason}, under {options.protocol} on {options.data}; name other models.")
-    found: dict[str, Any] = {}
-    for name in [name for name in built if name not in left_out]:
-        try:
-            found |= measuring.measure({name: built[name]}, sets[name], options)
-        except RecsysError as error:
-            left_out[name] = f"fails: {error}"
-            if not everything or len(left_out) == len(built):  # of all, one that fails does not lose others' work
-                raise
-    blank = {name: reason for name, reason in needs.items() if name in found}
-    table = compare(found)
-    card = next(iter(found.values())).card
-    _show_comparison(f"{options.protocol}: {options.data}", table, console)
-    for name, reason in left_out.items():
-        console.note(f"Left out: {name} {reason}.")
-    for name, reason in blank.items():
-        console.note(f"Without content: {name} {reason}; it learned from who met what alone.")
+    try:
+        runs = run_all(built, data, lenient=everything, checkpoint=options.checkpoint,
+                       progress=fitting.progress_bar(options), **asked)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{options.data}: {_speaking(str(error))}") from None
+    except Interrupted as error:
+        finished = error.runs
+        if finished.results:
+            _show(finished, options, console)
+        onward = "the same command goes on" if options.checkpoint else "with --checkpoint FILE the same command goes on"
+        raise KeyboardInterrupt(f"stopped after {len(finished.results)} of {len(built)} models; {onward}.") from None
+    _show(runs, options, console)
+
+
+def _speaking(reason: str) -> str:
+    """A reason with the option that gives what is missing."""
+    return reason.replace("the attribute 'poster'", "the attribute 'poster' (--images FILE)")
+
+
+def _show(runs: Any, options: argparse.Namespace, console: Console) -> None:
+    """The table, what is missing from it, the protocol, the document, the page."""
+    from recsys.evaluation import compare
+
+    found, title = runs.results, f"{options.protocol}: {options.data}"
+    table, card = compare(found), next(iter(found.values())).card
+    _show_comparison(title, table, console)
+    left_out, blank = ({name: _speaking(reason) for name, reason in each.items()}
+                       for each in (runs.left_out, runs.without_content))
+    notes = [f"Left out: {name} {reason}." for name, reason in left_out.items()]
+    notes += [f"Without content: {name} {reason}; it learned from the interactions alone."
+              for name, reason in blank.items()]
+    for note in notes:
+        console.note(note)
     console.pairs("Protocol", card)
+    if options.out is not None:
+        _page(title, table, found, notes).write(options.out)
+        console.note(f"Wrote {options.out}.")
     console.result({"protocol": options.protocol, "card": card, "models": table.to_records(), "left_out": left_out,
-                    "without_content": blank,
+                    "without_content": blank, "page": None if options.out is None else str(options.out),
                     "fit_seconds": {name: result.fit_seconds for name, result in found.items()}})
+
+
+def _page(title: str, table: Any, found: Mapping[str, Any], notes: Sequence[str]) -> Any:
+    from recsys.report import Report, Row
+
+    rows = [Row(name, found[name].metrics, found[name].errors, found[name].fit_seconds)
+            for name in dict.fromkeys(entry.model for entry in table.entries)]
+    legend = f"± standard error; seconds: of training. {table.caption}"
+    return Report(f"Models compared, {title}", next(iter(found.values())).card, rows, table.columns[1], "Popular",
+                  legend, notes=notes)
 
 
 def _show_comparison(title: str, table: Any, console: Console) -> None:
@@ -72,16 +108,3 @@ def _show_comparison(title: str, table: Any, console: Console) -> None:
             line.append("" if math.isnan(entry.low) else f"{entry.low:.4f} .. {entry.high:.4f}")
     model, first, *others = table.columns
     console.table(title, [model, first, "interval", *others], list(lines.values()), caption=table.caption)
-
-
-def _with_blanks(model: Any, data: Any) -> Any:
-    """The data with content that no item has, where the model needs some and there is none."""
-    return tuple(map(model.with_blanks, data)) if isinstance(data, tuple) else model.with_blanks(data)
-
-
-def _unfit(model: Any, task: str, data: Any) -> str:
-    """Why a model cannot be measured, in words that follow its name; nothing if it can."""
-    if not getattr(model.can, task):
-        return f"gives no {task}"
-    lacks = model.lacks(data[0] if isinstance(data, tuple) else data)
-    return f"needs {lacks}{' (--images FILE)' * ('image' in lacks)}" if lacks else ""

@@ -22,13 +22,14 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
-    from recsys.evaluation import protocols
+    from recsys import evaluation
 
-    model, task = fitting.build(options), protocols.find(options.protocol).task
+    model, asked = fitting.build(options), measuring.asked(options)
+    task = asked["protocol"].task
     name = type(model).__name__
     if not getattr(model.can, task):
         raise UnsupportedError(f"{name} gives no {task}, which {options.protocol} measures; name another model.")
-    found = measuring.measure({name: model}, measuring.parts(options, console), options)[name]
+    found = evaluation.run(model, measuring.parts(options, console), progress=fitting.progress_bar(options), **asked)
     console.table(found.model, ["metric", "value", "standard error"],
                   [[metric, value, found.errors.get(metric)] for metric, value in found.metrics.items()])
     console.pairs("Protocol", found.card)

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsys.cli import texts
-from recsys.cli.fitting import progress_bar
 from recsys.cli.reading import read, read_telling
 from recsys.console import Console
 from recsys.errors import ParameterError
 
-__all__ = ["add_protocol", "measure", "metrics", "option_defaults", "parts", "protocol_options"]
+__all__ = ["add_protocol", "asked", "metrics", "option_defaults", "parts", "protocol_options"]
 
 
 def add_protocol(made: argparse.ArgumentParser) -> None:
@@ -32,17 +31,14 @@ def add_protocol(made: argparse.ArgumentParser) -> None:
                       help="an option of the protocol, such as shuffle_ties=true; may be repeated")
 
 
-def measure(models: Mapping[str, Any], data: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """Each model's `Result` under the protocol that the options name."""
+def asked(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options ask of `recsys.evaluation.run` and `run_all`, by its keywords."""
     from recsys.evaluation import protocols
 
     protocol = protocols.find(options.protocol)
-    chosen = protocol_options(protocol, texts.settings(options.option, "--option"))
-    chosen_metrics = metrics(options.metrics, options.k, protocol.task)
-    return {name: protocols.run(model, data, protocol, k=options.k, metrics=chosen_metrics, seed=options.seed,
-                                part="valid" if options.valid else "test", refit=options.refit,
-                                progress=progress_bar(options), **chosen)
-            for name, model in models.items()}
+    return {"protocol": protocol, "k": options.k, "metrics": metrics(options.metrics, options.k, protocol.task),
+            "seed": options.seed, "part": "valid" if options.valid else "test", "refit": options.refit,
+            **protocol_options(protocol, texts.settings(options.option, "--option"))}
 
 
 def parts(options: argparse.Namespace, console: Console) -> Any:

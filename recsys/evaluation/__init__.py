@@ -8,5 +8,7 @@
 from recsys.evaluation.compare import Table, compare
 from recsys.evaluation.evaluator import Evaluation, evaluate
 from recsys.evaluation.protocols import PROTOCOLS, Protocol, Result, run
+from recsys.evaluation.runs import Interrupted, Runs, run_all
 
-__all__ = ["PROTOCOLS", "Evaluation", "Protocol", "Result", "Table", "compare", "evaluate", "run"]
+__all__ = ["PROTOCOLS", "Evaluation", "Interrupted", "Protocol", "Result", "Runs", "Table", "compare", "evaluate",
+           "run", "run_all"]

@@ -327,7 +327,7 @@ def test_of_all_models_none_is_left_out_for_content_that_no_item_has(run, monkey
         assert len({row["model"] for row in found["models"]}) == 4
     code, out, _ = run("compare --data good.csv --models all --protocol last-one-full")
     assert code == 0
-    assert f"Without content: VisualBPR {images}; it learned from who met what alone." in " ".join(out.split())
+    assert f"Without content: VisualBPR {images}; it learned from the interactions alone." in " ".join(out.split())
     code, out, err = run("compare --data good.csv --models Popular,VisualBPR --protocol last-one-full")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"VisualBPR {images}" in err
@@ -399,6 +399,33 @@ def test_interruption(run, monkeypatch, made):
     assert (code, out) == (130, "")
     assert err.count("\n") == 1
     assert (made / "kept.out").read_text() == "as it was"
+
+
+def test_compare_keeps_what_is_finished_and_goes_on(run, tmp_path, monkeypatch):
+    names = "compare --data good.csv --implicit --models Popular,ItemKNN,EASE --protocol last-one-full --json"
+    whole = document(run(names))
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    command = f"{names} --checkpoint {tmp_path / 'kept.npz'} --out {tmp_path / 'page.html'}"
+    with monkeypatch.context() as patch:
+        patch.setattr(models.ItemKNN, "fit", interrupt)
+        code, out, err = run(command)
+    assert code == 130
+    assert "stopped after 1 of 3 models; the same command goes on." in err
+    assert [row["model"] for row in json.loads(out)["models"] if row["metric"] == "hit@10"] == ["Popular"]
+    with monkeypatch.context() as patch:
+        patch.setattr(models.Popular, "fit", interrupt)  # not fitted again
+        again = document(run(command))
+    assert again["models"] == whole["models"]
+    assert again["card"] == whole["card"]
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert all(name in page for name in ("Popular", "ItemKNN", "EASE", "hit@10", "paired bootstrap"))
+    code, _, err = run(command.replace("--implicit", "--implicit -k 5"))
+    assert code == 2
+    assert "kept.npz" in err
+    assert "'k': 10" in err
 
 
 def test_a_disk_that_is_full_leaves_the_old_file(run, monkeypatch, made):

@@ -1,0 +1,157 @@
+"""Several models under one protocol, one after another: what is finished is kept, whatever happens to the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+from recsys.checkpoint import Checkpoint
+from recsys.data.parts import Split
+from recsys.errors import RecsysError, UnsupportedError
+from recsys.evaluation import protocols
+from recsys.evaluation.evaluator import Evaluation
+from recsys.evaluation.protocols import Protocol, Result
+from recsys.progress import Progress
+
+__all__ = ["Interrupted", "Runs", "run_all"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What several models reached, and why others are missing.
+
+    Attributes
+    ----------
+    results : dict of str to Result
+        In the order asked for.
+    left_out : dict of str to str
+        Models that cannot be measured, or that failed, and why.
+    without_content : dict of str to str
+        Models that read content which this data lacks, so that they learned from the interactions alone.
+    """
+
+    results: dict[str, Result] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    without_content: dict[str, str] = field(default_factory=dict)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C between the first and the last model; `runs` holds what was finished before."""
+
+    def __init__(self, runs: Runs) -> None:
+        super().__init__("stopped")
+        self.runs = runs
+
+
+def run_all(models: Mapping[str, Any], data: Any, protocol: str | Protocol, *, lenient: bool = False,
+            checkpoint: str | PathLike[str] | None = None, progress: Progress | None = None,
+            **settings: Any) -> Runs:
+    """Fit and measure models under a protocol, in turn.
+
+    Parameters
+    ----------
+    models : mapping of name to Recommender
+        None of them is touched: fresh copies are fitted.
+    data : Interactions or tuple
+        As for `recsys.evaluation.run`.
+    protocol : str or Protocol
+    lenient : bool
+        Leave out what cannot be measured or fails, and say why, instead of raising; models that read content learn
+        without it where the data has none.
+    checkpoint : path, optional
+        Ends in `.npz`; written after every model. The same call goes on from it.
+    progress : object with start, advance and stop, optional
+    **settings
+        Of `recsys.evaluation.run`: `k`, `metrics`, `seed`, `part`, `values`, `refit`, and the protocol's options.
+
+    Returns
+    -------
+    Runs
+
+    Raises
+    ------
+    UnsupportedError
+        A model cannot be measured like this (with `lenient`: none can).
+    Interrupted
+        On Ctrl-C, with what is finished.
+
+    Examples
+    --------
+    >>> from recsys import datasets, models
+    >>> data, _ = datasets.simulate(60, 40, 900, seed=1)
+    >>> runs = run_all({"Popular": models.Popular(), "Bias": models.Bias()}, data.binarise(), "ratio-811-full",
+    ...                lenient=True)
+    >>> list(runs.results), runs.left_out
+    (['Popular'], {'Bias': 'needs data with values'})
+    """
+    protocol = protocols.find(protocol) if isinstance(protocol, str) else protocol
+    sets = {name: _with_blanks(model, data) if lenient else data for name, model in models.items()}
+    needs = {name: reason for name, model in models.items() if (reason := _unfit(model, protocol.task, data))}
+    left_out = {name: reason for name, reason in needs.items() if _unfit(models[name], protocol.task, sets[name])}
+    if left_out and (not lenient or len(left_out) == len(models)):
+        name, reason = next(iter(left_out.items()))
+        raise UnsupportedError(f"{name} {reason}, under {protocol.name}; name other models.")
+    runs = Runs(left_out=left_out)
+    kept = None if checkpoint is None else _Kept(checkpoint, protocol, data, settings)
+    try:
+        for name in [name for name in models if name not in left_out]:
+            try:
+                found = kept.result(name, models[name]) if kept else None
+                if found is None:
+                    found = protocols.run(models[name], sets[name], protocol, progress=progress, **settings)
+                    if kept:
+                        kept.add(name, models[name], found)
+            except RecsysError as error:
+                left_out[name] = f"fails: {error}"
+                if not lenient or len(left_out) == len(models):
+                    raise
+            else:
+                runs.results[name] = found
+                if name in needs:
+                    runs.without_content[name] = needs[name]
+    except KeyboardInterrupt as error:
+        raise Interrupted(runs) from error
+    return runs
+
+
+class _Kept:
+    """Finished results in a checkpoint file; a model is known by its name and parameters."""
+
+    def __init__(self, path: str | PathLike[str], protocol: Protocol, data: Any, settings: Mapping[str, Any]) -> None:
+        parts = [data.train, data.valid, data.test] if isinstance(data, Split) else data
+        prints = [part.fingerprint() for part in (parts if isinstance(parts, list | tuple) else [parts]) if part]
+        self.file = Checkpoint(path, {"protocol": protocol.name, "settings": dict(settings), "data": prints})
+        self.tree: dict[str, Any] = self.file.load() or {}
+
+    def result(self, name: str, model: Any) -> Result | None:
+        found = self.tree.get(name)
+        if found is None or found["parameters"] != _plain(model.get_params()):
+            return None
+        evaluations = [Evaluation(**each) for each in found["result"]["evaluations"]]
+        return Result(**{**found["result"], "evaluations": evaluations})
+
+    def add(self, name: str, model: Any, result: Result) -> None:
+        folds = [vars(each) for each in result.evaluations]
+        self.tree[name] = {"parameters": _plain(model.get_params()), "result": {**vars(result), "evaluations": folds}}
+        self.file.save(self.tree)
+
+
+def _plain(params: Mapping[str, Any]) -> Any:
+    """Parameters as they come back from JSON."""
+    return json.loads(json.dumps(params, default=repr))
+
+
+def _with_blanks(model: Any, data: Any) -> Any:
+    """The data with content that no item has, where the model needs some and there is none."""
+    return tuple(map(model.with_blanks, data)) if isinstance(data, tuple) else model.with_blanks(data)
+
+
+def _unfit(model: Any, task: str, data: Any) -> str:
+    """Why a model cannot be measured, in words that follow its name; nothing if it can."""
+    if not getattr(model.can, task):
+        return f"gives no {task}"
+    lacks = model.lacks(data[0] if isinstance(data, tuple) else data)
+    return f"needs {lacks}" if lacks else ""
