@@ -27,6 +27,8 @@ def add_protocol(made: argparse.ArgumentParser) -> None:
     made.add_argument("--valid", action="store_true", help="measure on the validation part, as when tuning")
     made.add_argument("--refit", action="store_true",
                       help="before the test, fit again on training and validation rows, for the best number of epochs")
+    made.add_argument("--valid-users", type=texts.positive, metavar="N",
+                      help="validate on so many random users only, which takes less time")
     made.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
                       help="an option of the protocol, such as shuffle_ties=true; may be repeated")
 
@@ -38,6 +40,7 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     protocol = protocols.find(options.protocol)
     return {"protocol": protocol, "k": options.k, "metrics": metrics(options.metrics, options.k, protocol.task),
             "seed": options.seed, "part": "valid" if options.valid else "test", "refit": options.refit,
+            "valid_users": options.valid_users,
             **protocol_options(protocol, texts.settings(options.option, "--option"))}
 
 

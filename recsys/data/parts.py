@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys.data.interactions import Interactions
-from recsys.errors import DataError
+from recsys.errors import DataError, ParameterError
 
 __all__ = ["Split", "origin", "sizes"]
 
@@ -28,6 +28,8 @@ class Split:
         How the parts were made: data and fingerprint, split, parameters, seed, tie rule, sizes.
     valid_history, test_history : Interactions, optional
         What a model may see of the users when it scores; None means `train`.
+    whole : Interactions, optional
+        Training and validation rows as one set to learn from, where they are not simply those of both parts.
     """
 
     train: Interactions
@@ -36,16 +38,46 @@ class Split:
     card: Mapping[str, Any] = field(default_factory=dict)
     valid_history: Interactions | None = None
     test_history: Interactions | None = None
+    whole: Interactions | None = None
 
     def known(self) -> Interactions:
-        """Training rows, and those for validation behind them, if these are of the same users."""
+        """All that may be learned from before the test: training rows, and those for validation behind them."""
+        if self.whole is not None:
+            return self.whole
         if self.valid is None or self.valid_history is not None:
-            raise DataError("Split.known: there are no validation rows of the training's users; make some, or learn "
-                            "from the training rows alone.")
+            raise DataError("Split.known: there are no validation rows to learn from; make some, or learn from the "
+                            "training rows alone.")
         values, times = (None if a is None or b is None else np.concatenate([a, b]) for a, b in (
             (self.train.value, self.valid.value), (self.train.time, self.valid.time)))
         return replace(self.train, user=np.concatenate([self.train.user, self.valid.user]),
                        item=np.concatenate([self.train.item, self.valid.item]), value=values, time=times)
+
+    def sample_valid(self, users: int, seed: int = 0) -> Split:
+        """The split with the validation rows of so many random users, so that validating takes less time.
+
+        What is excluded or learned from besides (`known`, the test's history) stays as it is.
+
+        Parameters
+        ----------
+        users : int
+            At least 1; all are kept if there are no more.
+        seed : int
+
+        Returns
+        -------
+        Split
+            Its card says how many of how many users were drawn.
+        """
+        if users < 1:
+            raise ParameterError(f"Split.sample_valid: users must be 1 or more, got {users}.")
+        if self.valid is None:
+            raise DataError("Split.sample_valid: there are no validation rows; make some.")
+        active = np.unique(self.valid.user)
+        drawn = np.random.default_rng(seed).choice(active, min(users, len(active)), replace=False)
+        kept = self.valid.take(np.isin(self.valid.user, drawn))
+        card = {**self.card, "validation users": f"{len(drawn):,} of {len(active):,}, drawn with seed {seed}"}
+        whole = self.known() if self.valid_history is None else self.whole
+        return replace(self, valid=kept, card=card, whole=whole)
 
     def __repr__(self) -> str:
         return f"Split({self.card.get('split', '?')}: {sizes(self.train, self.valid, self.test)})"

@@ -54,23 +54,25 @@ def split_sessions(data: Interactions, test: Interactions | None = None, *, test
     first_valid = first_test - round(valid_share * len(starts))
     role = np.zeros(data.n_users, np.int8)
     role[starts[first_valid:]], role[starts[first_test:]] = 1, 2
-    train, valid = data.take(role[data.user] == 0), data.take(role[data.user] == 1)
+    train, clicks = data.take(role[data.user] == 0), data.take(role[data.user] == 1)
     last = data.take(role[data.user] == 2) if test is None else test.reindex(test.users, data.items, unknown="skip")
     known = np.bincount(train.item, minlength=data.n_items) > 0
-    to_validate, to_test = _beginnings(valid, known), _beginnings(last, known)
+    to_validate, to_test = _beginnings(clicks, known), _beginnings(last, known)
     if not len(to_test.names):
         raise DataError("split_sessions: no session to test has two clicks on items of the training part; give more "
                         "sessions, or a larger test_share.")
     users = IdMap(np.concatenate([train.users.ids.astype(np.str_), to_validate.names, to_test.names]))
-    shown_valid, valid = _parts(data, users, to_validate, train.n_users)
-    shown_test, last = _parts(data, users, to_test, train.n_users + len(to_validate.names))
+    trained = train.n_users
+    shown_valid, valid = _parts(data, users, to_validate, trained)
+    shown_test, last = _parts(data, users, to_test, trained + len(to_validate.names))
     train = replace(train, users=users, user_features=None, social=None)
     card = origin(data) | {
-        "split": f"later sessions, every click but the first: {to_validate.sessions:,} sessions to validate, "
-                 f"{to_test.sessions:,} to test", "sizes": sizes(train, valid, last)}
+        "split": f"later sessions, every click but the first: {len(to_validate.owners):,} sessions to validate, "
+                 f"{len(to_test.owners):,} to test", "sizes": sizes(train, valid, last)}
     if not len(valid):
         return Split(train, None, last, card, None, shown_test)
-    return Split(train, valid, last, card, shown_valid, shown_test)
+    return Split(train, valid, last, card, shown_valid, shown_test,
+                 _with_sessions(train, trained, clicks.take(known[clicks.item]), to_validate))
 
 
 class _Beginnings(NamedTuple):
@@ -79,7 +81,7 @@ class _Beginnings(NamedTuple):
     shown: CSR  # (m, n_items)
     target: np.ndarray  # int32 (m,)
     names: np.ndarray  # str (m,)
-    sessions: int
+    owners: np.ndarray  # the sessions they are of, in this order: int (sessions,)
 
 
 def _in_order(data: Interactions) -> np.ndarray:
@@ -103,7 +105,7 @@ def _beginnings(part: Interactions, known: np.ndarray) -> _Beginnings:
     entry = ranges(rows.indptr[session], shown)
     names = [f"{name}:{count}" for name, count in zip(part.users.ids[long[session]].tolist(), shown, strict=True)]
     return _Beginnings(CSR(indptr, rows.indices[entry], None, (len(session), len(known))),
-                       rows.indices[rows.indptr[session] + shown], np.array(names, np.str_), len(long))
+                       rows.indices[rows.indptr[session] + shown], np.array(names, np.str_), long)
 
 
 def _parts(data: Interactions, users: IdMap, given: _Beginnings, first: int) -> tuple[Interactions, Interactions]:
@@ -111,3 +113,16 @@ def _parts(data: Interactions, users: IdMap, given: _Beginnings, first: int) -> 
     shown = Interactions(users, data.items, first + given.shown.row_of_entry, given.shown.indices, name=data.name)
     asked = Interactions(users, data.items, first + np.arange(len(given.target)), given.target, name=data.name)
     return shown, asked
+
+
+
+def _with_sessions(train: Interactions, first: int, clicks: Interactions, given: _Beginnings) -> Interactions:
+    """Training rows and the whole sessions, each as the user that its longest beginning is; these begin at `first`."""
+    longest = np.flatnonzero(np.append(given.shown.counts[1:] == 1, True))  # a session's lie together, shortest first
+    number = np.full(clicks.n_users, -1)
+    number[given.owners] = first + longest
+    clicks = clicks.take(number[clicks.user] >= 0)
+    value, time = (None if a is None or b is None else np.concatenate([a, b]) for a, b in (
+        (train.value, clicks.value), (train.time, clicks.time)))
+    return replace(train, user=np.concatenate([train.user, number[clicks.user]]),
+                   item=np.concatenate([train.item, clicks.item]), value=value, time=time)

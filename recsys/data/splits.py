@@ -244,7 +244,10 @@ def split_users(
         "seed": seed, "dropped": len(data) - len(train) - sum(map(len, parts)),
         "sizes": sizes(train, valid if n_valid else None, test),
     }
-    return Split(train, valid if n_valid else None, test, card, valid_history if n_valid else None, test_history)
+    if not n_valid:
+        return Split(train, None, test, card, None, test_history)
+    whole = data.take((role[data.user] == 0) | ((role[data.user] == 1) & trained[data.item]))
+    return Split(train, valid, test, card, valid_history, test_history, whole)
 
 
 def split_items(data: Interactions, valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:

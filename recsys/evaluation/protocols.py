@@ -114,7 +114,7 @@ def find(name: str) -> Protocol:
 
 def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics: Sequence[str] | None = None,
         seed: int | None = None, part: str = "test", values: bool = False, refit: bool = False,
-        progress: Progress | None = None, **options: Any) -> Result:
+        valid_users: int | None = None, progress: Progress | None = None, **options: Any) -> Result:
     """Fit and measure a model under a protocol.
 
     Parameters
@@ -139,6 +139,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
         Keep values for all models, such as play counts for ALS.
     refit : bool
         Before the test, fit again on training and validation rows together, for as many epochs as were best.
+    valid_users : int, optional
+        Validate on so many random users only, which takes less time; the card says so.
     progress : object with start, advance and stop, optional
     **options
         The protocol's: such as `min_value=3`, `folds=5`, `min_events=3`, `n_test=400`.
@@ -161,11 +163,13 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
             _check_task(protocol, fresh)
             if protocol.implicit and not (values or fresh.can.ratings):
                 fold = _without_values(fold)
+            shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
             begin = time.perf_counter()
-            fresh.fit(fold.train, fold.valid, valid_history=fold.valid_history, progress=progress)
+            fresh.fit(fold.train, shown.valid, valid_history=fold.valid_history, progress=progress)
             if refit:
                 fresh, fold = _refitted(fresh, fold, progress)
             fit_seconds += time.perf_counter() - begin
+            fold = shown if part == "valid" else replace(fold, card={**shown.card, **fold.card})
             evaluations.append(evaluate(fresh, fold, k=k, metrics=asked, part=part, task=protocol.task,
                                         progress=progress, **protocol.settings))
             bar.advance()
@@ -231,6 +235,22 @@ def _folds(data: Interactions, seed: int = 0, folds: int = 5) -> list[Split]:
 def _ninety_ten(data: Interactions, seed: int = 0, folds: int = 5) -> list[Split]:
     data = data.clean(duplicates="last")
     return [splits.split_random(data, valid=0.09, test=0.1, by="global", seed=seed + fold) for fold in range(folds)]
+
+
+def _rows(data: Interactions, min_value: float | None) -> Interactions:
+    """All rows of `min_value` or more, repeated pairs too."""
+    return (data if min_value is None else data.filter(min_value=min_value)).compact()
+
+
+def _last_repeats(data: Interactions, seed: int = 0, min_value: float | None = None, min_events: int = 3,
+                  valid: bool = True, shuffle_ties: bool = False) -> list[Split]:
+    return [splits.split_last(_rows(data, min_value), valid=valid, min_events=min_events, shuffle_ties=shuffle_ties,
+                              seed=seed)]
+
+
+def _basket_repeats(data: Interactions, seed: int = 0, min_value: float | None = None, min_baskets: int = 3
+                    ) -> list[Split]:
+    return [splits.split_last(_rows(data, min_value), min_events=min_baskets, baskets=True, seed=seed)]
 
 
 def _ratio(data: Interactions, seed: int = 0, min_value: float | None = None) -> list[Split]:
@@ -316,6 +336,14 @@ PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (
              "training events are ranked but those of the history. The order of lines inside the test's basket does "
              "not matter, unlike in last-one-full; shuffle_ties=True forgets it in training, too.",
              "ranking", _RANKING, _basket),
+    Protocol("last-one-repeats",
+             "As last-one-full where people come back to the same items (songs, groceries, pages): all events count, "
+             "repeated ones too, and all items with training events are ranked, those of the history among them.",
+             "ranking", _LAST, _last_repeats, {"exclude_seen": False}),
+    Protocol("next-basket-repeats",
+             "As next-basket where people buy again: all rows count, and all items with training events are ranked, "
+             "those that the user has had among them.",
+             "ranking", _RANKING, _basket_repeats, {"exclude_seen": False}),
     Protocol("strong-generalisation",
              "Users that training never sees (a tenth to validate, a tenth to test, seed 98765, or n_valid and "
              "n_test), with 5 events or more; four fifths of their events are shown and folded in, the rest are "

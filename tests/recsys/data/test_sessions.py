@@ -53,6 +53,12 @@ def test_every_beginning_is_shown_and_the_next_click_asked(sessions, valid_share
     assert (split.valid is None) == (not to_validate)
     if to_validate:
         assert asked(split, split.valid, split.valid_history) == to_validate
+        validating = sessions[n - n_test - n_valid:n - n_test]
+        whole = [[item for item in session if item in known] for session in validating]
+        rows = split.known().csr
+        learned = [split.train.items.ids[rows.row(row)[0]].tolist() for row in np.flatnonzero(rows.counts)]
+        given = [session for session in sessions[:n - n_test - n_valid] if session]
+        assert learned == given + [session for session in whole if len(session) > 1]
     trained = [(str(split.train.users.ids[user]), int(split.train.items.ids[item]))
                for user, item in zip(split.train.user, split.train.item, strict=True)]
     assert trained == [(str(100 + number), item) for number in range(n - n_test - n_valid) for item in sessions[number]]

@@ -96,8 +96,56 @@ def test_refitting_learns_from_all_but_the_test_for_as_many_epochs_as_were_best(
     assert sorted(pairs(split.known())) == sorted(pairs(split.train) + pairs(split.valid))
     with pytest.raises(ParameterError, match="refit=True learns from the validation rows"):
         run(Watching(), data, "last-one-full", refit=True, part="valid")
-    with pytest.raises(DataError, match="no validation rows of the training's users"):
-        run(Popular(), data, "strong-generalisation", refit=True, n_valid=3, n_test=3)
+    with pytest.raises(DataError, match="no validation rows to learn from"):
+        run(Popular(), data, "strong-generalisation", refit=True, n_valid=0, n_test=3)
+
+
+def test_refitting_takes_in_the_users_that_validated(random_data):
+    data = random_data(0, users=30, items=25, events=400)
+    split, = divide("strong-generalisation", data, n_valid=3, n_test=3)
+    known = sorted(pairs(split.known()))
+    assert known == sorted(pairs(split.train) + pairs(split.valid_history) + pairs(split.valid))
+    assert not {user for user, _ in known} & {user for user, _ in pairs(split.test)}
+    found = run(Popular(), data, "strong-generalisation", refit=True, n_valid=3, n_test=3)
+    assert found.card["refit"] == "on training and validation rows"
+
+
+def test_validating_on_a_sample_of_users(random_data):
+    fitted = []
+
+    class Watching(Popular):
+        def _fit(self, data, valid, progress):
+            fitted.append(valid)
+            super()._fit(data, valid, progress)
+
+    data = random_data(0, users=30, items=25, events=400)
+    split, = divide("last-one-full", data)
+    found = run(Watching(), data, "last-one-full", valid_users=7)
+    assert len(np.unique(fitted[0].user)) == 7
+    assert set(pairs(fitted[0])) < set(pairs(split.valid))
+    assert found.card["validation users"] == "7 of 30, drawn with seed 0"
+    assert found.metrics == run(Popular(), data, "last-one-full").metrics  # the test excludes all validation rows
+    assert run(Popular(), data, "last-one-full", valid_users=7, part="valid").card["users evaluated"] == 7
+    assert sorted(pairs(split.sample_valid(7).known())) == sorted(pairs(split.known()))
+    everybody = run(Popular(), data, "last-one-full", valid_users=99, part="valid")
+    assert everybody.metrics == run(Popular(), data, "last-one-full", part="valid").metrics
+    with pytest.raises(ParameterError, match="users must be 1 or more, got 0"):
+        split.sample_valid(0)
+
+
+def test_repeated_events_count_and_can_be_found_again():
+    user, item = ["u"] * 5 + ["v"] * 4, list("aabab") + list("cccc")
+    data = Interactions.from_arrays(user, item, None, [1, 2, 3, 4, 5, 1, 2, 3, 4])
+    split, = divide("last-one-repeats", data)
+    assert pairs(split.train) == [("u", "a"), ("u", "a"), ("u", "b"), ("v", "c"), ("v", "c")]
+    assert (pairs(split.valid), pairs(split.test)) == ([("u", "a"), ("v", "c")], [("u", "b"), ("v", "c")])
+    found = run(Popular(), data, "last-one-repeats", k=3)
+    assert found.metrics["hit@3"] == 1  # though both users have had the item
+    assert found.card["seen items"] == "not excluded"
+    data = Interactions.from_arrays(["u"] * 6, list("ababab"), None, [1, 1, 2, 2, 3, 3])
+    split, = divide("next-basket-repeats", data)
+    assert pairs(split.test) == [("u", "a"), ("u", "b")]
+    assert run(Popular(), data, "next-basket-repeats", k=2).metrics["recall@2"] == 1
 
 
 def test_next_basket_takes_all_of_a_time():
