@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks
-from benchmarks import accuracy
+from benchmarks import accuracy, cold
 from benchmarks.harness import Claim, Disagreement, measure
 from benchmarks.table import put
 
+COMMANDS = {"accuracy": accuracy.main, "cold": cold.main}
 RESULTS = Path(__file__).parent / "results.json"
-INFRASTRUCTURE = {"harness", "worker", "__main__", "datasets", "table", "accuracy", "accuracy_rows"}
+INFRASTRUCTURE = {"harness", "worker", "__main__", "datasets", "table", "accuracy", "accuracy_rows", "cold",
+                  "compiling", "provenance", "store"}
 
 
 def claims() -> Iterator[tuple[str, Claim]]:
@@ -61,8 +63,8 @@ def write(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["accuracy"]:
-        return accuracy.main(sys.argv[2:])
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        return COMMANDS[sys.argv[1]](sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="claims or files to run; all when none is given")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
