@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["Split", "origin", "sizes"]
+__all__ = ["Split", "difference", "origin", "require_same_ids", "sizes"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,6 +31,11 @@ class Split:
         What a model may see of the users when it scores; None means `train`.
     whole : Interactions, optional
         Training and validation rows as one set to learn from, where they are not simply those of both parts.
+
+    Raises
+    ------
+    DataError
+        The parts number users or items differently, so that number 7 of one is another than number 7 of the next.
     """
 
     train: Interactions
@@ -39,6 +45,10 @@ class Split:
     valid_history: Interactions | None = None
     test_history: Interactions | None = None
     whole: Interactions | None = None
+
+    def __post_init__(self) -> None:
+        require_same_ids("Split", train=self.train, valid=self.valid, test=self.test,
+                         valid_history=self.valid_history, test_history=self.test_history, whole=self.whole)
 
     def known(self) -> Interactions:
         """All that may be learned from before the test: training rows, and those for validation behind them."""
@@ -85,6 +95,45 @@ class Split:
     def __str__(self) -> str:
         width = max(map(len, self.card), default=0)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in self.card.items())
+
+
+def require_same_ids(who: str, **parts: Any) -> None:
+    """Raise DataError unless all parts number users and items as the first one does.
+
+    Parameters
+    ----------
+    who : str
+        Who asks, for the message.
+    **parts : object with `users` and `items`, such as Interactions, or None
+        By the names that the message shall have for them.
+
+    Examples
+    --------
+    >>> train = Interactions.from_arrays([1, 2], ["a", "b"])
+    >>> require_same_ids("fit", train=train, valid=train.compact(), test=None)
+    """
+    (first, known), *others = parts.items()
+    for name, part in others:
+        for side in ("users", "items") if part is not None else ():
+            ours, theirs = getattr(known, side), getattr(part, side)
+            if theirs is not ours and theirs != ours:
+                raise DataError(
+                    f"{who}: {name}: its {side} are numbered differently from {first}'s ({difference(theirs, ours)}); "
+                    f"divide one set of interactions, take {name}.reindex({first}.users, {first}.items), or join parts "
+                    f"that were read apart by recsys.split_predefined.")
+
+
+def difference(ids: IdMap, others: IdMap) -> str:
+    """How two maps differ, in words."""
+    n, m = len(ids), len(others)
+    if n and m and ids.integers != others.integers:
+        kinds = ("integers", "strings") if ids.integers else ("strings", "integers")
+        return f"{n:,} {kinds[0]} and {m:,} {kinds[1]}"
+    common = min(n, m)
+    differ = np.flatnonzero(ids.ids[:common] != others.ids[:common])
+    first = int(differ[0]) if len(differ) else common
+    shown = (repr(each.ids[first].item()) if first < len(each) else "nothing" for each in (ids, others))
+    return f"{n:,} and {m:,} ids; first difference: number {first} is {' and '.join(shown)}"
 
 
 def origin(data: Interactions) -> dict[str, Any]:

@@ -298,11 +298,14 @@ def split_predefined(train: Interactions, test: Interactions, valid: Interaction
     -------
     Split
     """
-    parts = [train, test] if valid is None else [train, test, valid]
+    parts = {"train": train, "test": test} | ({} if valid is None else {"valid": valid})
     users, items = train.users, train.items
-    for part in parts[1:]:
-        users, items = users.add(part.users.ids), items.add(part.items.ids)
-    train, test, *rest = (part.reindex(users, items) for part in parts)
+    for name, part in parts.items():
+        try:
+            users, items = users.add(part.users.ids), items.add(part.items.ids)
+        except DataError as error:
+            raise DataError(f"split_predefined: the ids of {name} do not join those before: {error}") from None
+    train, test, *rest = (part.reindex(users, items) for part in parts.values())
     seen = train.user * np.int64(len(items)) + train.item
     overlap = int(np.isin(test.user * np.int64(len(items)) + test.item, seen).sum())
     card = origin(train) | {"split": "predefined", "test pairs in train": overlap}

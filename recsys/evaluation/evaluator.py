@@ -13,7 +13,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.metrics import RATINGS, Metric, parse, rating_errors
-from recsys.evaluation.ranking import Pool, measure, part_of
+from recsys.evaluation.ranking import Pool, measure, part_of, require_ids_of
 from recsys.progress import Progress, task
 
 __all__ = ["Evaluation", "evaluate"]
@@ -159,6 +159,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
                              f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
     begin = time.perf_counter()
     asked = asked_for(metrics, task, k)
+    require_ids_of(model, split.train)
     if task == "ratings":
         found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
     else:

@@ -11,12 +11,12 @@ import numpy as np
 from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
-from recsys.data.parts import Split
+from recsys.data.parts import Split, difference
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.metrics import LISTS, RANKING, Lists, Metric, Ranks
 from recsys.progress import task
 
-__all__ = ["Pool", "measure", "part_of"]
+__all__ = ["Pool", "measure", "part_of", "require_ids_of"]
 
 _SCORES = 2**21  # scores held at once, 8 MB: they stay in the cache between model and kernel
 
@@ -105,6 +105,15 @@ class Pool:
         return CSR.from_pairs(rows, items, None, kept.shape)
 
 
+def require_ids_of(model: Any, train: Interactions) -> None:
+    """Raise DataError unless the model numbers users and items as the split does."""
+    for side in ("users", "items"):
+        ours, theirs = getattr(train, side), getattr(model, side)
+        if theirs is not ours and theirs != ours:
+            raise DataError(f"evaluate: {type(model).__name__} was fitted on other {side} than the split's, or numbered "
+                            f"differently ({difference(theirs, ours)}); fit it on split.train.")
+
+
 def part_of(split: Split, part: str) -> Interactions:
     """The events to be predicted."""
     events = split.test if part == "test" else split.valid
@@ -168,8 +177,6 @@ def _folds_in(model: Any, pool: Pool) -> bool:
 
 def _check(model: Any, pool: Pool) -> None:
     name = type(model).__name__
-    if not (model.items == pool.train.items and model.users == pool.train.users):
-        raise DataError(f"evaluate: {name} was fitted on other users or items than the split's; fit it on split.train.")
     cold = pool.history is not None and not pool.train.csr.counts[pool.users].any()
     if cold and not (model.can.fold_in or model.can.cold_user):
         raise UnsupportedError(f"evaluate: {name} does not fold in, so it cannot answer users that training has not "
