@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -80,22 +80,11 @@ def _interactions(arrays: Arrays) -> Any:
                                     item_features=features)
 
 
-class _Ready(Exception):
-    """A model is about to be trained."""
-
-    def start(self, epochs: int, name: str) -> None:
-        """As a display of progress, which `fit` calls before the first epoch."""
-        raise self
-
-
 def _ready(training: Training, interactions: Any) -> Any:
     """The model as `fit` has it before the first epoch: with data prepared and a network."""
     from recsys import models
 
-    model = getattr(models, training.model)(**training.options, seed=_SEED)
-    with suppress(_Ready):
-        model.fit(interactions, progress=_Ready())
-    return model
+    return getattr(models, training.model)(**training.options, seed=_SEED)._prepared(interactions)
 
 
 def _ours(training: Training, arrays: Arrays) -> Session:

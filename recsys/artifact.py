@@ -60,8 +60,7 @@ def save(model: Recommender, path: str | os.PathLike[str], *, seen: bool = True)
     ArtifactError
         A hyper-parameter that JSON cannot hold.
     """
-    name = type(model).__name__
-    model.require_fitted("save")
+    name, model = type(model).__name__, model.require_fitted("save")
     if not seen and model.needs_histories:
         raise UnsupportedError(f"{name} answers from its users' histories and cannot be saved with seen=False; "
                                f"use seen=True, or another model.")
@@ -107,13 +106,13 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
         buffer: Any = memory.mmap(file.fileno(), 0, access=memory.ACCESS_COPY) if mmap else bytearray(file.read())
     arrays = _read(path, buffer, card["members"], verify)
     try:
-        model = model_type(**{name: _tuples(value) for name, value in card["parameters"].items()})
-        model.check_parameters()
-        _restore(model, card["data"], arrays)
+        learned = model_type(**{name: _tuples(value) for name, value in card["parameters"].items()})
+        learned.check_parameters()
+        _restore(learned, card["data"], arrays)
     except (KeyError, TypeError, ValueError, IndexError, RecsysError) as error:
         raise ArtifactError(f"{path}: the contents do not make a {card['class']} ({error}); fit and save the model "
                             f"again.") from error
-    return model
+    return learned.clone()._adopt(learned)
 
 
 def manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -171,7 +170,6 @@ def _restore(model: Recommender, data: dict[str, Any], arrays: dict[str, np.ndar
     limits = data["rating_range"]
     model.rating_range = None if limits is None else (float(limits[0]), float(limits[1]))
     model._restore({name.removeprefix("state."): array for name, array in arrays.items() if name.startswith("state.")})
-    model._fitted = True
 
 
 def _plain(value: Any) -> Any:

@@ -159,6 +159,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
                              f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
     begin = time.perf_counter()
     asked = asked_for(metrics, task, k)
+    model = model.require_fitted("evaluate")
     require_ids_of(model, split.train)
     if task == "ratings":
         found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)

@@ -110,8 +110,8 @@ def require_ids_of(model: Any, train: Interactions) -> None:
     for side in ("users", "items"):
         ours, theirs = getattr(train, side), getattr(model, side)
         if theirs is not ours and theirs != ours:
-            raise DataError(f"evaluate: {type(model).__name__} was fitted on other {side} than the split's, or numbered "
-                            f"differently ({difference(theirs, ours)}); fit it on split.train.")
+            raise DataError(f"evaluate: {type(model).__name__} was fitted on other {side} than the split's, or numbers "
+                            f"them differently ({difference(theirs, ours)}); fit it on split.train.")
 
 
 def part_of(split: Split, part: str) -> Interactions:

@@ -3,7 +3,8 @@
 External ids go in and come out of the public verbs, which stand here once. A model is a subclass
 that writes these, on internal indices (int32) and float32 scores:
 
-- `_fit(data, valid, progress)` learns; `self.users, items, seen, item_counts, mean_value` are there.
+- `_fit(data, valid, progress)` learns; `self.users, items, seen, item_counts, mean_value` are there. `self` is a copy
+  that answers, once it has learned, in the place of the one before; `fit` and the verbs see to that.
 - `_score(users)`: int32 (B,) -> (B, n_items).
 - `_fold(history)`: CSR (B, n_items) -> (B, n_items), when `can.fold_in`.
 - `_predict(users, items)`: pairs -> (n,), where picking from `_score` would be slow or wrong.
@@ -18,16 +19,19 @@ Hyper-parameters are keyword-only, stored under their names, with a row each in 
 
 from __future__ import annotations
 
+import copy
 from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 
 from recsys.data.csr import CSR
+from recsys.data.features import Features
 from recsys.data.interactions import Interactions
+from recsys.data.parts import require_same_ids
 from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
 from recsys.models import answering
-from recsys.models.hooks import Can, Hooks
+from recsys.models.hooks import Can, Hooks, answers
 from recsys.recs import Reason, Recs
 
 __all__ = ["Can", "Recommender"]
@@ -47,6 +51,7 @@ class Recommender(Hooks):
     item_counts : ndarray, int64, shape (n_items,)
         Training events of each item.
     item_features : Features or None
+        The items' titles, where the data had some; nothing else of the data's features is kept here.
     rating_range : (float, float) or None
         Smallest and largest value of the training data; predicted ratings stay inside.
     mean_value : float
@@ -58,7 +63,7 @@ class Recommender(Hooks):
     # ------------------------------------------------------------------------------------- learning
     def fit(self, data: Interactions, valid: Interactions | None = None, *,
             valid_history: Interactions | None = None, progress: Any = None) -> Self:
-        """Learn from the data; whatever was learned before is forgotten.
+        """Learn from the data; what was learned before is replaced, or kept to the bit if this fails or is interrupted.
 
         Parameters
         ----------
@@ -80,29 +85,40 @@ class Recommender(Hooks):
         ParameterError
             A hyper-parameter is out of its range.
         DataError
-            The data has no rows, or lacks a column that the model needs.
+            The data has no rows, or lacks a column that the model needs; or the parts number users or items
+            differently.
         """
-        self._begin(data)
+        learner = self._learner(data, valid, valid_history)
         usable = valid is not None and len(valid) > 0 and valid_history is None
-        self._fit(data, valid if usable else None, progress)
-        self._fitted = True
-        return self
+        learner._fit(data, valid if usable else None, progress)
+        return self._adopt(learner)
 
-    def _begin(self, data: Interactions) -> None:
-        """Check parameters and data, forget what was learned, and take down what every model keeps."""
+    def _learner(self, data: Interactions, valid: Interactions | None = None,
+                 valid_history: Interactions | None = None) -> Self:
+        """A copy that is about to learn, with what every model keeps; hyper-parameters and data are checked."""
+        name = type(self).__name__
         self.check_parameters()
         if not len(data):
-            raise DataError(f"{type(self).__name__}.fit: the data has no rows; give at least one interaction.")
-        if self._lacks_values(data):
-            raise DataError(f"{type(self).__name__}.fit predicts ratings and needs data with values; give values, "
+            raise DataError(f"{name}.fit: the data has no rows; give at least one interaction.")
+        require_same_ids(f"{name}.fit", train=data, valid=valid, valid_history=valid_history)
+        learner = type(self)(**{key: value if callable(value) else copy.deepcopy(value)
+                                for key, value in self.get_params().items()})
+        if learner._lacks_values(data):
+            raise DataError(f"{name}.fit predicts ratings and needs data with values; give values, "
                             f"or use a model for implicit data, such as ItemKNN.")
-        params = self.get_params()
-        self.__dict__.clear()
-        self.__dict__.update(params)
-        self._remember(data)
+        learner._remember(data)
+        return learner
+
+    def _adopt(self, learner: Self) -> Self:
+        """Answer from a copy that has learned, from this one assignment on: all or nothing."""
+        learner._fitted = True
+        self._learned = learner
+        return self
 
     def partial_fit(self, data: Interactions) -> Self:
-        """Learn from new events, with new users and items if there are any; the first call is `fit`.
+        """Learn from new events, with new users and items if there are any, or not at all; the first call is `fit`.
+
+        The hyper-parameters are those of the last `fit`.
 
         Raises
         ------
@@ -111,14 +127,20 @@ class Recommender(Hooks):
         """
         if not self.can.partial_fit:
             raise self._unsupported("partial_fit", "partial_fit", "call fit with all data")
-        if not self.fitted:
+        learned = self._learned
+        if learned is None:
             return self.fit(data)
-        if len(data):
-            self._partial_fit(self._grow(data))
-        return self
+        if not len(data):
+            return self
+        constant = learned.users, learned.items, learned.item_features  # none of them is changed in place
+        learner = copy.deepcopy(learned, {id(each): each for each in constant})
+        learner._partial_fit(learner._grow(data))
+        return self._adopt(learner)
 
     def _remember(self, data: Interactions) -> None:
-        self.users, self.items, self.item_features = data.users, data.items, data.item_features
+        self.users, self.items = data.users, data.items
+        titles = None if data.item_features is None else data.item_features.titles
+        self.item_features = None if titles is None else Features(titles=titles)
         self.fingerprint = data.fingerprint()
         self.seen = data.csr.unique()
         self.item_counts = np.bincount(data.item, minlength=len(data.items))
@@ -145,6 +167,7 @@ class Recommender(Hooks):
         return data
 
     # ------------------------------------------------------------------------------------ answering
+    @answers
     def recommend(self, users: Any = None, k: int = 10, *, history: Any = None, values: Any = None,
                   filter_seen: bool = True, items: Any = None, exclude: Any = None,
                   on_unknown: str = "raise") -> Recs:
@@ -181,7 +204,6 @@ class Recommender(Hooks):
         UnsupportedError
             For a history, when the model cannot fold in; the message names models that can.
         """
-        self.require_fitted("recommend")
         answering.check_k(self, "recommend", k)
         answering.check_on_unknown(self, "recommend", on_unknown)
         if users is not None and history is not None:
@@ -199,6 +221,7 @@ class Recommender(Hooks):
                 return Recs(users, self.items.ids[:0], np.zeros(0, np.float32), 0, "skipped")
         return answering.rank_users(self, labels, numbers, k, filter_seen, allowed, single)
 
+    @answers
     def predict(self, users: Any, items: Any, on_unknown: str = "raise") -> Any:
         """Ratings (or scores, if not `can.ratings`) of pairs of external ids.
 
@@ -214,7 +237,6 @@ class Recommender(Hooks):
         float, or ndarray of float32, shape (n,)
             Ratings are clipped to the range of the training data.
         """
-        self.require_fitted("predict")
         answering.check_on_unknown(self, "predict", on_unknown)
         user = self.users.encode(users, answering.unknown(on_unknown))
         item = self.items.encode(items, answering.unknown(on_unknown))
@@ -232,6 +254,7 @@ class Recommender(Hooks):
             np.clip(out, *self.rating_range, out=out)
         return float(out[0]) if np.ndim(users) == 0 and np.ndim(items) == 0 else out
 
+    @answers
     def score_block(self, users: np.ndarray, history: CSR | None = None) -> np.ndarray:
         """Scores of all items for a block of users, in internal indices; what evaluation calls.
 
@@ -246,24 +269,24 @@ class Recommender(Hooks):
         -------
         ndarray, float32, shape (B, n_items)
         """
-        self.require_fitted("score_block")
         scores = self._score(users) if history is None or not self.can.fold_in else self._fold(history)
         scores = np.ascontiguousarray(scores, np.float32)
         self._refuse_nan(scores)
         return scores
 
+    @answers
     def similar_items(self, items: Any, k: int = 10) -> Recs:
         """The k items most like each item, never the item itself; fewer where fewer are like it at all."""
-        self.require_fitted("similar_items")
         answering.check_k(self, "similar_items", k)
         return answering.most_similar(self, self.items, items, k, self._item_similarity)
 
+    @answers
     def similar_users(self, users: Any, k: int = 10) -> Recs:
         """The k users most like each user, never the user itself; fewer where fewer are like it at all."""
-        self.require_fitted("similar_users")
         answering.check_k(self, "similar_users", k)
         return answering.most_similar(self, self.users, users, k, self._user_similarity)
 
+    @answers
     def explain(self, user_or_history: Any, item: Any, k: int = 5, *, values: Any = None) -> list[Reason]:
         """Why an item gets its score: what each item of the history adds to it.
 
@@ -282,7 +305,6 @@ class Recommender(Hooks):
             If `can.explain_exact`, all reasons together sum to the score; the one whose `item` is None is
             what no item of the history explains. Else a part is what the score loses without that item.
         """
-        self.require_fitted("explain")
         answering.check_k(self, "explain", k)
         if not self.can.explain:
             raise self._unsupported("explain", "explain")
@@ -296,9 +318,9 @@ class Recommender(Hooks):
             rows = self._query(given)
         return answering.reasons(self, *rows.row(0), target, k)
 
+    @answers
     def title(self, item: Any) -> str | None:
         """The title of an item (external id), or None where the data had none."""
-        self.require_fitted("title")
         index = int(self.items.encode(item)[0])
         titles = None if self.item_features is None else self.item_features.titles
         return None if titles is None else str(titles[index]) or None

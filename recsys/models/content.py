@@ -17,6 +17,7 @@ from recsys.data.parts import Split
 from recsys.data.sampling import NegativeSampler
 from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel
+from recsys.models.hooks import answers
 from recsys.models.neural import NeuralRecommender
 from recsys.models.pairs import CanByLoss
 from recsys.models.parameters import Check, at_least, between, one_of, whole
@@ -167,6 +168,7 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
                 vectors[start:start + _BLOCK] = self.network.vectors(self.reader.prepare(rows[own]), own).data
         return vectors
 
+    @answers
     def add_vectors(self, data: Interactions, name: str = "vectors") -> Interactions:
         """The data with the vectors of its items' content, as the trained tower gives them, as an attribute.
 
@@ -186,7 +188,6 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
         DataError
             The items have no such content.
         """
-        self.require_fitted("add_vectors")
         content, given = self.reader.read(data.item_features, f"{type(self).__name__}.add_vectors")
         vectors = self._vectors(content, given)
         vectors[~given] = np.nan

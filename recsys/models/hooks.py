@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 
@@ -16,7 +18,17 @@ from recsys.models import answering
 from recsys.models.parameters import Parameters
 from recsys.models.sparse import blocks
 
-__all__ = ["Can", "Hooks"]
+__all__ = ["Can", "Hooks", "answers"]
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+def answers(verb: Verb) -> Verb:
+    """A public verb that the fitted copy answers, so that what has been set on the model since does not count."""
+    @wraps(verb)
+    def ask(self: Hooks, *arguments: Any, **options: Any) -> Any:
+        return verb(self.require_fitted(verb.__name__), *arguments, **options)
+    return cast(Verb, ask)
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,11 @@ class Can:
 
 
 class Hooks(Parameters):
-    """The attributes of a fitted model, and the verbs on internal indices with what they do by default."""
+    """The attributes of a fitted model, and the verbs on internal indices with what they do by default.
+
+    A model is its hyper-parameters and, once fitted, `_learned`: a copy with the hyper-parameters of then, which holds
+    all that was learned, answers and is saved. Attributes that the model itself lacks are read from the copy.
+    """
 
     can: ClassVar[Can] = Can()
     needs_histories: ClassVar[bool] = False  # it is nothing without its users' histories
@@ -67,10 +83,27 @@ class Hooks(Parameters):
     rating_range: tuple[float, float] | None
     mean_value: float
     fingerprint: str
+    _learned: Self | None = None
+    _fitted: bool = False  # of a copy: it has learned, or is measured while it does
+
+    if not TYPE_CHECKING:  # or mypy would take every name for an attribute
+        def __getattr__(self, name):
+            """What was learned is read from the copy that has learned it."""
+            if self._learned is None or name.startswith("__"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}"
+                                     f"{'' if self.fitted else ' (it is not fitted)'}")
+            return getattr(self._learned, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Hyper-parameters count from the next `fit`; what was learned stays as it is."""
+        if self._learned is not None and name in vars(self._learned) and name not in self.parameter_names():
+            raise AttributeError(f"{type(self).__name__}.{name} was learned by fit and cannot be set; fit again, with "
+                                 f"other data or hyper-parameters.")
+        super().__setattr__(name, value)
 
     def lacks(self, data: Interactions) -> str:
         """What the model needs and the data does not have, such as "ratings"; empty if nothing."""
-        return "data with values" if self._lacks_values(data) else ""
+        return "data with values" if self.clone()._lacks_values(data) else ""
 
     def with_blanks(self, data: Interactions) -> Interactions:
         """The data with content that no item has, if the model reads some and can learn without; else as it is."""
@@ -146,7 +179,12 @@ class Hooks(Parameters):
     @property
     def fitted(self) -> bool:
         """Whether `fit` or `load` has been done."""
-        return bool(self.__dict__.get("_fitted", False))
+        return self._fitted or self._learned is not None
+
+    @property
+    def fitted_params(self) -> dict[str, Any]:
+        """The hyper-parameters of the last `fit`, by which the model answers; `get_params` gives those of the next."""
+        return self.require_fitted("fitted_params").get_params()
 
     def has_evidence(self, users: np.ndarray) -> np.ndarray:
         """Which users (-1 is unknown) the model knows something of: bool (B,)."""
@@ -162,7 +200,10 @@ class Hooks(Parameters):
                                    f"seen=False; pass history=, or filter_seen=False.")
         return self.seen
 
-    def require_fitted(self, verb: str) -> None:
-        """Raise NotFittedError, naming the class and the verb, before `fit`."""
-        if not self.fitted:
+    def require_fitted(self, verb: str) -> Self:
+        """The copy that answers, or NotFittedError, naming the class and the verb, before `fit`."""
+        if self._learned is not None:
+            return self._learned
+        if not self._fitted:
             raise NotFittedError(f"{type(self).__name__}.{verb} needs a fitted model; call fit(data) first.")
+        return self

@@ -64,7 +64,7 @@ class NeuralRecommender(Recommender):
     def fit(self, data: Interactions, valid: Interactions | None = None, *, valid_history: Interactions | None = None,
             checkpoint: str | PathLike[str] | None = None, callbacks: Sequence[Callback] = (),
             progress: Any = None) -> Self:
-        """Learn from the data; whatever was learned before is forgotten.
+        """Learn from the data; what was learned before is replaced, or kept to the bit if this fails or is interrupted.
 
         Parameters
         ----------
@@ -86,24 +86,30 @@ class NeuralRecommender(Recommender):
         Recommender
             The model itself.
         """
-        self._begin(data)
-        self._prepare_training(data)
-        self.network = self._network(np.random.default_rng(self.seed))
+        learner = self._prepared(data, valid, valid_history)
         split, validate = None, None
         if valid is not None and len(valid):
             split = Split(data, valid, valid, valid_history=valid_history)
             new = not np.isin(valid.item, data.item).any()  # items that training does not know are ranked by themselves
-            validate = partial(self._validate, split, "new" if new else "train")
-        trainer = Trainer(epochs=self.epochs, batch_size=self.batch_size, patience=self.patience, seed=self.seed,
-                          name=type(self).__name__)
-        kept = None if checkpoint is None else Checkpoint(checkpoint, self._identity(split))
-        self.history_ = trainer.fit(self.network, self._optimizer(), self._objective(data), progress=progress,
-                                    validate=validate, callbacks=callbacks, checkpoint=kept)
-        self.network.eval()
-        self._settle()
-        self._training = None
-        self._fitted = True
-        return self
+            validate = partial(learner._validate, split, "new" if new else "train")
+        trainer = Trainer(epochs=learner.epochs, batch_size=learner.batch_size, patience=learner.patience,
+                          seed=learner.seed, name=type(self).__name__)
+        kept = None if checkpoint is None else Checkpoint(checkpoint, learner._identity(split))
+        learner.history_ = trainer.fit(learner.network, learner._optimizer(), learner._objective(data),
+                                       progress=progress, validate=validate, callbacks=callbacks, checkpoint=kept)
+        learner.network.eval()
+        learner._settle()
+        learner._training = None
+        learner.network.zero_grad()
+        return self._adopt(learner)
+
+    def _prepared(self, data: Interactions, valid: Interactions | None = None,
+                  valid_history: Interactions | None = None) -> Self:
+        """A copy as it is before the first epoch: with data prepared, and a network."""
+        learner = self._learner(data, valid, valid_history)
+        learner._prepare_training(data)
+        learner.network = learner._network(np.random.default_rng(learner.seed))
+        return learner
 
     def _prepare_training(self, data: Interactions) -> None:
         """What the network is built upon, and `self._training`, which is kept as long as `fit` runs."""

@@ -32,7 +32,7 @@ class CanByLoss:
         self.can = can
 
     def __get__(self, model: PairModel | None, owner: type[PairModel]) -> Can:
-        rates = model is not None and model.loss == "mse"
+        rates = model is not None and (model._learned or model).loss == "mse"
         return dataclasses.replace(self.can, ratings=True) if rates else self.can
 
 

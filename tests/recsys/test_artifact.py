@@ -106,7 +106,7 @@ def test_nothing_is_left_behind_when_saving_fails(path, tmp_path, monkeypatch, m
 
 def test_parameters_that_json_cannot_hold(model, path):
     changed = artifact.load(path)
-    changed.shrink = object()
+    changed.require_fitted("save").shrink = object()  # of what was fitted: setting the model's own changes nothing
     with pytest.raises(ArtifactError, match="hyper-parameter of ItemKNN"):
         changed.save(path)
     changed.shrink = np.float64(2)

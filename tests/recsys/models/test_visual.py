@@ -82,8 +82,7 @@ def test_an_image_goes_through_the_network_once_a_batch(data, monkeypatch):
 
 @pytest.mark.parametrize("loss", ["bce", "bpr"])
 def test_negatives_are_items_of_the_batch_that_are_met_but_not_by_the_user(data, loss):
-    model = ImageCNN(**QUICK | {"epochs": 1, "loss": loss, "negatives": 20}).fit(data)
-    model._prepare_training(data)
+    model = ImageCNN(**QUICK | {"epochs": 1, "loss": loss, "negatives": 20})._prepared(data)
     objective = _ItemBatches(model, data)
     assert objective.begin(0, np.random.default_rng(0)) == N_ITEMS - COLD
     assert objective.items.max() < N_ITEMS - COLD
