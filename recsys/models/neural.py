@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from os import PathLike
@@ -125,7 +126,9 @@ class NeuralRecommender(Recommender):
         parts = () if split is None else (split.valid, split.valid_history)
         parameters = {name: getattr(value, "__qualname__", type(value).__qualname__) if callable(value) else value
                       for name, value in self.get_params().items()}  # a module's maker goes by its name
-        return {"class": type(self).__name__, **parameters, "data": self.fingerprint,
+        numbering = [zlib.crc32("\n".join(map(str, ids.ids.tolist())).encode("utf-8", "surrogatepass"))
+                     for ids in (self.users, self.items)]  # which a fingerprint leaves out
+        return {"class": type(self).__name__, **parameters, "data": self.fingerprint, "numbering": numbering,
                 "validation": [part.fingerprint() for part in parts if part is not None]}
 
     def _validate(self, split: Split, candidates: str) -> float:

@@ -106,10 +106,11 @@ def test_nothing_is_left_behind_when_saving_fails(path, tmp_path, monkeypatch, m
 
 def test_parameters_that_json_cannot_hold(model, path):
     changed = artifact.load(path)
-    changed.require_fitted("save").shrink = object()  # of what was fitted: setting the model's own changes nothing
+    fitted = changed.require_fitted("save")  # setting the model's own would not reach the file
+    fitted.shrink = object()
     with pytest.raises(ArtifactError, match="hyper-parameter of ItemKNN"):
         changed.save(path)
-    changed.shrink = np.float64(2)
+    fitted.shrink = np.float64(2)
     changed.save(path)
     assert artifact.load(path).shrink == 2.0
 

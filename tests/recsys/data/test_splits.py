@@ -1,11 +1,13 @@
 """Splits: disjoint, exhaustive, reproducible, and equal to the protocols they are named after."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data import Interactions
+from recsys.data import Interactions, Split
 from recsys.data.splits import (
     split_items,
     split_kfold,
@@ -258,3 +260,39 @@ def test_baskets_need_times():
 def test_nothing_cannot_be_divided(split):
     with pytest.raises(DataError, match="there are no interactions"):
         split(Interactions.from_arrays([], [], times=[]))
+
+
+@pytest.mark.parametrize("part", ["valid", "test", "valid_history", "test_history"])
+@pytest.mark.parametrize("side", ["users", "items"])
+def test_parts_that_are_numbered_differently_are_refused(part, side):
+    data = Interactions.from_arrays([1, 1, 2, 3], [5, 6, 7, 5])
+    users, items = (type(data.users)(getattr(data, name).ids[::-1]) if name == side else getattr(data, name)
+                    for name in ("users", "items"))
+    moved = data.reindex(users, items)
+    parts = {"train": data, "valid": None, "test": data, part: moved}
+    first = "number 0 is 3 and 1" if side == "users" else "number 0 is 7 and 5"
+    with pytest.raises(DataError, match=rf"Split: {part}: its {side} are numbered differently from train's \(3 and 3 "
+                                        rf"ids; first difference: {first}\); .*{part}\.reindex\(train\.users"):
+        Split(**parts)
+    assert Split(**parts | {part: moved.reindex(data.users, data.items)}).train is data
+    equal = replace(data, users=type(data.users)(data.users.ids.copy()))  # equal maps need not be one object
+    Split(**parts | {part: equal})
+
+
+@pytest.mark.parametrize(("users", "says"), [
+    ([1, 2], "2 and 3 ids; first difference: number 2 is nothing and 3"),
+    ([1, 2, 3, 4], "4 and 3 ids; first difference: number 3 is 4 and nothing"),
+    (["1", "2", "3"], "3 strings and 3 integers"),
+    ([], "0 and 3 ids; first difference: number 0 is nothing and 1"),
+])
+def test_the_message_says_how_the_ids_differ(users, says):
+    train = Interactions.from_arrays([1, 2, 3], [5, 5, 5])
+    test = Interactions.from_arrays(users, [5] * len(users), item_ids=train.items)
+    with pytest.raises(DataError, match=f"test: its users are numbered differently from train's \\({says}\\)"):
+        Split(train, None, test)
+
+
+def test_predefined_parts_with_ids_of_two_kinds_are_named():
+    train, test = Interactions.from_arrays([1], [5]), Interactions.from_arrays([1], ["5"])
+    with pytest.raises(DataError, match="split_predefined: the ids of test do not join those before: .*holds integers"):
+        split_predefined(train, test)

@@ -270,3 +270,13 @@ def test_an_evaluation_prints_its_protocol(known, random_data):
     assert "ndcg@5" in repr(found)
     text = str(found)
     assert all(word in text for word in ("±", "coverage@5", "candidates", "fingerprint", "equal scores"))
+
+
+@pytest.mark.parametrize("task", ["ranking", "ratings"])
+def test_a_model_of_other_ids_is_refused(known, random_data, task):
+    split = splits.split_random(random_data(4), seed=4)
+    order = np.random.default_rng(0).permutation(split.train.n_items)
+    moved = split.train.reindex(split.train.users, type(split.train.items)(split.train.items.ids[order]))
+    model = known(rule=distinct).fit(moved)
+    with pytest.raises(DataError, match="Known was fitted on other items .*number 0 is .*fit it on split"):
+        evaluate(model, split, task=task)

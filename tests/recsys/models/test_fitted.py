@@ -301,3 +301,12 @@ def test_the_epoch_that_wins_is_the_right_one(data: Interactions) -> None:
     model = MatrixFactorization(factors=4, epochs=5)
     back = moved.reindex(split.train.users, split.train.items)  # as the message says
     assert model.clone().fit(split.train, back).history_ == model.fit(split.train, split.valid).history_
+
+
+def test_a_checkpoint_of_data_that_is_numbered_differently_is_refused(data: Interactions, tmp_path: Any) -> None:
+    model, path = SASRec(factors=4, epochs=2), tmp_path / "run.npz"
+    model.fit(data, checkpoint=path)
+    moved = data.reindex(data.users, IdMap(data.items.ids[::-1]))
+    assert moved.fingerprint() == data.fingerprint()
+    with pytest.raises(ParameterError, match="another training: numbering is"):
+        model.fit(moved, checkpoint=path)

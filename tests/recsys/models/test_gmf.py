@@ -62,14 +62,14 @@ def test_squared_error_predicts_ratings():
 
 def test_the_factors_are_the_network():
     data = Interactions.from_arrays([*range(5), 0, 0], [*range(5), 5, 6])
-    model = GMF(factors=3, epochs=1).fit(data)
+    model = GMF(factors=3, epochs=1)._prepared(data)
     network = model.network
     network.output.data[:] = [1.0, -2.0, 0.5]
     network.bias.weight.data[:, 0] = np.arange(7)
     model._settle()
     users = np.arange(5)
     expected = network(users).data
-    np.testing.assert_allclose(model.score_block(users), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model._score(users), expected, rtol=1e-5, atol=1e-6)
     items = np.tile(np.arange(7), (5, 1))
     np.testing.assert_allclose(network(users, items).data, expected, rtol=1e-5, atol=1e-6)
 

@@ -159,8 +159,7 @@ def test_sets_are_found_by_what_comes_with_what(encoder, loss):
 def test_what_comes_again_competes(items, repeated):
     data = Interactions.from_arrays([1, 1, 1], items)
     for repeats, expected in (None, repeated), (False, False), (True, True):
-        model = SASRec(repeats=repeats, epochs=1).fit(data)
-        model._prepare_training(data)
+        model = SASRec(repeats=repeats, epochs=1)._prepared(data)
         assert model._objective(data).repeats == expected
 
 
