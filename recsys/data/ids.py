@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.errors import DataError, ParameterError, UnknownIdError
 
-__all__ = ["IdMap", "as_ids", "factorise"]
+__all__ = ["IdMap", "as_ids", "factorise", "is_one"]
 
 Place = Callable[[int], str]  # where the i-th value stands: "ratings.csv, column 'userId', line 7"
 
@@ -94,22 +94,26 @@ class IdMap:
         ------
         UnknownIdError
             Naming the unknown ids, when `unknown="raise"`.
+        DataError
+            The ids are of another kind than the known ones, whatever `unknown` is: strings, say, where these are
+            integers.
         """
         if unknown not in ("raise", "skip"):
             raise ParameterError(f"encode: unknown must be 'raise' or 'skip', got {unknown!r}.")
         asked = as_ids(ids)
-        found = self._find(asked) if (asked.dtype.kind == "i") == self.integers else np.full(len(asked), -1, np.int32)
+        if len(asked) and len(self) and (asked.dtype.kind == "i") != self.integers:
+            held, got = ("integers", "strings") if self.integers else ("strings", "integers")
+            raise DataError(f"The known ids are {held}, such as {_name(self.ids[:1])}, and these are {got}: "
+                            f"{_name(asked)}; convert them.")
+        found = self._find(asked)
         if unknown == "raise" and len(asked) and found.min() < 0:
             missing = asked[found < 0]
-            kinds = "" if self.integers == (asked.dtype.kind == "i") else (
-                " (the known ids are integers, these are strings)" if self.integers else
-                " (the known ids are strings, these are integers)")
-            raise UnknownIdError(f"Unknown ids: {_name(missing)}{kinds}; {len(missing)} of {len(asked)} asked for.")
+            raise UnknownIdError(f"Unknown ids: {_name(missing)}; {len(missing)} of {len(asked)} asked for.")
         return found
 
     def _find(self, asked: np.ndarray) -> np.ndarray:
         ordered, numbers = self._ordered
-        if not len(ordered):
+        if not len(ordered) or not len(asked):
             return np.full(len(asked), -1, np.int32)
         place = np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)
         found: np.ndarray = place.astype(np.int32) if numbers is None else numbers[place]
@@ -233,12 +237,19 @@ def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:
     raise DataError(f"Ids must be integers or strings, got an array of {array.dtype}.")
 
 
+def is_one(ids: Any) -> bool:
+    """Whether this is a single id, or whatever is given in the place of one, and not a collection of ids."""
+    return isinstance(ids, str | bytes) or not isinstance(ids, Iterable) or getattr(ids, "ndim", 1) == 0
+
+
 def _to_array(ids: Any) -> np.ndarray:
     if isinstance(ids, str | bytes | int | np.generic):
         return np.asarray([ids])
     if hasattr(ids, "to_numpy"):
         return np.asarray(ids.to_numpy())
-    return np.asarray(ids) if hasattr(ids, "__array__") else np.asarray(list(ids), dtype=np.object_)
+    if hasattr(ids, "__array__"):
+        return np.asarray(ids)
+    return np.asarray([ids] if is_one(ids) else list(ids), dtype=np.object_)
 
 
 def _whole(array: np.ndarray, where: Place) -> np.ndarray:

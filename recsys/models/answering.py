@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl import runtime
 from recsys.data.csr import CSR
-from recsys.data.ids import IdMap
+from recsys.data.ids import IdMap, is_one
 from recsys.errors import ParameterError, UnsupportedError
 from recsys.kernels import ranking
 from recsys.models.sparse import blocks
@@ -134,7 +134,7 @@ def _pattern(csr: CSR) -> tuple[np.ndarray, np.ndarray]:
 def most_similar(model: Recommender, ids: IdMap, wanted: Any, k: int,
                  similarity: Callable[[np.ndarray], np.ndarray]) -> Recs:
     """Lists of the most similar entries of `ids`, without the query; -inf means not similar at all."""
-    single = np.ndim(wanted) == 0
+    single = is_one(wanted)
     indices = ids.encode(wanted)
     width = min(k, len(ids))
     found, scores = np.empty((len(indices), width), np.int32), np.empty((len(indices), width), np.float32)

@@ -27,6 +27,7 @@ import numpy as np
 
 from recsys.data.csr import CSR
 from recsys.data.features import Features
+from recsys.data.ids import as_ids, is_one
 from recsys.data.interactions import Interactions
 from recsys.data.parts import require_same_ids
 from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
@@ -201,6 +202,8 @@ class Recommender(Hooks):
         ------
         UnknownIdError
             Naming the ids.
+        DataError
+            Ids of another kind than those of the training, whatever `on_unknown` is: "12" for 12, say.
         UnsupportedError
             For a history, when the model cannot fold in; the message names models that can.
         """
@@ -212,8 +215,8 @@ class Recommender(Hooks):
         if history is not None:
             rows, single = self._encode_history("recommend", history, values, on_unknown)
             return answering.rank_histories(self, rows, k, filter_seen, allowed, single)
-        single = users is not None and np.ndim(users) == 0
-        labels = self.users.ids if users is None else np.atleast_1d(np.asarray(users))
+        single = users is not None and is_one(users)
+        labels = self.users.ids if users is None else as_ids(users)
         numbers = self.users.encode(labels, answering.unknown(on_unknown))
         if on_unknown == "skip":
             labels, numbers = labels[numbers >= 0], numbers[numbers >= 0]
@@ -252,7 +255,7 @@ class Recommender(Hooks):
             out[~known] = self._predict_unknown(user[~known], item[~known])
         if self.can.ratings and self.rating_range is not None:
             np.clip(out, *self.rating_range, out=out)
-        return float(out[0]) if np.ndim(users) == 0 and np.ndim(items) == 0 else out
+        return float(out[0]) if is_one(users) and is_one(items) else out
 
     @answers
     def score_block(self, users: np.ndarray, history: CSR | None = None) -> np.ndarray:
@@ -309,7 +312,7 @@ class Recommender(Hooks):
         if not self.can.explain:
             raise self._unsupported("explain", "explain")
         target = int(self.items.encode(item)[0])
-        if np.ndim(user_or_history) == 0:
+        if is_one(user_or_history):
             rows = self._history_of(self.users.encode(user_or_history))
         else:
             given, single = self._encode_history("explain", user_or_history, values, "raise")

@@ -1,12 +1,14 @@
 """Ids: round trips, unknown ones, and what is refused."""
 
+import datetime
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import IdMap
-from recsys.data.ids import as_ids, factorise
+from recsys.data.ids import as_ids, factorise, is_one
 from recsys.errors import DataError, ParameterError, UnknownIdError
 
 integers = st.integers(-(2**63), 2**63 - 1)
@@ -31,8 +33,12 @@ def test_round_trip_in_the_order_given(ids):
 @given(unique_lists, id_lists)
 def test_unknown_ids_are_skipped_or_named(ids, asked):
     known = IdMap(ids)
-    same = bool(asked) and type(asked[0]) is type(ids[0])
-    expected = [ids.index(a) if same and a in ids else -1 for a in asked]
+    if asked and type(asked[0]) is not type(ids[0]):
+        for unknown in "raise", "skip":
+            with pytest.raises(DataError, match=r"The known ids are (integers|strings), such as"):
+                known.encode(asked, unknown)
+        return
+    expected = [ids.index(a) if a in ids else -1 for a in asked]
     np.testing.assert_array_equal(known.encode(asked, unknown="skip"), expected)
     missing = [a for a, number in zip(asked, expected, strict=True) if number < 0]
     if missing:
@@ -106,7 +112,7 @@ def test_misuse_is_explained():
         IdMap(["a", "b", "a"])
     with pytest.raises(DataError, match=r"numbers must lie in 0\.\.1, got -1\.\.1"):
         known.decode([1, -1])
-    with pytest.raises(UnknownIdError, match=r"the known ids are strings, these are integers"):
+    with pytest.raises(DataError, match=r"The known ids are strings, such as 'a', and these are integers: 7; convert"):
         known.encode([7])
     with pytest.raises(ParameterError, match=r"unknown must be 'raise' or 'skip'"):
         known.encode(["a"], unknown="ignore")
@@ -129,3 +135,28 @@ def test_texts_become_ids_exactly_or_are_refused(number):
         with pytest.raises(ParameterError, match=str(number)):
             IdMap([1]).parse([str(number)])
     assert IdMap(["x"]).parse([str(number)]).tolist() == [str(number)]
+
+
+WRONG = ["12", ["7", "12"], 12.5, [None], None, float("nan"), datetime.date(2020, 1, 31), [True],
+         np.array(["2020-01-31"], "M8[s]"), [7, "12"], [[7]]]
+
+
+@pytest.mark.parametrize("ids", WRONG, ids=repr)
+@pytest.mark.parametrize("unknown", ["raise", "skip"])
+def test_ids_of_a_wrong_kind_are_never_swallowed(ids, unknown):
+    with pytest.raises(DataError):
+        IdMap([7, 12]).encode(ids, unknown)
+
+
+@pytest.mark.parametrize("ids", [[], (), np.array([]), np.array([], "U3"), np.zeros(0, int)], ids=repr)
+@pytest.mark.parametrize("known", [[7, 12], ["a"], []])
+def test_no_ids_are_of_no_kind(ids, known):
+    assert len(IdMap(known).encode(ids)) == 0
+    np.testing.assert_array_equal(IdMap([]).encode(["a", "b"], "skip"), [-1, -1])
+
+
+@pytest.mark.parametrize(("ids", "one"), [
+    ("ab", True), (b"ab", True), (7, True), (np.int64(7), True), (np.array(7), True), (np.str_("a"), True),
+    (None, True), (["ab"], False), ([], False), ({7}, False), (np.array([7]), False), (iter([7]), False)])
+def test_one_id_or_several(ids, one):
+    assert is_one(ids) == one

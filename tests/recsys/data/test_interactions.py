@@ -147,3 +147,12 @@ def test_one_user_one_item_and_nothing():
     assert len(empty) == empty.csr.nnz == 0
     assert empty.describe()["interactions"] == 0
     assert len(empty.clean().compact()) == 0
+
+
+@pytest.mark.parametrize("unknown", ["raise", "skip"])
+def test_reindex_by_ids_of_another_kind_is_refused(unknown):
+    data = Interactions.from_arrays([1, 2], ["a", "b"])
+    with pytest.raises(DataError, match=r"The known ids are strings, such as '1', and these are integers: 1, 2"):
+        data.reindex(IdMap(["1", "2"]), data.items, unknown)
+    with pytest.raises(DataError, match="The known ids are integers"):
+        data.reindex(data.users, IdMap([1]), unknown)

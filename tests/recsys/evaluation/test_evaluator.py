@@ -278,5 +278,5 @@ def test_a_model_of_other_ids_is_refused(known, random_data, task):
     order = np.random.default_rng(0).permutation(split.train.n_items)
     moved = split.train.reindex(split.train.users, type(split.train.items)(split.train.items.ids[order]))
     model = known(rule=distinct).fit(moved)
-    with pytest.raises(DataError, match="Known was fitted on other items .*number 0 is .*fit it on split"):
+    with pytest.raises(DataError, match=r"Known was fitted on other items .*number 0 is .*fit it on split"):
         evaluate(model, split, task=task)

@@ -84,6 +84,38 @@ def test_unknown_items_in_filters(model):
     assert len(model.recommend(7, k=2, exclude=["no such item"], on_unknown="skip")) == 2
 
 
+@pytest.mark.parametrize("on_unknown", ["raise", "skip", "fallback"])
+def test_ids_of_a_wrong_kind_always_raise(model, on_unknown):
+    """Users are integers here, items strings."""
+    how = {"on_unknown": on_unknown}
+    calls = [({"users": "7"}, "integers"), ({"users": ["7", "x"]}, "integers"), ({"users": [7.5]}, "7.5"),
+             ({"users": [None]}, "None"), ({"users": 7, "items": [5]}, "strings"),
+             ({"users": 7, "exclude": [5]}, "strings"), ({"users": [7, "17"]}, "str"),
+             ({"users": 7, "exclude": [np.datetime64("2020-01-31")]}, "datetime64")]
+    if model.can.fold_in:
+        calls += [({"history": [1, 2], "values": [4, 5]}, "strings"), ({"history": [None], "values": [4]}, "None")]
+    for arguments, says in calls:
+        with pytest.raises(DataError, match=says):
+            model.recommend(**arguments, **how)
+    for pair in ("7", "item 01"), (7, 1), (7, None), ([7, 17], [1, 2]):
+        with pytest.raises(DataError):
+            model.predict(*pair, **how)
+    assert model.recommend(7, k=2, exclude=[], **how).counts == 2
+    assert model.recommend([], **how).items.shape[0] == 0
+
+
+def test_ids_of_a_wrong_kind_in_the_other_verbs(model):
+    calls = [lambda: model.title(5)]
+    if model.can.explain:
+        calls += [lambda: model.explain("7", "item 01"), lambda: model.explain(7, 1), lambda: model.explain(
+            [1, 2], "item 01", values=[4, 5])]
+    if model.can.embeddings:
+        calls += [lambda: model.similar_items(5), lambda: model.similar_users("7")]
+    for call in calls:
+        with pytest.raises(DataError, match=r"The known ids are (integers|strings), such as .*, and these are"):
+            call()
+
+
 @pytest.mark.parametrize("k", [0, -1, 2.5, True])
 def test_k_is_a_positive_integer(model, k):
     with pytest.raises(ParameterError, match="k must be"):
