@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ArtifactError",
     "DataError",
+    "LeakWarning",
     "NotFittedError",
     "ParameterError",
     "RecsysError",
@@ -40,6 +41,10 @@ class UnsupportedError(RecsysError, RuntimeError):
 
 class ArtifactError(RecsysError, ValueError):
     """A model file that is damaged, of another format, or not to be trusted."""
+
+
+class LeakWarning(UserWarning):
+    """A model was measured on events that it has learned from; the message says on how many."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):

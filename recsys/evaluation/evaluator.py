@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
-from recsys.errors import DataError, ParameterError, UnsupportedError
+from recsys.errors import DataError, LeakWarning, ParameterError, UnsupportedError
+from recsys.evaluation.leaks import seen_in_training
 from recsys.evaluation.metrics import RATINGS, Metric, parse, rating_errors
 from recsys.evaluation.ranking import Pool, measure, part_of, require_ids_of
 from recsys.progress import Progress, task
@@ -138,10 +140,16 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     -------
     Evaluation
 
+    Warns
+    -----
+    LeakWarning
+        The model has learned from events of the part that the split does not show it.
+
     Raises
     ------
     DataError
         The part is missing or empty, or the model was fitted on other ids.
+    NotFittedError
     UnsupportedError
         The model predicts no ratings, or cannot answer users it was not trained on.
 
@@ -159,7 +167,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
                              f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
     begin = time.perf_counter()
     asked = asked_for(metrics, task, k)
-    model = model.require_fitted("evaluate")
+    model = model.require_fitted("evaluate") if hasattr(model, "require_fitted") else model
     require_ids_of(model, split.train)
     if task == "ratings":
         found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
@@ -171,7 +179,10 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     powers = {str(metric): RATINGS.get(metric.name, 1) for metric in asked}
     values = {str(m): mean(found[m], weights, powers[str(m)]) if np.ndim(found[m]) else float(found[m]) for m in asked}
     errors = {name: standard_error(value, weights, powers[name]) for name, value in per_user.items()}
-    card = {**split.card, "part": part, **card}
+    seen, leak = seen_in_training(model, split, part)
+    if leak:
+        warnings.warn(leak, LeakWarning, stacklevel=2)
+    card = {**split.card, "part": part, **card, f"{part} pairs seen in training": seen}
     return Evaluation(values, errors, per_user, split.train.users.ids[users], weights, card,
                       time.perf_counter() - begin, repr(model))
 

@@ -108,7 +108,8 @@ class Pool:
 def require_ids_of(model: Any, train: Interactions) -> None:
     """Raise DataError unless the model numbers users and items as the split does."""
     for side in ("users", "items"):
-        ours, theirs = getattr(train, side), getattr(model, side)
+        ours = getattr(train, side)
+        theirs = getattr(model, side, ours)  # somebody's own scorer may have none
         if theirs is not ours and theirs != ours:
             raise DataError(f"evaluate: {type(model).__name__} was fitted on other {side} than the split's, or numbers "
                             f"them differently ({difference(theirs, ours)}); fit it on split.train.")
