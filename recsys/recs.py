@@ -45,16 +45,18 @@ class Recs:
     items : ndarray, shape (n,) or (B, n)
         External ids of what is recommended (users, for `similar_users`).
     scores : ndarray, float32, shape of `items`
+        The model's; in lists without any entry of the model, the items' numbers of training events.
     counts : int or ndarray of int64, shape (B,)
         How many entries each list has: k, or fewer where there were fewer candidates.
-    source : str or ndarray of str, shape (B,)
-        `"model"`, or `"popular"` where the model knows nothing of the query and the most popular
-        items stand in.
+    source : ndarray of str, shape of `items`
+        Of each entry: `"model"`, or `"popular"` where the model has no evidence and the most popular items stand
+        in, behind the model's own.
 
     Examples
     --------
     >>> recs = Recs(np.array([7, 9]), np.array([[1, 2], [3, -1]]),
-    ...             np.array([[.9, .5], [.7, -np.inf]], np.float32), np.array([2, 1]), np.array(["model", "popular"]))
+    ...             np.array([[.9, .5], [.7, -np.inf]], np.float32), np.array([2, 1]),
+    ...             np.array([["model", "model"], ["popular", ""]]))
     >>> [(one.users, one.items.tolist()) for one in recs]
     [(7, [1, 2]), (9, [3])]
     >>> recs[1].to_records()
@@ -65,7 +67,7 @@ class Recs:
     items: np.ndarray
     scores: np.ndarray
     counts: Any
-    source: Any
+    source: np.ndarray
 
     @property
     def single(self) -> bool:
@@ -81,7 +83,7 @@ class Recs:
         if self.single:
             raise TypeError("Recs of one query has no rows; read its items and scores.")
         n = int(self.counts[row])
-        return Recs(_plain(self.users[row]), self.items[row, :n], self.scores[row, :n], n, str(self.source[row]))
+        return Recs(_plain(self.users[row]), self.items[row, :n], self.scores[row, :n], n, self.source[row, :n])
 
     def __iter__(self) -> Iterator[Any]:
         """One-query `Recs`, query by query; for one query, its pairs (item, score)."""
@@ -94,8 +96,8 @@ class Recs:
         if not self.single:
             return [record for one in self for record in one.to_records()]
         user = _plain(self.users)
-        return [{"user": user, "rank": rank, "item": item, "score": round(score, 6), "source": self.source}
-                for rank, (item, score) in enumerate(self, 1)]
+        return [{"user": user, "rank": rank, "item": item, "score": round(score, 6), "source": source}
+                for rank, ((item, score), source) in enumerate(zip(self, self.source.tolist(), strict=True), 1)]
 
 
 def _plain(value: Any) -> Any:

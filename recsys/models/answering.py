@@ -78,7 +78,7 @@ def allowed_items(ids: IdMap, items: Any, exclude: Any, on_unknown: str) -> np.n
 
 def rank_users(model: Recommender, labels: np.ndarray, users: np.ndarray, k: int, filter_seen: bool,
                allowed: np.ndarray | None, single: bool) -> Recs:
-    """Lists for users (-1 is unknown); popular items where the model knows nothing."""
+    """Lists for users (-1 is unknown)."""
     seen = _rows_of(model.require_seen("recommend"), users) if filter_seen else None
     known = model.has_evidence(users)
 
@@ -98,7 +98,7 @@ def _rows_of(seen: CSR, users: np.ndarray) -> CSR:
 
 def rank_histories(model: Recommender, history: CSR, k: int, filter_seen: bool, allowed: np.ndarray | None,
                    single: bool) -> Recs:
-    """Lists for histories, a row each; popular items where a row is empty."""
+    """Lists for histories, a row each."""
     known = (history.counts > 0) | model.can.cold_user
 
     def score(part: np.ndarray) -> np.ndarray:
@@ -109,39 +109,76 @@ def rank_histories(model: Recommender, history: CSR, k: int, filter_seen: bool, 
 
 def _rank(model: Recommender, labels: np.ndarray, known: np.ndarray, score: Callable[[np.ndarray], np.ndarray],
           seen: CSR | None, k: int, allowed: np.ndarray | None, single: bool) -> Recs:
-    """Top k in blocks of rows: `score(rows)` gives those of the known ones, popularity stands in for the rest."""
+    """Top k in blocks of rows: `score(rows)` gives those of the known ones.
+
+    What the model has no evidence of, all items of an unknown row, say, gives way to the most popular items, behind all
+    others.
+    """
     n_rows, n_items = len(known), len(model.items)
     width = min(k, n_items)
     items, scores = np.empty((n_rows, width), np.int32), np.empty((n_rows, width), np.float32)
-    popular = model.item_counts.astype(np.float32)
+    popular = np.zeros((n_rows, width), np.bool_)
     for block in blocks(n_rows, n_items):
         rows = np.arange(block.start, block.stop)
         if known[block].all():
             values = score(rows)
         else:
-            values = np.tile(popular, (len(rows), 1))
+            values = np.zeros((len(rows), n_items), np.float32)
             if known[block].any():
                 values[known[block]] = score(rows[known[block]])
-        skip = (np.zeros(len(rows) + 1, np.int64), np.zeros(0, np.int32)) if seen is None else _pattern(seen.rows(rows))
-        items[block], scores[block] = ranking.topk(values, *skip, allowed, width)
-    return _recs(labels, model.items.ids, items, scores, np.where(known, "model", "popular"), single)
+        found, best = ranking.topk(values, *_pattern(seen, rows), allowed, width)
+        items[block], scores[block] = found, best
+        evident = model._evident(np.maximum(found, 0), best) | (found < 0)
+        weak = np.flatnonzero(~(evident.all(axis=1) & known[block]))
+        if len(weak):
+            some = rows[weak]
+            sure = model._evident(np.arange(n_items), values[weak]) & known[some, None]
+            items[some], scores[some], popular[some] = _with_popular(
+                values[weak], sure, model.item_counts.astype(np.float32), _pattern(seen, some), allowed, width)
+    return _recs(labels, model.items.ids, items, scores, popular, single)
 
 
-def _pattern(csr: CSR) -> tuple[np.ndarray, np.ndarray]:
-    return csr.indptr, csr.indices
+def _with_popular(values: np.ndarray, sure: np.ndarray, counts: np.ndarray, skip: tuple[np.ndarray, np.ndarray],
+                  allowed: np.ndarray | None, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lists of the items that are `sure`, best first, then of the others that have events, by their number.
+
+    Returns
+    -------
+    items, scores, popular : ndarray, shapes (B, width)
+        The others keep their score behind a sure one, and have their number of events in lists without any; `popular`
+        marks them.
+    """
+    nothing = np.float32(-np.inf)
+    own, best = ranking.topk(np.where(sure, values, nothing), *skip, allowed, width)
+    others, number = ranking.topk(np.where(sure | (counts == 0), nothing, counts), *skip, allowed, width)
+    mixed = (best[:, :1] > nothing) & (number > nothing)
+    number = np.where(mixed, np.take_along_axis(values, np.maximum(others, 0), axis=1), number)
+    items, scores = np.hstack([own, others]), np.hstack([best, number])
+    order = np.argsort(scores == nothing, axis=1, kind="stable")[:, :width]  # entries first, each kind in its order
+    return np.take_along_axis(items, order, axis=1), np.take_along_axis(scores, order, axis=1), order >= width
 
 
-def most_similar(model: Recommender, ids: IdMap, wanted: Any, k: int,
+def _pattern(seen: CSR | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What to leave out of some rows, as the kernel takes it."""
+    if seen is None:
+        return np.zeros(len(rows) + 1, np.int64), np.zeros(0, np.int32)
+    part = seen.rows(rows)
+    return part.indptr, part.indices
+
+
+def most_similar(ids: IdMap, known: np.ndarray, wanted: Any, k: int,
                  similarity: Callable[[np.ndarray], np.ndarray]) -> Recs:
-    """Lists of the most similar entries of `ids`, without the query; -inf means not similar at all."""
+    """Lists of the most similar ones of `ids`, among the known, without the query; -inf means not similar at all."""
     single = is_one(wanted)
     indices = ids.encode(wanted)
     width = min(k, len(ids))
     found, scores = np.empty((len(indices), width), np.int32), np.empty((len(indices), width), np.float32)
     for block in blocks(len(indices), len(ids)):
         values = np.ascontiguousarray(similarity(indices[block]), np.float32)
+        if not known.all():
+            values = np.where(known[indices[block], None] & known, values, np.float32(-np.inf))
         found[block], scores[block] = ranking.topk(values, np.arange(len(values) + 1), indices[block], None, width)
-    return _recs(ids.ids[indices], ids.ids, found, scores, np.full(len(indices), "model"), single)
+    return _recs(ids.ids[indices], ids.ids, found, scores, np.zeros(found.shape, np.bool_), single)
 
 
 def cosine(model: Hooks, verb: str, vectors: np.ndarray | None, indices: np.ndarray) -> np.ndarray:
@@ -167,7 +204,7 @@ def reasons(model: Recommender, indices: np.ndarray, values: np.ndarray | None, 
     return sorted(found, key=lambda reason: -abs(reason.contribution))[:k]
 
 
-def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.ndarray, source: np.ndarray,
+def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.ndarray, popular: np.ndarray,
           single: bool) -> Recs:
     """Internal lists -> `Recs`; an entry with score -inf is no entry."""
     valid = (found >= 0) & (scores > -np.inf)
@@ -176,5 +213,6 @@ def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.nda
     filling = -1 if ids.dtype.kind == "i" else ""
     items = np.where(valid, ids[np.maximum(found, 0)] if len(ids) else found, filling).astype(ids.dtype)[:, :width]
     scores = np.where(valid, scores, np.float32(-np.inf))[:, :width]
+    source = np.where(valid, np.where(popular, "popular", "model"), "")[:, :width]
     recs = Recs(labels, items, scores, counts, source)
     return recs[0] if single else recs

@@ -179,7 +179,7 @@ class Recommender(Hooks):
         users : id or sequence of ids, optional
             Without users and history, all users of the training data.
         k : int
-            Length of the lists; a list is shorter where there are fewer candidates, and says so.
+            Length of the lists; a list is shorter where there are fewer candidates with events, and says so.
         history : sequence of item ids, or sequence of such sequences, optional
             In time order. Needs a model that can fold in.
         values : like history, optional
@@ -196,7 +196,10 @@ class Recommender(Hooks):
         Returns
         -------
         Recs
-            `source` marks lists of popular items: for unknown users, and for those without events.
+            `source` says of each entry where it comes from: "model", or "popular" for the items with the most events,
+            which stand in, behind the model's own, for what it has no evidence of: for unknown users and those without
+            events, and for items that nothing in a history speaks for. Items without events are listed only if the
+            model knows them by their content (`can.cold_item`).
 
         Raises
         ------
@@ -221,7 +224,7 @@ class Recommender(Hooks):
         if on_unknown == "skip":
             labels, numbers = labels[numbers >= 0], numbers[numbers >= 0]
             if single and not len(labels):
-                return Recs(users, self.items.ids[:0], np.zeros(0, np.float32), 0, "skipped")
+                return Recs(users, self.items.ids[:0], np.zeros(0, np.float32), 0, np.zeros(0, np.str_))
         return answering.rank_users(self, labels, numbers, k, filter_seen, allowed, single)
 
     @answers
@@ -279,15 +282,21 @@ class Recommender(Hooks):
 
     @answers
     def similar_items(self, items: Any, k: int = 10) -> Recs:
-        """The k items most like each item, never the item itself; fewer where fewer are like it at all."""
+        """The k items most like each item, never the item itself; fewer where fewer are like it at all.
+
+        Nothing is like an item without training events, unless the model knows it by its content (`can.cold_item`).
+        """
         answering.check_k(self, "similar_items", k)
-        return answering.most_similar(self, self.items, items, k, self._item_similarity)
+        return answering.most_similar(self.items, self._known_items(), items, k, self._item_similarity)
 
     @answers
     def similar_users(self, users: Any, k: int = 10) -> Recs:
-        """The k users most like each user, never the user itself; fewer where fewer are like it at all."""
+        """The k users most like each user, never the user itself; fewer where fewer are like it at all.
+
+        Nobody is like a user without training events, unless the model knows features of users.
+        """
         answering.check_k(self, "similar_users", k)
-        return answering.most_similar(self, self.users, users, k, self._user_similarity)
+        return answering.most_similar(self.users, self._known_users(), users, k, self._user_similarity)
 
     @answers
     def explain(self, user_or_history: Any, item: Any, k: int = 5, *, values: Any = None) -> list[Reason]:

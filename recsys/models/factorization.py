@@ -58,6 +58,9 @@ class FeatureModel(PairModel):
         self._sides = users, items
         self.has_features = np.array([side.count > 1 for side in self._sides])
 
+    def _known_users(self) -> np.ndarray:
+        return super()._known_users() | bool(self.has_features[0])
+
     def _network(self, rng: np.random.Generator) -> FactorizationNetwork:
         return FactorizationNetwork(*self._sides, self.factors, self.hidden, self.init_std, self.dropout, rng)
 

@@ -150,6 +150,18 @@ class Hooks(Parameters):
     def _user_similarity(self, indices: np.ndarray) -> np.ndarray:
         return answering.cosine(self, "similar_users", self._user_vectors(), indices)
 
+    def _known_items(self) -> np.ndarray:
+        """Which items the model can say something of, having events or content: bool (n_items,)."""
+        return np.ones(len(self.items), bool) if self.can.cold_item else np.asarray(self.item_counts > 0)
+
+    def _known_users(self) -> np.ndarray:
+        """Which users the model can tell from others: bool (n_users,); all, if it was saved without what they saw."""
+        return np.ones(len(self.users), bool) if self.seen is None else np.asarray(self.seen.counts > 0)
+
+    def _evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Which scores of items, int (n,) or (B, n) and float32 (B, n), rest on anything that was learned: bool."""
+        return np.broadcast_to(self._known_items()[items], scores.shape)
+
     def _query(self, history: CSR) -> CSR:
         """A given history in the form that `_explain` wants."""
         return history
@@ -189,9 +201,9 @@ class Hooks(Parameters):
     def has_evidence(self, users: np.ndarray) -> np.ndarray:
         """Which users (-1 is unknown) the model knows something of: bool (B,)."""
         known = users >= 0
-        if self.can.cold_user or self.seen is None or not len(self.users):
+        if self.can.cold_user or not len(self.users):
             return known
-        return np.asarray(known & (self.seen.counts[np.maximum(users, 0)] > 0))
+        return np.asarray(known & self._known_users()[np.maximum(users, 0)])
 
     def require_seen(self, verb: str) -> CSR:
         """The seen items, or UnsupportedError if the model was saved without them."""

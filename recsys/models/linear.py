@@ -88,6 +88,9 @@ class EASE(HistoryRecommender):
         return np.asarray(kernels.sum_dense_rows(history.indptr, history.indices, history.weights,
                                                  self.item_weights))
 
+    def _evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        return np.asarray(scores != 0)  # else the sum was empty
+
     def _explain(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> np.ndarray:
         return np.asarray(self.item_weights[indices, item] * (1 if values is None else values))
 

@@ -45,6 +45,9 @@ class _Cosine(HistoryRecommender):
             self._idf = inverse_frequency(self.item_counts, len(data.users))
         return super()._keep(data)
 
+    def _evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        return np.asarray(scores != 0)  # else the sum was empty
+
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
         if self.weights == "idf":

@@ -70,7 +70,7 @@ def test_unknown_users(model):
     with pytest.raises(UnknownIdError, match="-5"):
         model.recommend([7, -5])
     recs = model.recommend([-5, 7], k=4, on_unknown="fallback")
-    assert recs.source[0] == "popular"
+    assert set(recs.source[0]) == {"popular"}
     counts = model.item_counts[model.items.encode(recs.items[0])]
     assert counts.tolist() == sorted(model.item_counts, reverse=True)[:4]
     assert recs.items[1].tolist() == model.recommend(7, k=4).items.tolist()
@@ -127,7 +127,7 @@ def test_a_user_without_events_gets_popular_items(new, data):
     model = new().fit(quiet)
     recs = model.recommend(7, k=3)
     assert recs.counts == 3
-    assert recs.source == ("model" if model.can.cold_user else "popular")
+    assert recs.source.tolist() == 3 * ["model" if model.can.cold_user else "popular"]
 
 
 # ------------------------------------------------------------------------------------------ history
@@ -142,7 +142,7 @@ def test_history(model, data):
     assert one.items.tolist() == two.items[0].tolist()
     assert np.all(two.counts == 5)
     assert not set(history) & set(one.items)
-    assert two.source[2] == ("model" if model.can.cold_user else "popular")
+    assert set(two.source[2]) == {"model" if model.can.cold_user else "popular"}
     assert set(history) & set(model.recommend(history=history, values=[5, 4, 5], k=data.n_items,
                                               filter_seen=False).items)
     with pytest.raises(UnknownIdError, match="no such"):
