@@ -48,8 +48,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         if options.why:
             lines = [{**line, "why": _why(model, asker, line)} for line in lines]
         records += lines
-        if recs.source == "popular":
-            console.warn(f"{title.lower()}: the model knows nothing, and the most popular items stand in.")
+        _tell_popular(title.lower(), recs, console)
         show(title, "score", lines, options, console)
     console.result({"recommendations": records})
 
@@ -80,6 +79,16 @@ def _tell_skipped(asked: np.ndarray, known: Any, options: argparse.Namespace, co
     unknown = asked[known.encode(asked, "skip") < 0]
     if len(unknown) and options.on_unknown == "skip":
         console.warn(f"left out, as the model does not know them: {', '.join(map(str, unknown))}.")
+
+
+def _tell_popular(title: str, recs: Any, console: Console) -> None:
+    """Say that popular items stand in, where they do."""
+    popular = int(np.count_nonzero(recs.source == "popular"))
+    if popular == recs.counts > 0:
+        console.warn(f"{title}: the model knows nothing, and the most popular items stand in.")
+    elif popular:
+        console.warn(f"{title}: {recs.counts - popular} of {recs.counts} are the model's; nothing speaks for more, and "
+                     f"the most popular of the other items follow.")
 
 
 def _why(model: Any, asker: tuple[Any, Any], line: Mapping[str, Any]) -> list[dict[str, Any]]:

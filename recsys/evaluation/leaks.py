@@ -33,7 +33,8 @@ def seen_in_training(model: Any, split: Split, part: str) -> tuple[str, str]:
         return _by_fingerprint(model, split)
     asked = _keys(part_of(split, part).csr.unique())
     seen = asked[_among(asked, known)]
-    shown = (split.train, split.test_history, split.valid) if part == "test" else (split.train, split.valid_history)
+    shown = (split.train, split.valid_history) if part == "valid" else (
+        split.train, split.test_history, split.valid, split.whole)
     leaked = seen
     for each in shown:
         if each is not None and len(leaked):

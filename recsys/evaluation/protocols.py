@@ -202,7 +202,8 @@ def _refitted(model: Any, fold: Split, progress: Progress | None) -> tuple[Any, 
 
 
 def _without_values(split: Split) -> Split:
-    parts = {name: getattr(split, name) for name in ("train", "valid", "test", "valid_history", "test_history")}
+    parts = {name: getattr(split, name) for name in ("train", "valid", "test", "valid_history", "test_history",
+                                                    "whole")}
     dropped = {name: part.binarise() for name, part in parts.items() if part is not None}
     return replace(split, card={**split.card, "values": "dropped"}, **dropped)
 

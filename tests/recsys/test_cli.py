@@ -287,7 +287,13 @@ def test_repeated_pairs_and_short_lists_are_told(run, tmp_path):
     assert f"{n} instead of 1000" in err
     code, _, err = run("recommend ease.recsys --user 99999 --on-unknown fallback")
     assert code == 0
+    assert "the model knows nothing" in err
     assert "most popular" in err
+    code, out, err = run("recommend text.recsys --history y --json")
+    assert code == 0
+    assert [(line["item"], line["source"]) for line in json.loads(out)["recommendations"]] == [
+        ("x", "model"), ("z", "popular")]
+    assert "1 of 2 are the model's; nothing speaks for more, and the most popular of the other items follow" in err
 
 
 def test_refit(run):

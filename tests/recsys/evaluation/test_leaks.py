@@ -80,12 +80,19 @@ def test_what_comes_again_is_no_leak():
                                   "next-basket", "global-time", "ncf-99", "ratings-5fold"])
 @pytest.mark.parametrize("refit", [False, True])
 def test_protocols_do_not_leak(name, refit, random_data):
-    if refit and name in ("strong-generalisation", "ncf-99", "ratings-5fold"):
-        pytest.skip("has no validation rows of the training's users")
+    if refit and name in ("ncf-99", "ratings-5fold"):
+        pytest.skip("has no validation rows")
     data = random_data(2, users=40, items=30, events=700)
     model = Bias() if name.startswith("ratings") else Popular()
     found = protocols.run(model, data, name, refit=refit)
     assert found.card[LINE].startswith("0 of ")
+
+
+@pytest.mark.parametrize("name", ["last-one-repeats", "next-basket-repeats", "strong-generalisation"])
+def test_neither_do_repeats_and_sampled_validation(name, random_data):
+    data = random_data(2, users=40, items=30, events=700) if name[0] == "s" else repeating(1, 400)
+    line = protocols.run(Popular(), data, name, refit=True, valid_users=2).card[LINE]
+    assert name[0] == "s" or "of them again" in line
 
 
 def test_sessions_do_not_leak():
