@@ -10,7 +10,6 @@ gradient is itself recorded and can be differentiated again.
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -21,6 +20,7 @@ import numpy as np
 from minidl.errors import GradientError, ShapeError, explain, locate, name_of
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor, as_array
+from minidl.versions import clock, shield, tick
 
 __all__ = ["Leaf", "Node", "alias", "backward", "depends_on_others", "fused", "is_grad_enabled", "keeps", "no_grad",
            "primitive", "pull_back", "record", "recording", "settle", "upstream_of"]
@@ -28,7 +28,6 @@ __all__ = ["Leaf", "Node", "alias", "backward", "depends_on_others", "fused", "i
 Rule = Callable[..., Sequence[Any]]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _INPUTS, _OUTPUT = 1, 2
-_tick = itertools.count(1).__next__
 
 
 class _State(threading.local):
@@ -51,7 +50,7 @@ class Node:
 
     def __init__(self, rule: Rule | None, parents: Sequence[Node | None], inputs: Sequence[Any], out: Any,
                  params: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.seq = _tick()  # creation order is a topological order
+        self.seq = tick()  # creation order is a topological order
         self.rule = rule
         self.parents = parents
         self.inputs = inputs
@@ -119,7 +118,7 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
     for a in args:  # one plain loop: this function is most of an operation's overhead
         if isinstance(a, Tensor):
             tensors = True
-            arrays.append(a.data)
+            arrays.append(a._data)
             node = a.node
             parents.append(node)
             if node is not None:
@@ -188,7 +187,7 @@ def primitive(forward: Callable[..., Any], rule: Rule, *, keep: Sequence[str] = 
 
 
 def fused(forward: Callable[..., Any], backward: Callable[..., Any], reference: Callable[..., Any], *,
-          name: str | None = None) -> Callable[..., Any]:
+          name: str | None = None, by_rows: bool = False) -> Callable[..., Any]:
     """Make a differentiable function from a pair of kernels and a composition that defines it.
 
     An ordinary backward pass uses the `backward` kernel. Under `create_graph=True` the engine
@@ -204,6 +203,8 @@ def fused(forward: Callable[..., Any], backward: Callable[..., Any], reference: 
         `reference(*inputs, **params) -> Tensor`, the same function written with `minidl.ops`.
     name : str, optional
         Name in error messages; by default the reference's.
+    by_rows : bool
+        Of tables it reads rows only, which were brought up to date before; others may be so later.
 
     Examples
     --------
@@ -228,6 +229,8 @@ def fused(forward: Callable[..., Any], backward: Callable[..., Any], reference: 
     def apply(*args: Any, **params: Any) -> Any:
         return record(forward, rule, *args, **params)
 
+    if by_rows:
+        rule.by_rows = True  # type: ignore[attr-defined]
     apply.__name__ = rule.__name__ = label
     apply.__doc__ = reference.__doc__
     apply.reference = rule.reference = reference  # type: ignore[attr-defined]
@@ -317,7 +320,9 @@ def _step(node: Node, g: Any, grads: dict[Node, Any], own: set[Node], alive: set
     """Apply one node's rule and hand the gradients to its parents."""
     if isinstance(g, RowGrad):
         g = g.to_dense()
-    parents, inputs, out = node.parents, node.inputs, node.out
+    parents, inputs, out, params = node.parents, node.inputs, node.out, node.params
+    if node.seq < clock.latest:  # something was written since: perhaps what this node keeps
+        inputs, out, params = shield(name_of(node.rule), node, hasattr(node.rule, "by_rows"))
     needs = [p is not None and (alive is None or p in alive) for p in parents]
     if create_graph:
         inputs = [Tensor(x, p) if p is not None and x is not p else x
@@ -328,7 +333,7 @@ def _step(node: Node, g: Any, grads: dict[Node, Any], own: set[Node], alive: set
         return
     if (watch := _watch) is not None:
         rule = watch.returning(rule)
-    contributions = rule(g, out, inputs, needs, **node.params)
+    contributions = rule(g, out, inputs, needs, **params)
     if len(contributions) != len(parents):
         raise GradientError(f"{name_of(rule)}: its rule gave {len(contributions)} gradients for {len(parents)} inputs")
     for parent, need, contribution in zip(parents, needs, contributions, strict=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.errors import GradientError
+from minidl.versions import wrote
 
 if TYPE_CHECKING:
     from minidl.engine import Node
@@ -54,36 +55,51 @@ class Tensor:
     array. Comparisons give plain boolean arrays.
     """
 
-    __slots__ = ("data", "node", "__weakref__")
+    __slots__ = ("_data", "node", "__weakref__")
 
-    data: np.ndarray
+    _data: np.ndarray
     node: Node | None
 
     def __init__(self, data: np.ndarray, node: Node | None = None) -> None:
-        self.data = data
+        self._data = data
         self.node = node
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array. What is assigned (`t.data = a`, `t.data -= a`) counts as a change of the Tensor.
+
+        A backward pass that would need the numbers from before raises. It does not see what NumPy writes into the
+        array itself, such as `t.data[0] = 1` or `t.data.fill(0)`: then compute the forward pass again, or write `t[0] =
+        1` under `no_grad()`; `minidl.debug.detect_anomaly()` compares the numbers.
+        """
+        return self._data
+
+    @data.setter
+    def data(self, array: np.ndarray) -> None:
+        wrote(self)
+        self._data = array
 
     # ------------------------------------------------------------------------------------ array-like
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
-        return self.data.shape
+        return self._data.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the elements."""
-        return self.data.dtype
+        return self._data.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self.data.ndim
+        return self._data.ndim
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self.data.size
+        return self._data.size
 
     def __len__(self) -> int:
         return len(self.data)
@@ -212,7 +228,8 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._in_place("x[i] = v", "minidl.ops.where(mask, v, x) or minidl.ops.scatter_add(...)", value)
-        self.data[_raw_index(index)] = _raw(value)
+        self._data[_raw_index(index)] = _raw(value)
+        wrote(self)
 
     def __iadd__(self, other: Any) -> Tensor:
         self._in_place("x += y", "x = x + y", other)

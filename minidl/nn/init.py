@@ -13,6 +13,7 @@ import numpy as np
 
 from minidl.errors import ShapeError
 from minidl.tensor import Tensor
+from minidl.versions import wrote
 
 __all__ = ["calculate_gain", "constant_", "default_generator", "kaiming_normal_", "kaiming_uniform_", "manual_seed",
            "normal_", "ones_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_"]
@@ -50,6 +51,7 @@ def default_generator() -> np.random.Generator:
 
 def _fill(tensor: _T, values: Any) -> _T:
     tensor.data[...] = values
+    wrote(tensor)
     return tensor
 
 

@@ -12,6 +12,7 @@ from minidl import ops
 from minidl.nn import functional, init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.versions import wrote
 
 __all__ = ["Bilinear", "Dropout", "Embedding", "EmbeddingBag", "Identity", "Linear", "ModuleList", "Sequential"]
 
@@ -131,6 +132,7 @@ class _Table(Module):
         init.normal_(self.weight, generator=generator)
         if self.padding_idx is not None:
             self.weight.data[self.padding_idx] = 0
+            wrote(self.weight)
 
     def _up_to_date(self, indices: Any) -> Parameter:
         self.weight.catch_up(indices)  # rows that an exact lazy optimizer has left behind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,10 +12,12 @@ import numpy as np
 from minidl.errors import no_array
 from minidl.nn.parameter import Parameter
 from minidl.tensor import Tensor
+from minidl.versions import wrote
 
 __all__ = ["Keys", "Module"]
 
 _M = TypeVar("_M", bound="Module")
+_CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
 class Keys(NamedTuple):
@@ -30,6 +33,12 @@ class Module:
     A `Parameter` or a `Module` that is an attribute belongs to this module, under the attribute's name and in the order
     of assignment. Arrays that are saved but not learned are buffers, see `register_buffer`. There is no other
     bookkeeping, so `super().__init__()` may be left out.
+
+    An attribute that is a list, tuple, set or dict with Modules or Parameters in it is a TypeError, when it is assigned
+    or, if it was filled later, when the module is first asked for its parameters or state. PyTorch passes over such
+    parts: they compute, but are not trained, cast or saved, and nothing tells. There is no name that is exempt, since
+    private lists of layers are the usual form of this mistake; what shall stay outside (a teacher) is kept behind a
+    function, `self.teacher = lambda: teacher`.
 
     Examples
     --------
@@ -60,6 +69,24 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write it in the subclass")
 
     # ---------------------------------------------------------------------------------- what is in it
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            value.name = value.name or f"{type(self).__name__}.{name}"
+        elif isinstance(value, _CONTAINERS):
+            self._refuse_hidden(name, value)
+        object.__setattr__(self, name, value)
+
+    def _refuse_hidden(self, name: str, container: Any) -> None:
+        """Raise when a plain container holds parts of the module, which nothing would find there."""
+        part = _part_in(container)
+        if part is None:
+            return
+        instead = ("make each Parameter an attribute of its own" if isinstance(part, Parameter) else
+                   f"use nn.{'ModuleDict' if isinstance(container, Mapping) else 'ModuleList'}")
+        raise TypeError(f"{type(self).__name__}: attribute {name!r} is a {type(container).__name__} that holds a "
+                        f"{type(part).__name__}, which would be neither found, trained nor saved; {instead}, or, if it "
+                        f"shall not be part of this module, keep it behind a function: self.{name} = lambda: ...")
 
     def register_buffer(self, name: str, array: Any) -> None:
         """Make an array (or None) an attribute that is saved, and cast by `to`, but not learned."""
@@ -132,6 +159,9 @@ class Module:
     def _walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module and all below it, a shared one under each of its names."""
         yield prefix, self
+        for name, value in list(vars(self).items()):
+            if isinstance(value, _CONTAINERS):  # perhaps filled since it was assigned
+                self._refuse_hidden(name, value)
         for name, child in self.named_children():
             yield from child._walk(_join(prefix, name))
 
@@ -214,6 +244,7 @@ class Module:
             if name in given:
                 array: Any = value.data if isinstance(value, Parameter) else value
                 array[...] = given[name]
+                wrote(value)
         return keys
 
     # ------------------------------------------------------------------------------------------- modes
@@ -282,6 +313,16 @@ class Module:
             return f"{type(self).__name__}({extra})"
         body = "\n  ".join([extra, *lines] if extra else lines)
         return f"{type(self).__name__}(\n  {body}\n)"
+
+
+def _part_in(container: Any) -> Any:
+    """A Module or Parameter in nested containers; of long ones, such as tables of ids, only the beginning is seen."""
+    for value in itertools.islice(container.values() if isinstance(container, Mapping) else container, 1000):
+        if isinstance(value, (Module, Parameter)):
+            return value
+        if isinstance(value, _CONTAINERS) and (part := _part_in(value)) is not None:
+            return part
+    return None
 
 
 def _join(prefix: str, name: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.errors import ShapeError
+from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
@@ -27,7 +28,7 @@ class _RowNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0."""
         for name, p in self.named_parameters():
-            p.data[...] = 1 if name == "weight" else 0
+            init.constant_(p, 1.0 if name == "weight" else 0.0)
 
     def extra_repr(self) -> str:
         """Shape and options."""
@@ -133,7 +134,7 @@ class _BatchNorm(Module):
         """Weight 1, bias 0, and no running statistics."""
         self.reset_running_stats()
         for name, p in self.named_parameters():
-            p.data[...] = 1 if name == "weight" else 0
+            init.constant_(p, 1.0 if name == "weight" else 0.0)
 
     def forward(self, x: Any) -> Any:
         """(N, num_features, ...) -> the same shape."""

@@ -29,15 +29,16 @@ class Parameter(Tensor):
     dtype('float32')
     """
 
-    __slots__ = ("before_read",)
+    __slots__ = ("before_read", "name")
 
     before_read: Callable[[Tensor, np.ndarray | None], None] | None
+    name: str  # such as "Linear.weight", of the attribute it was assigned to; for messages
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         array = data.data if isinstance(data, Tensor) else data
         typed = isinstance(array, (np.ndarray, np.generic))
         super().__init__(as_array(np.array(array, None if typed else np.float32, order="C")))
-        self.before_read = None
+        self.before_read, self.name = None, ""
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:

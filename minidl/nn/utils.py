@@ -12,6 +12,7 @@ from minidl import ops
 from minidl.nn.parameter import Parameter
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
+from minidl.versions import wrote
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
 
@@ -69,6 +70,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     if not factor >= 1:  # NaN too
         for v in values:
             v *= factor
+            wrote(v)
     return total
 
 
@@ -94,6 +96,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         raise ValueError(f"clip_grad_value_: clip_value={clip_value} must not be negative")
     for v in _values(parameters):
         np.clip(v, -clip_value, clip_value, out=v)
+        wrote(v)
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -151,6 +154,7 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
     for p in parts:
         _catch_up(p)
         p.data[...] = values[at:at + p.size].reshape(p.shape)
+        wrote(p)
         at += p.size
 
 

@@ -17,6 +17,7 @@ from minidl.ops.index import as_indices, scatter
 from minidl.ops.loss_parts import floating
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
+from minidl.versions import wrote
 
 __all__ = ["embedding", "embedding_bag", "sampled_matmul"]
 
@@ -90,7 +91,10 @@ def _shorten(table: np.ndarray, indices: np.ndarray, max_norm: float, norm_type:
     rows = table[chosen]
     norms = np.linalg.norm(rows, norm_type, axis=1)
     long = norms > max_norm
+    if not long.any():
+        return
     table[chosen[long]] = rows[long] * (max_norm / (norms[long] + 1e-7))[:, None]  # 1e-7 as in PyTorch
+    wrote(table)
 
 
 def _padding(padding_idx: int | None, n: int) -> int | None:
@@ -251,7 +255,7 @@ def _weighted_reference(weight: Any, factors: Any, indices: np.ndarray, ends: np
     return scatter(rows, _owners(ends), (len(ends) - 1, weight.shape[1]))
 
 
-_weighted_bag = fused(_weighted_forward, _weighted_backward, _weighted_reference, name="embedding_bag")
+_weighted_bag = fused(_weighted_forward, _weighted_backward, _weighted_reference, name="embedding_bag", by_rows=True)
 
 
 # ------------------------------------------------------------------------------- entries of a product
@@ -323,4 +327,4 @@ def _sampled_reference(x: Any, weight: Any, indices: np.ndarray, ends: np.ndarra
     return (ops.take(x, _owners(ends), axis=0) * ops.take(weight, indices, axis=0)).sum(axis=1)
 
 
-_sampled = fused(_sampled_forward, _sampled_backward, _sampled_reference, name="sampled_matmul")
+_sampled = fused(_sampled_forward, _sampled_backward, _sampled_reference, name="sampled_matmul", by_rows=True)

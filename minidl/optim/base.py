@@ -13,6 +13,7 @@ from minidl import kernels
 from minidl.nn.parameter import Parameter
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
+from minidl.versions import wrote
 
 __all__ = ["Optimizer"]
 
@@ -210,6 +211,7 @@ class Optimizer:
                     self._replay(m, np.arange(len(m.data)), m.step - 1)
                     m.last = None
                 kernel(m.row, ONLY_ROW, _row(g, p.dtype), m.state_row, s)
+            wrote(p)
 
     def _begin(self, p: Tensor, group: Mapping[str, Any], used: tuple[str, ...]) -> Moments:
         """New moments; if the options have come to need others, those that were there are forgotten."""
@@ -254,6 +256,8 @@ class Optimizer:
     def _replay(self, m: Moments, indices: np.ndarray, now: int) -> None:
         if m.last is not None and m.missed:
             table, state = m.table()
+            if (m.last[indices] < now).any():
+                wrote(table, by_rows=True)
             getattr(kernels.optim, f"{self.kernel}_catch_up")(table, indices, state, m.last, m.history[:m.missed], now)
 
     def catch_up(self, p: Tensor, indices: np.ndarray | None = None) -> None:

@@ -13,6 +13,7 @@ from minidl.engine import no_grad
 from minidl.nn.module import Module
 from minidl.optim.base import Optimizer
 from minidl.optim.lr_scheduler.base import LRScheduler, each, fraction
+from minidl.versions import wrote
 
 __all__ = ["SWALR", "AveragedModel", "get_ema_avg_fn", "get_swa_avg_fn", "update_bn"]
 
@@ -93,11 +94,13 @@ class AveragedModel(Module):
                 self._take(mean, buffer)
             else:
                 mean[...] = buffer
+                wrote(mean)
         self.n_averaged += 1
 
     def _take(self, mean: np.ndarray, weight: np.ndarray) -> None:
         n = int(self.n_averaged)
         mean[...] = self.avg_fn(mean, weight, n) if n else weight
+        wrote(mean)
 
 
 def update_bn(loader: Iterable[Any], model: Module) -> None:

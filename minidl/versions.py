@@ -1,0 +1,137 @@
+"""What was written since an operation read it, so that a backward pass never works with other numbers unnoticed.
+
+A node notes nothing. Every write of ours into an array (an optimizer's step, `load_state_dict`, `init`, `p.data -= ...`)
+leaves a `_Mark` with a tick of the clock that also numbers the nodes; an array that a node keeps has changed when its
+mark is younger than the node. The mark belongs to the memory, so that views (`w.T`, `w.detach()`) share it.
+
+A rule does not read all that its node keeps: the gradient of `w` in `x @ w` reads only `x`. So what has changed is
+handed to it as a `Changed`, which has a shape and a dtype, and raises when anything else is asked of it. Either the rule
+can do without, and the gradient is right, or there is an error.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import GradientError
+
+__all__ = ["Changed", "clock", "shield", "tick", "wrote"]
+
+tick = itertools.count(1).__next__
+
+
+class _Clock:
+    """When anything was last written: a node that is younger needs no look at its arrays."""
+
+    __slots__ = ("latest",)
+
+    def __init__(self) -> None:
+        self.latest = 0
+
+
+clock = _Clock()
+
+
+class _Mark:
+    """The writes to one piece of memory: how many, when the latest were, and through which Tensor."""
+
+    __slots__ = ("owner", "version", "ticks", "whole", "name", "shape")
+
+    def __init__(self, owner: np.ndarray) -> None:
+        key = id(owner)
+        self.owner = weakref.ref(owner, lambda _: _marks.pop(key, None))
+        self.version = 0
+        self.ticks: deque[int] = deque(maxlen=64)
+        self.whole = 0  # when it was last written other than by rows
+        self.name, self.shape = "", owner.shape
+
+
+_marks: dict[int, _Mark] = {}
+
+
+def _owner(array: np.ndarray) -> np.ndarray:
+    """The array whose memory this one shows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _mark(array: np.ndarray) -> _Mark | None:
+    owner = _owner(array)
+    mark = _marks.get(id(owner))
+    return mark if mark is not None and mark.owner() is owner else None
+
+
+def wrote(written: Any, by_rows: bool = False) -> None:
+    """Note that a Tensor's array, or an array, has other numbers than before.
+
+    Parameters
+    ----------
+    written : Tensor or array
+    by_rows : bool
+        Rows were brought up to date that nobody had read before (`Parameter.catch_up`); operations that read
+        nothing but rows that are up to date are not concerned.
+    """
+    array: np.ndarray = written if isinstance(written, np.ndarray) else written.data
+    mark = _mark(array)
+    if mark is None:
+        owner = _owner(array)
+        mark = _marks[id(owner)] = _Mark(owner)
+    if written is not array:
+        mark.name, mark.shape = getattr(written, "name", ""), array.shape
+    now = tick()
+    mark.version += 1
+    mark.ticks.append(now)
+    if not by_rows:
+        mark.whole = now
+    clock.latest = now
+
+
+def shield(op: str, node: Any, by_rows: bool) -> tuple[Sequence[Any], Any, dict[str, Any]]:
+    """What a node keeps (inputs, output, parameters), with a `Changed` for every array written since."""
+    def looked_at(label: str, x: Any) -> Any:
+        mark = _mark(x) if isinstance(x, np.ndarray) else None
+        if mark is None or (mark.whole if by_rows else mark.ticks[-1]) < node.seq:
+            return x
+        since = sum(t > node.seq for t in mark.ticks)
+        leaf = f"{mark.name or 'a Tensor'} of shape {mark.shape}"
+        return Changed(x, f"{op}: its {label}, which is {leaf}, has been changed since the forward pass (it had version "
+                          f"{mark.version - since}, now it has {mark.version}), so the gradient would be wrong; call "
+                          "backward() before the step that changes it, or compute the forward pass again")
+
+    return ([looked_at(f"argument {i}", x) for i, x in enumerate(node.inputs)], looked_at("result", node.out),
+            {key: looked_at(key, x) for key, x in node.params.items()})
+
+
+class Changed:
+    """Stands for an array that is no longer what an operation read: nothing is left of it but shape and dtype."""
+
+    __slots__ = ("shape", "dtype", "_said")
+
+    def __init__(self, array: np.ndarray, said: str) -> None:
+        self.shape, self.dtype, self._said = array.shape, array.dtype, said
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getattr__(self, name: str) -> Any:
+        raise GradientError(self._said)
+
+
+def _refuse(self: Changed, *args: Any, **kwargs: Any) -> Any:
+    raise GradientError(self._said)
+
+
+for _name in ("array array_ufunc getitem iter len bool float int index contains neg pos abs invert eq ne lt le gt ge add "
+              "radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul and rand or "
+              "ror xor rxor").split():
+    setattr(Changed, f"__{_name}__", _refuse)
+Changed.__hash__ = object.__hash__  # type: ignore[method-assign]
