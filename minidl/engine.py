@@ -10,6 +10,7 @@ gradient is itself recorded and can be differentiated again.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -35,6 +36,9 @@ class _State(threading.local):
 
 
 _state = _State()
+_collecting = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child has no thread that would release it
+    os.register_at_fork(after_in_child=_collecting._at_fork_reinit)  # type: ignore[attr-defined]
 _watch: Any = None  # who looks on while operations run: see minidl.debug.watching
 
 
@@ -434,10 +438,11 @@ def backward(tensor: Tensor, gradient: Any = None, create_graph: bool = False) -
         seed = gradient if isinstance(gradient, Tensor) else Tensor(upstream)
     found = pull_back([(tensor, seed)], create_graph=create_graph)
     given = {id(upstream)}
-    for node, g in found.items():
-        if isinstance(node, Leaf):
-            g = settle(g, node, given)
-            node.grad = g if node.grad is None else add_gradients(node.grad, g)
+    with _collecting:  # of two threads that add to a leaf at once, one would be lost
+        for node, g in found.items():
+            if isinstance(node, Leaf):
+                g = settle(g, node, given)
+                node.grad = g if node.grad is None else add_gradients(node.grad, g)  # in new memory: others may read
 
 
 def upstream_of(tensor: Tensor, gradient: Any, verb: str) -> np.ndarray:

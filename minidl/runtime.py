@@ -58,9 +58,19 @@ def set_threads(n: int) -> None:
     ----------
     n : int
         From 1 to the number of cores. The results of kernels do not depend on it.
+
+    Raises
+    ------
+    ValueError
+        When there are not so many; and in a process that was forked after a parallel kernel had run on GNU OpenMP,
+        which stays at one thread, for more than one.
     """
     if n < 1:
         raise ValueError(f"set_threads: n={n}; at least one thread is needed")
+    if n > 1 and _forked:
+        raise ValueError(f"set_threads: n={n}, but this process was forked after a parallel kernel had run, and GNU "
+                         "OpenMP has no threads left in it but one; start it with the method 'spawn', or set "
+                         "NUMBA_THREADING_LAYER=workqueue, to have more")
     if numba_enabled():
         numba = _numba()
         most = int(numba.config.NUMBA_NUM_THREADS)
@@ -103,6 +113,30 @@ def parallel_is_safe() -> bool:
     except ImportError:
         return False
     return True
+
+
+_forked = False  # after a parallel kernel had run on GNU OpenMP, which does not survive that by itself
+
+
+def _after_fork() -> None:
+    """Let parallel kernels run in a forked child, on its one thread and with the same bits.
+
+    The threads of GNU OpenMP stay with the parent: a child that waits for them waits for ever, so Numba ends a process
+    that runs a parallel kernel when it finds that it is the child of the one that started the threads. With one thread
+    nothing is waited for; and starting them again, here, tells Numba that this process is its own.
+    """
+    global _forked, _lock
+    _lock = threading.RLock()  # a thread of the parent may have held the old one
+    if _layer() == "omp":
+        pool = importlib.import_module("numba.np.ufunc.omppool")
+        if pool.openmp_vendor == "GNU":
+            ctypes.CFUNCTYPE(None, ctypes.c_int)(pool.launch_threads)(1)
+            _numba().set_num_threads(1)
+            _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _layer() -> str | None:
