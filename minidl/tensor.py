@@ -76,6 +76,8 @@ class Tensor:
 
     @data.setter
     def data(self, array: np.ndarray) -> None:
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"data: a {type(array).__name__} is no array; pass np.asarray(...), or .data of a Tensor")
         wrote(self)
         self._data = array
 
