@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl.errors import GradientError, ShapeError, explain, locate, name_of
+from minidl.errors import GradientError, ShapeError, explain, locate, name_of, refuse_masked
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor, as_array
 from minidl.versions import clock, shield, tick
@@ -29,6 +29,7 @@ __all__ = ["Leaf", "Node", "alias", "backward", "depends_on_others", "fused", "i
 Rule = Callable[..., Sequence[Any]]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _INPUTS, _OUTPUT = 1, 2
+_USUAL = frozenset({np.ndarray, np.float64, np.float32, float, int, type(None)})  # arguments that need no second look
 
 
 class _State(threading.local):
@@ -122,12 +123,14 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
     for a in args:  # one plain loop: this function is most of an operation's overhead
         if isinstance(a, Tensor):
             tensors = True
-            arrays.append(a._data)
+            arrays.append(a._array)
             node = a.node
             parents.append(node)
             if node is not None:
                 tracked = True
         else:
+            if type(a) not in _USUAL:
+                refuse_masked(f"{name_of(rule)}: argument {len(arrays)}", a)
             arrays.append(a)
             parents.append(None)
     try:

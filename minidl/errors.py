@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 __all__ = ["AnomalyError", "GradientError", "MissingExtraError", "ShapeError", "explain", "explained", "locate",
-           "name_of", "no_array"]
+           "name_of", "no_array", "refuse_masked"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -90,6 +90,13 @@ def no_array(error: AttributeError, arguments: Mapping[str, Any]) -> Exception |
         if value is error.obj and hasattr(np.ndarray, error.name or ""):
             return TypeError(f"{name} is {_kind(value)}; pass an array or a Tensor, such as np.array(...)")
     return None
+
+
+def refuse_masked(name: str, value: Any) -> None:
+    """Raise for a `numpy.ma.MaskedArray`: nothing here knows masks, and without them masked values would count."""
+    if type(value) is not np.ndarray and isinstance(value, np.ndarray) and hasattr(value, "compressed"):
+        raise TypeError(f"{name} is a masked array, {value.dtype}{value.shape}, and its mask would get lost; pass "
+                        ".filled(value), with what masked elements stand for, or .compressed(), without them")
 
 
 def _kind(value: Any) -> str:

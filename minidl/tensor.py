@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from opcode import opmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.errors import GradientError
+from minidl.errors import GradientError, refuse_masked
 from minidl.versions import wrote
 
 if TYPE_CHECKING:
@@ -15,10 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Tensor", "as_array", "tensor"]
 
+_STORE = opmap["STORE_SUBSCR"]  # a[i] = t
+
 
 def as_array(value: Any) -> np.ndarray:
     """`value` as an ndarray in native byte order; numbers and sequences too."""
     array = np.asarray(value)
+    if array is not value:
+        refuse_masked("an argument", value)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -34,6 +40,11 @@ def tensor(a: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     dtype : dtype, optional
         By default the array's own.
 
+    Raises
+    ------
+    TypeError
+        For what has no arithmetic (texts, objects, dates, records), and for masked arrays.
+
     Examples
     --------
     >>> import minidl
@@ -42,7 +53,12 @@ def tensor(a: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     >>> x.grad
     array([2., 4.])
     """
-    made = Tensor(as_array(np.array(a.data if isinstance(a, Tensor) else a, dtype=dtype)))
+    refuse_masked("tensor: a", a)
+    array = np.array(a._array if isinstance(a, Tensor) else a, dtype=dtype)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"tensor: a has dtype {array.dtype}, which is no kind of number; encode it first (texts by their "
+                        "index in np.unique, dates by .astype(int)), or say dtype=float if these are numbers")
+    made = Tensor(as_array(array))
     if requires_grad:
         made.requires_grad = True
     return made
@@ -55,13 +71,13 @@ class Tensor:
     array. Comparisons give plain boolean arrays.
     """
 
-    __slots__ = ("_data", "node", "__weakref__")
+    __slots__ = ("_array", "node", "__weakref__")
 
-    _data: np.ndarray
+    _array: np.ndarray
     node: Node | None
 
     def __init__(self, data: np.ndarray, node: Node | None = None) -> None:
-        self._data = data
+        self._array = data
         self.node = node
 
     @property
@@ -72,36 +88,36 @@ class Tensor:
         array itself, such as `t.data[0] = 1` or `t.data.fill(0)`: then compute the forward pass again, or write `t[0] =
         1` under `no_grad()`; `minidl.debug.detect_anomaly()` compares the numbers.
         """
-        return self._data
+        return self._array
 
     @data.setter
     def data(self, array: np.ndarray) -> None:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"data: a {type(array).__name__} is no array; pass np.asarray(...), or .data of a Tensor")
         wrote(self)
-        self._data = array
+        self._array = array
 
     # ------------------------------------------------------------------------------------ array-like
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
-        return self._data.shape
+        return self._array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the elements."""
-        return self._data.dtype
+        return self._array.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._data.ndim
+        return self._array.ndim
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._data.size
+        return self._array.size
 
     def __len__(self) -> int:
         return len(self.data)
@@ -117,14 +133,25 @@ class Tensor:
         return bool(self.data)
 
     def __float__(self) -> float:
-        return float(self.data)
+        self._not_assigned()
+        return float(self._array)
 
     def __int__(self) -> int:
-        return int(self.data)
+        self._not_assigned()
+        return int(self._array)
+
+    def _not_assigned(self) -> None:
+        """Refuse `a[i] = t`, where an array asks for a number: `float(t)` says what it does, an assignment does not."""
+        if self.node is not None:
+            caller = sys._getframe(2)
+            if caller.f_code.co_code[caller.f_lasti] == _STORE:
+                raise GradientError("an element of an array would be assigned a Tensor that takes part in "
+                                    "differentiation, and its history be lost; use .item() or .data to say so, or "
+                                    "join Tensors with minidl.ops.stack or concatenate")
 
     def item(self) -> Any:
         """The one element as a Python number."""
-        return self.data.item()
+        return self._array.item()
 
     def numpy(self) -> np.ndarray:
         """The array; refuses where a gradient would be lost without a word."""
@@ -230,7 +257,7 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._in_place("x[i] = v", "minidl.ops.where(mask, v, x) or minidl.ops.scatter_add(...)", value)
-        self._data[_raw_index(index)] = _raw(value)
+        self._array[_raw_index(index)] = _raw(value)
         wrote(self)
 
     def __iadd__(self, other: Any) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import refuse_masked
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["Parameter"]
@@ -36,6 +37,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         array = data.data if isinstance(data, Tensor) else data
+        refuse_masked("Parameter: data", array)
         typed = isinstance(array, (np.ndarray, np.generic))
         super().__init__(as_array(np.array(array, None if typed else np.float32, order="C")))
         self.before_read, self.name = None, ""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.engine import keeps, record
-from minidl.errors import GradientError
+from minidl.errors import GradientError, refuse_masked
 from minidl.ops.functions import log
 from minidl.tensor import Tensor, as_array
 
@@ -231,6 +231,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     >>> ops.where([True, False], [1.0, 2.0], 0.0)
     array([1., 0.])
     """
+    refuse_masked("where: condition", condition)
     return record(_where, _where_rule, x, y, condition=_raw(condition))
 
 

@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from minidl import kernels, ops
 from minidl.engine import keeps, record
-from minidl.errors import explained
+from minidl.errors import explained, refuse_masked
 from minidl.tensor import Tensor
 
 __all__ = ["gather", "getitem", "scatter_add", "sort", "take", "take_along_axis", "topk"]
@@ -29,11 +29,13 @@ def _plain_index(index: Any) -> Any:
     if isinstance(index, list):
         index = np.asarray([i.data if isinstance(i, Tensor) else i for i in index])
         return index if index.size else index.astype(np.intp)
+    refuse_masked("getitem: the index", index)
     return index
 
 
 def as_indices(op: str, argument: str, indices: Any) -> np.ndarray:
     """Integer indices of any dtype, arrays, Tensors or lists, as int64; errors name the op and the argument."""
+    refuse_masked(f"{op}: {argument}", indices)
     found = np.asarray(_plain_index(indices))
     if found.dtype.kind not in "iu":
         raise IndexError(f"{op}: {argument} has dtype {found.dtype} and shape {found.shape}; use integers, such as "

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from minidl import GradientError, Tensor, tensor
+from minidl import GradientError, Tensor, nn, ops, tensor
 from minidl.tensor import as_array
 from minidl.testing.strategies import arrays, broadcastable, index_for, shapes
 
@@ -168,6 +168,52 @@ def test_nothing_detaches_silently():
     assert not x.detach().requires_grad
     assert np.shares_memory(x.detach().data, x.data)
     np.testing.assert_array_equal(np.asarray(tensor([1.0])), [1.0])
+
+
+def test_an_assignment_to_an_element_does_not_detach():
+    t = minidl.tensor([1.0, 2.0], requires_grad=True)
+    array, numbers = np.zeros(2), np.zeros(2, int)
+    for target in (array, numbers):
+        with pytest.raises((ValueError, GradientError)) as caught:
+            target[0] = t[1]
+        said = caught.value if isinstance(caught.value, GradientError) else caught.value.__cause__
+        assert "item()" in str(said) and isinstance(said, GradientError)  # NumPy wraps it for what has a length
+    with pytest.raises(GradientError, match="differentiation"):
+        array[:] = t
+    assert not array.any() and not numbers.any()
+    array[0], numbers[0] = t[1].item(), minidl.tensor(3.0)
+    assert (array[0], numbers[0], float(t[1]), int(t[1])) == (2.0, 3, 2.0, 2)  # said so, or a constant
+
+
+@pytest.mark.parametrize("values", [["a"], np.array(["2020-01-01"], "M8[D]"), np.array([1], "m8[s]"), [None], [b"x"],
+                                    np.zeros(2, "i4,f4"), [object()], "text", {"a": 1}], ids=repr)
+def test_what_is_no_number_is_refused(values):
+    with pytest.raises(TypeError, match="tensor: a has dtype"):
+        minidl.tensor(values)
+
+
+@pytest.mark.parametrize("values", [[True], [1], [1.0], [1j], np.array([1], np.uint8), np.array([1], np.float16), []])
+def test_all_numbers_are_taken(values):
+    assert np.array_equal(minidl.tensor(values).data, np.asarray(values))
+    assert minidl.tensor(np.array(["1.5"]), dtype=float).data[0] == 1.5 and minidl.tensor([2, None], dtype=float).size == 2
+
+
+MASKED = np.ma.array([1.0, 2.0, 9.0], mask=[False, False, True])
+X = minidl.tensor(np.ones(3), requires_grad=True)
+
+
+@pytest.mark.parametrize("use", [
+    lambda: minidl.tensor(MASKED), lambda: nn.Parameter(MASKED), lambda: ops.sum(MASKED), lambda: ops.mean(MASKED),
+    lambda: X * MASKED, lambda: X + MASKED, lambda: np.add(MASKED, X), lambda: ops.exp(MASKED), lambda: X @ MASKED,
+    lambda: ops.mse_loss(X, MASKED), lambda: ops.mse_loss(MASKED, X), lambda: ops.where(MASKED > 1, X, X),
+    lambda: ops.where([True], X, MASKED), lambda: X[MASKED > 1], lambda: ops.concatenate([X, MASKED]),
+    lambda: ops.embedding(MASKED.astype(int), np.ones((10, 2))), lambda: X.backward(MASKED), lambda: ops.relu(MASKED),
+    lambda: ops.binary_cross_entropy_with_logits(X, MASKED), lambda: nn.Linear(3, 1)(MASKED),
+    lambda: ops.cross_entropy(np.ones((3, 4)), MASKED.astype(int) % 4),
+    lambda: ops.take_along_axis(X, MASKED.astype(int), 0), lambda: minidl.grad(ops.sum)(MASKED)])
+def test_masks_are_not_dropped(use):
+    with pytest.raises(TypeError, match=r"masked array.*filled.*compressed"):
+        use()
 
 
 def test_numpy_functions_dispatch():

@@ -165,3 +165,48 @@ def test_state_is_up_to_date_with_an_exact_optimizer() -> None:
 def test_a_state_is_a_mapping_of_names(state: Any) -> None:
     with pytest.raises(TypeError, match="load_state_dict: the state is a"):
         nn.Linear(1, 1).load_state_dict(state)
+
+
+@pytest.mark.parametrize("hidden", [
+    lambda part: [part], lambda part: (1, part), lambda part: {"a": part}, lambda part: [[part]], lambda part: {part},
+    lambda part: {"a": [1, {"b": part}]}], ids=["list", "tuple", "dict", "nested", "set", "deep"])
+@pytest.mark.parametrize("part", [nn.Linear(1, 1), nn.Parameter([1.0])], ids=["module", "parameter"])
+def test_parts_in_plain_containers_are_refused(hidden, part):
+    module = nn.Module()
+    instead = "attribute of its own" if isinstance(part, nn.Parameter) else "nn.Module(List|Dict)"
+    with pytest.raises(TypeError, match=rf"Module: attribute 'parts' is a (list|tuple|dict|set).*{instead}"):
+        module.parts = hidden(part)
+    assert not hasattr(module, "parts")
+    module.parts = lambda: [part]  # kept outside, on purpose
+    assert list(module.parameters()) == []
+
+
+def test_the_container_that_fits_is_named():
+    with pytest.raises(TypeError, match="use nn.ModuleDict,"):
+        nn.Module().heads = {"a": nn.Linear(1, 1)}
+    with pytest.raises(TypeError, match="use nn.ModuleList,"):
+        nn.Module().layers = [nn.Linear(1, 1)]
+
+
+@pytest.mark.parametrize("ask", [lambda m: list(m.parameters()), lambda m: m.state_dict(), lambda m: m.train(),
+                                 lambda m: m.load_state_dict({}), lambda m: m.float(), lambda m: m.zero_grad(),
+                                 lambda m: list(nn.Sequential(m).parameters())])
+def test_containers_that_are_filled_later_are_found(ask):
+    module = nn.Module()
+    module._layers = []  # private names are no exception
+    module._layers.append(nn.Linear(1, 1))
+    with pytest.raises(TypeError, match=r"attribute '_layers' is a list"):
+        ask(module)
+
+
+def test_containers_of_other_things_are_fine():
+    module = nn.Module()
+    module.sizes, module.names, module.index = [1, 2], ("a", None), {i: str(i) for i in range(5000)}
+    module.arrays, module.functions = [np.ones(2), minidl.tensor([1.0])], [nn.functional.relu]
+    assert module.state_dict() == {} and repr(module) == "Module()"
+
+
+def test_parameters_know_their_first_name():
+    first, second = nn.Linear(1, 1), nn.Linear(1, 1)
+    second.weight = first.weight
+    assert (second.weight.name, second.bias.name, nn.Parameter([1.0]).name) == ("Linear.weight", "Linear.bias", "")
