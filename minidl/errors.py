@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minidl.names import in_own_names
+
 __all__ = ["AnomalyError", "GradientError", "MissingExtraError", "ShapeError", "explain", "explained", "locate",
            "name_of", "no_array", "refuse_masked"]
 
@@ -65,6 +67,8 @@ def explained(op: _F) -> _F:
         try:
             return op(*args, **params)
         except (*_KINDS, ValueError) as error:
+            if (renamed := in_own_names(op, args, params)) is not None:  # then it has not begun
+                return call(*args, **renamed)
             if str(error).startswith(name):
                 raise
             raise _named(error, op, args, params) from error

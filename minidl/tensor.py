@@ -56,8 +56,8 @@ def tensor(a: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     refuse_masked("tensor: a", a)
     array = np.array(a._array if isinstance(a, Tensor) else a, dtype=dtype)
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"tensor: a has dtype {array.dtype}, which is no kind of number; encode it first (texts by their "
-                        "index in np.unique, dates by .astype(int)), or say dtype=float if these are numbers")
+        raise TypeError(f"tensor: a has dtype {array.dtype}, which is no kind of number; encode it first (texts by "
+                        "their index in np.unique, dates by .astype(int)), or say dtype=float if these are numbers")
     made = Tensor(as_array(array))
     if requires_grad:
         made.requires_grad = True
@@ -354,29 +354,16 @@ class Tensor:
         """The axes reversed."""
         return ops.transpose(self)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """See `minidl.ops.sum`."""
-        return ops.sum(self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """See `minidl.ops.mean`."""
-        return ops.mean(self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """See `minidl.ops.max`."""
-        return ops.max(self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """See `minidl.ops.min`."""
-        return ops.min(self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        """See `minidl.ops.var`."""
-        return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        """See `minidl.ops.std`."""
-        return ops.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
+    # Functions of `minidl.ops` as they are, put here by it.
+    sum: Callable[..., Tensor]
+    mean: Callable[..., Tensor]
+    max: Callable[..., Tensor]
+    min: Callable[..., Tensor]
+    var: Callable[..., Tensor]
+    std: Callable[..., Tensor]
+    squeeze: Callable[..., Tensor]
+    swapaxes: Callable[..., Tensor]
+    astype: Callable[..., Tensor]
 
     def reshape(self, *shape: Any) -> Tensor:
         """See `minidl.ops.reshape`; `t.reshape(2, 3)` and `t.reshape((2, 3))` both work."""
@@ -386,18 +373,6 @@ class Tensor:
         """See `minidl.ops.transpose`; `t.transpose(1, 0)` and `t.transpose((1, 0))` both work."""
         order: Sequence[int] | None = axes[0] if len(axes) == 1 else (axes or None)
         return ops.transpose(self, order)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        """See `minidl.ops.swapaxes`."""
-        return ops.swapaxes(self, axis1, axis2)
-
-    def squeeze(self, axis: Any = None) -> Tensor:
-        """See `minidl.ops.squeeze`."""
-        return ops.squeeze(self, axis)
-
-    def astype(self, dtype: Any) -> Tensor:
-        """See `minidl.ops.astype`."""
-        return ops.astype(self, dtype)
 
 
 def _raw(value: Any) -> Any:

@@ -1,12 +1,12 @@
 """What was written since an operation read it, so that a backward pass never works with other numbers unnoticed.
 
-A node notes nothing. Every write of ours into an array (an optimizer's step, `load_state_dict`, `init`, `p.data -= ...`)
+A node notes nothing. Every write of ours into an array (an optimizer's step, `load_state_dict`, `init`, `p.data -= x`)
 leaves a `_Mark` with a tick of the clock that also numbers the nodes; an array that a node keeps has changed when its
 mark is younger than the node. The mark belongs to the memory, so that views (`w.T`, `w.detach()`) share it.
 
 A rule does not read all that its node keeps: the gradient of `w` in `x @ w` reads only `x`. So what has changed is
-handed to it as a `Changed`, which has a shape and a dtype, and raises when anything else is asked of it. Either the rule
-can do without, and the gradient is right, or there is an error.
+handed to it as a `Changed`, which has a shape and a dtype, and raises when anything else is asked of it. Either the
+rule can do without, and the gradient is right, or there is an error.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ def shield(op: str, node: Any, by_rows: bool) -> tuple[Sequence[Any], Any, dict[
             return x
         since = sum(t > node.seq for t in mark.ticks)
         leaf = f"{mark.name or 'a Tensor'} of shape {mark.shape}"
-        return Changed(x, f"{op}: its {label}, which is {leaf}, has been changed since the forward pass (it had version "
-                          f"{mark.version - since}, now it has {mark.version}), so the gradient would be wrong; call "
-                          "backward() before the step that changes it, or compute the forward pass again")
+        return Changed(x, f"{op}: its {label}, which is {leaf}, has been changed since the forward pass (it had "
+                          f"version {mark.version - since}, now it has {mark.version}), so the gradient would be wrong; "
+                          "call backward() before the step that changes it, or compute the forward pass again")
 
     return ([looked_at(f"argument {i}", x) for i, x in enumerate(node.inputs)], looked_at("result", node.out),
             {key: looked_at(key, x) for key, x in node.params.items()})
@@ -130,8 +130,10 @@ def _refuse(self: Changed, *args: Any, **kwargs: Any) -> Any:
     raise GradientError(self._said)
 
 
-for _name in ("array array_ufunc getitem iter len bool float int index contains neg pos abs invert eq ne lt le gt ge add "
-              "radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul and rand or "
-              "ror xor rxor").split():
+for _name in ("array", "array_ufunc", "getitem", "iter", "len", "contains", "bool", "float", "int", "index", "neg", "pos",
+              "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Changed, f"__{_name}__", _refuse)
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"):
+    setattr(Changed, f"__{_name}__", _refuse)
+    setattr(Changed, f"__r{_name}__", _refuse)
 Changed.__hash__ = object.__hash__  # type: ignore[method-assign]

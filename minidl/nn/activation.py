@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
+from minidl.names import either_name
 from minidl.nn import functional
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
@@ -120,6 +121,7 @@ class Softplus(Module):
 class Softmax(Module):
     """`minidl.ops.softmax` along an axis."""
 
+    @either_name
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 
@@ -135,6 +137,7 @@ class Softmax(Module):
 class LogSoftmax(Module):
     """`minidl.ops.log_softmax` along an axis."""
 
+    @either_name
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 
@@ -251,6 +254,7 @@ class LogSigmoid(Module):
 class Softmin(Module):
     """`minidl.ops.softmin` along an axis."""
 
+    @either_name
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 
@@ -266,6 +270,7 @@ class Softmin(Module):
 class GLU(Module):
     """`minidl.ops.glu` along an axis."""
 
+    @either_name
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from minidl.names import either_name
 from minidl.nn.module import Module
 from minidl.ops import loss
 
@@ -225,6 +226,7 @@ class CosineSimilarity(_Loss):
 
     function = loss.cosine_similarity
 
+    @either_name
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__(dim=dim, eps=eps)
 
@@ -234,6 +236,7 @@ class PairwiseDistance(_Loss):
 
     function = loss.pairwise_distance
 
+    @either_name
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__(p=p, eps=eps, keepdim=keepdim)
 

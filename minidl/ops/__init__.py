@@ -80,6 +80,7 @@ from minidl.ops.shape import (
     transpose,
 )
 from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
+from minidl.tensor import Tensor
 
 if TYPE_CHECKING:
     from minidl.ops.activation_more import (
@@ -158,6 +159,10 @@ _LATER = {
     "recurrent": "gru lstm rnn",
 }
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
+
+
+for _name in ("sum", "mean", "max", "min", "var", "std", "squeeze", "swapaxes", "astype"):
+    setattr(Tensor, _name, globals()[_name])
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from minidl import kernels
 from minidl.engine import keeps, record
 from minidl.errors import explained
+from minidl.names import either_name
 from minidl.ops.elementwise import where
 from minidl.ops.functions import erf, exp
 from minidl.ops.loss_parts import floating
@@ -226,6 +227,7 @@ def _gelu_tanh_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 # ------------------------------------------------------------------------------------------- softmax
 
+@either_name
 def softmax(x: Any, axis: Any = -1) -> Any:
     """e^x over its sum along `axis`. Derivative: p (g - sum(g p)).
 
@@ -262,6 +264,7 @@ def _softmax_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Any) -> Any:
     return (out * (g - (g * out).sum(axis=axis, keepdims=True)),)
 
 
+@either_name
 def log_softmax(x: Any, axis: Any = -1) -> Any:
     """log(softmax(x)) without the loss of precision. Derivative: g - p sum(g).
 

@@ -10,6 +10,7 @@ import numpy as np
 from minidl import ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
+from minidl.names import either_name
 from minidl.ops.loss_parts import floating, real
 from minidl.tensor import Tensor
 
@@ -38,6 +39,7 @@ def _number(shape: tuple[int, ...], axis: Axis) -> int:
 
 # ----------------------------------------------------------------------------------- sums and moments
 
+@either_name
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over axes. Derivative: g, broadcast back."""
     return record(_sum, _sum_rule, x, axis=axis, keepdims=keepdims)
@@ -58,6 +60,7 @@ def _sum_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: b
     return (ops.broadcast_to(g.reshape(_kept(shape, axis)), shape),)
 
 
+@either_name
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes. Derivative: g / n, broadcast back."""
     return record(_mean, _mean_rule, x, axis=axis, keepdims=keepdims)
@@ -75,6 +78,7 @@ def _mean_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: 
     return (ops.broadcast_to(share.reshape(_kept(shape, axis)), shape),)
 
 
+@either_name
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Variance over axes, sum (x - mean)^2 / (n - ddof). Derivative: 2 g (x - mean) / (n - ddof)."""
     return record(np.var, _var_rule, x, axis=axis, ddof=ddof, keepdims=keepdims)
@@ -86,6 +90,7 @@ def _var_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, ddof: int, 
     return (g.reshape(_kept(x.shape, axis)) * (2.0 * _share(x.shape, axis, ddof)) * _centred(x, axis),)
 
 
+@either_name
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Standard deviation over axes, the root of `var`.
 
@@ -167,6 +172,7 @@ def _norm_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: 
     return ((g / _never_zero(out)).reshape(_kept(x.shape, axis)) * x,)
 
 
+@either_name
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """log sum exp(x) over axes, without overflow; -inf where all of x is.
 
@@ -206,6 +212,7 @@ def _logsumexp_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepd
 
 # ----------------------------------------------------------------------------------- largest, product
 
+@either_name
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest element over axes. Derivative: g at the first of the largest, 0 elsewhere.
 
@@ -224,6 +231,7 @@ def _max_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: b
     return (g.reshape(_kept(x.shape, axis)) * _first(np.argmax, x, axis),)
 
 
+@either_name
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest element over axes. Derivative: g at the first of the smallest, 0 elsewhere."""
     return record(np.min, _min_rule, x, axis=axis, keepdims=keepdims)
@@ -258,6 +266,7 @@ def _axes_back(flat: Any, shape: tuple[int, ...], axis: Axis) -> Any:
     return flat.reshape(tuple(shape[i] for i in order)).transpose(tuple(int(i) for i in np.argsort(order)))
 
 
+@either_name
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Product over axes. Derivative: g times the product of the other elements, right where some are 0.
 
@@ -291,6 +300,7 @@ def _others(x: Any) -> Any:
 
 # --------------------------------------------------------------------------------- cumulative, broadcast
 
+@either_name
 def cumsum(x: Any, axis: int | None = None) -> Any:
     """Running sum along an axis, or over the flattened array. Derivative: the running sum of g from the end."""
     return record(np.cumsum, _cumsum_rule, x, axis=axis)

@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from minidl import ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
+from minidl.names import either_name
 from minidl.tensor import Tensor
 
 __all__ = ["array_split", "broadcast_to", "concatenate", "expand_dims", "flip", "moveaxis", "pad", "ravel", "repeat",
@@ -46,11 +47,13 @@ def ravel(x: Any, order: str = "C") -> Any:
     return reshape(x, -1, order)
 
 
+@either_name
 def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     """Without axes of length 1. Derivative: g, reshaped back."""
     return record(np.squeeze, _reshape_rule, x, axis=axis)
 
 
+@either_name
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """With new axes of length 1. Derivative: g, reshaped back."""
     return record(np.expand_dims, _reshape_rule, x, axis=axis)
@@ -105,6 +108,7 @@ def _broadcast_to_rule(g: Any, out: Any, inputs: Any, needs: Any, shape: Shape) 
     return (g,)  # the engine sums it down
 
 
+@either_name
 def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     """Elements in reverse order along axes, all by default. Derivative: g, flipped."""
     return record(np.flip, _flip_rule, x, axis=axis)
@@ -115,6 +119,7 @@ def _flip_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | tuple[int,
     return (flip(g, axis),)
 
 
+@either_name
 def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
     """Elements moved along axes; what leaves at the end comes back at the start. Derivative: g, rolled back."""
     return record(np.roll, _roll_rule, x, shift=shift, axis=axis)

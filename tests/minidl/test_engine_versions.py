@@ -258,7 +258,7 @@ def _behind():
 
 
 def test_rows_that_catch_up_do_not_disturb_nodes_that_read_rows():
-    table, adam = _behind()
+    table, _ = _behind()
     bag = nn.EmbeddingBag(4, 2, mode="sum", dtype=np.float64)
     bag.weight = table.weight
     x = minidl.tensor(np.ones((1, 2)), requires_grad=True)

@@ -177,10 +177,12 @@ def test_an_assignment_to_an_element_does_not_detach():
         with pytest.raises((ValueError, GradientError)) as caught:
             target[0] = t[1]
         said = caught.value if isinstance(caught.value, GradientError) else caught.value.__cause__
-        assert "item()" in str(said) and isinstance(said, GradientError)  # NumPy wraps it for what has a length
+        assert isinstance(said, GradientError)
+        assert "item()" in str(said)  # NumPy wraps it for what has a length
     with pytest.raises(GradientError, match="differentiation"):
         array[:] = t
-    assert not array.any() and not numbers.any()
+    assert not array.any()
+    assert not numbers.any()
     array[0], numbers[0] = t[1].item(), minidl.tensor(3.0)
     assert (array[0], numbers[0], float(t[1]), int(t[1])) == (2.0, 3, 2.0, 2)  # said so, or a constant
 
@@ -195,7 +197,8 @@ def test_what_is_no_number_is_refused(values):
 @pytest.mark.parametrize("values", [[True], [1], [1.0], [1j], np.array([1], np.uint8), np.array([1], np.float16), []])
 def test_all_numbers_are_taken(values):
     assert np.array_equal(minidl.tensor(values).data, np.asarray(values))
-    assert minidl.tensor(np.array(["1.5"]), dtype=float).data[0] == 1.5 and minidl.tensor([2, None], dtype=float).size == 2
+    assert minidl.tensor(np.array(["1.5"]), dtype=float).data[0] == 1.5
+    assert minidl.tensor([2, None], dtype=float).size == 2
 
 
 MASKED = np.ma.array([1.0, 2.0, 9.0], mask=[False, False, True])

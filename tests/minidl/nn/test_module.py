@@ -182,9 +182,9 @@ def test_parts_in_plain_containers_are_refused(hidden, part):
 
 
 def test_the_container_that_fits_is_named():
-    with pytest.raises(TypeError, match="use nn.ModuleDict,"):
+    with pytest.raises(TypeError, match=r"use nn\.ModuleDict,"):
         nn.Module().heads = {"a": nn.Linear(1, 1)}
-    with pytest.raises(TypeError, match="use nn.ModuleList,"):
+    with pytest.raises(TypeError, match=r"use nn\.ModuleList,"):
         nn.Module().layers = [nn.Linear(1, 1)]
 
 
@@ -203,7 +203,8 @@ def test_containers_of_other_things_are_fine():
     module = nn.Module()
     module.sizes, module.names, module.index = [1, 2], ("a", None), {i: str(i) for i in range(5000)}
     module.arrays, module.functions = [np.ones(2), minidl.tensor([1.0])], [nn.functional.relu]
-    assert module.state_dict() == {} and repr(module) == "Module()"
+    assert module.state_dict() == {}
+    assert repr(module) == "Module()"
 
 
 def test_parameters_know_their_first_name():
