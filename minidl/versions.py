@@ -41,14 +41,14 @@ clock = _Clock()
 class _Mark:
     """The writes to one piece of memory: how many, when the latest were, and through which Tensor."""
 
-    __slots__ = ("owner", "version", "ticks", "whole", "name", "shape")
+    __slots__ = ("owner", "version", "ticks", "latest", "whole", "name", "shape")
 
     def __init__(self, owner: np.ndarray) -> None:
         key = id(owner)
         self.owner = weakref.ref(owner, lambda _: _marks.pop(key, None))
         self.version = 0
         self.ticks: deque[int] = deque(maxlen=64)
-        self.whole = 0  # when it was last written other than by rows
+        self.latest = self.whole = 0  # when it was last written, and when other than by rows
         self.name, self.shape = "", owner.shape
 
 
@@ -88,22 +88,24 @@ def wrote(written: Any, by_rows: bool = False) -> None:
     now = tick()
     mark.version += 1
     mark.ticks.append(now)
+    mark.latest = clock.latest = now
     if not by_rows:
         mark.whole = now
-    clock.latest = now
 
 
 def shield(op: str, node: Any, by_rows: bool) -> tuple[Sequence[Any], Any, dict[str, Any]]:
     """What a node keeps (inputs, output, parameters), with a `Changed` for every array written since."""
     def looked_at(label: str, x: Any) -> Any:
+        if type(x) is tuple:
+            return tuple(looked_at(label, part) for part in x)
         mark = _mark(x) if isinstance(x, np.ndarray) else None
-        if mark is None or (mark.whole if by_rows else mark.ticks[-1]) < node.seq:
+        if mark is None or (mark.whole if by_rows else mark.latest) < node.seq:
             return x
-        since = sum(t > node.seq for t in mark.ticks)
+        since = sum(t > node.seq for t in list(mark.ticks))
         leaf = f"{mark.name or 'a Tensor'} of shape {mark.shape}"
         return Changed(x, f"{op}: its {label}, which is {leaf}, has been changed since the forward pass (it had "
-                          f"version {mark.version - since}, now it has {mark.version}), so the gradient would be wrong; "
-                          "call backward() before the step that changes it, or compute the forward pass again")
+                          f"version {mark.version - since}, now it has {mark.version}), so the gradient would be "
+                          "wrong; call backward() before the step that changes it, or compute the forward pass again")
 
     return ([looked_at(f"argument {i}", x) for i, x in enumerate(node.inputs)], looked_at("result", node.out),
             {key: looked_at(key, x) for key, x in node.params.items()})
@@ -130,8 +132,8 @@ def _refuse(self: Changed, *args: Any, **kwargs: Any) -> Any:
     raise GradientError(self._said)
 
 
-for _name in ("array", "array_ufunc", "getitem", "iter", "len", "contains", "bool", "float", "int", "index", "neg", "pos",
-              "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge"):
+for _name in ("array", "array_ufunc", "getitem", "iter", "len", "contains", "bool", "float", "int", "index", "neg",
+              "pos", "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Changed, f"__{_name}__", _refuse)
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"):
     setattr(Changed, f"__{_name}__", _refuse)
