@@ -30,5 +30,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.out is not None:
         data.to_csv(options.out)
         found["written"] = str(options.out)
-    console.pairs(options.data, found)
+    time = found["time"] or {}
+    dates = {"first": time["first_date"], "last": time["last_date"]} if "first_date" in time else found["time"]
+    console.pairs(options.data, found | {"time": dates})
     console.result(found)

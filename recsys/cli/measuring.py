@@ -24,7 +24,9 @@ def add_protocol(made: argparse.ArgumentParser) -> None:
     made.add_argument("-k", type=texts.positive, default=10, help="length of the lists (default: %(default)s)")
     made.add_argument("--metrics", help="names separated by commas, such as recall@20,ndcg@100")
     made.add_argument("--seed", type=texts.seed, help="of the split; each protocol has its own")
-    made.add_argument("--valid", action="store_true", help="measure on the validation part, as when tuning")
+    made.add_argument("--valid", metavar="DATA", help="the validation part, if it is given apart as well")
+    made.add_argument("--part", choices=("test", "valid"), default="test",
+                      help="measure on this part; when tuning, on the validation part (default: %(default)s)")
     made.add_argument("--refit", action="store_true",
                       help="before the test, fit again on training and validation rows, for the best number of epochs")
     made.add_argument("--valid-users", type=texts.positive, metavar="N",
@@ -39,19 +41,22 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
 
     protocol = protocols.find(options.protocol)
     return {"protocol": protocol, "k": options.k, "metrics": metrics(options.metrics, options.k, protocol.task),
-            "seed": options.seed, "part": "valid" if options.valid else "test", "refit": options.refit,
+            "seed": options.seed, "part": options.part, "refit": options.refit,
             "valid_users": options.valid_users,
             **protocol_options(protocol, texts.settings(options.option, "--option"))}
 
 
 def parts(options: argparse.Namespace, console: Console) -> Any:
-    """The data to measure on: one set, or two parts that are given apart."""
+    """The data to measure on: one set, or parts that are given apart."""
     given, needed = options.test is not None, options.protocol in ("predefined", "predefined-ratings")
     if (needed and not given) or (given and not needed and options.protocol != "sessions-next"):
         raise ParameterError("--protocol predefined and predefined-ratings need --test DATA, and sessions-next can "
                              "take it; other protocols divide --data.")
+    if options.valid is not None and not needed:
+        raise ParameterError("--valid DATA goes with --protocol predefined or predefined-ratings; others divide --data "
+                             "themselves; to measure on the validation part, say --part valid.")
     data = read_telling(options, console)
-    return data if options.test is None else (data, read(options, options.test))
+    return data if not given else (data, *(read(options, each) for each in (options.test, options.valid) if each))
 
 
 def metrics(text: str | None, k: int, task: str) -> list[str] | None:

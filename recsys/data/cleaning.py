@@ -142,6 +142,9 @@ def gini(counts: np.ndarray) -> float:
     return float(((2 * np.arange(1, n + 1) - n - 1) * ordered).sum() / (n * total)) if total > 0 else 0.0
 
 
+_FIRST_DATE, _LAST_DATE = 10**8, 4 * 10**9  # seconds that are read as dates, 1973 to 2096; others just order
+
+
 def describe(data: Interactions) -> dict[str, Any]:
     """What a report needs: plain numbers and strings, ready for JSON.
 
@@ -150,8 +153,9 @@ def describe(data: Interactions) -> dict[str, Any]:
     dict
         name, interactions, users, items (known and active), density (distinct pairs over all cells),
         duplicates (rows beyond the first of a pair), values (min, max, mean, and counts when at most 20 differ),
-        time (first, last), events_per_user and events_per_item (quantiles of the active ones), gini of the
-        items' popularity, cold_users and cold_items (known, without rows), and the fingerprint.
+        time (first, last; and as UTC dates where they can be seconds since 1970), events_per_user and
+        events_per_item (quantiles of the active ones), gini of the items' popularity, cold_users and cold_items
+        (known, without rows), and the fingerprint.
     """
     per_user = np.bincount(data.user, minlength=data.n_users)
     per_item = np.bincount(data.item, minlength=data.n_items)
@@ -166,8 +170,7 @@ def describe(data: Interactions) -> dict[str, Any]:
         "density": pairs / max(int((per_user > 0).sum()) * int((per_item > 0).sum()), 1),
         "duplicates": len(data) - pairs,
         "values": None if data.value is None else _describe_values(data.value),
-        "time": None if data.time is None or not len(data) else
-        {"first": int(data.time.min()), "last": int(data.time.max())},
+        "time": None if data.time is None or not len(data) else _describe_times(data.time),
         "events_per_user": _quantiles(per_user[per_user > 0]),
         "events_per_item": _quantiles(per_item[per_item > 0]),
         "gini": gini(per_item[per_item > 0]),
@@ -183,6 +186,15 @@ def _describe_values(value: np.ndarray) -> dict[str, Any]:
     shown = {float(v): int(c) for v, c in zip(levels, counts, strict=True)} if len(levels) <= 20 else None
     mean = float(value.mean(dtype=np.float64))
     return {"min": float(levels[0]), "max": float(levels[-1]), "mean": mean, "counts": shown}
+
+
+def _describe_times(time: np.ndarray) -> dict[str, Any]:
+    first, last = int(time.min()), int(time.max())
+    found: dict[str, Any] = {"first": first, "last": last}
+    if first >= _FIRST_DATE and last < _LAST_DATE:
+        dates = np.array([first, last], "datetime64[s]").astype("datetime64[m]")
+        found["first_date"], found["last_date"] = np.char.replace(dates.astype(str), "T", " ").tolist()
+    return found
 
 
 def _quantiles(counts: np.ndarray) -> dict[str, float]:

@@ -152,6 +152,7 @@ BAD = {
     f"{EVALUATE} -k 0": ["-k", "'0'"],
     f"{EVALUATE} --protocol predefined": ["predefined", "--test"],
     f"{EVALUATE} --test good.csv": ["predefined", "--test"],
+    f"{EVALUATE} --valid good.csv": ["predefined", "--part valid"],
     f"{EVALUATE} --data small.csv": ["small.csv", "no events"],
     f"{EVALUATE} --data one_item.csv": ["one_item.csv", "no events"],
     "compare --data good.csv --models Popular,Oracle --protocol last-one-full": ["'Oracle'", "Popular"],
@@ -217,7 +218,8 @@ def test_a_word_too_many_names_the_commands_own_help(run):
     "evaluate --data good.csv --model itemknn --set neighbours=5 --protocol last-one-full --metrics hit@5,mrr",
     "evaluate --data good.csv --model Bias --protocol ratings-5fold --option folds=2 --seed 3",
     "evaluate --data good.csv --model Popular --protocol predefined --test small.csv",
-    "evaluate --data good.csv --model EASE --protocol last-one-full --valid -k 1000",
+    "evaluate --data good.csv --model Popular --protocol predefined --test small.csv --valid double.csv --part valid",
+    "evaluate --data good.csv --model EASE --protocol last-one-full --part valid -k 1000",
     "evaluate --data one_user.csv --model Popular --protocol last-one-full",
     "compare --data good.csv --models Popular,EASE,popular --protocol ratio-811-full",
     "recommend ease.recsys --user 1 --user 2 --why", "recommend ease.recsys --history 3,5 -k 3",
@@ -296,10 +298,19 @@ def test_repeated_pairs_and_short_lists_are_told(run, tmp_path):
     assert "1 of 2 are the model's; nothing speaks for more, and the most popular of the other items follow" in err
 
 
+def test_times_are_shown_as_dates(run, tmp_path):
+    path = tmp_path / "dated.csv"
+    path.write_text("user,item,time\n1,1,881250949\n2,1,893286638\n")
+    code, out, _ = run(f"data {path}")
+    assert code == 0
+    assert "first 1997-12-04 15:55, last 1998-04-22 23:10" in " ".join(out.split())
+    assert document(run(f"data {path} --json"))["time"]["first"] == 881250949
+
+
 def test_refit(run):
     found = document(run("evaluate --data good.csv --model EASE --protocol last-one-full --refit --json"))
     assert found["card"]["refit"] == "on training and validation rows"
-    code, out, err = run("evaluate --data good.csv --model EASE --protocol last-one-full --refit --valid")
+    code, out, err = run("evaluate --data good.csv --model EASE --protocol last-one-full --refit --part valid")
     assert (code, out) == (2, "")
     assert "refit=True learns from the validation rows" in err
     assert err.count("\n") == 1
