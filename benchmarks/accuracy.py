@@ -10,30 +10,44 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import store
 from benchmarks.accuracy_rows import ROWS, Row
-from benchmarks.datasets import SHARED
-from benchmarks.table import put
+from benchmarks.datasets import Absent, checksum, described, file, real, title
+from benchmarks.provenance import Machines, stamped
+from benchmarks.table import put, span
 
 RESULTS = Path(__file__).parent / "accuracy.json"
 
 
 def measure(row: Row) -> dict[str, Any]:
     """Choose on validation data, then fit and evaluate."""
-    from recsys import datasets
     from recsys.evaluation import protocols
 
-    files = {name: SHARED / file for name, file in row.files.items()}
-    loaded = [datasets.load(SHARED / row.data, part=part) for part in row.parts]
-    data = tuple(loaded) if loaded else datasets.load(SHARED / row.data, **files)
+    about, data = _load(row)
     chosen = _best(row, data) if len(row.grid) > 1 else dict(row.grid[0])
     found = [protocols.run(_build(row, {**chosen, **seed}), data, row.protocol, metrics=list(row.metrics),
                            refit=row.refit, **row.options)
              for seed in ([{"seed": s} for s in row.seeds] if len(row.seeds) > 1 else [{}])]
     by_seed = {m: [f.metrics[m] for f in found] for m in row.metrics}
     protocol = found[0].card["protocol"] + ", refit" * row.refit
-    return {"name": row.name, "data": " ".join([row.data, *row.parts, *row.files]), "protocol": protocol,
-            "model": found[0].model, "metrics": {m: statistics.fmean(values) for m, values in by_seed.items()},
-            "errors": {m: max(f.errors[m] for f in found) for m in row.metrics}, "by_seed": by_seed}
+    settings = {"parameters": dict(row.parameters), "chosen": chosen, "of": len(row.grid), "seeds": list(row.seeds),
+                "options": dict(row.options)}
+    result = {"name": row.name, "on": row.data, "parts": [*row.parts, *row.files], "protocol": protocol,
+              "model": found[0].model, "settings": settings,
+              "metrics": {m: statistics.fmean(values) for m, values in by_seed.items()},
+              "errors": {m: max(f.errors[m] for f in found) for m in row.metrics}, "by_seed": by_seed}
+    return stamped(result, about)
+
+
+def _load(row: Row) -> tuple[dict[str, Any], Any]:
+    """What the result says of its data, and the data: of a set that comes divided, its parts."""
+    if not row.parts:
+        files = {name: file(path) for name, path in row.files.items()}
+        data = real(row.data, **files)
+        return described(row.data, data) | {name: checksum(path) for name, path in files.items()}, data
+    parts = tuple(real(row.data, part=part) for part in row.parts)
+    about = [described(row.data, part) for part in parts]
+    return {"name": about[0]["name"], "fingerprint": "+".join(one["fingerprint"] for one in about)}, parts
 
 
 def _build(row: Row, parameters: Mapping[str, Any]) -> Any:
@@ -61,22 +75,33 @@ def reached(metric: str, value: float, wanted: float, slack: float = 0.0) -> boo
     return value <= wanted + slack if metric == "rmse" else value >= wanted - slack
 
 
-def table(rows: Sequence[Row], stored: Mapping[str, Mapping[str, Any]]) -> str:
-    """The README's table of those rows that have been measured."""
-    lines = ["| data | protocol | model | metric | ours | by seed | to reach | to beat |",
-             "|---|---|---|---|---:|---:|---:|---:|"]
+def table(rows: Sequence[Row], results: Sequence[store.Stored]) -> str:
+    """The README's table of those rows that have been measured: ranges over machines, and the machines below."""
+    machines, groups = Machines(results), store.by_name(results)
+    metrics = {row.name: row.metrics[0] for row in rows}
+    stored = {name: _worst(groups[name], metrics[name]) for name in metrics if name in groups}
+    lines = ["| data | protocol | model | metric | ours | by seed | to reach | to beat | machine |",
+             "|---|---|---|---|---:|---:|---:|---:|---|"]
     for row in rows:
         if row.name not in stored:
             continue
-        result = stored[row.name]
+        group, result = groups[row.name], stored[row.name]
         found = result["metrics"]
-        ours = " / ".join(f"{value:.3f}" for value in found.values())
-        first = result["by_seed"][row.metrics[0]]
-        spread = f"{min(first):.3f} to {max(first):.3f}" if len(first) > 1 else ""
-        lines.append(f"| {result['data']} | {result['protocol']} | `{result['model']}` | {' / '.join(found)} | "
-                     f"**{ours}** ± {max(result['errors'].values()):.3f} | {spread} | {_wanted(row, stored)} | "
-                     f"{_figures(row, row.beat, found)} |")
-    return "\n".join(lines) + "\n"
+        ours = " / ".join(span([one["metrics"][metric] for one in group], "{:.3f}".format) for metric in found)
+        first = [value for one in group for value in one["by_seed"][row.metrics[0]]]
+        spread = f"{min(first):.3f} to {max(first):.3f}" if len(first) > len(group) else ""
+        models = ", ".join(f"`{model}`" for model in dict.fromkeys(one["model"] for one in group))
+        error = max(value for one in group for value in one["errors"].values())
+        cells = [" ".join([title(group), *result["parts"]]), result["protocol"], models, " / ".join(found),
+                 f"**{ours}** ± {error:.3f}", spread, _wanted(row, stored), _figures(row, row.beat, found),
+                 machines.numbers(group)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", machines.legend()])
+
+
+def _worst(group: Sequence[store.Stored], metric: str) -> store.Stored:
+    """The result of the machine that is the furthest from a figure to reach."""
+    return (max if metric == "rmse" else min)(group, key=lambda one: one["metrics"][metric])
 
 
 def _wanted(row: Row, stored: Mapping[str, Mapping[str, Any]]) -> str:
@@ -98,7 +123,7 @@ def _figures(row: Row, wanted: Sequence[float], found: Mapping[str, float], slac
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the rows named, or all."""
+    """Run the rows named, or all: 0, 2 for an unknown name, 3 where a set is absent."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks accuracy", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--json", action="store_true")
@@ -109,19 +134,15 @@ def main(arguments: Sequence[str]) -> int:
               file=sys.stderr)
         return 2
     chosen = [row for row in ROWS if not options.names or row.name in options.names]
+    results = []
     for row in chosen:
-        result = measure(row)
-        print(f"{row.name}: {result['metrics']}", file=sys.stderr)
-        stored = _merged(result)
-    print(json.dumps([stored[row.name] for row in chosen], indent=1) if options.json else table(chosen, stored))
-    return 0
-
-
-def _merged(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Keep a result at once, for hours may follow, and put the whole table into the README: all that is stored."""
-    stored = {r["name"]: r for r in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
-    stored[result["name"]] = result
-    kept = [stored[row.name] for row in ROWS if row.name in stored]
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-    put("accuracy", table(ROWS, stored))
-    return stored
+        try:
+            results.append(measure(row))
+        except Absent as error:
+            print(f"{row.name}: {error}; skipped, and nothing is written", file=sys.stderr)
+            continue
+        print(f"{row.name}: {results[-1]['metrics']}", file=sys.stderr)
+        kept = store.add(RESULTS, results[-1:], [known.name for known in ROWS])  # at once, for hours may follow
+        put("accuracy", table(ROWS, kept))
+    print(json.dumps({"rows": results}, indent=1) if options.json else table(chosen, results))
+    return 0 if len(results) == len(chosen) else 3

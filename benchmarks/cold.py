@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import store
-from benchmarks.datasets import SHARED, Absent, described
+from benchmarks.datasets import NONE, SHARED, Absent, described, title
 from benchmarks.provenance import label, stamped
 from benchmarks.table import put
 
@@ -99,7 +99,7 @@ def measure(program: Program) -> dict[str, Any]:
     RuntimeError
         The program failed, or kept its kernels elsewhere than in the empty cache.
     """
-    data = described(program.data) if program.data else {"name": "none"}
+    data = described(program.data) if program.data else {"name": NONE}
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder))
         cold = place.run(program.arguments)
@@ -142,7 +142,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         shown = {key: _bounded(value, bounds[row["name"]].get(key)) for key, value in _quantities(row).items()}
         count = f"{sum(one['compilations'] for one in row['functions'])} of {len(row['functions'])}"
         again = f", {row['warm_compilations']} again when warm" if row["warm_compilations"] else ""
-        lines.append(f"| {row['work']} | {row['on']} | {shown['compile']} | {count}{again} | {shown['cold_cpu']} | "
+        lines.append(f"| {row['work']} | {title([row])} | {shown['compile']} | {count}{again} | {shown['cold_cpu']} | "
                      f"{shown['warm_cpu']} | {row['cold']['wall_s']:.1f} s | {shown['wall_longer']} | {label(row)} | "
                      f"{row['date']} |")
     return "\n".join(lines) + "\n"
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str], say: Callable[[str], None] = lambda text: pri
             rows.append(measure(program))
         except Absent as error:
             skipped += 1
-            say(f"{program.name}: {error}; skipped, nothing is written")
+            say(f"{program.name}: {error}; skipped, and nothing is written")
             continue
         say(f"{program.name}: {rows[-1]['cold']['cpu_s']:.1f} s of CPU cold, {rows[-1]['warm']['cpu_s']:.1f} s warm")
         if not options.dry:

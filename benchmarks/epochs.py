@@ -57,10 +57,10 @@ class _Part:
         return self.objective.loss(self.chosen[batch], rng)
 
 
-def claim(name: str, work: str, target: float, training: Training) -> Claim:
-    """The claim that our epoch takes at most 1 / `target` of theirs."""
+def claim(name: str, work: str, target: float, training: Training, *, on: str) -> Claim:
+    """The claim that our epoch takes at most 1 / `target` of theirs, on the set `on`."""
     return Claim(name, work, "PyTorch", target, partial(_data, training), partial(_ours, training),
-                 partial(_theirs, training), partial(_agree, training.noise), rounds=3, processes=3)
+                 partial(_theirs, training), partial(_agree, training.noise), rounds=3, processes=3, on=on)
 
 
 def _data(training: Training) -> Arrays:

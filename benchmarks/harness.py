@@ -22,6 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.datasets import MADE, SOURCE, source
+from benchmarks.provenance import stamped
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -50,6 +53,7 @@ class Claim:
     processes: int = 1  # pairs of them: where a side's time differs more from one process to another than within one
     busy: int = 0  # other busy processes beside it
     flops: float = 0  # additions and multiplications of a run, where its products take most of the time
+    on: str = MADE  # the set that the data is of; without it the claim is not measured
     moved: float = 0  # or bytes that it has to read and write at least
 
 
@@ -96,7 +100,6 @@ class _Worker:
 
     def __init__(self, module: str, name: str, side: str, data: Path) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
-        environment.pop("OPENBLAS_CORETYPE", None)  # holds back NumPy alone, not a peer with products of its own
         self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.worker", module, name, side, str(data)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         self.ask("ready")
@@ -151,9 +154,11 @@ def _agreement(claim: Claim, pair: tuple[_Worker, _Worker], folder: Path) -> str
 def measure(module: str, claim: Claim, say: Callable[[str], None]) -> dict[str, Any]:
     """Check that both sides agree, then time them A B A B; a row of the table."""
     rounds, memory = [], []
+    arrays = claim.data()
+    about = source(arrays)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data.npz"
-        np.savez(data, **claim.data())
+        np.savez(data, **{name: array for name, array in arrays.items() if name != SOURCE})
         for _ in range(claim.processes):
             with _workers(module, claim.name, data) as pair:
                 agreement = _agreement(claim, pair, Path(folder))
@@ -165,9 +170,10 @@ def measure(module: str, claim: Claim, say: Callable[[str], None]) -> dict[str, 
                 memory.append([worker.ask("memory")["mebibytes"] for worker in pair])
     ratios = [b / a for a, b in rounds]
     ours_s = statistics.median(a for a, _ in rounds)
-    return {"name": claim.name, "work": claim.work, "ours_s": ours_s,
-            "peer": claim.peer, "peer_s": statistics.median(b for _, b in rounds),
-            "ratio": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "target": claim.target,
-            "ours_mib": statistics.median(a for a, _ in memory),
-            "peer_mib": statistics.median(b for _, b in memory), "agreement": agreement,
-            "peak": share_of_peak(claim, ours_s)}
+    row = {"name": claim.name, "work": claim.work, "on": claim.on, "ours_s": ours_s,
+           "peer": claim.peer, "peer_s": statistics.median(b for _, b in rounds),
+           "ratio": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "target": claim.target,
+           "ours_mib": statistics.median(a for a, _ in memory),
+           "peer_mib": statistics.median(b for _, b in memory), "agreement": agreement,
+           "peak": share_of_peak(claim, ours_s)}
+    return stamped(row, about)

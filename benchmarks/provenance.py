@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,32 @@ def stamped(row: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
 def label(row: Mapping[str, Any]) -> str:
     """The short name of the machine that a row was measured on."""
     return str(row["machine"]["label"]) if row.get("machine") else UNRECORDED
+
+
+class Machines:
+    """Numbers for the machines of a table's rows, and the lines below it that say which they are."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.rows: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            self.rows.setdefault(label(row), []).append(row)
+        self.number = {name: i for i, name in enumerate(self.rows, 1)}
+
+    def numbers(self, rows: Iterable[Mapping[str, Any]]) -> str:
+        """The machines of some of the rows."""
+        return ", ".join(str(number) for number in sorted(self.number[label(row)] for row in rows))
+
+    def legend(self) -> str:
+        """A line a machine: CPU, platform, versions and dates of its rows."""
+        return "".join(f"{number}. {name}{self._details(self.rows[name])}\n" for name, number in self.number.items())
+
+    @staticmethod
+    def _details(rows: Sequence[Mapping[str, Any]]) -> str:
+        if not rows[0].get("machine"):
+            return ", nor data and date"
+        latest, dates = max(rows, key=lambda row: row["date"]), sorted({row["date"] for row in rows})
+        versions = ", ".join(f"{name} {version}" for name, version in latest["machine"]["versions"].items())
+        return f", {latest['machine']['platform']}, {versions}; {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}"
 
 
 def machine() -> dict[str, Any]:

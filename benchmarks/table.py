@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
@@ -17,3 +18,9 @@ def put(name: str, table: str) -> None:
         raise ValueError(f"README.md has no place for the table {name!r}: put <!-- {name}: ... --> and "
                          f"<!-- /{name} --> where it should stand")
     README.write_text(head + begin + label + arrow + table + end + tail)
+
+
+def span(values: Sequence[float], text: Callable[[float], str]) -> str:
+    """One value, or the range over machines."""
+    low, high = text(min(values)), text(max(values))
+    return low if low == high else f"{low} to {high}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets import posters, ratings, sequences
+from benchmarks.datasets import MADE, SEED, made, posters, ratings, sequences
 from benchmarks.epochs import Training, claim
 from benchmarks.harness import Arrays, Claim
 
@@ -17,8 +17,9 @@ def _simulated() -> Arrays:
     """As many items, and events a user, as the filtered ML-20M of the Mult-VAE paper, and fewer users."""
     from recsys import datasets
 
-    data = datasets.simulate(n_users=10_000, n_items=20_108, n_events=730_000, seed=0)[0]
-    return {"user": data.user, "item": data.item, "shape": np.array([data.n_users, data.n_items])}
+    sizes = {"n_users": 10_000, "n_items": 20_108, "n_events": 730_000}
+    data = datasets.simulate(**sizes, seed=SEED)[0]
+    return made(**sizes) | {"user": data.user, "item": data.item, "shape": np.array([data.n_users, data.n_items])}
 
 
 # Hyper-parameters are our defaults, Mult-VAE's widths and batch, NeuMF's loss and negatives those of their papers;
@@ -41,20 +42,21 @@ _ENCODERS = {
 def _sequences(data: str, work: str, batches: int | None) -> Iterator[Claim]:
     for name, (model, options) in _ENCODERS.items():
         training = Training(model, _SEQUENCES | options, partial(sequences, data), "sequences", batches)
-        yield claim(f"epoch-{name.lower()}-{data}", work.format(f"{name}, batch 32 x 50, softmax"), 1.3, training)
+        yield claim(f"epoch-{name.lower()}-{data}", work.format(f"{name}, batch 32 x 50, softmax"), 1.3, training,
+                    on=data)
 
 
 CLAIMS = [
-    claim("epoch-mult-vae", "an epoch of Mult-VAE, 600-200-600, batch 500, ML-1M", 1.5,
-          Training("MultVAE", _VAE, partial(ratings, "ml-1m"), "autoencoders", noise=5e-3)),
+    claim("epoch-mult-vae", "an epoch of Mult-VAE, 600-200-600, batch 500", 1.5,
+          Training("MultVAE", _VAE, partial(ratings, "ml-1m"), "autoencoders", noise=5e-3), on="ml-1m"),
     claim("epoch-mult-vae-20k", "4 of 20 batches of an epoch of Mult-VAE, 600-200-600, batch 500, 20,108 items", 1.5,
-          Training("MultVAE", _VAE, _simulated, "autoencoders", batches=4, noise=5e-3)),
-    claim("epoch-autorec", "an epoch of AutoRec of items, 500 hidden units, all in one batch, ML-1M", 1.3,
-          Training("AutoRec", _AUTOREC, partial(ratings, "ml-1m"), "autoencoders")),
-    claim("epoch-neumf", "an epoch of NeuMF, 32 factors, 4 negatives, batch 8192, ML-1M", 2,
-          Training("NeuMF", _NEUMF, partial(ratings, "ml-1m"), "pairs", noise=5e-3)),
-    *_sequences("ml-100k", "an epoch of {}, ML-100K", None),
-    *_sequences("online-retail", "100 of 359 batches of an epoch of {}, Online Retail", 100),
-    claim("epoch-image-cnn", "an epoch of ImageCNN, batch 64, ML-1M with posters of 48 x 32", 1.3,
-          Training("ImageCNN", _IMAGES, posters, "images", noise=5e-3)),
+          Training("MultVAE", _VAE, _simulated, "autoencoders", batches=4, noise=5e-3), on=MADE),
+    claim("epoch-autorec", "an epoch of AutoRec of items, 500 hidden units, all in one batch", 1.3,
+          Training("AutoRec", _AUTOREC, partial(ratings, "ml-1m"), "autoencoders"), on="ml-1m"),
+    claim("epoch-neumf", "an epoch of NeuMF, 32 factors, 4 negatives, batch 8192", 2,
+          Training("NeuMF", _NEUMF, partial(ratings, "ml-1m"), "pairs", noise=5e-3), on="ml-1m"),
+    *_sequences("ml-100k", "an epoch of {}", None),
+    *_sequences("online-retail", "100 of 359 batches of an epoch of {}", 100),
+    claim("epoch-image-cnn", "an epoch of ImageCNN, batch 64, posters of 48 x 32", 1.3,
+          Training("ImageCNN", _IMAGES, posters, "images", noise=5e-3), on="ml-1m"),
 ]
