@@ -25,7 +25,7 @@ class _WhenLoaded:
         if name != "numba.core.event":
             return None
         sys.meta_path.remove(self)
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        spec: Any = importlib.machinery.PathFinder.find_spec(name, path)
         execute = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:

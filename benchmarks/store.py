@@ -16,7 +16,7 @@ class WrongData(ValueError):
     """A row ran on other data than its name says, or does not say on which."""
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> list[Stored]:
     """All rows of a file; none when there is no file."""
     return list(json.loads(path.read_text())["rows"]) if path.exists() else []
 

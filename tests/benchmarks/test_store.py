@@ -15,7 +15,8 @@ NAMES = ["svd", "als"]
 
 def row(name="svd", machine="Here, 2 cores", on="ml-100k", data=None, **fields):
     return {"name": name, "on": on, "data": data or {"name": on, "fingerprint": "0123456789abcdef"},
-            "date": "2030-01-02", "machine": {"label": machine, "platform": "Linux", "versions": {"numpy": "2"}}, **fields}
+            "machine": {"label": machine, "platform": "Linux", "versions": {"numpy": "2"}}, "date": "2030-01-02",
+            **fields}
 
 
 @pytest.fixture
