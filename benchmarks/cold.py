@@ -1,8 +1,10 @@
 """What the first run costs, and what of it is compiling: `python -m benchmarks cold [NAME ...]`.
 
 Every program runs twice in a copy of the packages: cold, without byte code, compiled kernels or any other cache of the
-user's, and warm, with what the cold run left. CPU seconds are those of all its processes. A function's compile seconds
-are CPU seconds of the compiling thread, without other functions compiled meanwhile; specialisations count their types.
+user's, and warm, with what the cold run left. CPU seconds are those of all its processes. Wall
+seconds are worth little where others kept the machine busy: `load` is its load average just before. A function's
+compile seconds are CPU seconds of the compiling thread, without other functions compiled meanwhile; specialisations
+count their types.
 """
 
 from __future__ import annotations
@@ -100,6 +102,7 @@ def measure(program: Program) -> dict[str, Any]:
         The program failed, or kept its kernels elsewhere than in the empty cache.
     """
     data = described(program.data) if program.data else {"name": NONE}
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder))
         cold = place.run(program.arguments)
@@ -107,7 +110,8 @@ def measure(program: Program) -> dict[str, Any]:
             raise RuntimeError(f"{program.name} compiled, and kept nothing below NUMBA_CACHE_DIR: its run was not cold")
         warm = [place.run(program.arguments) for _ in range(program.warm_runs)]
     row = {"name": program.name, "work": program.work, "on": data["name"],
-           "cold": _times([cold]), "warm": _times(warm), "compile_s": sum(one["own_s"] for one in cold["compiled"]),
+           "load": load, "cold": _times([cold]), "warm": _times(warm),
+           "compile_s": sum(one["own_s"] for one in cold["compiled"]),
            "warm_compilations": max(len(run["compiled"]) for run in warm), "functions": _functions(cold["compiled"])}
     return stamped(row, data)
 
@@ -136,15 +140,16 @@ def _quantities(row: Mapping[str, Any]) -> dict[str, float]:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The README's table: seconds, each with the most that it may be where there is such a number."""
     lines = ["| command | data | compiling, CPU | compilations of functions | cold, CPU | warm, CPU | cold, wall | "
-             "longer than warm, wall | machine | date |", "|---|---|---:|---:|---:|---:|---:|---:|---|---|"]
+             "longer than warm, wall | load before | machine | date |",
+             "|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|"]
     bounds = {program.name: program.at_most for program in PROGRAMS}
     for row in rows:
         shown = {key: _bounded(value, bounds[row["name"]].get(key)) for key, value in _quantities(row).items()}
         count = f"{sum(one['compilations'] for one in row['functions'])} of {len(row['functions'])}"
         again = f", {row['warm_compilations']} again when warm" if row["warm_compilations"] else ""
         lines.append(f"| {row['work']} | {title([row])} | {shown['compile']} | {count}{again} | {shown['cold_cpu']} | "
-                     f"{shown['warm_cpu']} | {row['cold']['wall_s']:.1f} s | {shown['wall_longer']} | {label(row)} | "
-                     f"{row['date']} |")
+                     f"{shown['warm_cpu']} | {row['cold']['wall_s']:.1f} s | {shown['wall_longer']} | "
+                     f"{row['load']:.1f} | {label(row)} | {row['date']} |")
     return "\n".join(lines) + "\n"
 
 

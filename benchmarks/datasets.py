@@ -61,7 +61,9 @@ def title(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _mark(data: Mapping[str, Any]) -> str:
-    return f"`{data['fingerprint'][:8]}`" if "fingerprint" in data else f"(seed {data['seed']})" * ("seed" in data)
+    if "fingerprint" in data:
+        return f"`{data['fingerprint'][:8]}`"
+    return f"(seed {data['seed']})" if "seed" in data else ""
 
 
 def made(**sizes: int) -> dict[str, np.ndarray]:

@@ -74,9 +74,13 @@ def test_functions_are_grouped_and_the_longest_come_first():
     assert text.splitlines()[-1].endswith("1 others")
 
 
-def test_imports_are_measured_and_printed(capsys, monkeypatch):
+def test_imports_are_measured_stored_and_printed(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(cold, "PROGRAMS", [cold.Program("import-recsys", "it", ("-c", "import recsys"))])
-    assert cold.main(["--dry", "--json"]) == 0
+    monkeypatch.setattr(cold, "RESULTS", tmp_path / "cold.json")
+    tables = []
+    monkeypatch.setattr(cold, "put", lambda name, table: tables.append(table))
+    assert cold.main(["--json"]) == 0
+    assert "| it | none | 0.00 s | 0 of 0 |" in tables[0]
     row = json.loads(capsys.readouterr().out)["rows"][0]
     assert row["compile_s"] == 0
     assert row["warm"]["cpu_s"] > 0

@@ -61,6 +61,16 @@ def test_distinct_keeps_the_first_event_of_a_pair_and_says_so():
     assert distinct(found)[SOURCE] == found[SOURCE]
 
 
+@pytest.mark.parametrize(("data", "text"), [
+    ([{"name": "none"}], "none"), ([None], "ml-1m"), ([{"name": "made", "seed": 0}], "made (seed 0)"),
+    ([None, {"name": "ml-1m", "fingerprint": "0123456789abcdef"}], "ml-1m `01234567`"),
+    ([{"name": "ml-1m", "fingerprint": "0123456789abcdef"}, {"name": "ml-1m", "fingerprint": "f" * 16}],
+     "ml-1m `01234567`, `ffffffff`"),
+    ([{"name": "simulated, of the size of ml-1m", "seed": 0}], "simulated, of the size of ml-1m (seed 0)")])
+def test_a_table_names_what_rows_ran_on(data, text):
+    assert datasets.title([{"on": "ml-1m", "data": one} for one in data]) == text
+
+
 def test_every_claim_of_a_set_says_which():
     about = {claim.name: claim.on for _, claim in speed.claims()}
     assert about["item-knn"] == about["epoch-neumf"] == "ml-1m"
