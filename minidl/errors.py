@@ -34,8 +34,9 @@ class AnomalyError(GradientError):
 class MissingExtraError(ImportError):
     """An optional package is needed; the message names the command that installs it."""
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}; run: pip install 'minidl[{extra}]'")
+    def __init__(self, package: str, extra: str | None, purpose: str) -> None:
+        wanted = package if extra is None else f"'minidl[{extra}]'"
+        super().__init__(f"{purpose} needs {package}; run: pip install {wanted}")
 
 
 def explain(error: Exception, forward: Any, rule: Any, arrays: Sequence[Any], params: Mapping[str, Any]) -> Exception:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Reason", "Recs"]
+from minidl import MissingExtraError
+from recsys.data.ids import IdMap
+
+__all__ = ["Reason", "Recs", "Titles"]
+
+
+@dataclass(frozen=True, eq=False)
+class Titles:
+    """What the items are called: `names[i]` is the title of the i-th id, "" if it has none."""
+
+    ids: IdMap
+    names: np.ndarray
+
+    def of(self, items: np.ndarray) -> np.ndarray:
+        """The titles of known external ids, and "" for filling: str, shape of `items`."""
+        number = self.ids.encode(items.ravel(), "skip")
+        return np.where(number < 0, "", self.names[np.maximum(number, 0)]).reshape(items.shape)
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,8 @@ class Recs:
     source : ndarray of str, shape of `items`
         Of each entry: `"model"`, or `"popular"` where the model has no evidence and the most popular items stand
         in, behind the model's own.
+    titled : Titles or None
+        Where the training data had titles.
 
     Examples
     --------
@@ -68,6 +89,12 @@ class Recs:
     scores: np.ndarray
     counts: Any
     source: np.ndarray
+    titled: Titles | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def titles(self) -> np.ndarray | None:
+        """Titles of the items, str of the shape of `items`; None where the training data had none."""
+        return None if self.titled is None else self.titled.of(self.items)
 
     @property
     def single(self) -> bool:
@@ -83,7 +110,8 @@ class Recs:
         if self.single:
             raise TypeError("Recs of one query has no rows; read its items and scores.")
         n = int(self.counts[row])
-        return Recs(_plain(self.users[row]), self.items[row, :n], self.scores[row, :n], n, self.source[row, :n])
+        return Recs(_plain(self.users[row]), self.items[row, :n], self.scores[row, :n], n, self.source[row, :n],
+                    self.titled)
 
     def __iter__(self) -> Iterator[Any]:
         """One-query `Recs`, query by query; for one query, its pairs (item, score)."""
@@ -91,13 +119,59 @@ class Recs:
             return iter(zip(self.items.tolist(), self.scores.tolist(), strict=True))
         return (self[row] for row in range(len(self.items)))
 
+    def to_columns(self) -> dict[str, np.ndarray]:
+        """All entries of all lists: user, rank (from 1), item, title (where there are titles), score, source.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (sum of `counts`,)
+        """
+        shape = (1, len(self.items)) if self.single else self.items.shape
+        counts = np.atleast_1d(np.asarray(self.counts, np.int64))
+        kept = np.arange(shape[1]) < counts[:, None]
+        items, scores, source = (part.reshape(shape)[kept] for part in (self.items, self.scores, self.source))
+        rank = np.broadcast_to(np.arange(1, shape[1] + 1), shape)[kept]
+        columns = {"user": np.repeat(np.atleast_1d(np.asarray(self.users)), counts), "rank": rank, "item": items}
+        if self.titled is not None:
+            columns["title"] = self.titled.of(items)
+        return columns | {"score": scores, "source": source}
+
     def to_records(self) -> list[dict[str, Any]]:
-        """One dictionary an entry: user, rank (from 1), item, score, source."""
-        if not self.single:
-            return [record for one in self for record in one.to_records()]
-        user = _plain(self.users)
-        return [{"user": user, "rank": rank, "item": item, "score": round(score, 6), "source": source}
-                for rank, ((item, score), source) in enumerate(zip(self, self.source.tolist(), strict=True), 1)]
+        """One dictionary an entry, with the columns of `to_columns`; scores have six decimals."""
+        columns = self.to_columns()
+        lists = [column.tolist() for column in columns.values()]
+        return [{name: round(value, 6) if name == "score" else value
+                 for name, value in zip(columns, entry, strict=True)} for entry in zip(*lists, strict=True)]
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame with the columns of `to_columns`, a row an entry."""
+        return _frame("pandas", self.to_columns())
+
+    def to_polars(self) -> Any:
+        """A polars DataFrame with the columns of `to_columns`, a row an entry."""
+        return _frame("polars", self.to_columns())
+
+    def _repr_html_(self) -> str:
+        """A table, as notebooks show it, of the first lists."""
+        shown = self if self.single else Recs(self.users[:_SHOWN], self.items[:_SHOWN], self.scores[:_SHOWN],
+                                              self.counts[:_SHOWN], self.source[:_SHOWN], self.titled)
+        columns = shown.to_columns()
+        head = "".join(f"<th>{name}</th>" for name in columns)
+        lines = ["".join(f"<td>{escape(f'{cell:.4f}' if isinstance(cell, float) else str(cell))}</td>" for cell in line)
+                 for line in zip(*(column.tolist() for column in columns.values()), strict=True)]
+        more = 0 if self.single else len(self) - len(shown)
+        note = f"<p>{more:,} more lists</p>" if more > 0 else ""
+        return f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{note}"
+
+
+_SHOWN = 5  # lists that a notebook shows
+
+
+def _frame(package: str, columns: dict[str, np.ndarray]) -> Any:
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtraError(package, None, f"Recs.to_{package}")
+    plain = {name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()}
+    return importlib.import_module(package).DataFrame(plain)
 
 
 def _plain(value: Any) -> Any:

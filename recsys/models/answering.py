@@ -13,14 +13,14 @@ from recsys.data.ids import IdMap, is_one
 from recsys.errors import ParameterError, UnsupportedError
 from recsys.kernels import ranking
 from recsys.models.sparse import blocks
-from recsys.recs import Reason, Recs
+from recsys.recs import Reason, Recs, Titles
 
 if TYPE_CHECKING:
     from recsys.models.base import Recommender
     from recsys.models.hooks import Hooks
 
 __all__ = ["allowed_items", "check_k", "check_on_unknown", "cosine", "encode_history", "most_similar", "rank_histories",
-           "rank_users", "reasons", "unknown"]
+           "rank_users", "reasons", "titles", "unknown"]
 
 
 def check_k(model: Recommender, verb: str, k: int) -> None:
@@ -135,7 +135,7 @@ def _rank(model: Recommender, labels: np.ndarray, known: np.ndarray, score: Call
             sure = model._evident(np.arange(n_items), values[weak]) & known[some, None]
             items[some], scores[some], popular[some] = _with_popular(
                 values[weak], sure, model.item_counts.astype(np.float32), _pattern(seen, some), allowed, width)
-    return _recs(labels, model.items.ids, items, scores, popular, single)
+    return _recs(labels, model.items.ids, items, scores, popular, single, titles(model))
 
 
 def _with_popular(values: np.ndarray, sure: np.ndarray, counts: np.ndarray, skip: tuple[np.ndarray, np.ndarray],
@@ -158,6 +158,12 @@ def _with_popular(values: np.ndarray, sure: np.ndarray, counts: np.ndarray, skip
     return np.take_along_axis(items, order, axis=1), np.take_along_axis(scores, order, axis=1), order >= width
 
 
+def titles(model: Hooks) -> Titles | None:
+    """What the model's items are called, where its training data had titles."""
+    names = None if model.item_features is None else model.item_features.titles
+    return None if names is None else Titles(model.items, names)
+
+
 def _pattern(seen: CSR | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What to leave out of some rows, as the kernel takes it."""
     if seen is None:
@@ -167,7 +173,7 @@ def _pattern(seen: CSR | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def most_similar(ids: IdMap, known: np.ndarray, wanted: Any, k: int,
-                 similarity: Callable[[np.ndarray], np.ndarray]) -> Recs:
+                 similarity: Callable[[np.ndarray], np.ndarray], titled: Titles | None = None) -> Recs:
     """Lists of the most similar ones of `ids`, among the known, without the query; -inf means not similar at all."""
     single = is_one(wanted)
     indices = ids.encode(wanted)
@@ -178,7 +184,7 @@ def most_similar(ids: IdMap, known: np.ndarray, wanted: Any, k: int,
         if not known.all():
             values = np.where(known[indices[block], None] & known, values, np.float32(-np.inf))
         found[block], scores[block] = ranking.topk(values, np.arange(len(values) + 1), indices[block], None, width)
-    return _recs(ids.ids[indices], ids.ids, found, scores, np.zeros(found.shape, np.bool_), single)
+    return _recs(ids.ids[indices], ids.ids, found, scores, np.zeros(found.shape, np.bool_), single, titled)
 
 
 def cosine(model: Hooks, verb: str, vectors: np.ndarray | None, indices: np.ndarray) -> np.ndarray:
@@ -205,7 +211,7 @@ def reasons(model: Recommender, indices: np.ndarray, values: np.ndarray | None, 
 
 
 def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.ndarray, popular: np.ndarray,
-          single: bool) -> Recs:
+          single: bool, titled: Titles | None = None) -> Recs:
     """Internal lists -> `Recs`; an entry with score -inf is no entry."""
     valid = (found >= 0) & (scores > -np.inf)
     counts = valid.sum(axis=1)
@@ -214,5 +220,5 @@ def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.nda
     items = np.where(valid, ids[np.maximum(found, 0)] if len(ids) else found, filling).astype(ids.dtype)[:, :width]
     scores = np.where(valid, scores, np.float32(-np.inf))[:, :width]
     source = np.where(valid, np.where(popular, "popular", "model"), "")[:, :width]
-    recs = Recs(labels, items, scores, counts, source)
+    recs = Recs(labels, items, scores, counts, source, titled)
     return recs[0] if single else recs

@@ -224,7 +224,8 @@ class Recommender(Hooks):
         if on_unknown == "skip":
             labels, numbers = labels[numbers >= 0], numbers[numbers >= 0]
             if single and not len(labels):
-                return Recs(users, self.items.ids[:0], np.zeros(0, np.float32), 0, np.zeros(0, np.str_))
+                return Recs(users, self.items.ids[:0], np.zeros(0, np.float32), 0, np.zeros(0, np.str_),
+                            answering.titles(self))
         return answering.rank_users(self, labels, numbers, k, filter_seen, allowed, single)
 
     @answers
@@ -287,7 +288,8 @@ class Recommender(Hooks):
         Nothing is like an item without training events, unless the model knows it by its content (`can.cold_item`).
         """
         answering.check_k(self, "similar_items", k)
-        return answering.most_similar(self.items, self._known_items(), items, k, self._item_similarity)
+        return answering.most_similar(self.items, self._known_items(), items, k, self._item_similarity,
+                                      answering.titles(self))
 
     @answers
     def similar_users(self, users: Any, k: int = 10) -> Recs:

@@ -1,0 +1,138 @@
+"""Lists in a file, written as they come: CSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib
+import importlib.util
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from minidl import MissingExtraError
+from recsys.errors import ParameterError
+from recsys.files import replacing
+from recsys.recs import Recs
+
+__all__ = ["check_format", "exporting"]
+
+Columns = dict[str, np.ndarray]
+
+
+def check_format(path: str | PathLike[str]) -> str:
+    """The ending that says how a file is written: `.csv`, `.csv.gz`, `.jsonl`, `.jsonl.gz` or `.parquet`.
+
+    Raises
+    ------
+    ParameterError
+        It is another one.
+    MissingExtraError
+        Parquet needs duckdb, which is not installed.
+    """
+    name = Path(path).name.lower()
+    ending = next((each for each in _WRITERS if name.endswith(each)), None)
+    if ending is None:
+        raise ParameterError(f"{path}: the name has to end in {', '.join(_WRITERS)}, which says how it is written.")
+    if ending == ".parquet" and importlib.util.find_spec("duckdb") is None:
+        raise MissingExtraError("duckdb", "io", "Parquet")
+    return ending
+
+
+@contextmanager
+def exporting(path: str | PathLike[str]) -> Iterator[Callable[[Recs], None]]:
+    """A function that adds lists to a file, which appears, whole, when the block ends well.
+
+    Parameters
+    ----------
+    path : path
+        Ends in `.csv`, `.csv.gz`, `.jsonl`, `.jsonl.gz` or `.parquet` (extra `io`). The columns are those of
+        `Recs.to_columns`.
+
+    Examples
+    --------
+    >>> recs = Recs("ann", np.array([7]), np.array([0.5], np.float32), 1, np.array(["model"]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with exporting(f"{folder}/recs.csv") as add:
+    ...         add(recs)
+    ...     print(Path(f"{folder}/recs.csv").read_text(), end="")
+    user,rank,item,score,source
+    ann,1,7,0.5,model
+    """
+    writer = _WRITERS[check_format(path)]
+    with replacing(path) as file, writer(file) as add:
+        yield lambda recs: add(recs.to_columns())
+
+
+@contextmanager
+def _text(file: IO[bytes], gzipped: bool) -> Iterator[IO[str]]:
+    packed: Any = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if gzipped else file
+    text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+    yield text
+    text.flush()
+    text.detach()
+    if gzipped:
+        packed.close()
+
+
+@contextmanager
+def _csv(file: IO[bytes], gzipped: bool = False) -> Iterator[Callable[[Columns], None]]:
+    with _text(file, gzipped) as text:
+        writer, begun = csv.writer(text, lineterminator="\n"), False
+
+        def add(columns: Columns) -> None:
+            nonlocal begun
+            if not begun:
+                writer.writerow(columns)
+                begun = True
+            writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+
+        yield add
+
+
+def _cells(column: np.ndarray) -> list[Any]:
+    """Python values; of scores, the shortest numbers that give their float32 back."""
+    return [float(text) for text in column.astype(np.str_)] if column.dtype.kind == "f" else column.tolist()
+
+
+@contextmanager
+def _jsonl(file: IO[bytes], gzipped: bool = False) -> Iterator[Callable[[Columns], None]]:
+    with _text(file, gzipped) as text:
+        def add(columns: Columns) -> None:
+            for entry in zip(*map(_cells, columns.values()), strict=True):
+                text.write(json.dumps(dict(zip(columns, entry, strict=True)), ensure_ascii=False) + "\n")
+
+        yield add
+
+
+@contextmanager
+def _parquet(file: IO[bytes]) -> Iterator[Callable[[Columns], None]]:
+    duckdb = importlib.import_module("duckdb")
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(f"{folder}/lists.duckdb") as base:
+        begun = False
+
+        def add(columns: Columns) -> None:
+            nonlocal begun
+            base.register("block", {name: column.astype(object) if column.dtype.kind == "U" else column
+                                    for name, column in columns.items()})
+            base.execute("INSERT INTO lists SELECT * FROM block" if begun else
+                         "CREATE TABLE lists AS SELECT * FROM block")
+            base.unregister("block")
+            begun = True
+
+        yield add
+        if begun:
+            base.execute(f"COPY lists TO '{folder}/lists.parquet' (FORMAT parquet)")
+            file.write(Path(folder, "lists.parquet").read_bytes())
+
+
+_WRITERS: dict[str, Callable[[IO[bytes]], AbstractContextManager[Callable[[Columns], None]]]] = {
+    ".csv": _csv, ".csv.gz": lambda file: _csv(file, gzipped=True), ".jsonl": _jsonl,
+    ".jsonl.gz": lambda file: _jsonl(file, gzipped=True), ".parquet": _parquet}
