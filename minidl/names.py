@@ -16,6 +16,8 @@ __all__ = ["OTHER", "either_name", "in_own_names"]
 _F = TypeVar("_F", bound=Callable[..., Any])
 OTHER = {"axis": "dim", "dim": "axis", "keepdims": "keepdim", "keepdim": "keepdims"}
 _ABSENT = object()
+_FILE = f"{__file__} (either_name)"  # in the package, so that who looks for the user's line passes it over
+_compiled = functools.cache(lambda source: compile(source, _FILE, "exec"))  # many ops have the same signature
 
 
 def in_own_names(op: Callable[..., Any], args: tuple[Any, ...], given: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -55,7 +57,7 @@ def either_name(op: _F) -> _F:
               "    given = {name: value for name, value in given.items() if value is not absent}\n"
               "    return op(**(in_own_names(op, (), given) or given))\n")
     space = {"op": op, "absent": _ABSENT, "in_own_names": in_own_names, **{f"usual_{n}": v for n, v in usual.items()}}
-    exec(source, space)  # made of names in a signature, as dataclasses and namedtuples are
+    exec(_compiled(source), space)  # made of names in a signature, as dataclasses and namedtuples are
     call: Any = space["call"]
     first = next(i for i, n in enumerate(own) if n in OTHER or n in usual)
     call.__defaults__ = tuple(_ABSENT if n in axes else usual[n] for n in own[first:])
