@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.data import given
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split, origin, sizes
 from recsys.errors import DataError, ParameterError
@@ -54,6 +55,7 @@ def split_random(
     >>> split_random(data)
     Split(random 0.8:0.1:0.1 by user: 11 train, 2 valid, 2 test)
     """
+    data = given.interactions("split_random", data)
     _check_shares("split_random", valid, test)
     if by not in ("user", "global"):
         raise ParameterError(f"split_random: by must be 'user' or 'global', got {by!r}.")
@@ -86,6 +88,7 @@ def split_kfold(data: Interactions, k: int = 5, seed: int = 0) -> list[Split]:
     list of Split
         Without validation parts; the rows of a test part are in shuffled order, as Surprise's are.
     """
+    data = given.interactions("split_kfold", data)
     if not 2 <= k <= len(data):
         raise ParameterError(f"split_kfold: k must lie between 2 and the number of rows ({len(data)}), got {k}.")
     order = np.arange(len(data))
@@ -143,6 +146,7 @@ def split_last(
     >>> split.test.items.decode(split.test.item), split.valid.items.decode(split.valid.item)
     (array(['d'], dtype='<U1'), array(['a'], dtype='<U1'))
     """
+    data = given.interactions("split_last", data)
     taken = n * (2 if valid else 1)
     if n < 1 or min_events <= taken:
         raise ParameterError(f"split_last: n must be at least 1 and min_events above {taken}; got {n}, {min_events}.")
@@ -180,6 +184,7 @@ def split_time(data: Interactions, cutoff: Any = None, fraction: float = 0.8, va
     Split
         Test users may be new; the test history is everything before the cutoff.
     """
+    data = given.interactions("split_time", data)
     if data.time is None:
         raise DataError("split_time: the interactions have no times; use split_random or split_last.")
     if not 0 < fraction < 1 or not 0 <= valid < 1:
@@ -221,6 +226,7 @@ def split_users(
     Split
         `valid` and `test` hold the targets, `valid_history` and `test_history` what is shown.
     """
+    data = given.interactions("split_users", data)
     active = np.flatnonzero(np.bincount(data.user, minlength=data.n_users))
     if n_valid < 0 or n_test < 1 or n_valid + n_test >= len(active):
         raise ParameterError(f"split_users: {n_valid} + {n_test} held-out users of {len(active)} leave none to train.")
@@ -269,6 +275,7 @@ def split_items(data: Interactions, valid: float = 0.1, test: float = 0.1, seed:
     >>> split_items(data, valid=0, test=0.2)
     Split(random items, 0:0.2 held out: 12 train, 0 valid, 3 test)
     """
+    data = given.interactions("split_items", data)
     _check_shares("split_items", valid, test)
     _not_empty(data, "split_items")
     active = np.flatnonzero(np.bincount(data.item, minlength=data.n_items))
@@ -295,8 +302,9 @@ def split_predefined(train: Interactions, test: Interactions, valid: Interaction
     -------
     Split
     """
-    parts = [train, test] if valid is None else [train, test, valid]
-    users, items = train.users, train.items
+    parts = [given.interactions("split_predefined", part, name) for name, part in
+             (("train", train), ("test", test), ("valid", valid)) if part is not None or name != "valid"]
+    users, items = parts[0].users, parts[0].items
     for part in parts[1:]:
         users, items = users.add(part.users.ids), items.add(part.items.ids)
     train, test, *rest = (part.reindex(users, items) for part in parts)

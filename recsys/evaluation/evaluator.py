@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.data import given
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError, ParameterError, UnsupportedError
@@ -157,6 +158,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     if task not in DEFAULT_METRICS or part not in ("test", "valid") or candidates not in ("train", "all", "new"):
         raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
                              f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
+    _check_given(model, split)
     begin = time.perf_counter()
     asked = asked_for(metrics, task, k)
     if task == "ratings":
@@ -172,6 +174,19 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     card = {**split.card, "part": part, **card}
     return Evaluation(values, errors, per_user, split.train.users.ids[users], weights, card,
                       time.perf_counter() - begin, repr(model))
+
+
+def _check_given(model: Any, split: Any) -> None:
+    """Raise, in a sentence, for what is no fitted model or no split."""
+    if isinstance(model, type) or not hasattr(model, "can"):
+        raise ParameterError(f"evaluate: the model is {given.described(model)}; pass a fitted model, such as "
+                             f"EASE().fit(split.train).")
+    if hasattr(model, "require_fitted"):
+        model.require_fitted("evaluate")
+    if not isinstance(split, Split):
+        raise DataError(f"evaluate: the split is {given.described(split)}; divide the data with "
+                        f"split = recsys.split_random(data), fit on split.train and pass the split, or use "
+                        f"recsys.split_predefined(train, test) for parts of your own.")
 
 
 def asked_for(metrics: Sequence[str] | None, task: str, k: int) -> list[Metric]:

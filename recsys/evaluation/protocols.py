@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys.data import splits
+from recsys.data import given, splits
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.data.sessions import split_sessions
@@ -157,7 +157,7 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     evaluations, fit_seconds = [], 0.0
     with task(progress, len(folds), f"{protocol.name}, folds") as bar:
         for fold in folds:
-            fresh: Any = model.clone() if isinstance(model, Parameters) else model()
+            fresh: Any = _fresh(model)
             _check_task(protocol, fresh)
             if protocol.implicit and not (values or fresh.can.ratings):
                 fold = _without_values(fold)
@@ -172,6 +172,15 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     return _summary(protocol, evaluations, fit_seconds, options)
 
 
+def _fresh(model: Any) -> Any:
+    """A model that has not been fitted, from a model or a function without arguments that makes one."""
+    made = model.clone() if isinstance(model, Parameters) else model() if callable(model) else model
+    if not hasattr(made, "fit") or made is model:
+        raise ParameterError(f"protocols: the model is {given.described(made)}; pass a model, such as EASE(), or a "
+                             f"function that makes one.")
+    return made
+
+
 def _check_task(protocol: Protocol, model: Any) -> None:
     if protocol.task == "ratings" and not model.can.ratings:
         raise UnsupportedError(f"protocol {protocol.name} measures predicted ratings, and {type(model).__name__} "
@@ -179,6 +188,8 @@ def _check_task(protocol: Protocol, model: Any) -> None:
 
 
 def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:
+    prepare = given.parts if protocol.divide in (_predefined, _sessions) else given.interactions
+    data = prepare(f"protocol {protocol.name}", data)
     known = inspect.signature(protocol.divide).parameters
     unknown = set(options) - set(known)
     if unknown:

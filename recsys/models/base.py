@@ -23,6 +23,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from recsys.data import asked, given
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
@@ -82,6 +83,7 @@ class Recommender(Hooks):
         DataError
             The data has no rows, or lacks a column that the model needs.
         """
+        data, valid, valid_history = given.training(f"{type(self).__name__}.fit", data, valid, valid_history)
         self._begin(data)
         usable = valid is not None and len(valid) > 0 and valid_history is None
         self._fit(data, valid if usable else None, progress)
@@ -111,6 +113,7 @@ class Recommender(Hooks):
         """
         if not self.can.partial_fit:
             raise self._unsupported("partial_fit", "partial_fit", "call fit with all data")
+        data = given.interactions(f"{type(self).__name__}.partial_fit", data)
         if not self.fitted:
             return self.fit(data)
         if len(data):
@@ -186,12 +189,13 @@ class Recommender(Hooks):
         answering.check_on_unknown(self, "recommend", on_unknown)
         if users is not None and history is not None:
             raise ParameterError(f"{type(self).__name__}.recommend takes users or a history, not both.")
+        asked.check_values_belong(f"{type(self).__name__}.recommend", history, values)
         allowed = answering.allowed_items(self.items, items, exclude, on_unknown)
         if history is not None:
             rows, single = self._encode_history("recommend", history, values, on_unknown)
             return answering.rank_histories(self, rows, k, filter_seen, allowed, single)
-        single = users is not None and np.ndim(users) == 0
-        labels = self.users.ids if users is None else np.atleast_1d(np.asarray(users))
+        labels, single = (self.users.ids, False) if users is None else asked.ids(
+            f"{type(self).__name__}.recommend", "users", users)
         numbers = self.users.encode(labels, answering.unknown(on_unknown))
         if on_unknown == "skip":
             labels, numbers = labels[numbers >= 0], numbers[numbers >= 0]
@@ -216,6 +220,8 @@ class Recommender(Hooks):
         """
         self.require_fitted("predict")
         answering.check_on_unknown(self, "predict", on_unknown)
+        users, one_user = asked.ids(f"{type(self).__name__}.predict", "users", users)
+        items, one_item = asked.ids(f"{type(self).__name__}.predict", "items", items)
         user = self.users.encode(users, answering.unknown(on_unknown))
         item = self.items.encode(items, answering.unknown(on_unknown))
         if len(user) != len(item) and 1 not in (len(user), len(item)):
@@ -230,7 +236,7 @@ class Recommender(Hooks):
             out[~known] = self._predict_unknown(user[~known], item[~known])
         if self.can.ratings and self.rating_range is not None:
             np.clip(out, *self.rating_range, out=out)
-        return float(out[0]) if np.ndim(users) == 0 and np.ndim(items) == 0 else out
+        return float(out[0]) if one_user and one_item else out
 
     def score_block(self, users: np.ndarray, history: CSR | None = None) -> np.ndarray:
         """Scores of all items for a block of users, in internal indices; what evaluation calls.
@@ -286,9 +292,11 @@ class Recommender(Hooks):
         answering.check_k(self, "explain", k)
         if not self.can.explain:
             raise self._unsupported("explain", "explain")
-        target = int(self.items.encode(item)[0])
-        if np.ndim(user_or_history) == 0:
-            rows = self._history_of(self.users.encode(user_or_history))
+        target = int(self.items.encode(asked.one_id(f"{type(self).__name__}.explain", "item", item))[0])
+        if asked.is_one(user_or_history):
+            asked.check_values_belong(f"{type(self).__name__}.explain", None, values)
+            user = asked.one_id(f"{type(self).__name__}.explain", "user_or_history", user_or_history)
+            rows = self._history_of(self.users.encode(user))
         else:
             given, single = self._encode_history("explain", user_or_history, values, "raise")
             if not single:
@@ -299,7 +307,7 @@ class Recommender(Hooks):
     def title(self, item: Any) -> str | None:
         """The title of an item (external id), or None where the data had none."""
         self.require_fitted("title")
-        index = int(self.items.encode(item)[0])
+        index = int(self.items.encode(asked.one_id(f"{type(self).__name__}.title", "item", item))[0])
         titles = None if self.item_features is None else self.item_features.titles
         return None if titles is None else str(titles[index]) or None
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from minidl import nn, no_grad, optim
 from recsys.checkpoint import Checkpoint
+from recsys.data import given
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
@@ -86,6 +87,7 @@ class NeuralRecommender(Recommender):
         Recommender
             The model itself.
         """
+        data, valid, valid_history = given.training(f"{type(self).__name__}.fit", data, valid, valid_history)
         self._begin(data)
         self._prepare_training(data)
         self.network = self._network(np.random.default_rng(self.seed))
