@@ -39,6 +39,8 @@ def is_one(value: Any) -> bool:
     """Whether something is one id, not a container of some."""
     if isinstance(value, (str, bytes, np.generic)) or value is None:
         return True
+    if hasattr(value, "to_numpy"):
+        return False
     return np.ndim(value) == 0 if hasattr(value, "ndim") else not isinstance(value, Iterable)
 
 
@@ -187,7 +189,7 @@ def _elements(who: str, what: str, given: Any, ordered: bool) -> Any:
             return list(given)
     if is_frame(given):
         raise ParameterError(f"{who}: {what} is {described(given)}; pass one column of it, such as frame['item'].")
-    if hasattr(given, "tocoo") or not isinstance(given, Iterable):
+    if hasattr(given, "tocoo") or not (isinstance(given, Iterable) or hasattr(given, "to_numpy")):
         raise ParameterError(f"{who}: {what} is {described(given)}; pass a list of ids.")
     if hasattr(given, "detach"):
         given = given.detach()
