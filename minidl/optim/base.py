@@ -50,6 +50,16 @@ class Moments:
         self.row = p.data.reshape(1, p.size)
         self.state_row = self.state.reshape(len(self.state), 1, p.size)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the views, which would come back as arrays of their own that nobody reads."""
+        return {name: getattr(self, name) for name in self.__slots__ if name not in ("row", "state_row")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.row = self.data.reshape(1, self.data.size)
+        self.state_row = self.state.reshape(len(self.state), 1, self.data.size)
+
     def table(self) -> tuple[np.ndarray, np.ndarray]:
         """Parameter (n, d) and state (S, n, d)."""
         n, d = len(self.data), math.prod(self.data.shape[1:])

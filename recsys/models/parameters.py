@@ -94,8 +94,11 @@ class Parameters:
         return tuple(name for name, p in inspect.signature(cls.__init__).parameters.items()
                      if p.kind is inspect.Parameter.KEYWORD_ONLY)
 
-    def get_params(self) -> dict[str, Any]:
-        """The hyper-parameters as a dictionary that `type(model)(**params)` takes back."""
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The hyper-parameters, each the very object given, as a dictionary that `type(model)(**params)` takes back.
+
+        `deep` is scikit-learn's, whose `clone` asks with it; nothing is nested here, so it changes nothing.
+        """
         return {name: getattr(self, name) for name in self.parameter_names()}
 
     def set_params(self, **params: Any) -> Self:
