@@ -111,6 +111,13 @@ class Optimizer:
         for group in groups if isinstance(groups[0], Mapping) else [{"params": groups}]:
             self.add_param_group(group)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a copy: its own tables ask it before they are read."""
+        self.__dict__.update(state)
+        for p, m in self._moments.items():
+            if m.last is not None and isinstance(p, Parameter):
+                p.before_read = _CatchUp(self)
+
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add parameters, with values of their own for some of the defaults.
 
