@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import MissingExtraError, runtime
+from minidl import MissingExtraError, runtime, streams
 from recsys import arguments
 from recsys.console import Console
 from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
@@ -42,9 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         with np.errstate(all="ignore"):  # a model whose training diverges says so itself, in a sentence
             _COMMANDS[options.command](options, Console(as_json=options.json))
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
-        return 1
     except KeyboardInterrupt as error:
         return _complain(str(error) or "stopped.", 130)
     except (RecsysError, MissingExtraError) as error:
@@ -52,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _complain(f"not enough memory: {str(error) or 'the data or the model is too large'}.")
     except OSError as error:
+        if streams.is_lost_output(error):  # for `minidl.streams.run` to tell
+            raise
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
     return 0
 
@@ -340,7 +338,7 @@ def _models(options: argparse.Namespace, console: Console) -> None:
     found: list[dict[str, Any]] = []
     for kind in map(models.find, models.REGISTRY):
         can = [flag for flag, value in vars(kind().can).items() if value]
-        found.append({"name": kind.__name__, "summary": (kind.__doc__ or "").strip().splitlines()[0], "can": can,
+        found.append({"name": kind.__name__, "summary": (kind.__doc__ or "").strip().partition("\n")[0], "can": can,
                       "parameters": kind().get_params()})
     console.table("Models", ["name", "what it is", "what it can"], [[m["name"], m["summary"], m["can"]] for m in found],
                   text=3)
