@@ -65,7 +65,7 @@ def explained(op: _F) -> _F:
         try:
             return op(*args, **params)
         except (*_KINDS, ValueError) as error:
-            if str(error).startswith(name):
+            if str(error).startswith(name) or isinstance(error, AnomalyError):  # which says all, and is caught by kind
                 raise
             raise _named(error, op, args, params) from error
 

@@ -332,4 +332,4 @@ class Recommender(Hooks):
 
     def _refuse_nan(self, scores: np.ndarray) -> None:
         if scores.size and np.isnan(scores.min()):  # one pass, no temporary: min is NaN if any is
-            raise RecsysError(f"{type(self).__name__} gives NaN scores; its training diverged: lower lr or raise reg.")
+            raise RecsysError(f"{type(self).__name__} gives NaN scores; its training diverged: {self.remedy()}.")

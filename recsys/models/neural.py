@@ -97,7 +97,7 @@ class NeuralRecommender(Recommender):
             new = not np.isin(valid.item, data.item).any()  # items that training does not know are ranked by themselves
             validate = partial(self._validate, split, "new" if new else "train")
         trainer = Trainer(epochs=self.epochs, batch_size=self.batch_size, patience=self.patience, seed=self.seed,
-                          name=type(self).__name__)
+                          name=type(self).__name__, remedy=self.remedy())
         kept = None if checkpoint is None else Checkpoint(checkpoint, self._identity(split))
         self.history_ = trainer.fit(self.network, self._optimizer(), self._objective(data), progress=progress,
                                     validate=validate, callbacks=callbacks, checkpoint=kept)

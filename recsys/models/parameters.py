@@ -122,6 +122,20 @@ class Parameters:
         """A model with the same hyper-parameters that has not been fitted."""
         return type(self)(**self.get_params())
 
+    def remedy(self) -> str:
+        """What helps when numbers are no longer finite, in terms of the parameters that this model has.
+
+        Examples
+        --------
+        >>> from recsys.models import BPR, EASE, Popular
+        >>> BPR().remedy(), EASE().remedy(), Popular().remedy()
+        ('lower lr or raise reg', 'raise reg', 'scale the values of the data down')
+        """
+        known = self.parameter_names()
+        penalty = next((name for name in ("reg", "weight_decay", "reg_user", "shrink") if name in known), None)
+        found = ["lower lr"] * ("lr" in known) + ([] if penalty is None else [f"raise {penalty}"])
+        return " or ".join(found) or "scale the values of the data down"
+
     def check_parameters(self) -> None:
         """Raise ParameterError for the first hyper-parameter that is out of its range."""
         for name in self.parameter_names():
