@@ -188,7 +188,7 @@ def _elements(who: str, what: str, given: Any, ordered: bool) -> Any:
         except TypeError:  # of mixed kinds, which are refused by name later
             return list(given)
     if is_frame(given):
-        raise ParameterError(f"{who}: {what} is {described(given)}; pass one column of it, such as frame['item'].")
+        raise ParameterError(f"{who}: {what} is {described(given)}; pass one column of it, as in frame[column].")
     if hasattr(given, "tocoo") or not (isinstance(given, Iterable) or hasattr(given, "to_numpy")):
         raise ParameterError(f"{who}: {what} is {described(given)}; pass a list of ids.")
     if hasattr(given, "detach"):

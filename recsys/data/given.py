@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 
 from recsys.data import intake
 from recsys.data.interactions import Interactions
-from recsys.errors import DataError
+from recsys.errors import DataError, ParameterError
 
-__all__ = ["described", "interactions", "is_frame", "parts", "training"]
+__all__ = ["described", "interactions", "is_frame", "number", "parts", "training", "whole"]
 
 _ROLES = ("users", "items", "values", "times")
 
@@ -66,9 +67,21 @@ def parts(who: str, data: Any) -> Any:
     return data if hasattr(data, "train") and hasattr(data, "test") else interactions(who, data)
 
 
+def whole(who: str, what: str, value: Any) -> None:
+    """Raise ParameterError unless a value is an integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ParameterError(f"{who}: {what} must be an integer, not {value!r}.")
+
+
+def number(who: str, what: str, value: Any) -> None:
+    """Raise ParameterError unless a value is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not isfinite(value):
+        raise ParameterError(f"{who}: {what} must be a finite number, not {value!r}.")
+
+
 def is_frame(data: Any) -> bool:
     """Whether it is a frame of pandas or polars, or made like one: columns with names, and `to_numpy`."""
-    return hasattr(data, "columns") and hasattr(data, "to_numpy")
+    return hasattr(data, "to_numpy") and hasattr(data, "columns")
 
 
 def described(data: Any) -> str:
@@ -90,12 +103,20 @@ def described(data: Any) -> str:
 
 def _of_frame(who: str, frame: Any, what: str) -> Interactions:
     names = [str(column) for column in frame.columns]
-    chosen = intake.choose(names, len(names), f"{who}: the frame", dict.fromkeys(_ROLES, "auto"))
+    try:
+        chosen = intake.choose(names, len(names), "", dict.fromkeys(_ROLES, "auto"))
+    except DataError as error:
+        lists = f"{names[:8]!r:.200}{' and more' * (len(names) > 8)}"
+        raise DataError(f"{who}: {what} is a frame, and which of its columns hold users and items is not plain from "
+                        f"their names, {lists}; say so: Interactions.from_dataframe(frame, users=..., items=..., "
+                        f"values=..., times=...), after frame.reset_index() if they are in its index, after "
+                        f"frame.stack().reset_index() if it is users x items.") from error
     taken = ", ".join(f"{role} {column!r}" for role, column in chosen.items() if column is not None)
     try:
         return Interactions.from_dataframe(frame, name=f"frame with {taken}")
     except DataError as error:
-        raise DataError(f"{who}: {what}, a frame with {taken}: {error}") from error
+        raise DataError(f"{who}: {what}, a frame with {taken}: {error} Drop or convert such rows before, as with "
+                        f"frame.dropna(subset=[column]) or frame[column].astype(str).") from error
 
 
 def _like(who: str, data: Interactions, part: Any, what: str) -> Interactions:
@@ -129,7 +150,7 @@ def _advice(data: Any) -> str:
                 "t.all_ratings()), where t is the trainset")
     if hasattr(data, "train") and hasattr(data, "test"):
         return "pass one part of it: split.train, split.valid, split.test"
-    if hasattr(data, "collect") and hasattr(data, "columns"):
+    if hasattr(type(data), "collect") and hasattr(type(data), "columns"):
         return "pass frame.collect()"
     if hasattr(data, "to_pandas"):
         return "pass table.to_pandas()"

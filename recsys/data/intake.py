@@ -102,6 +102,9 @@ def from_records(
     rows = list(records)
     if not rows:
         raise DataError("from_records: there are no records.")
+    if isinstance(rows[0], str | bytes) or not hasattr(rows[0], "__getitem__") or not hasattr(rows[0], "__len__"):
+        raise DataError(f"from_records: record 0 is {rows[0]!r}, not a dict or tuple of one event's fields; pass "
+                        f"columns to from_arrays(users, items), or a frame to from_dataframe(frame).")
     if isinstance(rows[0], Mapping):
         names, width = [str(key) for key in rows[0]], len(rows[0])
     else:

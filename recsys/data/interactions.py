@@ -322,6 +322,10 @@ class Interactions:
         if rows.dtype == np.bool_ and rows.shape != (len(self),):
             raise DataError(f"take: a mask must have shape ({len(self)},), got {rows.shape}.")
         rows = rows if rows.size else rows.astype(np.int64)
+        if rows.dtype.kind not in "biu":
+            raise DataError(f"take: rows are given by number or by a mask, not by {rows.dtype}.")
+        if rows.dtype.kind != "b" and rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
+            raise DataError(f"take: there are {len(self)} rows, numbered from 0; got {rows.min()}..{rows.max()}.")
         return replace(self, user=self.user[rows], item=self.item[rows],
                        value=None if self.value is None else self.value[rows],
                        time=None if self.time is None else self.time[rows])

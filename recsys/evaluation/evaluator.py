@@ -183,8 +183,11 @@ def _check_given(model: Any, split: Any) -> None:
                              f"EASE().fit(split.train).")
     if hasattr(model, "require_fitted"):
         model.require_fitted("evaluate")
-    if not isinstance(split, Split):
-        raise DataError(f"evaluate: the split is {given.described(split)}; divide the data with "
+    strange = next((part for part in (split.train, split.test) if not isinstance(part, Interactions)), None) \
+        if isinstance(split, Split) else split
+    if strange is not None or not isinstance(split, Split):
+        where = "split" if strange is split else "split's part"
+        raise DataError(f"evaluate: the {where} is {given.described(strange)}; divide the data with "
                         f"split = recsys.split_random(data), fit on split.train and pass the split, or use "
                         f"recsys.split_predefined(train, test) for parts of your own.")
 
@@ -197,6 +200,9 @@ def asked_for(metrics: Sequence[str] | None, task: str, k: int) -> list[Metric]:
     ParameterError
         There is no such metric, or it does not go with the task.
     """
+    given.whole("evaluate", "k", k)
+    if isinstance(metrics, str) or not all(isinstance(text, str) for text in metrics or ()):
+        raise ParameterError(f"evaluate: metrics must be a list of names, such as ['recall@10'], not {metrics!r}.")
     asked = [parse(text, k) for text in metrics or DEFAULT_METRICS[task]]
     wrong = [str(metric) for metric in asked if (metric.name in RATINGS) != (task == "ratings")]
     if wrong:

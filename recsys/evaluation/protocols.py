@@ -147,8 +147,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     -------
     Result
     """
-    protocol = find(protocol) if isinstance(protocol, str) else protocol
-    asked = tuple(metrics) if metrics else tuple(name.format(k=k) for name in protocol.metrics)
+    protocol = protocol if isinstance(protocol, Protocol) else find(protocol)
+    asked = metrics or tuple(name.format(k=k) for name in protocol.metrics)
     asked_for(asked, protocol.task, k)  # a slip is told before hours of fitting, not after
     if refit and part == "valid":
         raise ParameterError("protocols: refit=True learns from the validation rows, so they cannot be measured; leave "

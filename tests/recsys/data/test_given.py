@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 
@@ -159,15 +160,66 @@ def test_validation_is_numbered_by_the_training_data_or_refused(model):
 
 
 def test_a_frame_that_cannot_be_used_names_its_columns():
-    with pytest.raises(DataError, match=r"EASE\.fit: the frame: no column looks like the items; columns are \['user'"):
+    with pytest.raises(DataError, match=r"EASE\.fit: data is a frame, .* \['user', 'thing'\]; .*from_dataframe"):
         EASE().fit(Frame({"user": [1], "thing": [2]}))
     with pytest.raises(DataError, match=r"EASE\.fit: data, a frame with users 'user', items 'item': column 'item', row"
                                         r" 1"):
         EASE().fit(Frame({"user": [1, 2], "item": np.array(["a", None], object)}))
 
 
+def test_numbers_that_are_none():
+    split = splits.split_random(DATA)
+    model = EASE().fit(split.train)
+    for k in ("10", 2.5, None, True):
+        with pytest.raises(ParameterError, match=r"evaluate: k must be an integer, not "):
+            evaluate(model, split, k=k)
+        with pytest.raises(ParameterError, match=r"must be an integer, not "):
+            splits.split_last(DATA, n=k)
+        with pytest.raises(ParameterError, match=r"must be an integer, not "):
+            splits.split_kfold(DATA, k)
+    with pytest.raises(ParameterError, match="k_core: users must be an integer, not '5'"):
+        DATA.k_core("5")
+    for rows, sentence in (([1.5], "rows are given by number or by a mask"), ([10], "there are 10 rows, numbered"),
+                           ([-11], "there are 10 rows, numbered")):
+        with pytest.raises(DataError, match=sentence):
+            DATA.take(rows)
+    for share in ("0.2", None, np.nan, True):
+        for divide in (splits.split_random, splits.split_items):
+            with pytest.raises(ParameterError, match=r"test must be a finite number, not "):
+                divide(DATA, test=share)
+        with pytest.raises(ParameterError, match=r"fraction must be a finite number, not "):
+            splits.split_time(DATA, fraction=share)
+    for metrics in ("ndcg@10", [10]):
+        with pytest.raises(ParameterError, match=r"metrics must be a list of names, such as"):
+            evaluate(model, split, metrics=metrics)
+        with pytest.raises(ParameterError, match=r"metrics must be a list of names, such as"):
+            protocols.run(EASE(), DATA, "last-one-full", metrics=metrics)
+    with pytest.raises(ParameterError, match=r"there is no protocol None"):
+        protocols.run(EASE(), DATA, None)
+
+
+def test_times_with_a_zone_are_those_of_greenwich(recwarn):
+    zone = timezone(timedelta(hours=2))
+    times = np.array([datetime(2020, 1, 1, 2, 0, 1, tzinfo=zone), datetime(2020, 1, 1, 0, 0, 2)], object)
+    assert Interactions.from_arrays([1, 2], [1, 2], times=times).time.tolist() == [1577836801, 1577836802]
+    assert not recwarn.list
+
+
+def test_records_that_are_none():
+    for rows in (["ab", "cd"], [1, 2], [{"user", "item"}]):
+        with pytest.raises(DataError, match=r"from_records: record 0 is .*, not a dict or tuple of one event's fields"):
+            Interactions.from_records(rows)
+
+
+def test_models_are_found_where_they_are():
+    with pytest.raises(AttributeError, match=r"no attribute 'EASE'; it is in recsys\.models: from recsys"):
+        recsys.EASE  # noqa: B018
+
+
 def test_evaluate_says_what_is_missing():
     split = splits.split_random(DATA)
+    with pytest.raises(DataError, match=r"evaluate: the split's part is a Frame; divide the data"):
+        evaluate(EASE().fit(DATA), recsys.Split(Frame(COLUMNS), None, Frame(COLUMNS)))
     with pytest.raises(NotFittedError, match=r"EASE\.evaluate needs a fitted model; call fit"):
         evaluate(EASE(), split)
     with pytest.raises(ParameterError, match=r"the class EASE; pass a fitted model, such as EASE\(\)\.fit"):
