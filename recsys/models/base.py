@@ -63,8 +63,9 @@ class Recommender(Hooks):
 
         Parameters
         ----------
-        data : Interactions
-        valid : Interactions, optional
+        data : Interactions, or pandas or polars frame
+            Columns of a frame are recognised by name, as in `Interactions.from_dataframe`.
+        valid : like data, optional
             For models that stop early or choose by validation.
         valid_history : Interactions, optional
             What may be seen of the users of `valid`, if training has none of their events. Only networks can make
@@ -160,7 +161,8 @@ class Recommender(Hooks):
         k : int
             Length of the lists; a list is shorter where there are fewer candidates, and says so.
         history : sequence of item ids, or sequence of such sequences, optional
-            In time order. Needs a model that can fold in.
+            In time order; any array, Series or iterator will do. A dict maps items to their values. A set has no
+            order, so models that read one refuse it. Needs a model that can fold in.
         values : like history, optional
             The value of each event of the history.
         filter_seen : bool

@@ -69,8 +69,8 @@ class NeuralRecommender(Recommender):
 
         Parameters
         ----------
-        data : Interactions
-        valid : Interactions, optional
+        data : Interactions, or pandas or polars frame
+        valid : like data, optional
             The weights of the epoch that answers these events best are kept (`valid_metric`), and with `patience`
             the training stops early.
         valid_history : Interactions, optional
