@@ -70,6 +70,12 @@ class Node:
         """Number of axes of the Tensor this node made."""
         return len(self.shape)
 
+    def __reduce__(self) -> Any:
+        """Refuse to be copied or pickled: a graph belongs to the process and the moment that made it."""
+        raise GradientError(f"copy, pickle: this Tensor carries the graph that it was computed with (the last "
+                            f"operation is {name_of(self.rule)}); use t.detach(), or minidl.tensor(t, "
+                            f"requires_grad=True), instead")
+
 
 class Leaf(Node):
     """Where a gradient ends up: the node of a Tensor that the user made with `requires_grad=True`."""
@@ -79,6 +85,10 @@ class Leaf(Node):
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         super().__init__(None, (), (), None, {}, shape, dtype)
         self.grad: Any = None
+
+    def __reduce__(self) -> Any:
+        """A copy is a leaf of its own, made when it is made: another process counts its nodes anew."""
+        return Leaf, (self.shape, self.dtype), (None, {"grad": self.grad})
 
 
 # ---------------------------------------------------------------------------------------- recording

@@ -43,6 +43,11 @@ class Parameter(Tensor):
         self.before_read, self.name = None, ""
         self.requires_grad = requires_grad
 
+    def __getstate__(self) -> Any:
+        """What a copy or pickle holds: all rows up to date, and nobody to ask before they are read."""
+        self.catch_up()
+        return None, {"_array": self._array, "node": self.node, "before_read": None, "name": self.name}
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 

@@ -51,6 +51,16 @@ class Moments:
         self.row = p.data.reshape(1, p.size)
         self.state_row = self.state.reshape(len(self.state), 1, p.size)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the views, which would come back as arrays of their own that nobody reads."""
+        return {name: getattr(self, name) for name in self.__slots__ if name not in ("row", "state_row")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.row = self.data.reshape(1, self.data.size)
+        self.state_row = self.state.reshape(len(self.state), 1, self.data.size)
+
     def table(self) -> tuple[np.ndarray, np.ndarray]:
         """Parameter (n, d) and state (S, n, d)."""
         n, d = len(self.data), math.prod(self.data.shape[1:])
@@ -101,6 +111,13 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: params is empty; pass module.parameters() or a list of Tensors")
         for group in groups if isinstance(groups[0], Mapping) else [{"params": groups}]:
             self.add_param_group(group)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a copy: its own tables ask it before they are read."""
+        self.__dict__.update(state)
+        for p, m in self._moments.items():
+            if m.last is not None and isinstance(p, Parameter):
+                p.before_read = _CatchUp(self)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add parameters, with values of their own for some of the defaults.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import numpy as np
@@ -80,10 +81,16 @@ def _as_datetimes(array: np.ndarray, where: Place) -> np.ndarray:
     if array.dtype.kind == "O" and all(isinstance(x, int | float | np.number | None) for x in array):
         return _as_floats(array, where)
     try:
-        return array.astype("datetime64[s]")
+        return np.array([_utc(x) for x in array], "datetime64[s]") if array.dtype.kind == "O" else \
+            array.astype("datetime64[s]")
     except (TypeError, ValueError):
         i, bad = next((i, x) for i, x in enumerate(array.tolist()) if not _is_date(x))
         raise DataError(f"{where(i)}: {bad!r} is neither a number nor a date such as 2011-12-09 12:50.") from None
+
+
+def _utc(x: Any) -> Any:
+    """A time with a zone as that of Greenwich without one, which is all that NumPy has."""
+    return x if getattr(x, "tzinfo", None) is None else x.astimezone(UTC).replace(tzinfo=None)
 
 
 def _is_date(x: Any) -> bool:

@@ -237,9 +237,13 @@ def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:
     raise DataError(f"Ids must be integers or strings, got an array of {array.dtype}.")
 
 
-def is_one(ids: Any) -> bool:
-    """Whether this is a single id, or whatever is given in the place of one, and not a collection of ids."""
-    return isinstance(ids, str | bytes) or not isinstance(ids, Iterable) or getattr(ids, "ndim", 1) == 0
+def is_one(value: Any) -> bool:
+    """Whether something is one id, not a container of some."""
+    if isinstance(value, (str, bytes, np.generic)) or value is None:
+        return True
+    if hasattr(value, "to_numpy"):
+        return False
+    return np.ndim(value) == 0 if hasattr(value, "ndim") else not isinstance(value, Iterable)
 
 
 def _to_array(ids: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ from recsys.data.readers import read_table
 from recsys.errors import DataError
 from recsys.files import replacing
 
-__all__ = ["Columns", "from_csv", "from_dataframe", "from_records", "write_csv"]
+__all__ = ["Columns", "from_csv", "from_dataframe", "from_matrix", "from_records", "write_csv"]
 
 Choice = str | int | None  # a column's name or number, None for none, or "auto"
 
@@ -102,6 +102,9 @@ def from_records(
     rows = list(records)
     if not rows:
         raise DataError("from_records: there are no records.")
+    if isinstance(rows[0], str | bytes) or not hasattr(rows[0], "__getitem__") or not hasattr(rows[0], "__len__"):
+        raise DataError(f"from_records: record 0 is {rows[0]!r}, not a dict or tuple of one event's fields; pass "
+                        f"columns to from_arrays(users, items), or a frame to from_dataframe(frame).")
     if isinstance(rows[0], Mapping):
         names, width = [str(key) for key in rows[0]], len(rows[0])
     else:
@@ -109,6 +112,22 @@ def from_records(
     chosen = choose(names, width, "the records", {"users": users, "items": items, "values": values, "times": times})
     held = {role: _field(rows, which) for role, which in chosen.items() if which is not None}
     return _checked(held, {role: f"field {which!r}" for role, which in chosen.items()}, name)
+
+
+def from_matrix(matrix: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Row, column and value of each stored entry of a sparse matrix, by row and column; a mask has no values."""
+    if not hasattr(matrix, "tocoo"):
+        what = f"an array of shape {matrix.shape}" if isinstance(matrix, np.ndarray) else f"a {type(matrix).__name__}"
+        raise DataError(f"from_matrix: this is {what}, not a sparse matrix; of a dense one m, pass "
+                        f"scipy.sparse.csr_matrix(m), or u, i = m.nonzero() to from_arrays(u, i, m[u, i]).")
+    held = matrix.tocoo()
+    if len(held.shape) != 2:
+        raise DataError(f"from_matrix: the matrix has shape {held.shape}; it must be users x items.")
+    order = np.lexsort((held.col, held.row))
+    values = None if held.data.dtype == np.bool_ else as_values(
+        held.data[order], len(order), lambda i: f"from_matrix: values, row {held.row[order[i]]}, column "
+                                                f"{held.col[order[i]]}")
+    return held.row[order], held.col[order], values
 
 
 def choose(names: Sequence[str], width: int, source: str, asked: Mapping[str, Choice]) -> dict[str, Any]:

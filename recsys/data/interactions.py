@@ -25,7 +25,8 @@ __all__ = ["Interactions"]
 class Interactions:
     """Interactions of users with items: parallel columns, the ids behind the numbers, and what else is known.
 
-    Build one with `from_arrays`, `from_csv`, `from_dataframe`, `from_records` or `recsys.datasets.load`.
+    Build one with `from_arrays`, `from_csv`, `from_dataframe`, `from_records`, `from_matrix` or
+    `recsys.datasets.load`.
     Nothing changes in place: every verb returns a new object.
 
     Parameters
@@ -219,6 +220,34 @@ class Interactions:
         return cls._of(intake.from_records(records, users, items, values, times, name))
 
     @classmethod
+    def from_matrix(cls, matrix: Any, *, users: Any = None, items: Any = None, name: str = "") -> Interactions:
+        """Interactions from a SciPy sparse matrix (anything with `tocoo`), one event for each stored entry.
+
+        A matrix has no times: the order of the columns takes the place of that of the events.
+
+        Parameters
+        ----------
+        matrix : sparse matrix, shape (n_users, n_items)
+            Values are ratings or weights; of booleans only the places count.
+        users, items : array, shape (n_users,) and (n_items,), optional
+            External ids of rows and columns; by default their numbers.
+        name : str
+            For reports.
+
+        Raises
+        ------
+        DataError
+            It is no sparse matrix, the ids are not as many as rows and columns, or a value is not finite.
+        """
+        rows, cols, values = intake.from_matrix(matrix)
+        user_map, item_map = (IdMap(np.arange(size) if ids is None else ids)
+                              for ids, size in zip((users, items), matrix.shape, strict=True))
+        if (len(user_map), len(item_map)) != matrix.shape:
+            raise DataError(f"from_matrix: {len(user_map)} users and {len(item_map)} items for a matrix of shape "
+                            f"{matrix.shape}; give an id for each row and each column.")
+        return cls(user_map, item_map, rows, cols, values, name=name)
+
+    @classmethod
     def _of(cls, columns: intake.Columns) -> Interactions:
         return cls.from_arrays(columns.users, columns.items, columns.values, columns.times, name=columns.name)
 
@@ -293,6 +322,10 @@ class Interactions:
         if rows.dtype == np.bool_ and rows.shape != (len(self),):
             raise DataError(f"take: a mask must have shape ({len(self)},), got {rows.shape}.")
         rows = rows if rows.size else rows.astype(np.int64)
+        if rows.dtype.kind not in "biu":
+            raise DataError(f"take: rows are given by number or by a mask, not by {rows.dtype}.")
+        if rows.dtype.kind != "b" and rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
+            raise DataError(f"take: there are {len(self)} rows, numbered from 0; got {rows.min()}..{rows.max()}.")
         return replace(self, user=self.user[rows], item=self.item[rows],
                        value=None if self.value is None else self.value[rows],
                        time=None if self.time is None else self.time[rows])
