@@ -346,6 +346,8 @@ def _hooked(hook: Callable[[Any], Any], g: Any, node: Node) -> Any:
     if isinstance(g, np.ndarray):
         shown = g.view()
         shown.flags.writeable = False
+    elif isinstance(g, RowGrad):
+        shown = g.read_only()
     replaced = hook(shown)
     if replaced is None:
         return g
@@ -361,7 +363,7 @@ def _accumulate(grads: dict[Node, Any], own: set[Node], node: Node, g: Any) -> N
     held = grads.get(node)
     if held is None:
         grads[node] = g
-    elif node in own and isinstance(g, np.ndarray):
+    elif node in own and isinstance(g, (np.ndarray, RowGrad)):
         held += g
     else:
         grads[node] = held = add_gradients(held, g)
@@ -373,10 +375,6 @@ def add_gradients(a: Any, b: Any) -> Any:
     """Sum of two gradients in new memory; rows stay rows as long as both are."""
     if isinstance(a, RowGrad) and isinstance(b, RowGrad):
         return a.append(b)
-    if isinstance(a, RowGrad):
-        return a.add_to(b)
-    if isinstance(b, RowGrad):
-        return b.add_to(a)
     return a + b
 
 
