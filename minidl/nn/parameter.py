@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,27 +28,13 @@ class Parameter(Tensor):
     dtype('float32')
     """
 
-    __slots__ = ("before_read",)
-
-    before_read: Callable[[Tensor, np.ndarray | None], None] | None
+    __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         array = data.data if isinstance(data, Tensor) else data
         typed = isinstance(array, (np.ndarray, np.generic))
         super().__init__(as_array(np.array(array, None if typed else np.float32, order="C")))
-        self.before_read = None
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
-
-    def catch_up(self, indices: np.ndarray | None = None) -> None:
-        """Bring rows that an optimizer with `exact=True` has left behind up to date, before they are read.
-
-        Parameters
-        ----------
-        indices : int array, optional
-            Rows, in range and not negative; by default all.
-        """
-        if self.before_read is not None:
-            self.before_read(self, indices)
