@@ -449,8 +449,9 @@ def upstream_of(tensor: Tensor, gradient: Any, verb: str) -> np.ndarray:
 def settle(g: Any, node: Node, given: set[int]) -> Any:
     """A gradient as the user gets it: the leaf's dtype, C order, memory shared with nothing."""
     if isinstance(g, RowGrad):
-        fresh = g.rows.base is None and id(g.rows) not in given
-        given.add(id(g.rows))
+        rows = g.rows
+        fresh = rows.base is None and id(rows) not in given
+        given.add(id(rows))
         return g if fresh and g.dtype == node.dtype else g.astype(node.dtype)
     array = g.data if isinstance(g, Tensor) else np.asarray(g)
     fresh = array.base is None and id(array) not in given and array.flags.c_contiguous

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -18,6 +20,35 @@ _LINEAR = frozenset({np.add, np.subtract, np.multiply, np.divide})
 _KEEP_ZERO = frozenset({np.negative, np.positive, np.absolute, np.fabs, np.sign, np.square, np.sqrt})
 _DENSE = frozenset({np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isnan, np.isfinite,
                     np.isinf, np.signbit, np.maximum, np.minimum, np.fmax, np.fmin})
+
+
+class _Pieces:
+    """Contributions one behind the other, until there are so many rows that they are merged.
+
+    Sums that follow one another share a list, of which each has its first pieces; nobody else ever has their memory.
+    """
+
+    __slots__ = ("pieces", "count", "held", "limit", "merged")
+
+    def __init__(self, pieces: list[_Piece], held: int = 0, limit: int = _FEW, *, merged: bool = False) -> None:
+        self.pieces, self.count = pieces, len(pieces)
+        self.held = held or len(pieces[0][0])  # rows
+        self.limit, self.merged = limit, merged
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.pieces[0][1].dtype
+
+    def as_one(self) -> _Piece:
+        return _joined(self.pieces[:self.count])
+
+    def plus(self, indices: np.ndarray, rows: np.ndarray) -> _Pieces:
+        pieces = self.pieces if len(self.pieces) == self.count else self.pieces[:self.count]
+        if (held := self.held + len(indices)) > self.limit:
+            one = kernels.rows.coalesce(*_joined([*pieces, (indices, rows)]))
+            return _Pieces([one], limit=max(2 * len(one[0]), _FEW), merged=True)
+        pieces.append((indices.copy(), rows.copy()))
+        return _Pieces(pieces, held, self.limit)
 
 
 class RowGrad(NDArrayOperatorsMixin):
@@ -62,41 +93,40 @@ class RowGrad(NDArrayOperatorsMixin):
     (array([-1., -1.]), 10.0)
     """
 
-    __slots__ = ("shape", "_pieces", "_count", "_held", "_limit", "_lent", "_coalesced")
+    __slots__ = ("shape", "_indices", "_rows", "_pieces", "_coalesced")
 
     __hash__ = object.__hash__  # by identity, since == is elementwise
 
     def __init__(self, indices: np.ndarray, rows: np.ndarray, shape: tuple[int, ...], *,
                  coalesced: bool = False) -> None:
-        if rows.shape != (len(indices), *shape[1:]):
+        if len(rows) != len(indices) or rows.shape[1:] != shape[1:]:
             raise ValueError(f"RowGrad: rows have shape {rows.shape}; {len(indices)} indices into a table of shape "
                              f"{tuple(shape)} need {(len(indices), *shape[1:])}")
         self.shape = shape
-        self._hold([(indices, rows)], len(indices), _FEW, coalesced=coalesced)
-        self._lent = True  # whoever made the arrays may change them
+        self._indices: Any = indices  # None as long as nobody has asked what the pieces of a sum are as one
+        self._rows: Any = rows
+        self._pieces: _Pieces | None = None
+        self._coalesced = coalesced
 
-    def _hold(self, pieces: list[_Piece], held: int, limit: int, *, coalesced: bool) -> None:
-        """Be all pieces that are in the list now; a sum that is made from this gradient goes on in the same list."""
-        self._pieces, self._count = pieces, len(pieces)
-        self._held, self._limit = held, limit  # rows, and how many of them are too many
-        self._coalesced, self._lent = coalesced, False
-
-    def _one(self) -> _Piece:
-        """Indices and rows as two arrays that nobody else has, for the asker to read and change."""
-        if self._count > 1 or len(self._pieces) > self._count:
-            self._hold([_joined(self._pieces[:self._count])], self._held, self._limit, coalesced=self._coalesced)
-        self._lent = True
-        return self._pieces[0]
+    def _ask(self) -> None:
+        """Make one of the pieces, in memory that nobody else has."""
+        if self._pieces is not None:
+            self._indices, self._rows = self._pieces.as_one()
+            self._pieces = None
 
     @property
     def indices(self) -> np.ndarray:
         """Rows of the table, shape (n,)."""
-        return self._one()[0]
+        if self._indices is None:
+            self._ask()
+        return self._indices
 
     @property
     def rows(self) -> np.ndarray:
         """Their gradients, shape (n, *shape[1:])."""
-        return self._one()[1]
+        if self._rows is None:
+            self._ask()
+        return self._rows
 
     @rows.setter
     def rows(self, value: np.ndarray) -> None:
@@ -105,15 +135,23 @@ class RowGrad(NDArrayOperatorsMixin):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Dtype of the rows."""
-        return self._pieces[0][1].dtype
+        return self._rows.dtype if self._pieces is None else self._pieces.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes of the table."""
         return len(self.shape)
 
+    @property
+    def size(self) -> int:
+        """Number of elements of the table."""
+        return math.prod(self.shape)
+
     def __repr__(self) -> str:
-        return f"RowGrad({self._held} rows of {self.shape}, {self.dtype})"
+        return f"RowGrad({self._held()} rows of {self.shape}, {self.dtype})"
+
+    def _held(self) -> int:
+        return len(self._indices) if self._pieces is None else self._pieces.held
 
     # --------------------------------------------------------------------------------- sums and copies
 
@@ -126,19 +164,12 @@ class RowGrad(NDArrayOperatorsMixin):
             Copied. What is held of `self` is shared in secret: nobody who asks for `rows` gets what another one has.
         """
         if self.dtype != other.dtype:
-            return RowGrad(*_joined([self._one(), other._one()]), self.shape)
-        if self._lent:
-            pieces = [_copied(self._pieces[0])]
-        else:
-            pieces = self._pieces if len(self._pieces) == self._count else self._pieces[:self._count]
+            return RowGrad(*_joined([(self.indices, self.rows), (other.indices, other.rows)]), self.shape)
+        before = _Pieces([(self._indices.copy(), self._rows.copy())]) if self._pieces is None else self._pieces
         total: RowGrad = object.__new__(RowGrad)
-        total.shape, held = self.shape, self._held + other._held
-        if held > self._limit:
-            merged = kernels.rows.coalesce(*_joined([*pieces, other._one()]))
-            total._hold([merged], len(merged[0]), max(2 * len(merged[0]), _FEW), coalesced=True)
-        else:
-            pieces.append(_copied(other._one()))
-            total._hold(pieces, held, self._limit, coalesced=False)
+        total.shape, total._indices, total._rows = self.shape, None, None
+        total._pieces = before.plus(other.indices, other.rows)
+        total._coalesced = total._pieces.merged
         return total
 
     def coalesce(self) -> RowGrad:
@@ -167,7 +198,7 @@ class RowGrad(NDArrayOperatorsMixin):
 
     def read_only(self) -> RowGrad:
         """The same gradient, whose arrays cannot be changed."""
-        indices, rows = (a.view() for a in self._one())
+        indices, rows = self.indices.view(), self.rows.view()
         indices.flags.writeable = rows.flags.writeable = False
         return RowGrad(indices, rows, self.shape, coalesced=self._coalesced)
 
@@ -175,8 +206,7 @@ class RowGrad(NDArrayOperatorsMixin):
         if not self.rows.flags.writeable:
             raise ValueError("RowGrad: this gradient is read-only, since others hold the same memory; write g = g * x "
                              "instead of g *= x")
-        self._hold([other._one()], other._held, other._limit, coalesced=other._coalesced)
-        self._lent = True
+        self._indices, self._rows, self._coalesced = other.indices, other.rows, other._coalesced
 
     # ------------------------------------------------------------------------------------- reductions
 
@@ -240,10 +270,6 @@ class RowGrad(NDArrayOperatorsMixin):
             return getattr(ufunc, method)(*dense, **kwargs, **({} if target is None else {"out": out}))
         _refuse(f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"), "it makes the gradient dense")
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"RowGrad has no {name!r}; use g.to_dense().{name} on the whole table's gradient, "
-                             "or g.coalesce().rows on its rows")
-
     def __getitem__(self, index: Any) -> NoReturn:
         _refuse("g[i]", "its rows are not in the table's order")
 
@@ -260,16 +286,22 @@ class RowGrad(NDArrayOperatorsMixin):
         _refuse("bool(g)", "a gradient has many elements; for whether there is one write `g is not None`")
 
 
+def _lacks(name: str, g: RowGrad) -> NoReturn:
+    raise AttributeError(f"RowGrad has no {name!r}; use g.to_dense().{name} on the whole table's gradient, "
+                         "or g.coalesce().rows on its rows")
+
+
+for _name in dir(np.ndarray):  # no __getattr__, which would slow down what is there
+    if not _name.startswith("_") and not hasattr(RowGrad, _name):
+        setattr(RowGrad, _name, property(functools.partial(_lacks, _name)))
+
+
 def _refuse(what: str, why: str) -> NoReturn:
     raise TypeError(f"{what} is not defined for a RowGrad: {why}; use g.to_dense() for the whole table's gradient")
 
 
 def _joined(pieces: list[_Piece]) -> _Piece:
     return np.concatenate([i for i, _ in pieces]), np.concatenate([r for _, r in pieces])
-
-
-def _copied(piece: _Piece) -> _Piece:
-    return piece[0].copy(), piece[1].copy()
 
 
 def _answers_itself(x: Any) -> bool:

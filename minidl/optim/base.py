@@ -232,14 +232,15 @@ class Optimizer:
             m = self._moments.get(p)
             if m is None or m.names != used:
                 m = self._begin(p, group, used)
-            elif behind.debt_of(p) is not m and m.data is not p.data:
+            elif (m.last is None or behind.debt_of(p) is not m) and m.data is not p.data:
                 m.bind(p)
             if type(g) is RowGrad:
                 with behind.lock:
                     self._step_rows(kernel, p, m, g.coalesce(), group, known)
             else:
-                behind.pay(p)
-                m.last = None
+                if m.last is not None:
+                    behind.pay(p)
+                    m.last = None
                 s = self._advance(m, group, known)
                 kernel(m.row, ONLY_ROW, _row(g, p.dtype), m.state_row, s)
 
