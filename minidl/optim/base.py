@@ -87,15 +87,18 @@ class Moments:
 
     def catch_up(self, indices: np.ndarray | None = None) -> None:
         """Give rows the steps that they missed."""
-        if self.last is None or not self.missed:
-            return
         rows = np.arange(len(self.data)) if indices is None else np.unique(np.asarray(indices)).astype(np.int64)
         self.require_rows("catch_up: indices", rows)
-        table, state = self.table()
-        kernel = getattr(kernels.optim, f"{self.kernel}_catch_up")
-        kernel(table, rows, state, self.last, self.history[:self.missed], self.step)
+        self.replay(rows)
         if indices is None:
             self.missed = 0
+
+    def replay(self, rows: np.ndarray) -> None:
+        """Give rows, each once and in range, the steps that they missed."""
+        if self.missed:
+            table, state = self.table()
+            kernel = getattr(kernels.optim, f"{self.kernel}_catch_up")
+            kernel(table, rows, state, self.last, self.history[:self.missed], self.step)
 
 
 class Optimizer:
@@ -235,8 +238,7 @@ class Optimizer:
             elif (m.last is None or behind.debt_of(p) is not m) and m.data is not p.data:
                 m.bind(p)
             if type(g) is RowGrad:
-                with behind.lock:
-                    self._step_rows(kernel, p, m, g.coalesce(), group, known)
+                self._step_rows(kernel, p, m, g.coalesce(), group, known)
             else:
                 if m.last is not None:
                     behind.pay(p)
@@ -273,13 +275,14 @@ class Optimizer:
         indices = np.ascontiguousarray(g.indices, np.int64)
         m.require_rows(f"{type(self).__name__}: rows of a RowGrad", indices)  # coalesced, so sorted
         rows = np.ascontiguousarray(g.rows, p.dtype).reshape(len(indices), table.shape[1])
-        exact = group["exact"] or m.last is not None
-        if exact:
+        if not group["exact"] and m.last is None:
+            kernel(table, indices, rows, state, self._advance(m, group, known))
+            return
+        with behind.lock:
             m.begin_exact()
-            m.catch_up(indices)
-        s = self._advance(m, group, known)
-        kernel(table, indices, rows, state, s)
-        if exact:
+            m.replay(indices)
+            s = self._advance(m, group, known)
+            kernel(table, indices, rows, state, s)
             m.remember(indices, s)
             behind.owe(p, m)
 
