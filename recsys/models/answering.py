@@ -13,6 +13,7 @@ from recsys.data.csr import CSR
 from recsys.data.ids import IdMap
 from recsys.errors import ParameterError, UnsupportedError
 from recsys.kernels import ranking
+from recsys.models.choosing import Choice
 from recsys.models.sparse import blocks
 from recsys.recs import Reason, Recs, Titles
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from recsys.models.base import Recommender
     from recsys.models.hooks import Hooks
 
-__all__ = ["allowed_items", "check_k", "check_on_unknown", "cosine", "encode_history", "most_similar", "rank_histories",
+__all__ = ["check_k", "check_on_unknown", "cosine", "encode_history", "most_similar", "rank_histories",
            "rank_users", "reasons", "titles", "unknown"]
 
 
@@ -53,20 +54,8 @@ def encode_history(model: Recommender, history: Any, values: Any, on_unknown: st
     return CSR.from_pairs(rows, items[known], data, (len(found.lengths), len(model.items))), found.single
 
 
-def allowed_items(ids: IdMap, items: Any, exclude: Any, on_unknown: str) -> np.ndarray | None:
-    """Which items may be recommended: bool (n_items,), or None for all."""
-    if items is None and exclude is None:
-        return None
-    allowed = np.full(len(ids), items is None)
-    for what, chosen, value in (("items", items, True), ("exclude", exclude, False)):
-        if chosen is not None:
-            indices = ids.encode(asked.ids("recommend", what, chosen)[0], unknown(on_unknown))
-            allowed[indices[indices >= 0]] = value
-    return allowed
-
-
 def rank_users(model: Recommender, labels: np.ndarray, users: np.ndarray, k: int, filter_seen: bool,
-               allowed: np.ndarray | None, single: bool) -> Recs:
+               choice: Choice, single: bool) -> Recs:
     """Lists for users (-1 is unknown)."""
     seen = _rows_of(model.require_seen("recommend"), users) if filter_seen else None
     known = model.has_evidence(users)
@@ -74,7 +63,7 @@ def rank_users(model: Recommender, labels: np.ndarray, users: np.ndarray, k: int
     def score(part: np.ndarray) -> np.ndarray:
         return model.score_block(users[part])
 
-    return _rank(model, labels, known, score, seen, k, allowed, single)
+    return _rank(model, labels, known, score, seen, k, choice, single)
 
 
 def _rows_of(seen: CSR, users: np.ndarray) -> CSR:
@@ -85,7 +74,7 @@ def _rows_of(seen: CSR, users: np.ndarray) -> CSR:
     return CSR(np.cumsum(indptr), rows.indices, None, (len(users), seen.shape[1]))
 
 
-def rank_histories(model: Recommender, history: CSR, k: int, filter_seen: bool, allowed: np.ndarray | None,
+def rank_histories(model: Recommender, history: CSR, k: int, filter_seen: bool, choice: Choice,
                    single: bool) -> Recs:
     """Lists for histories, a row each."""
     known = (history.counts > 0) | model.can.cold_user
@@ -93,11 +82,11 @@ def rank_histories(model: Recommender, history: CSR, k: int, filter_seen: bool, 
     def score(part: np.ndarray) -> np.ndarray:
         return model.score_block(np.full(len(part), -1, np.int32), history.rows(part))
 
-    return _rank(model, np.arange(history.shape[0]), known, score, history if filter_seen else None, k, allowed, single)
+    return _rank(model, np.arange(history.shape[0]), known, score, history if filter_seen else None, k, choice, single)
 
 
 def _rank(model: Recommender, labels: np.ndarray, known: np.ndarray, score: Callable[[np.ndarray], np.ndarray],
-          seen: CSR | None, k: int, allowed: np.ndarray | None, single: bool) -> Recs:
+          seen: CSR | None, k: int, choice: Choice, single: bool) -> Recs:
     """Top k in blocks of rows: `score(rows)` gives those of the known ones.
 
     What the model has no evidence of, all items of an unknown row, say, gives way to the most popular items, behind all
@@ -115,7 +104,7 @@ def _rank(model: Recommender, labels: np.ndarray, known: np.ndarray, score: Call
             values = np.zeros((len(rows), n_items), np.float32)
             if known[block].any():
                 values[known[block]] = score(rows[known[block]])
-        found, best = ranking.topk(values, *_pattern(seen, rows), allowed, width)
+        found, best = ranking.topk(values, *choice.hidden(seen, rows), choice.allowed, width)
         items[block], scores[block] = found, best
         evident = model._evident(np.maximum(found, 0), best) | (found < 0)
         weak = np.flatnonzero(~(evident.all(axis=1) & known[block]))
@@ -123,7 +112,8 @@ def _rank(model: Recommender, labels: np.ndarray, known: np.ndarray, score: Call
             some = rows[weak]
             sure = model._evident(np.arange(n_items), values[weak]) & known[some, None]
             items[some], scores[some], popular[some] = _with_popular(
-                values[weak], sure, model.item_counts.astype(np.float32), _pattern(seen, some), allowed, width)
+                values[weak], sure, model.item_counts.astype(np.float32), choice.hidden(seen, some),
+                choice.allowed, width)
     return _recs(labels, model.items.ids, items, scores, popular, single, titles(model))
 
 
@@ -151,14 +141,6 @@ def titles(model: Hooks) -> Titles | None:
     """What the model's items are called, where its training data had titles."""
     names = None if model.item_features is None else model.item_features.titles
     return None if names is None else Titles(model.items, names)
-
-
-def _pattern(seen: CSR | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What to leave out of some rows, as the kernel takes it."""
-    if seen is None:
-        return np.zeros(len(rows) + 1, np.int64), np.zeros(0, np.int32)
-    part = seen.rows(rows)
-    return part.indptr, part.indices
 
 
 def most_similar(model: Hooks, ids: IdMap, known: np.ndarray, wanted: Any, k: int,

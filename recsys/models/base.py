@@ -33,6 +33,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.parts import require_same_ids
 from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
 from recsys.models import answering
+from recsys.models.choosing import choose
 from recsys.models.hooks import Can, Hooks, answers
 from recsys.recs import Reason, Recs
 
@@ -191,8 +192,9 @@ class Recommender(Hooks):
             The value of each event of the history.
         filter_seen : bool
             Leave out the items of the user's training events, or of the history.
-        items, exclude : sequence of item ids, optional
-            Recommend only these; do not recommend these.
+        items, exclude : sequence of item ids, or mapping of user to such sequences, optional
+            Recommend only these; do not recommend these. A mapping gives each user their own; who has no entry is not
+            restricted. Keys are external ids, or positions of histories.
         on_unknown : {"raise", "fallback", "skip"}
             What to do with ids that the model does not know. For a user, "fallback" answers with the
             most popular items and "skip" leaves the user out; an item of a history or of a filter is
@@ -220,10 +222,11 @@ class Recommender(Hooks):
         if users is not None and history is not None:
             raise ParameterError(f"{type(self).__name__}.recommend takes users or a history, not both.")
         asked.check_values_belong(f"{type(self).__name__}.recommend", history, values)
-        allowed = answering.allowed_items(self.items, items, exclude, on_unknown)
+        skip = on_unknown != "raise"
         if history is not None:
             rows, single = self._encode_history("recommend", history, values, on_unknown)
-            return answering.rank_histories(self, rows, k, filter_seen, allowed, single)
+            choice = choose(self.items, np.arange(rows.shape[0]), items, exclude, skip)
+            return answering.rank_histories(self, rows, k, filter_seen, choice, single)
         labels, single = (self.users.ids, False) if users is None else asked.ids(
             f"{type(self).__name__}.recommend", "users", users)
         numbers = self.users.encode(labels, answering.unknown(on_unknown))
@@ -232,7 +235,8 @@ class Recommender(Hooks):
             if single and not len(labels):
                 return Recs(users, self.items.ids[:0], np.zeros(0, np.float32), 0, np.zeros(0, np.str_),
                             answering.titles(self))
-        return answering.rank_users(self, labels, numbers, k, filter_seen, allowed, single)
+        choice = choose(self.items, labels, items, exclude, skip)
+        return answering.rank_users(self, labels, numbers, k, filter_seen, choice, single)
 
     @answers
     def predict(self, users: Any, items: Any, on_unknown: str = "raise") -> Any:
