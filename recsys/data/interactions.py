@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from recsys.data.columns import as_times, as_values
 from recsys.data.csr import CSR
 from recsys.data.features import Features
 from recsys.data.ids import IdMap, as_ids, factorise
-from recsys.data.intake import Choice
+from recsys.data.writing import write_csv
 from recsys.errors import DataError
 
 __all__ = ["Interactions"]
@@ -44,6 +44,8 @@ class Interactions:
         For reports.
     social : CSR, shape (n_users, n_users), optional
         Who trusts or befriends whom.
+    notes : tuple of str
+        Sentences about what reading and cleaning took, dropped or replaced.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Interactions:
     user_features: Features | None = None
     name: str = ""
     social: CSR | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field, dtype in (("user", np.int32), ("item", np.int32), ("value", np.float32), ("time", np.int64)):
@@ -142,37 +145,44 @@ class Interactions:
         return cls(user_map, item_map, user, item, value, time, item_features, user_features, name, social)
 
     @classmethod
-    def from_csv(
-        cls,
-        path: str | Path,
-        *,
-        users: Choice = "auto",
-        items: Choice = "auto",
-        values: Choice = "auto",
-        times: Choice = "auto",
-        delimiter: str | None = None,
-        header: bool | None = None,
-        encoding: str = "utf-8",
-        id_type: type | None = None,
-        name: str | None = None,
-    ) -> Interactions:
-        """Interactions from a delimited text file, gzipped if it ends in `.gz`.
+    def from_csv(cls, path: str | Path, *, delimiter: str | None = None, header: bool | None = None,
+                 encoding: str = "utf-8", decimal: str = ".", **options: Unpack[intake.Options]) -> Interactions:
+        """Interactions from a delimited text file, gzipped if it ends in `.gz`; `notes` says what was taken for what.
 
         Parameters
         ----------
         path : path
-            MovieLens' `u.data`, `ratings.dat` and `ratings.csv` are recognised as they are.
-        users, items, values, times : str, int or None
-            A column by name or by number (from 0); None leaves values or times out. By default they are
-            recognised by name (`userId`, `movie_id`, `rating`, `timestamp` ...), without a header by place.
+            MovieLens' `u.data`, `ratings.dat` and `ratings.csv` are recognised as they are; `-` is standard input.
         delimiter : str, optional
             One character or `::`; recognised by default.
         header : bool, optional
-            Whether the first line holds names; recognised by default.
+            Whether the first line holds names; it does if a column is asked for by name, else it is recognised.
         encoding : str
-            Of the text.
+            Of the text, where it does not begin with a byte order mark.
+        decimal : {".", ","}
+            What divides the digits of a number.
+        **options
+            Those that follow; `from_file`, `from_dataframe` and `from_records` take them, too.
+        users, items, values, times : str, int or None
+            A column by name or by number (from 0); None leaves values or times out. By default they are
+            recognised by name (`userId`, `movie_id`, `rating`, `timestamp` ...), without a header by place.
+        event_weights : mapping of str to float or None, optional
+            The value of each kind of event, such as `{"view": 1, "buy": 5}`; None drops its rows, and `"*"` stands
+            for all kinds that are not named.
+        events : str or int
+            The column of the kinds of events; by default recognised by name.
         id_type : int or str, optional
-            Insist on integer ids or keep them as strings; by default they are integers if all are.
+            Insist on integer ids or keep them as strings; by default they are integers if all are, in plain digits.
+        na : sequence of str
+            What means "missing", in capitals or not, besides an empty field; `()` for nothing else.
+        drop_missing : bool
+            Leave out rows that lack a user, item, value, time or event; by default they are refused.
+        date_format : str, optional
+            As of `datetime.strptime`, such as `"%d/%m/%Y"`, for dates that do not begin with the year.
+        time_unit : {"s", "ms", "us", "ns"}, optional
+            Of numbers that are times since 1970; by default told by their size, and turned into seconds.
+        negative : {"keep", "drop", "subtract"}
+            What to do with negative values, such as returned goods; see `recsys.data.cleaning.settle_negative`.
         name : str, optional
             By default the file's.
 
@@ -181,46 +191,35 @@ class Interactions:
         DataError
             Naming the file, the column, the line and the value that cannot be used.
         """
-        return cls._of(intake.from_csv(path, users, items, values, times, delimiter, header, encoding, id_type, name))
+        return cls._of(intake.from_csv(path, delimiter, header, encoding, decimal, **options))
 
     @classmethod
-    def from_dataframe(
-        cls,
-        frame: Any,
-        *,
-        users: Choice = "auto",
-        items: Choice = "auto",
-        values: Choice = "auto",
-        times: Choice = "auto",
-        name: str = "",
-    ) -> Interactions:
+    def from_file(cls, path: str | Path, *, delimiter: str | None = None, header: bool | None = None,
+                  encoding: str = "utf-8", decimal: str = ".", **options: Unpack[intake.Options]) -> Interactions:
+        """Interactions from a delimited, Parquet (extra `io`) or JSON lines file, by its contents; see `from_csv`."""
+        return cls._of(intake.from_file(path, delimiter, header, encoding, decimal, **options))
+
+    @classmethod
+    def from_dataframe(cls, frame: Any, **options: Unpack[intake.Options]) -> Interactions:
         """Interactions from a pandas or polars frame (anything with `columns`, whose columns have `to_numpy`).
 
-        Columns are chosen as in `from_csv`.
+        Columns are chosen as in `from_csv`, whose options it takes.
         """
-        return cls._of(intake.from_dataframe(frame, users, items, values, times, name))
+        return cls._of(intake.from_dataframe(frame, **options))
 
     @classmethod
-    def from_records(
-        cls,
-        records: Iterable[Any],
-        *,
-        users: Choice = "auto",
-        items: Choice = "auto",
-        values: Choice = "auto",
-        times: Choice = "auto",
-        name: str = "",
-    ) -> Interactions:
-        """Interactions from dicts (columns by key) or tuples (by place); columns are chosen as in `from_csv`.
+    def from_records(cls, records: Iterable[Any], **options: Unpack[intake.Options]) -> Interactions:
+        """Interactions from dicts (columns by key) or tuples (by place), with the options of `from_csv`.
 
         >>> Interactions.from_records([{"user": 1, "item": 7}, {"user": 2, "item": 7}])
         Interactions(2 rows, 2 users, 1 items)
         """
-        return cls._of(intake.from_records(records, users, items, values, times, name))
+        return cls._of(intake.from_records(records, **options))
 
     @classmethod
     def _of(cls, columns: intake.Columns) -> Interactions:
-        return cls.from_arrays(columns.users, columns.items, columns.values, columns.times, name=columns.name)
+        data = cls.from_arrays(columns.users, columns.items, columns.values, columns.times, name=columns.name)
+        return cleaning.settle_negative(replace(data, notes=tuple(columns.notes)), columns.negative)
 
     # ---- looking
 
@@ -231,7 +230,7 @@ class Interactions:
         extras = [name for name in ("value", "time") if getattr(self, name) is not None]
         title = f"{self.name!r}: " if self.name else ""
         return (f"Interactions({title}{len(self):,} rows, {self.n_users:,} users, {self.n_items:,} items"
-                f"{''.join(f', {name}s' for name in extras)})")
+                f"{''.join(f', {name}s' for name in extras)}{f', {len(self.notes)} notes' if self.notes else ''})")
 
     @property
     def n_users(self) -> int:
@@ -274,10 +273,13 @@ class Interactions:
         return cleaning.fingerprint(self)
 
     def to_csv(self, path: str | Path) -> None:
-        """Write user, item, value and time with a header, for `from_csv`; gzipped if the name ends in `.gz`."""
+        """Write user, item, value and time with a header, for `from_csv`; gzipped if the name ends in `.gz`.
+
+        Ids that are text and could be taken for something else stand in quotes, so that they are read back as text.
+        """
         columns = {"user": self.users.ids[self.user], "item": self.items.ids[self.item]}
         extras = {"value": self.value, "time": self.time}
-        intake.write_csv(path, columns | {name: column for name, column in extras.items() if column is not None})
+        write_csv(path, columns | {name: column for name, column in extras.items() if column is not None})
 
     # ---- choosing rows
 
@@ -330,13 +332,14 @@ class Interactions:
             None if self.user_features is None else self.user_features.take(old_user),
             self.name,
             None if self.social is None else self.social.submatrix(old_user),
+            self.notes,
         )
 
     # ---- changing
 
-    def clean(self, duplicates: str = "last") -> Interactions:
+    def clean(self, duplicates: str = "last", negative: str = "keep") -> Interactions:
         """One row for each (user, item) pair; see `recsys.data.cleaning.clean`."""
-        return cleaning.clean(self, duplicates)
+        return cleaning.clean(self, duplicates, negative)
 
     def filter(self, min_value: float | None = None, max_value: float | None = None) -> Interactions:
         """Rows whose value lies in `[min_value, max_value]`; ids stay as they are (see `compact`)."""
