@@ -40,8 +40,8 @@ def has_header(table: Table, known: Known, tell: Tell) -> bool:
 
     It does if its names are known, or if a column is numbers or dates below a word. It does not if it holds a
     number or a date itself. Among words alone, it is a row if one of its fields occurs again in its column, and names
-    if all end in a word such as `id` or `name`, or if nearly all that stands below repeats but nothing of the first
-    line does (which `tell` gets to know).
+    if they are such as `userID` or all end in words such as `title`, or if nearly all that stands below repeats but
+    nothing of the first line does (which `tell` gets to know).
 
     Raises
     ------
@@ -53,11 +53,9 @@ def has_header(table: Table, known: Known, tell: Tell) -> bool:
         return True
     if any(is_number(field) or is_date(field) for field in top):
         return False
-    below = list(zip(*(table.fields(i) for i in range(1, min(len(table), 1 + _SAMPLE))), strict=True))
-    if not below:
-        return False
+    below = [table.fields(i) for i in range(1, min(len(table), 1 + _SAMPLE))]
     said = ~stands_for_nothing(top)
-    measured = [word and _measured(column) for word, column in zip(said, below, strict=True)]
+    measured = [word and _measured([row[j] for row in below]) for j, word in enumerate(said)]
     again = [word and _recurs(table, j) for j, word in enumerate(said)]
     if any(measured) and not any(again):
         return True
@@ -93,15 +91,17 @@ def _repeats(table: Table, j: int) -> bool:
     """Whether nearly all fields below the first occur more than once."""
     below = table.take(slice(1, 1 + _MANY)).strings(j)
     counts = np.unique(below, return_counts=True)[1]
-    return bool(counts[counts > 1].sum() >= _REPEATED * len(below))
+    return bool(len(below) and counts[counts > 1].sum() >= _REPEATED * len(below))
 
 
 def _has_names(fields: Sequence[str]) -> bool:
-    """Whether all fields that are not empty end in a word that is usual for a column, as `productName` does."""
+    """Whether one field is such as `userID` or `product_name`, or all end in a word that is usual for a column."""
     named = [field.strip() for field in fields if field.strip()]
-    words = [re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)) for name in named]
-    return bool(words) and not any(re.search(r"\d", name) for name in named) and all(
-        found and len(found) <= 4 and found[-1].lower() in _WORDS for found in words)
+    words = [re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()) for name in named]
+    if not words or any(re.search(r"\d", name) for name in named) or not all(0 < len(found) <= 4 for found in words):
+        return False
+    return any(len(found) > 1 and found[-1] in ("id", "name") for found in words) or all(
+        found[-1] in _WORDS for found in words)
 
 
 def _shown(fields: Sequence[str]) -> str:

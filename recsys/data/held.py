@@ -188,20 +188,21 @@ def read_parquet(path: str | Path) -> Held:
     if not Path(path).is_file():
         raise DataError(f"{name}: Parquet cannot be read from a pipe; name the file.")
     connection = duckdb.connect()
-    try:
-        relation = connection.read_parquet(str(path))
-        names = list(relation.columns)
-        count = int(relation.aggregate("count(*)").fetchone()[0])
-    except duckdb.Error as error:
-        raise DataError(f"{name} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again.") from None
+
+    def ask(what: str, rest: str = "") -> Any:
+        return connection.execute(f"select {what} from read_parquet(?) {rest}", [str(path)])
 
     def fetch(column: str) -> np.ndarray:
-        quoted = '"' + column.replace('"', '""') + '"'
-        (array,) = relation.project(quoted).fetchnumpy().values()
+        (array,) = ask('"' + column.replace('"', '""') + '"').fetchnumpy().values()
         if isinstance(array, np.ma.MaskedArray):
             missing, array = np.ma.getmaskarray(array), array.data
             array = array.astype(np.object_) if missing.any() else array
             array[missing] = None
         return np.asarray(array)
 
+    try:
+        names = [field[0] for field in ask("*", "limit 0").description]
+        count = int(ask("count(*)").fetchall()[0][0])
+    except duckdb.Error as error:
+        raise DataError(f"{name} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again.") from None
     return Held({column: partial(fetch, column) for column in names}, name, np.arange(count))

@@ -34,6 +34,7 @@ _WORDS = {
     "events": "event events eventtype action actiontype behavior behaviour behaviortype kind type",
 }
 _NAMES = {role: frozenset(words.split()) for role, words in _WORDS.items()}
+_KINDS = _NAMES["events"] - {"kind", "type"}  # which may be of items
 _ROLES = ("users", "items", "values", "times")
 
 
@@ -204,6 +205,11 @@ def _columns(source: Source, wanted: _Wanted, notes: list[str]) -> Columns:
     values = None
     if chosen.get("events") is not None:
         source, values = _weighted(source, chosen["events"], wanted, tell)
+    elif chosen["values"] is None:
+        kinds = [name for name in source.names if _plain(name) in _KINDS]
+        if kinds:
+            tell(f"{source.file}: all kinds of events in the column {kinds[0]!r} count alike; event_weights= weighs "
+                 f"them.")
     time = chosen["times"]
     if chosen["values"] is not None:
         values = source.values(chosen["values"], na)

@@ -110,10 +110,10 @@ class Table:
         Among ids that stand in quotes, unlike other fields of the file, only empty ones are.
         """
         j = self.column(which)
+        if what == "id" and self.in_quotes(j):
+            return np.asarray(self.starts[:, j] == self.ends[:, j])
         start, length = self._span(j)
         missing: np.ndarray = length == 0
-        if what == "id" and self.in_quotes(j):
-            return missing
         spelled = [word for mark in map(str.strip, words) if mark for word in (mark.lower(), mark.upper())]
         begins = np.zeros(256, np.bool_)
         begins[[word.encode()[0] for word in spelled]] = True
