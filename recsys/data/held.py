@@ -116,6 +116,14 @@ class Held:
         texts = ["" if null else str(x) for x, null in zip(array.tolist(), is_null(array), strict=True)]
         return np.array(texts, np.str_)
 
+    def lists(self, which: str | int) -> list[list[str]] | None:
+        """A column of lists as texts, empty ones where there is none; None if it holds something else."""
+        array = self.array(which)
+        held = [x for x, null in zip(array, is_null(array), strict=True) if not null]
+        if not held or not all(isinstance(x, list | tuple | np.ndarray) for x in held):
+            return None
+        return [[str(label) for label in x] if isinstance(x, list | tuple | np.ndarray) else [] for x in array]
+
     def texts(self, which: str | int) -> np.ndarray:
         """A column of free text as a StringDType array, shape (n_rows,)."""
         return np.array(self.strings(which).tolist(), np.dtypes.StringDType())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from recsys.data.headers import Known
 from recsys.data.held import Held, parse_json_lines, read_parquet
 from recsys.data.missing import NA, refuse
 from recsys.data.notes import Tell
@@ -20,7 +22,8 @@ from recsys.data.table import Table
 from recsys.data.times import UNITS, guess_unit, is_date
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["Choice", "Columns", "Options", "from_csv", "from_dataframe", "from_file", "from_records", "open_table"]
+__all__ = ["NAMES", "Choice", "Columns", "Options", "Source", "TableOptions", "from_csv", "from_dataframe",
+           "from_file", "from_records", "open_table", "plain_name"]
 
 Choice = str | int | None  # a column's name or number, None for none, or "auto"
 Source = Table | Held
@@ -33,9 +36,19 @@ _WORDS = {
     "times": "timestamp time unixtime date datetime ts createdat eventdate invoicedate",
     "events": "event events eventtype action actiontype behavior behaviour behaviortype kind type",
 }
-_NAMES = {role: frozenset(words.split()) for role, words in _WORDS.items()}
-_KINDS = _NAMES["events"] - {"kind", "type"}  # which may be of items
+NAMES = {role: frozenset(words.split()) for role, words in _WORDS.items()}
+_KINDS = NAMES["events"] - {"kind", "type"}  # which may be of items
 _ROLES = ("users", "items", "values", "times")
+
+
+class TableOptions(TypedDict, total=False):
+    """What is said of a file; `Interactions.from_csv` describes them."""
+
+    delimiter: str | None
+    header: bool | None
+    encoding: str
+    decimal: str
+    na: Sequence[str]
 
 
 class Options(TypedDict, total=False):
@@ -114,43 +127,40 @@ class _Wanted:
 def from_csv(path: str | Path, delimiter: str | None = None, header: bool | None = None, encoding: str = "utf-8",
              decimal: str = ".", **options: Any) -> Columns:
     """The columns of a delimited file; parameters as in `Interactions.from_csv`."""
-    wanted, notes = _wanted("from_csv", options), list[str]()
-    raw = as_text(read_bytes(path), called(path), (encoding,))
-    return _columns(_delimited(raw, called(path), delimiter, header, decimal, wanted, notes.append), wanted, notes)
+    wanted, notes, file = _wanted("from_csv", options), list[str](), called(path)
+    text = as_text(read_bytes(path), file, (encoding,))
+    table = parse_table(text, file, delimiter, _header(header, wanted, file), True, decimal, _is_header, notes.append)
+    return _columns(table, wanted, notes)
 
 
 def from_file(path: str | Path, delimiter: str | None = None, header: bool | None = None, encoding: str = "utf-8",
               decimal: str = ".", **options: Any) -> Columns:
     """The columns of a delimited, Parquet or JSON lines file, by its contents."""
     wanted, notes = _wanted("from_file", options), list[str]()
-    source = open_table(path, delimiter, header, encoding, decimal, wanted, notes.append)
+    header = _header(header, wanted, called(path))
+    source = open_table(path, delimiter, header, encoding, decimal, _is_header, notes.append)
     return _columns(source, wanted, notes)
 
 
 def open_table(path: str | Path, delimiter: str | None, header: bool | None, encoding: str, decimal: str,
-               wanted: _Wanted, tell: Tell) -> Source:
-    """A file's table, delimited, Parquet or JSON lines, by its contents."""
+               known: Known, tell: Tell) -> Source:
+    """A file's table, delimited, Parquet or JSON lines, by its contents; parameters as of `read_table`."""
     raw, file = read_bytes(path), called(path)
     found = format_of(raw)
     if found == "parquet":
         return read_parquet(path)
-    if found == "jsonl":
-        return parse_json_lines(raw.removeprefix(b"\xef\xbb\xbf"), file)
-    text = as_text(raw, file, (encoding,))
-    if format_of(text) == "jsonl":  # in UTF-16
+    text = raw.removeprefix(BOM_UTF8) if found == "jsonl" else as_text(raw, file, (encoding,), refused=("json",))
+    if format_of(text) == "jsonl":  # be it in UTF-16
         return parse_json_lines(text, file)
-    return _delimited(text, file, delimiter, header, decimal, wanted, tell)
+    return parse_table(text, file, delimiter, header, True, decimal, known, tell)
 
 
-def _delimited(text: bytes, file: str, delimiter: str | None, header: bool | None, decimal: str, wanted: _Wanted,
-               tell: Tell) -> Table:
-    if decimal not in (".", ","):
-        raise ParameterError(f"decimal must be '.' or ',', got {decimal!r}.")
+def _header(header: bool | None, wanted: _Wanted, file: str) -> bool | None:
+    """Whether there is a line of names, where that follows from how columns are asked for."""
     if header is False and wanted.by_name:
         raise ParameterError(f"{file}: columns are named by text, and header=False says that there are no names; use "
                              f"numbers from 0, or header=True.")
-    header = True if header is None and wanted.by_name else header
-    return parse_table(text, file, delimiter, header, True, decimal, _is_header, tell)
+    return True if header is None and wanted.by_name else header
 
 
 def from_dataframe(frame: Any, **options: Any) -> Columns:
@@ -206,7 +216,7 @@ def _columns(source: Source, wanted: _Wanted, notes: list[str]) -> Columns:
     if chosen.get("events") is not None:
         source, values = _weighted(source, chosen["events"], wanted, tell)
     elif chosen["values"] is None:
-        kinds = [name for name in source.names if _plain(name) in _KINDS]
+        kinds = [name for name in source.names if plain_name(name) in _KINDS]
         if kinds:
             tell(f"{source.file}: all kinds of events in the column {kinds[0]!r} count alike; event_weights= weighs "
                  f"them.")
@@ -289,7 +299,7 @@ def choose(source: Source, asked: Mapping[str, Choice], tell: Tell) -> dict[str,
         if choice != "auto":
             chosen[role] = choice
         elif names:
-            fitting = [name for name in names if _plain(name) in _NAMES[role] and name not in asked.values()]
+            fitting = [name for name in names if plain_name(name) in NAMES[role] and name not in asked.values()]
             chosen[role] = fitting[0] if fitting else None
             if len(fitting) > 1:
                 others = ", ".join(map(repr, fitting[1:]))
@@ -324,9 +334,9 @@ def _looks_like_time(source: Source, which: int) -> bool:
 
 
 def _is_header(fields: Sequence[str]) -> bool:
-    return all(any(_plain(field) in _NAMES[role] for field in fields) for role in ("users", "items"))
+    return all(any(plain_name(field) in NAMES[role] for field in fields) for role in ("users", "items"))
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """`userId`, `user_id` and RecBole's `user_id:token` alike."""
     return re.sub(r"[^a-z0-9]", "", name.partition(":")[0].lower())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recsys.errors import DataError
 
-__all__ = ["as_text", "called", "format_of", "is_readable", "read_bytes", "read_text", "refuse_other_formats"]
+__all__ = ["as_text", "called", "format_of", "is_readable", "read_bytes", "read_text"]
 
 STDIN = "-"
 
@@ -88,15 +88,16 @@ def read_text(path: str | Path, encodings: Sequence[str] = ("utf-8",), errors: s
     return as_text(read_bytes(path), called(path), encodings, errors)
 
 
-def as_text(raw: bytes, name: str, encodings: Sequence[str] = ("utf-8",), errors: str = "strict") -> bytes:
-    """As `read_text`, of contents that have been read already.
+def as_text(raw: bytes, name: str, encodings: Sequence[str] = ("utf-8",), errors: str = "strict",
+            refused: Sequence[str] = ("parquet", "jsonl", "json")) -> bytes:
+    """As `read_text`, of contents that have been read already; `refused` are formats (see `format_of`).
 
     Raises
     ------
     DataError
         The contents are of another format, which the message names, or do not fit the encoding.
     """
-    refuse_other_formats(raw, name)
+    _refuse_other_formats(raw, name, refused)
     marked = next((encoding for mark, encoding in _BOMS if raw.startswith(mark)), None)
     if marked is not None:
         raw = _decode(raw, name, (marked,), errors).encode("utf-8", "surrogatepass")
@@ -112,7 +113,7 @@ def as_text(raw: bytes, name: str, encodings: Sequence[str] = ("utf-8",), errors
     return raw
 
 
-def refuse_other_formats(raw: bytes, name: str) -> None:
+def _refuse_other_formats(raw: bytes, name: str, refused: Sequence[str]) -> None:
     """Raise a DataError that says what a file is which is not text, and what to do with it."""
     for magic, what, remedy in _OTHERS:
         if raw.startswith(magic):
@@ -120,10 +121,10 @@ def refuse_other_formats(raw: bytes, name: str) -> None:
                 what, remedy = "an Excel workbook (.xlsx)", "save its sheet as CSV"
             raise DataError(f"{name} is {what}, not delimited text; {remedy}.")
     found = format_of(raw)
-    if found in ("parquet", "jsonl"):
+    if found in refused and found != "json":
         which = {"parquet": "a Parquet file", "jsonl": "JSON lines"}[found]
         raise DataError(f"{name} is {which}, not delimited text; read it with Interactions.from_file.")
-    if found == "json":
+    if found in refused:
         raise DataError(f"{name} is one JSON document, not delimited text; write it as JSON lines, one record a line "
                         f"(jq -c '.[]' does that).")
 

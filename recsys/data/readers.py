@@ -15,7 +15,7 @@ from recsys.data.headers import Known, has_header, unknown_names
 from recsys.data.notes import Tell, unsaid
 from recsys.data.opening import as_text, called, read_bytes, read_text
 from recsys.data.table import Table
-from recsys.errors import DataError
+from recsys.errors import DataError, ParameterError
 
 __all__ = ["parse_table", "read_ragged", "read_table"]
 
@@ -82,6 +82,8 @@ def parse_table(
     """As `read_table`, of UTF-8 text that has been read already; `file` is for messages."""
     if not re.search(rb"\S", raw):
         raise DataError(f"{file} is empty; there is nothing to read.")
+    if decimal not in (".", ","):
+        raise ParameterError(f"decimal must be '.' or ',', got {decimal!r}.")
     delimiter = delimiter or _sniff(raw, decimal)
     if delimiter == decimal:
         raise DataError(f"{file}: {decimal!r} cannot be both the delimiter and the decimal sign; pass another "

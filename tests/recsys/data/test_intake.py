@@ -63,7 +63,7 @@ def test_what_is_written_other_tools_read(folder, rows):
         assert list(csv.reader(file)) == [["user", "item"], *map(list, rows)]
 
 
-@given(st.lists(st.lists(words, min_size=3, max_size=3), min_size=1, max_size=6), st.sampled_from([",", ";", "\t", "|"]))
+@given(st.lists(st.lists(words, min_size=3, max_size=3), min_size=1, max_size=6), st.sampled_from(",;\t|"))
 def test_tables_equal_the_csv_module(folder, rows, delimiter):
     path = folder / "any.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
