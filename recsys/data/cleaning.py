@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.errors import DataError, ParameterError
+from recsys.errors import DataError, DataWarning, ParameterError
 from recsys.kernels import sparse
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from recsys.data.interactions import Interactions
 
 __all__ = ["binarise", "clean", "describe", "filter_values", "fingerprint", "gini", "k_core", "normalise",
-           "settle_negative"]
+           "settle_negative", "warn_of_nothing"]
 
 _NEGATIVE = ("keep", "drop", "subtract")
 _DUPLICATES = ("last", "first", "mean", "sum", "keep")
@@ -108,10 +109,27 @@ def filter_values(data: Interactions, min_value: float | None, max_value: float 
 
 
 def binarise(data: Interactions, threshold: float | None = None) -> Interactions:
-    """Rows with a value of at least `threshold`, as implicit data."""
+    """Rows with a value of at least `threshold`, as implicit data; without one, all, and a note of values up to 0."""
     if threshold is not None:
         data = filter_values(data, threshold, None)
+    elif said := _of_nothing(data):
+        data = replace(data, notes=(*data.notes, f"{said}."))
     return replace(data, value=None)
+
+
+def warn_of_nothing(data: Interactions) -> None:
+    """A `DataWarning` where values are not looked at although some are 0 or less, as those of returned goods are."""
+    if said := _of_nothing(data):
+        warnings.warn(f"{said}, as values are not looked at here; settle them before: pass negative='drop' or "
+                      f"negative='subtract' to clean, or min_value= to filter.", DataWarning, stacklevel=4)
+
+
+def _of_nothing(data: Interactions) -> str:
+    count = 0 if data.value is None else int((data.value <= 0).sum())
+    if not count:
+        return ""
+    source = data.name or "the data"
+    return f"{source}: {count:,} of {len(data):,} events have a value of 0 or less and count like all others"
 
 
 def normalise(data: Interactions, how: str = "user_mean") -> Interactions:
