@@ -229,8 +229,9 @@ class Interactions:
     def __repr__(self) -> str:
         extras = [name for name in ("value", "time") if getattr(self, name) is not None]
         title = f"{self.name!r}: " if self.name else ""
+        told = f", {len(self.notes)} note{'s' * (len(self.notes) > 1)}" if self.notes else ""
         return (f"Interactions({title}{len(self):,} rows, {self.n_users:,} users, {self.n_items:,} items"
-                f"{''.join(f', {name}s' for name in extras)}{f', {len(self.notes)} notes' if self.notes else ''})")
+                f"{''.join(f', {name}s' for name in extras)}{told})")
 
     @property
     def n_users(self) -> int:

@@ -500,7 +500,7 @@ def test_notes_stay_with_the_data(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("1,2\n1,3\n")
     data = Interactions.from_csv(path)
-    assert "1 notes" in repr(data)
+    assert repr(data).endswith(", 1 note)")
     assert data.take([0]).compact().notes == data.notes
     assert data.describe()["notes"] == list(data.notes)
     assert data.fingerprint() == Interactions.from_arrays([1, 1], [2, 3]).fingerprint()
