@@ -187,6 +187,8 @@ def _table(
     last = np.flatnonzero(is_last)
     count = np.diff(last, prepend=-1)
     filled = (count > 1) | (ends[last] > starts[last])
+    if in_quotes is not None:
+        filled |= in_quotes[last]  # an empty field, no empty line
     width = int(count[filled][0])
     ragged = np.flatnonzero(filled & (count != width))
     if len(ragged):

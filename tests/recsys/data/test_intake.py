@@ -74,6 +74,23 @@ def test_tables_equal_the_csv_module(folder, rows, delimiter):
     assert [table.strings(j).tolist() for j in range(3)] == [list(c) for c in zip(*rows, strict=True)]
 
 
+@given(st.text('",\n\ra ', min_size=1, max_size=14))
+def test_any_quotes_are_read_as_the_csv_module_reads_them(folder, text):
+    path = folder / "quotes.csv"
+    path.write_bytes(text.encode())
+    try:
+        expected = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except csv.Error:
+        expected = None
+    try:
+        table = read_table(path, ",", header=False)
+    except DataError as error:
+        assert not expected or len({len(row) for row in expected}) > 1 or "is empty" in str(error)
+    else:
+        if '"' in text:
+            assert [table.fields(i) for i in range(len(table))] == expected
+
+
 @given(st.lists(st.floats(allow_nan=False) | st.decimals(-1000, 1000, places=3).map(float), min_size=1, max_size=8))
 def test_floats_are_read_to_the_last_bit(folder, column):
     path = folder / "floats.txt"
