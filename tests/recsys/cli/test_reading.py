@@ -82,13 +82,13 @@ def test_decimals_and_dates(run):
     assert "pass --date-format '%d/%m/%Y' or --date-format '%m/%d/%Y'" in run("data", "odd.csv", "--decimal", ",")[2]
     found, _ = described(run, "odd.csv", "--decimal", ",", "--date-format", "%d/%m/%Y")
     assert found["values"]["counts"] == {"3.5": 1, "4.5": 1}
-    assert found["time"] == {"first": 1706745600, "last": 1706832000}
+    assert (found["time"]["first"], found["time"]["last"]) == (1706745600, 1706832000)
 
 
 def test_units_of_time(run, tmp_path):
     (tmp_path / "ms.csv").write_text("1,7,1,881250949000\n2,7,1,881250950000\n")
     found, err = described(run, "ms.csv")
-    assert found["time"] == {"first": 881250949, "last": 881250950}
+    assert (found["time"]["first"], found["time"]["last"]) == (881250949, 881250950)
     assert "took the times as milliseconds since 1970" in err
     assert "--time-unit s takes them as they are" in err
     assert described(run, "ms.csv", "--time-unit", "us")[0]["time"]["first"] == 881250
