@@ -89,16 +89,14 @@ def test_any_quotes_are_read_as_the_csv_module_reads_them(folder, text):
 
 
 @given(st.text('",\na', min_size=1, max_size=14).filter(lambda text: text.count('"') % 2))
-def test_a_quote_that_is_not_closed_is_an_error_or_a_letter(folder, text):
+def test_wrong_quotes_are_refused(folder, text):
     path = folder / "quotes.csv"
     path.write_bytes(text.encode())
     try:
-        expected = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+        list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:
         with pytest.raises(DataError, match="check the quotes there"):
             read_table(path, ",", header=False)
-    else:
-        assert expected  # such as a"b, which the module reads
 
 
 @given(st.lists(st.floats(allow_nan=False) | st.decimals(-1000, 1000, places=3).map(float), min_size=1, max_size=8))
