@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from minidl import nn, optim, runtime
+from minidl import nn, optim, runtime, streams
 from minidl.tensor import Tensor, tensor
 
 
@@ -82,4 +83,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(streams.run(main))

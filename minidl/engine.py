@@ -70,6 +70,12 @@ class Node:
         """Number of axes of the Tensor this node made."""
         return len(self.shape)
 
+    def __reduce__(self) -> Any:
+        """Refuse to be copied or pickled: a graph belongs to the process and the moment that made it."""
+        raise GradientError(f"copy, pickle: this Tensor carries the graph that it was computed with (the last "
+                            f"operation is {name_of(self.rule)}); use t.detach(), or minidl.tensor(t, "
+                            f"requires_grad=True), instead")
+
 
 class Leaf(Node):
     """Where a gradient ends up: the node of a Tensor that the user made with `requires_grad=True`."""
@@ -79,6 +85,10 @@ class Leaf(Node):
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         super().__init__(None, (), (), None, {}, shape, dtype)
         self.grad: Any = None
+
+    def __reduce__(self) -> Any:
+        """A copy is a leaf of its own, made when it is made: another process counts its nodes anew."""
+        return Leaf, (self.shape, self.dtype), (None, {"grad": self.grad})
 
 
 # ---------------------------------------------------------------------------------------- recording
@@ -194,7 +204,7 @@ def primitive(forward: Callable[..., Any], rule: Rule, *, keep: Sequence[str] = 
 
 
 def fused(forward: Callable[..., Any], backward: Callable[..., Any], reference: Callable[..., Any], *,
-          name: str | None = None, by_rows: bool = False) -> Callable[..., Any]:
+          name: str | None = None) -> Callable[..., Any]:
     """Make a differentiable function from a pair of kernels and a composition that defines it.
 
     An ordinary backward pass uses the `backward` kernel. Under `create_graph=True` the engine
@@ -210,8 +220,6 @@ def fused(forward: Callable[..., Any], backward: Callable[..., Any], reference: 
         `reference(*inputs, **params) -> Tensor`, the same function written with `minidl.ops`.
     name : str, optional
         Name in error messages; by default the reference's.
-    by_rows : bool
-        Of tables it reads rows only, which were brought up to date before; others may be so later.
 
     Examples
     --------
@@ -236,8 +244,6 @@ def fused(forward: Callable[..., Any], backward: Callable[..., Any], reference: 
     def apply(*args: Any, **params: Any) -> Any:
         return record(forward, rule, *args, **params)
 
-    if by_rows:
-        rule.by_rows = True  # type: ignore[attr-defined]
     apply.__name__ = rule.__name__ = label
     apply.__doc__ = reference.__doc__
     apply.reference = rule.reference = reference  # type: ignore[attr-defined]
@@ -329,7 +335,7 @@ def _step(node: Node, g: Any, grads: dict[Node, Any], own: set[Node], alive: set
         g = g.to_dense()
     parents, inputs, out, params = node.parents, node.inputs, node.out, node.params
     if node.seq < clock.latest:  # something was written since: perhaps what this node keeps
-        inputs, out, params = shield(name_of(node.rule), node, hasattr(node.rule, "by_rows"))
+        inputs, out, params = shield(name_of(node.rule), node)
     needs = [p is not None and (alive is None or p in alive) for p in parents]
     if create_graph:
         inputs = [Tensor(x, p) if p is not None and x is not p else x
@@ -358,6 +364,8 @@ def _hooked(hook: Callable[[Any], Any], g: Any, node: Node) -> Any:
     if isinstance(g, np.ndarray):
         shown = g.view()
         shown.flags.writeable = False
+    elif isinstance(g, RowGrad):
+        shown = g.read_only()
     replaced = hook(shown)
     if replaced is None:
         return g
@@ -373,7 +381,7 @@ def _accumulate(grads: dict[Node, Any], own: set[Node], node: Node, g: Any) -> N
     held = grads.get(node)
     if held is None:
         grads[node] = g
-    elif node in own and isinstance(g, np.ndarray):
+    elif node in own and isinstance(g, (np.ndarray, RowGrad)):
         held += g
     else:
         grads[node] = held = add_gradients(held, g)
@@ -385,10 +393,6 @@ def add_gradients(a: Any, b: Any) -> Any:
     """Sum of two gradients in new memory; rows stay rows as long as both are."""
     if isinstance(a, RowGrad) and isinstance(b, RowGrad):
         return a.append(b)
-    if isinstance(a, RowGrad):
-        return a.add_to(b)
-    if isinstance(b, RowGrad):
-        return b.add_to(a)
     return a + b
 
 
@@ -464,8 +468,9 @@ def upstream_of(tensor: Tensor, gradient: Any, verb: str) -> np.ndarray:
 def settle(g: Any, node: Node, given: set[int]) -> Any:
     """A gradient as the user gets it: the leaf's dtype, C order, memory shared with nothing."""
     if isinstance(g, RowGrad):
-        fresh = g.rows.base is None and id(g.rows) not in given
-        given.add(id(g.rows))
+        rows = g.rows
+        fresh = rows.base is None and id(rows) not in given
+        given.add(id(rows))
         return g if fresh and g.dtype == node.dtype else g.astype(node.dtype)
     array = g.data if isinstance(g, Tensor) else np.asarray(g)
     fresh = array.base is None and id(array) not in given and array.flags.c_contiguous

@@ -70,7 +70,7 @@ def explained(op: _F) -> _F:
         except (*_KINDS, ValueError) as error:
             if (renamed := in_own_names(op, args, params)) is not None:  # then it has not begun
                 return call(*args, **renamed)
-            if str(error).startswith(name):
+            if str(error).startswith(name) or isinstance(error, AnomalyError):  # which says all, and is caught by kind
                 raise
             raise _named(error, op, args, params) from error
 

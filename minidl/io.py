@@ -12,16 +12,15 @@ import json
 import math
 import mmap as mmap_
 import os
-import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from minidl.files import replacing
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["load", "load_metadata", "save"]
@@ -72,7 +71,7 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Any], metadata: Mappi
     for name, array in arrays.items():
         if array.dtype.kind not in "biufcUS":
             raise TypeError(f"save: {path}: {name!r} has dtype {array.dtype}, which is not plain numbers")
-    with atomic(path) as file:
+    with replacing(path) as file:
         write(file, path, arrays, dict(metadata or {}))
 
 
@@ -151,20 +150,6 @@ def _suffix(path: Path) -> str:
     if path.suffix not in (".npz", ".safetensors"):
         raise ValueError(f"{path}: the format {path.suffix!r} is unknown; use .npz or .safetensors")
     return path.suffix
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its place when everything is written."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        with beside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 # --------------------------------------------------------------------------------------------- .npz

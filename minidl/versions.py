@@ -68,38 +68,36 @@ def _mark(array: np.ndarray) -> _Mark | None:
     return mark if mark is not None and mark.owner() is owner else None
 
 
-def wrote(written: Any, by_rows: bool = False) -> None:
-    """Note that a Tensor's array, or an array, has other numbers than before.
+def wrote(written: Any, of: Any = None) -> None:
+    """Note that an array has other numbers than before.
+
+    Bringing rows up to date that an optimizer has left behind is no such change: nobody has read them before
+    (`minidl.behind`).
 
     Parameters
     ----------
-    written : Tensor or array
-    by_rows : bool
-        Rows were brought up to date that nobody had read before (`Parameter.catch_up`); operations that read
-        nothing but rows that are up to date are not concerned.
+    written : array or Tensor
+    of : Tensor, optional
+        Whose array it is, for messages.
     """
     array: np.ndarray = written if isinstance(written, np.ndarray) else written.data
+    owner = written if of is None else of
     mark = _mark(array)
     if mark is None:
-        owner = _owner(array)
-        mark = _marks[id(owner)] = _Mark(owner)
-    if written is not array:
-        mark.name, mark.shape = getattr(written, "name", ""), array.shape
-    now = tick()
+        memory = _owner(array)
+        mark = _marks[id(memory)] = _Mark(memory)
+    if owner is not array:
+        mark.name, mark.shape = getattr(owner, "name", ""), array.shape
     mark.version += 1
+    clock.latest = now = tick()
     mark.ticks.append(now)
-    mark.latest = clock.latest = now
-    if not by_rows:
-        mark.whole = now
 
 
-def shield(op: str, node: Any, by_rows: bool) -> tuple[Sequence[Any], Any, dict[str, Any]]:
+def shield(op: str, node: Any) -> tuple[Sequence[Any], Any, dict[str, Any]]:
     """What a node keeps (inputs, output, parameters), with a `Changed` for every array written since."""
     def looked_at(label: str, x: Any) -> Any:
-        if type(x) is tuple:
-            return tuple(looked_at(label, part) for part in x)
         mark = _mark(x) if isinstance(x, np.ndarray) else None
-        if mark is None or (mark.whole if by_rows else mark.latest) < node.seq:
+        if mark is None or mark.ticks[-1] < node.seq:
             return x
         since = sum(t > node.seq for t in list(mark.ticks))
         leaf = f"{mark.name or 'a Tensor'} of shape {mark.shape}"

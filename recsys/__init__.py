@@ -51,7 +51,10 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"recsys.{name}")
     if name not in _HOMES:
-        raise AttributeError(f"module 'recsys' has no attribute {name!r}")
+        from recsys.models import REGISTRY
+
+        hint = f"; it is in recsys.models: from recsys.models import {name}" if name in REGISTRY else ""
+        raise AttributeError(f"module 'recsys' has no attribute {name!r}{hint}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

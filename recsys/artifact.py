@@ -100,6 +100,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
         The file is none of ours, is damaged or truncated, of a newer format, or names a class that is not
         known.
     """
+    path = os.fspath(path)
     card = manifest(path)
     model_type = _class(path, card["class"], classes or {})
     with open(path, "rb") as file:

@@ -16,7 +16,8 @@ History = dict[str, list[float]]
 
 
 def run_epochs(name: str, epochs: int, step: Callable[[int], dict[str, float]], progress: Any = None,
-               stop: Callable[[dict[str, float]], bool] | None = None, history: History | None = None) -> History:
+               stop: Callable[[dict[str, float]], bool] | None = None, history: History | None = None,
+               remedy: str = "lower lr") -> History:
     """Call `step` for every epoch; collect what it reports, show it, and refuse numbers that are not finite.
 
     Parameters
@@ -31,6 +32,8 @@ def run_epochs(name: str, epochs: int, step: Callable[[int], dict[str, float]], 
         `stop(report) -> bool`, asked after every epoch.
     history : dict of list of float, optional
         Of the epochs that are done already; it grows.
+    remedy : str
+        What to do when the training diverges, for the message.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def run_epochs(name: str, epochs: int, step: Callable[[int], dict[str, float]], 
             for key, value in report.items():
                 if not math.isfinite(value):
                     raise RecsysError(f"{name}: {key} is {value} in epoch {epoch + 1}; the training diverged, "
-                                      f"lower lr or raise reg.")
+                                      f"{remedy}.")
                 history.setdefault(key, []).append(float(value))
             if progress is not None:
                 progress.advance(1, **report)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import secrets
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
+
+from minidl import files
 
 __all__ = ["check_target", "replacing"]
 
@@ -32,27 +32,7 @@ def check_target(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "notes.txt"
-    >>> with replacing(path) as file:
-    ...     count = file.write(b"all")
-    >>> path.read_bytes()
-    b'all'
-    """
-    target = check_target(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+def replacing(path: str | os.PathLike[str]) -> AbstractContextManager[IO[bytes]]:
+    """`minidl.files.replacing`, for a path where `check_target` says that a file can be written."""
+    check_target(path)
+    return files.replacing(path)

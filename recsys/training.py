@@ -49,6 +49,8 @@ class Trainer:
     seed : int
     name : str
         For messages.
+    remedy : str
+        What to do when the training diverges, for the message.
 
     Examples
     --------
@@ -68,13 +70,15 @@ class Trainer:
     """
 
     def __init__(self, *, epochs: int = 20, batch_size: int = 1024, patience: int | None = None,
-                 max_norm: float | None = None, seed: int = 0, name: str = "Trainer") -> None:
+                 max_norm: float | None = None, seed: int = 0, name: str = "Trainer",
+                 remedy: str = "lower lr of the optimizer") -> None:
         self.epochs = epochs
         self.batch_size = batch_size
         self.patience = patience
         self.max_norm = max_norm
         self.seed = seed
         self.name = name
+        self.remedy = remedy
 
     def fit(self, module: Any, optimizer: Any, objective: Objective, *,
             validate: Callable[[], float] | None = None, schedule: Any = None, each_batch: bool = False,
@@ -127,7 +131,7 @@ class Trainer:
 
         try:
             if not run.finished:
-                run_epochs(self.name, self.epochs, run.epoch, progress, stop, history)
+                run_epochs(self.name, self.epochs, run.epoch, progress, stop, history, self.remedy)
         except KeyboardInterrupt:
             done = len(history.get("loss", ()))
             how = ("give checkpoint= to be able to go on" if checkpoint is None else
@@ -177,7 +181,7 @@ class _Run:
             if not math.isfinite(value):
                 rng.bit_generator.state = before
                 raise RecsysError(f"{self.trainer.name}: the loss is {value} in epoch {epoch + 1}, batch {number + 1}"
-                                  f"{self._origin(batch, rng)}; the training diverged, lower lr or raise reg.")
+                                  f"{self._origin(batch, rng)}; the training diverged, {self.trainer.remedy}.")
             self.optimizer.zero_grad()
             loss.backward()
             if self.trainer.max_norm is not None:

@@ -134,10 +134,6 @@ class _Table(Module):
             self.weight.data[self.padding_idx] = 0
             wrote(self.weight)
 
-    def _up_to_date(self, indices: Any) -> Parameter:
-        self.weight.catch_up(indices)  # rows that an exact lazy optimizer has left behind
-        return self.weight
-
     def extra_repr(self) -> str:
         """Sizes."""
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
@@ -180,7 +176,7 @@ class Embedding(_Table):
 
     def forward(self, indices: Any) -> Any:
         """Integers of any shape (...) -> (..., embedding_dim)."""
-        return functional.embedding(indices, self._up_to_date(indices), padding_idx=self.padding_idx,
+        return functional.embedding(indices, self.weight, padding_idx=self.padding_idx,
                                     max_norm=self.max_norm, norm_type=self.norm_type)
 
     def extra_repr(self) -> str:
@@ -222,7 +218,7 @@ class EmbeddingBag(_Table):
 
     def forward(self, indices: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:
         """Integers (B, L), or (n,) with offsets (B,) -> (B, embedding_dim)."""
-        return functional.embedding_bag(indices, self._up_to_date(indices), offsets, mode=self.mode,
+        return functional.embedding_bag(indices, self.weight, offsets, mode=self.mode,
                                         per_sample_weights=per_sample_weights,
                                         include_last_offset=self.include_last_offset)
 

@@ -188,7 +188,6 @@ class Module:
         state = {}
         for name, value in self._named_arrays():
             if isinstance(value, Parameter):
-                value.catch_up()
                 value = value.data
             state[name] = np.array(value)
         return state

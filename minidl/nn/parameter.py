@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,9 +29,8 @@ class Parameter(Tensor):
     dtype('float32')
     """
 
-    __slots__ = ("before_read", "name")
+    __slots__ = ("name",)
 
-    before_read: Callable[[Tensor, np.ndarray | None], None] | None
     name: str  # such as "Linear.weight", of the attribute it was assigned to; for messages
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
@@ -40,19 +38,8 @@ class Parameter(Tensor):
         refuse_masked("Parameter: data", array)
         typed = isinstance(array, (np.ndarray, np.generic))
         super().__init__(as_array(np.array(array, None if typed else np.float32, order="C")))
-        self.before_read, self.name = None, ""
+        self.name = ""
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
-
-    def catch_up(self, indices: np.ndarray | None = None) -> None:
-        """Bring rows that an optimizer with `exact=True` has left behind up to date, before they are read.
-
-        Parameters
-        ----------
-        indices : int array, optional
-            Rows, in range and not negative; by default all.
-        """
-        if self.before_read is not None:
-            self.before_read(self, indices)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
-from minidl.nn.parameter import Parameter
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
 from minidl.versions import wrote
@@ -125,8 +124,6 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     parts = list(parameters)
     if not parts:
         raise ValueError("parameters_to_vector: parameters is empty; a generator can be used only once")
-    for p in parts:
-        _catch_up(p)
     return ops.concatenate([p.reshape(-1) for p in parts])
 
 
@@ -152,13 +149,6 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
                          "elements; pass a vector of that many")
     at = 0
     for p in parts:
-        _catch_up(p)
         p.data[...] = values[at:at + p.size].reshape(p.shape)
         wrote(p)
         at += p.size
-
-
-def _catch_up(p: Tensor) -> None:
-    """Rows that an exact optimizer has left behind are made up for, before they are read or replaced."""
-    if isinstance(p, Parameter):
-        p.catch_up()

@@ -12,13 +12,12 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minidl.errors import MissingExtraError
-from minidl.io import atomic
+from minidl.files import replacing
 from minidl.nn.module import Module
 from minidl.onnx.graph import OPSET, Call, Graph, Pair, array_of
 from minidl.onnx.lowering import COMPOSED, LOWERINGS
@@ -96,7 +95,7 @@ def export(module: Module, example_inputs: Any, path: str | os.PathLike[str], *,
         onnx.helper.make_graph(graph.nodes, type(module).__name__, given, answers, list(graph.initializers.values())),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=8, producer_name="minidl")
     onnx.checker.check_model(model, full_check=True)
-    with atomic(Path(path)) as file:
+    with replacing(path) as file:
         file.write(model.SerializeToString())
 
 

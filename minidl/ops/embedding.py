@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels, ops
+from minidl.behind import with_rows
 from minidl.engine import fused, keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.ops.index import as_indices, scatter
@@ -80,8 +81,9 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None, max_nor
     if max_norm is not None:
         if not max_norm >= 0:
             raise ValueError(f"embedding: max_norm={max_norm} is no length; it has to be 0 or more")
+        weight = with_rows(weight, found)
         _shorten(weight.data if isinstance(weight, Tensor) else weight, found, max_norm, norm_type)
-    return record(_embedding, _embedding_rule, weight, indices=found,
+    return record(_embedding, _embedding_rule, with_rows(weight, found), indices=found,
                   padding=_padding(padding_idx, weight.shape[0]))
 
 
@@ -174,7 +176,8 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
     if factors is not None and np.shape(factors) != np.shape(indices):
         raise ShapeError(f"embedding_bag: per_sample_weights have shape {np.shape(factors)}, "
                          f"indices {np.shape(indices)}")
-    found, weight = _checked("embedding_bag", indices, weight), floating(weight)
+    found = _checked("embedding_bag", indices, weight)
+    weight = floating(with_rows(weight, found))
     ends = _ends("embedding_bag", found, offsets, include_last_offset)
     flat = found.reshape(-1)
     if factors is not None:
@@ -255,7 +258,7 @@ def _weighted_reference(weight: Any, factors: Any, indices: np.ndarray, ends: np
     return scatter(rows, _owners(ends), (len(ends) - 1, weight.shape[1]))
 
 
-_weighted_bag = fused(_weighted_forward, _weighted_backward, _weighted_reference, name="embedding_bag", by_rows=True)
+_weighted_bag = fused(_weighted_forward, _weighted_backward, _weighted_reference, name="embedding_bag")
 
 
 # ------------------------------------------------------------------------------- entries of a product
@@ -299,7 +302,7 @@ def sampled_matmul(x: Any, weight: Any, indices: Any, offsets: Any) -> Any:
     array([3., 1., 4.])
     """
     found = _checked("sampled_matmul", indices, weight)
-    x, weight = floating(x), floating(weight)
+    x, weight = floating(x), floating(with_rows(weight, found))
     if x.ndim != 2 or x.shape[1] != weight.shape[1]:
         raise ShapeError(f"sampled_matmul: x has shape {x.shape}, weight {weight.shape}; (B, d) and (N, d) are needed")
     ends = _ends("sampled_matmul", found, offsets, True)
@@ -327,4 +330,4 @@ def _sampled_reference(x: Any, weight: Any, indices: np.ndarray, ends: np.ndarra
     return (ops.take(x, _owners(ends), axis=0) * ops.take(weight, indices, axis=0)).sum(axis=1)
 
 
-_sampled = fused(_sampled_forward, _sampled_backward, _sampled_reference, name="sampled_matmul", by_rows=True)
+_sampled = fused(_sampled_forward, _sampled_backward, _sampled_reference, name="sampled_matmul")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minidl import kernels
-from minidl.nn.parameter import Parameter
+from minidl import behind, kernels
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
 from minidl.versions import wrote
@@ -22,17 +20,18 @@ ONLY_ROW = np.zeros(1, np.int64)  # the kernels see a dense parameter as a table
 
 
 class Moments:
-    """What an optimizer remembers of one parameter, and its views for the kernels."""
+    """What an optimizer remembers of one parameter, and its views for the kernels; what it owes to rows, see `Debt`."""
 
-    __slots__ = ("step", "product", "names", "state", "data", "row", "state_row", "last", "history", "missed")
+    __slots__ = ("kernel", "step", "product", "names", "state", "data", "row", "state_row", "last", "history", "missed")
 
-    def __init__(self, p: Tensor, names: tuple[str, ...], state: np.ndarray, step: int = 0,
+    def __init__(self, p: Tensor, kernel: str, names: tuple[str, ...], state: np.ndarray, step: int = 0,
                  product: float = 1.0) -> None:
+        self.kernel = kernel
         self.step = step
         self.product = product  # of `Optimizer.factor` over the steps
         self.names = names
         self.state = state  # (S, *shape)
-        self.last: np.ndarray | None = None  # (n,) for exact rows: how many steps each has seen
+        self.last: Any = None  # int array (n,) for exact rows: how many steps each has seen
         self.history = np.empty((0, 0), p.dtype)  # (HISTORY, K), the numbers of the latest `missed` steps first
         self.missed = 0
         self.bind(p)
@@ -62,6 +61,46 @@ class Moments:
         if indices.size and (indices[0] < 0 or indices[-1] >= n):
             raise IndexError(f"{asker} go from {indices[0]} to {indices[-1]}, but the table has {n} rows")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the parameter's array and the views, which a copy would take for arrays of their own."""
+        return {name: getattr(self, name) for name in self.__slots__ if name not in ("data", "row", "state_row")}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in {**state, "data": None}.items():
+            setattr(self, name, value)
+
+    # ----------------------------------------------------------------------------------- exact rows
+
+    def begin_exact(self) -> None:
+        """Make room to remember the next step; everything catches up when there is none left."""
+        if self.last is None:
+            self.last = np.full(len(self.data), self.step)
+        elif self.missed == HISTORY:
+            self.catch_up()
+
+    def remember(self, indices: np.ndarray, s: np.ndarray) -> None:
+        """Rows at `indices` have seen this step, which has the numbers `s`; the others have missed it."""
+        if not len(self.history):
+            self.history = np.zeros((HISTORY, len(s)), self.data.dtype)
+        self.last[indices] = self.step
+        self.history[self.missed] = s
+        self.missed += 1
+
+    def catch_up(self, indices: np.ndarray | None = None) -> None:
+        """Give rows the steps that they missed."""
+        rows = np.arange(len(self.data)) if indices is None else np.unique(np.asarray(indices)).astype(np.int64)
+        self.require_rows("catch_up: indices", rows)
+        self.replay(rows)
+        if indices is None:
+            self.missed = 0
+
+    def replay(self, rows: np.ndarray) -> None:
+        """Give rows, each once and in range, the steps that they missed."""
+        if self.missed:
+            table, state = self.table()
+            kernel = getattr(kernels.optim, f"{self.kernel}_catch_up")
+            kernel(table, rows, state, self.last, self.history[:self.missed], self.step)
+
 
 class Optimizer:
     """Base class; a subclass names its kernels and moments, and gives the numbers of a step.
@@ -79,10 +118,12 @@ class Optimizer:
     optimizers disagree about, so it is said here. With `exact=False` a row that has no gradient is left as it is: no
     weight decay, no motion by momentum, no decay of its moments (as in `torch.optim.SparseAdam`); the number of steps,
     which the bias correction uses, is that of the table. With `exact=True` a row remembers the last step it saw and
-    makes up for the missed ones when it is read by an embedding layer, updated, or saved, so that training is that
-    of the dense optimizer up to rounding. Call `flush()` before reading `.data` of such a table. Replaying costs
-    some hundred steps at most for a row, but all of them under weight decay that is not decoupled. `Lion`, whose rows
-    would never come to rest, refuses it.
+    makes up for the missed ones when it is read, updated, or saved, so that training is that of the dense optimizer
+    up to rounding. Lookups (`ops.embedding`, `embedding_bag`, `sampled_matmul` and the layers) bring their rows up to
+    date; everything else that reads the table, also `.data`, brings all, at the price of a dense step. Only an array
+    that was taken from `.data` earlier stays as it was then, until the table is read again. Replaying costs some
+    hundred steps at most for a row, but all of them under weight decay that is not decoupled. `Lion`, whose rows would
+    never come to rest, refuses it.
     """
 
     kernel: ClassVar[str]  # of `minidl.kernels.optim`
@@ -195,28 +236,33 @@ class Optimizer:
             m = self._moments.get(p)
             if m is None or m.names != used:
                 m = self._begin(p, group, used)
-            elif m.data is not p.data:
+            elif (m.last is None or behind.debt_of(p) is not m) and m.data is not p.data:
                 m.bind(p)
-            m.step += 1
-            if self.carried:
-                m.product *= self.factor(group, m.step)
-            key = m.step, m.product, m.data.itemsize
-            s = known.get(key)
-            if s is None:
-                s = known[key] = self._numbers(group, m)
             if type(g) is RowGrad:
-                self._step_rows(kernel, p, m, g.coalesce(), s, group["exact"])
+                self._step_rows(kernel, p, m, g.coalesce(), group, known)
             else:
                 if m.last is not None:
-                    self._replay(m, np.arange(len(m.data)), m.step - 1)
+                    behind.pay(p)
                     m.last = None
+                s = self._advance(m, group, known)
                 kernel(m.row, ONLY_ROW, _row(g, p.dtype), m.state_row, s)
-            wrote(p)
+            wrote(m.data, of=p)
+
+    def _advance(self, m: Moments, group: Mapping[str, Any], known: dict[Any, np.ndarray]) -> np.ndarray:
+        """Count a step, and give its numbers."""
+        m.step += 1
+        if self.carried:
+            m.product *= self.factor(group, m.step)
+        key = m.step, m.product, m.data.itemsize
+        s = known.get(key)
+        if s is None:
+            s = known[key] = self._numbers(group, m)
+        return s
 
     def _begin(self, p: Tensor, group: Mapping[str, Any], used: tuple[str, ...]) -> Moments:
         """New moments; if the options have come to need others, those that were there are forgotten."""
-        self.catch_up(p)
-        m = self._moments[p] = Moments(p, used, np.full((len(used), *p.shape), self.initial(group), p.dtype))
+        state = np.full((len(used), *p.shape), self.initial(group), p.dtype)
+        m = self._moments[p] = Moments(p, self.kernel, used, state)
         return m
 
     def _numbers(self, group: Mapping[str, Any], m: Moments) -> np.ndarray:
@@ -225,43 +271,25 @@ class Optimizer:
             shrink, decay = 1 - group["lr"] * decay, 0.0
         return np.array((sign, shrink, decay, *self.numbers(group, m)), m.data.dtype)
 
-    def _step_rows(self, kernel: Callable[..., Any], p: Tensor, m: Moments, g: RowGrad, s: np.ndarray,
-                   exact: bool) -> None:
+    def _step_rows(self, kernel: Callable[..., Any], p: Tensor, m: Moments, g: RowGrad, group: Mapping[str, Any],
+                   known: dict[Any, np.ndarray]) -> None:
         table, state = m.table()
         indices = np.ascontiguousarray(g.indices, np.int64)
         m.require_rows(f"{type(self).__name__}: rows of a RowGrad", indices)  # coalesced, so sorted
-        if exact or m.last is not None:
-            self._begin_exact(p, m, len(s))
-            self._replay(m, indices, m.step - 1)
         rows = np.ascontiguousarray(g.rows, p.dtype).reshape(len(indices), table.shape[1])
-        kernel(table, indices, rows, state, s)
-        if m.last is not None:
-            m.last[indices] = m.step
-            m.history[m.missed] = s
-            m.missed += 1
-
-    # ----------------------------------------------------------------------------------- exact rows
-
-    def _begin_exact(self, p: Tensor, m: Moments, numbers: int) -> None:
-        """Make room to remember the step; everything catches up when there is none left."""
-        if m.last is None:
-            m.last = np.full(len(p), m.step - 1)
-            m.history, m.missed = np.zeros((HISTORY, numbers), p.dtype), 0
-            if isinstance(p, Parameter):
-                p.before_read = _CatchUp(self)
-        elif m.missed == len(m.history):
-            self._replay(m, np.arange(len(p)), m.step - 1)
-            m.missed = 0
-
-    def _replay(self, m: Moments, indices: np.ndarray, now: int) -> None:
-        if m.last is not None and m.missed:
-            table, state = m.table()
-            if (m.last[indices] < now).any():
-                wrote(table, by_rows=True)
-            getattr(kernels.optim, f"{self.kernel}_catch_up")(table, indices, state, m.last, m.history[:m.missed], now)
+        if not group["exact"] and m.last is None:
+            kernel(table, indices, rows, state, self._advance(m, group, known))
+            return
+        with behind.lock:
+            m.begin_exact()
+            m.replay(indices)
+            s = self._advance(m, group, known)
+            kernel(table, indices, rows, state, s)
+            m.remember(indices, s)
+            behind.owe(p, m)
 
     def catch_up(self, p: Tensor, indices: np.ndarray | None = None) -> None:
-        """Give rows the steps they missed; embedding layers do so before they read a table.
+        """Give rows the steps they missed; whoever reads a table does so by itself.
 
         Parameters
         ----------
@@ -271,22 +299,23 @@ class Optimizer:
             Rows, in range and not negative, duplicates allowed; by default all.
         """
         m = self._moments.get(p)
-        if m is None or m.last is None:
+        if m is None or behind.debt_of(p) is not m:
             return
-        if m.data is not p.data:
-            m.bind(p)
-        rows = np.arange(len(m.data)) if indices is None else np.unique(np.asarray(indices)).astype(np.int64)
-        m.require_rows("catch_up: indices", rows)
-        self._replay(m, rows, m.step)
         if indices is None:
-            m.missed = 0
+            behind.pay(p)
+        else:
+            behind.with_rows(p, indices)
 
     def flush(self) -> None:
-        """Bring all rows of all tables up to date, before their `.data` is read (needed with `exact=True`)."""
+        """Bring all rows of all tables up to date, and with them arrays that were taken from `.data` earlier."""
         for p in self._moments:
             self.catch_up(p)
 
     # ---------------------------------------------------------------------------------------- state
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.flush()
+        return self.__dict__
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to go on, laid out as in `torch.optim`.
@@ -342,7 +371,7 @@ class Optimizer:
                                  f"{part.shape}, the parameter {p.shape}")
         state = np.array([*parts.values()], p.dtype).reshape(len(parts), *p.shape)
         product = float(saved.get(self.carried, 1.0)) if self.carried else 1.0
-        return Moments(p, tuple(parts), state, int(saved.get("step", 1)), product)
+        return Moments(p, self.kernel, tuple(parts), state, int(saved.get("step", 1)), product)
 
     def _all(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -353,18 +382,6 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k != "params"]
         return "\n".join([*lines, ")"])
-
-
-class _CatchUp:
-    """What a table calls before its rows are read; it does not keep the optimizer alive."""
-
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.optimizer = weakref.ref(optimizer)
-
-    def __call__(self, p: Tensor, indices: np.ndarray | None) -> None:
-        optimizer = self.optimizer()
-        if optimizer is not None:
-            optimizer.catch_up(p, indices)
 
 
 def _row(g: Any, dtype: np.dtype[Any]) -> np.ndarray:

@@ -87,7 +87,6 @@ class AveragedModel(Module):
             raise ValueError("AveragedModel.update_parameters: the parameters of the model are not those of the copy; "
                              "pass the model that was copied")
         for name, p in ours.items():
-            theirs[name].catch_up()
             self._take(p.data, theirs[name].data)
         for mean, buffer in zip(self.module.buffers(), model.buffers(), strict=True):
             if self.use_buffers:

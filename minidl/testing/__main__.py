@@ -2,6 +2,14 @@
 
 import sys
 
-from minidl.testing.ledger import main
+from minidl import streams
 
-sys.exit(main())
+
+def main() -> int:
+    """The ledger's command line, which needs Hypothesis."""
+    from minidl.testing import ledger
+
+    return ledger.main()
+
+
+sys.exit(streams.run(main))

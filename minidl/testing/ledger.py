@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minidl.files import replacing
 from minidl.testing import page, table
 from minidl.testing.mutants import BREAKS, Verdict, kill
 from minidl.testing.proofs import Evidence, draw_cases, prove, prove_conventions
@@ -124,7 +124,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         print("\n".join(_summary(entries, missing)))
     if options.html:
-        Path(options.html).write_text(page.render(entries, ops, options.seed), encoding="utf-8")
+        with replacing(options.html) as file:
+            file.write(page.render(entries, ops, options.seed).encode())
     return 0 if ok else 1
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from minidl import MissingExtraError, runtime
+from minidl import MissingExtraError, runtime, streams
 from recsys.cli import reading
 from recsys.console import Console
 from recsys.errors import DataError, DataWarning, RecsysError
@@ -47,9 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.showwarning = _tell
             _module(options.command).run(options, Console(as_json=options.json))
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
-        return 1
     except KeyboardInterrupt as error:
         return _complain(str(error) or "stopped.", 130)
     except (RecsysError, MissingExtraError) as error:
@@ -57,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _complain(f"not enough memory: {str(error) or 'the data or the model is too large'}.")
     except OSError as error:
+        if streams.is_lost_output(error):  # for `minidl.streams.run` to tell
+            raise
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
     return 0
 

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     found: list[dict[str, Any]] = []
     for kind in map(models.find, models.REGISTRY):
         can = [flag for flag, value in vars(kind().can).items() if value]
-        found.append({"name": kind.__name__, "summary": (kind.__doc__ or "").strip().splitlines()[0], "can": can,
+        found.append({"name": kind.__name__, "summary": (kind.__doc__ or "").strip().partition("\n")[0], "can": can,
                       "parameters": kind().get_params()})
     console.table("Models", ["name", "what it is", "what it can"], [[m["name"], m["summary"], m["can"]] for m in found],
                   text=3)

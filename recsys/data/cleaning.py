@@ -181,6 +181,9 @@ def k_core(data: Interactions, users: int = 5, items: int = 5) -> Interactions:
     >>> k_core(Interactions.from_arrays([1, 1, 2, 2, 3], [7, 8, 7, 8, 8]), users=2, items=2)
     Interactions(4 rows, 2 users, 2 items)
     """
+    for what, value in (("users", users), ("items", items)):
+        if not isinstance(value, int | np.integer):
+            raise ParameterError(f"k_core: {what} must be an integer, not {value!r}.")
     if users < 0 or items < 0:
         raise ParameterError(f"k_core: users and items must be at least 0, got {users} and {items}.")
     kept = data.take(sparse.k_core(data.user, data.item, data.n_users, data.n_items, users, items)).compact()

@@ -93,9 +93,12 @@ def _from_objects(array: np.ndarray, where: Place, format: str | None, tell: Tel
         whole = all(isinstance(x, int | np.integer) for x in array)
         return array.astype(np.int64) if whole else _as_floats(array, where)
     try:
-        zoned = [getattr(x, "tzinfo", None) is not None for x in array]
-        return np.array([x.astimezone(UTC).replace(tzinfo=None) if zone else x
-                         for x, zone in zip(array, zoned, strict=True)], "datetime64[s]")
+        return np.array([_utc(x) for x in array], "datetime64[s]")
     except (TypeError, ValueError, AttributeError):
         i, bad = next((i, x) for i, x in enumerate(array.tolist()) if not isinstance(x, int | float | date))
         raise DataError(f"{where(i)}: {bad!r} is neither a number nor a date such as 2011-12-09 12:50.") from None
+
+
+def _utc(x: Any) -> Any:
+    """A time with a zone as that of Greenwich without one, which is all that NumPy has."""
+    return x if getattr(x, "tzinfo", None) is None else x.astimezone(UTC).replace(tzinfo=None)

@@ -66,6 +66,10 @@ class Features:
     def __repr__(self) -> str:
         return f"Features({len(self)} rows: {', '.join(self._lengths()) or 'nothing'})"
 
+    def __reduce__(self) -> Any:
+        """A read-only mapping can be neither copied nor pickled; a dictionary can, and becomes one again."""
+        return Features, (self.titles, self.genres, self.genre_names, self.text, dict(self.attributes))
+
     def take(self, indices: np.ndarray) -> Features:
         """Rows in the order of `indices`; -1 gives a blank one (empty string, no genre, NaN, -1, False)."""
         indices = np.asarray(indices, np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.errors import DataError, ParameterError, UnknownIdError
 
-__all__ = ["IdMap", "as_ids", "factorise", "is_one"]
+__all__ = ["IdMap", "as_ids", "factorise", "is_one", "number", "renumber"]
 
 Place = Callable[[int], str]  # where the i-th value stands: "ratings.csv, column 'userId', line 7"
 
@@ -193,6 +193,22 @@ def factorise(ids: np.ndarray) -> tuple[IdMap, np.ndarray]:
     return IdMap(distinct), numbers.astype(np.int32)
 
 
+def number(ids: np.ndarray, known: IdMap | None) -> tuple[IdMap, np.ndarray]:
+    """Checked ids by the numbers of a map, by default of the distinct ones in ascending order."""
+    return factorise(ids) if known is None else (known, known.encode(ids))
+
+
+def renumber(old: IdMap, new: IdMap, column: np.ndarray, unknown: str) -> np.ndarray:
+    """A column of old numbers in new ones; only ids that have rows need to be known."""
+    numbers = new.encode(old.ids, unknown="skip")
+    if unknown == "raise":
+        used = np.zeros(len(old), np.bool_)
+        used[column] = True
+        new.encode(old.ids[used & (numbers < 0)])  # raises, naming them
+    renumbered: np.ndarray = numbers[column]
+    return renumbered
+
+
 def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:
     """Check ids and bring them to int64 or fixed-width strings.
 
@@ -237,9 +253,13 @@ def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:
     raise DataError(f"Ids must be integers or strings, got an array of {array.dtype}.")
 
 
-def is_one(ids: Any) -> bool:
-    """Whether this is a single id, or whatever is given in the place of one, and not a collection of ids."""
-    return isinstance(ids, str | bytes) or not isinstance(ids, Iterable) or getattr(ids, "ndim", 1) == 0
+def is_one(value: Any) -> bool:
+    """Whether something is one id, not a container of some."""
+    if isinstance(value, (str, bytes, np.generic)) or value is None:
+        return True
+    if hasattr(value, "to_numpy"):
+        return False
+    return np.ndim(value) == 0 if hasattr(value, "ndim") else not isinstance(value, Iterable)
 
 
 def _to_array(ids: Any) -> np.ndarray:

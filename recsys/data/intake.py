@@ -12,10 +12,11 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from recsys.data.columns import as_values
 from recsys.data.headers import Known
 from recsys.data.held import Held, parse_json_lines, read_parquet
 from recsys.data.missing import NA, refuse
-from recsys.data.notes import Tell
+from recsys.data.notes import Tell, unsaid
 from recsys.data.opening import as_text, called, format_of, read_bytes
 from recsys.data.readers import parse_table
 from recsys.data.table import Table
@@ -23,7 +24,7 @@ from recsys.data.times import UNITS, guess_unit, is_date
 from recsys.errors import DataError, ParameterError
 
 __all__ = ["NAMES", "Choice", "Columns", "Options", "Source", "TableOptions", "from_csv", "from_dataframe",
-           "from_file", "from_records", "open_table", "plain_name"]
+           "from_file", "from_matrix", "from_records", "open_table", "plain_name"]
 
 Choice = str | int | None  # a column's name or number, None for none, or "auto"
 Source = Table | Held
@@ -182,6 +183,9 @@ def from_records(records: Iterable[Any], **options: Any) -> Columns:
     wanted, rows = _wanted("from_records", options), list(records)
     if not rows:
         raise DataError("from_records: there are no records.")
+    if isinstance(rows[0], str | bytes) or not hasattr(rows[0], "__getitem__") or not hasattr(rows[0], "__len__"):
+        raise DataError(f"from_records: record 0 is {rows[0]!r}, not a dict or tuple of one event's fields; pass "
+                        f"columns to from_arrays(users, items), or a frame to from_dataframe(frame).")
     named = isinstance(rows[0], Mapping)
     fields = list(rows[0]) if named else list(range(len(rows[0])))
     columns = {field: partial(_from_rows, rows, field) for field in fields}
@@ -198,6 +202,22 @@ def _from_rows(rows: Sequence[Any], which: Any) -> np.ndarray:
     return column
 
 
+def from_matrix(matrix: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Row, column and value of each stored entry of a sparse matrix, by row and column; a mask has no values."""
+    if not hasattr(matrix, "tocoo"):
+        what = f"an array of shape {matrix.shape}" if isinstance(matrix, np.ndarray) else f"a {type(matrix).__name__}"
+        raise DataError(f"from_matrix: this is {what}, not a sparse matrix; of a dense one m, pass "
+                        f"scipy.sparse.csr_matrix(m), or u, i = m.nonzero() to from_arrays(u, i, m[u, i]).")
+    held = matrix.tocoo()
+    if len(held.shape) != 2:
+        raise DataError(f"from_matrix: the matrix has shape {held.shape}; it must be users x items.")
+    order = np.lexsort((held.col, held.row))
+    values = None if held.data.dtype == np.bool_ else as_values(
+        held.data[order], len(order), lambda i: f"from_matrix: values, row {held.row[order[i]]}, column "
+                                                f"{held.col[order[i]]}")
+    return held.row[order], held.col[order], values
+
+
 def _wanted(door: str, options: Mapping[str, Any]) -> _Wanted:
     unknown = set(options) - set(_Wanted.__dataclass_fields__)
     if unknown:
@@ -209,7 +229,7 @@ def _wanted(door: str, options: Mapping[str, Any]) -> _Wanted:
 def _columns(source: Source, wanted: _Wanted, notes: list[str]) -> Columns:
     """The columns that are wanted of a table, without rows that lack something if those are to be dropped."""
     tell, na = notes.append, wanted.na
-    chosen = choose(source, wanted.roles, tell)
+    chosen = _chosen(source, wanted.roles, tell)
     if wanted.drop_missing:
         source = _without_missing(source, chosen, na, tell)
     values = None
@@ -291,9 +311,9 @@ def _unit_in(source: Source, which: str | int) -> str | None:
     return next((unit for unit in UNITS if name.endswith(f":{unit}")), None)
 
 
-def choose(source: Source, asked: Mapping[str, Choice], tell: Tell) -> dict[str, Any]:
+def choose(names: Sequence[str], width: int, source: str, asked: Mapping[str, Choice], tell: Tell = unsaid
+           ) -> dict[str, Any]:
     """The column of each role: as asked, by its name, or by its place (user, item, value, time)."""
-    names, width = source.names, source.width
     chosen: dict[str, Any] = {}
     for place, (role, choice) in enumerate(asked.items()):
         if choice != "auto":
@@ -303,19 +323,25 @@ def choose(source: Source, asked: Mapping[str, Choice], tell: Tell) -> dict[str,
             chosen[role] = fitting[0] if fitting else None
             if len(fitting) > 1:
                 others = ", ".join(map(repr, fitting[1:]))
-                tell(f"{source.file}: took the column {fitting[0]!r} for the {role}; {others} could be meant, too "
-                     f"({role}= says which).")
+                tell(f"{source}: took the column {fitting[0]!r} for the {role}; {others} could be meant, too ({role}= "
+                     f"says which).")
         else:
             chosen[role] = place if place < width and role in _ROLES else None
     if not names and width > len(_ROLES) and "auto" in asked.values():
-        raise DataError(f"{source.file}: {width} columns without names; say which is which: users=0, items=1, values=2 "
+        raise DataError(f"{source}: {width} columns without names; say which is which: users=0, items=1, values=2 "
                         "(or None), times=3 (or None).")
     for role in ("users", "items", "events"):
         if role in asked and chosen[role] is None:
-            have = f"columns are {names}" if names else f"there is {width} column (check the delimiter)"
-            raise DataError(f"{source.file}: no column looks like the {role}; {have}; pass {role}=.")
-    if not names and "auto" in asked.values():
-        if width == 3 and asked["values"] == asked["times"] == "auto" and _looks_like_time(source, 2):
+            have = f"columns are {list(names)}" if names else f"there is {width} column (check the delimiter)"
+            raise DataError(f"{source}: no column looks like the {role}; {have}; pass {role}=.")
+    return chosen
+
+
+def _chosen(source: Source, asked: Mapping[str, Choice], tell: Tell) -> dict[str, Any]:
+    """The column of each role; of three columns without names, the last may be times."""
+    chosen = choose(source.names, source.width, source.file, asked, tell)
+    if not source.names and "auto" in asked.values():
+        if source.width == 3 and asked["values"] == asked["times"] == "auto" and _looks_like_time(source, 2):
             chosen |= {"values": None, "times": 2}
         taken = ", ".join(f"{which} as {role}" for role, which in chosen.items() if which is not None)
         if isinstance(source, Table):

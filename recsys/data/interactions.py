@@ -14,7 +14,7 @@ from recsys.data import cleaning, intake
 from recsys.data.columns import as_times, as_values
 from recsys.data.csr import CSR
 from recsys.data.features import Features
-from recsys.data.ids import IdMap, as_ids, factorise
+from recsys.data.ids import IdMap, as_ids, number, renumber
 from recsys.data.writing import write_csv
 from recsys.errors import DataError
 
@@ -25,7 +25,8 @@ __all__ = ["Interactions"]
 class Interactions:
     """Interactions of users with items: parallel columns, the ids behind the numbers, and what else is known.
 
-    Build one with `from_arrays`, `from_csv`, `from_dataframe`, `from_records` or `recsys.datasets.load`.
+    Build one with `from_arrays`, `from_csv`, `from_dataframe`, `from_records`, `from_matrix` or
+    `recsys.datasets.load`.
     Nothing changes in place: every verb returns a new object.
 
     Parameters
@@ -136,8 +137,8 @@ class Interactions:
         ):
             if given is not None and ids is None:
                 raise DataError(f"from_arrays: {argument} need {needed}, the ids they are aligned with.")
-        user_map, user = _number(as_ids(users, lambda i: f"users, row {i}"), user_ids)
-        item_map, item = _number(as_ids(items, lambda i: f"items, row {i}"), item_ids)
+        user_map, user = number(as_ids(users, lambda i: f"users, row {i}"), user_ids)
+        item_map, item = number(as_ids(items, lambda i: f"items, row {i}"), item_ids)
         if len(user) != len(item):
             raise DataError(f"from_arrays: {len(user)} users and {len(item)} items; they must be parallel.")
         value = None if values is None else as_values(values, len(user), lambda i: f"values, row {i}")
@@ -215,6 +216,34 @@ class Interactions:
         Interactions(2 rows, 2 users, 1 items)
         """
         return cls._of(intake.from_records(records, **options))
+
+    @classmethod
+    def from_matrix(cls, matrix: Any, *, users: Any = None, items: Any = None, name: str = "") -> Interactions:
+        """Interactions from a SciPy sparse matrix (anything with `tocoo`), one event for each stored entry.
+
+        A matrix has no times: the order of the columns takes the place of that of the events.
+
+        Parameters
+        ----------
+        matrix : sparse matrix, shape (n_users, n_items)
+            Values are ratings or weights; of booleans only the places count.
+        users, items : array, shape (n_users,) and (n_items,), optional
+            External ids of rows and columns; by default their numbers.
+        name : str
+            For reports.
+
+        Raises
+        ------
+        DataError
+            It is no sparse matrix, the ids are not as many as rows and columns, or a value is not finite.
+        """
+        rows, cols, values = intake.from_matrix(matrix)
+        user_map, item_map = (IdMap(np.arange(size) if ids is None else ids)
+                              for ids, size in zip((users, items), matrix.shape, strict=True))
+        if (len(user_map), len(item_map)) != matrix.shape:
+            raise DataError(f"from_matrix: {len(user_map)} users and {len(item_map)} items for a matrix of shape "
+                            f"{matrix.shape}; give an id for each row and each column.")
+        return cls(user_map, item_map, rows, cols, values, name=name)
 
     @classmethod
     def _of(cls, columns: intake.Columns) -> Interactions:
@@ -296,6 +325,10 @@ class Interactions:
         if rows.dtype == np.bool_ and rows.shape != (len(self),):
             raise DataError(f"take: a mask must have shape ({len(self)},), got {rows.shape}.")
         rows = rows if rows.size else rows.astype(np.int64)
+        if rows.dtype.kind not in "biu":
+            raise DataError(f"take: rows are given by number or by a mask, not by {rows.dtype}.")
+        if rows.dtype.kind != "b" and rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
+            raise DataError(f"take: there are {len(self)} rows, numbered from 0; got {rows.min()}..{rows.max()}.")
         return replace(self, user=self.user[rows], item=self.item[rows],
                        value=None if self.value is None else self.value[rows],
                        time=None if self.time is None else self.time[rows])
@@ -321,8 +354,8 @@ class Interactions:
         UnknownIdError
             Naming the ids that the new maps lack.
         """
-        user = _renumber(self.users, users, self.user, unknown)
-        item = _renumber(self.items, items, self.item, unknown)
+        user = renumber(self.users, users, self.user, unknown)
+        item = renumber(self.items, items, self.item, unknown)
         both = (user >= 0) & (item >= 0)
         old_user, old_item = self.users.encode(users.ids, "skip"), self.items.encode(items.ids, "skip")
         return Interactions(
@@ -357,18 +390,3 @@ class Interactions:
     def k_core(self, users: int = 5, items: int = 5) -> Interactions:
         """The largest part in which every user has `users` rows and every item `items` rows; ids compacted."""
         return cleaning.k_core(self, users, items)
-
-
-def _number(ids: np.ndarray, known: IdMap | None) -> tuple[IdMap, np.ndarray]:
-    return factorise(ids) if known is None else (known, known.encode(ids))
-
-
-def _renumber(old: IdMap, new: IdMap, column: np.ndarray, unknown: str) -> np.ndarray:
-    """A column of old numbers in new ones; only ids that have rows need to be known."""
-    numbers = new.encode(old.ids, unknown="skip")
-    if unknown == "raise":
-        used = np.zeros(len(old), np.bool_)
-        used[column] = True
-        new.encode(old.ids[used & (numbers < 0)])  # raises, naming them
-    renumbered: np.ndarray = numbers[column]
-    return renumbered

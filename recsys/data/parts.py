@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.data.given import described
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError
@@ -35,7 +36,8 @@ class Split:
     Raises
     ------
     DataError
-        The parts number users or items differently, so that number 7 of one is another than number 7 of the next.
+        A part is something else; or the parts number users or items differently, so that number 7 of one is another
+        than number 7 of the next.
     """
 
     train: Interactions
@@ -47,8 +49,13 @@ class Split:
     whole: Interactions | None = None
 
     def __post_init__(self) -> None:
-        require_same_ids("Split", train=self.train, valid=self.valid, test=self.test,
-                         valid_history=self.valid_history, test_history=self.test_history, whole=self.whole)
+        parts = {"train": self.train, "valid": self.valid, "test": self.test, "valid_history": self.valid_history,
+                 "test_history": self.test_history, "whole": self.whole}
+        for name, part in parts.items():
+            if not isinstance(part, Interactions) and (part is not None or name in ("train", "test")):
+                raise DataError(f"Split: {name} is {described(part)}, not Interactions; recsys.split_predefined(train, "
+                                f"test) takes frames, too.")
+        require_same_ids("Split", **parts)
 
     def known(self) -> Interactions:
         """All that may be learned from before the test: training rows, and those for validation behind them."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.data import given
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split, origin, sizes
 from recsys.errors import DataError, ParameterError
@@ -54,6 +55,7 @@ def split_random(
     >>> split_random(data)
     Split(random 0.8:0.1:0.1 by user: 11 train, 2 valid, 2 test)
     """
+    data = given.interactions("split_random", data)
     _check_shares("split_random", valid, test)
     if by not in ("user", "global"):
         raise ParameterError(f"split_random: by must be 'user' or 'global', got {by!r}.")
@@ -86,6 +88,8 @@ def split_kfold(data: Interactions, k: int = 5, seed: int = 0) -> list[Split]:
     list of Split
         Without validation parts; the rows of a test part are in shuffled order, as Surprise's are.
     """
+    data = given.interactions("split_kfold", data)
+    given.whole("split_kfold", "k", k)
     if not 2 <= k <= len(data):
         raise ParameterError(f"split_kfold: k must lie between 2 and the number of rows ({len(data)}), got {k}.")
     order = np.arange(len(data))
@@ -143,6 +147,9 @@ def split_last(
     >>> split.test.items.decode(split.test.item), split.valid.items.decode(split.valid.item)
     (array(['d'], dtype='<U1'), array(['a'], dtype='<U1'))
     """
+    data = given.interactions("split_last", data)
+    for what, value in (("n", n), ("min_events", min_events)):
+        given.whole("split_last", what, value)
     taken = n * (2 if valid else 1)
     if n < 1 or min_events <= taken:
         raise ParameterError(f"split_last: n must be at least 1 and min_events above {taken}; got {n}, {min_events}.")
@@ -180,8 +187,11 @@ def split_time(data: Interactions, cutoff: Any = None, fraction: float = 0.8, va
     Split
         Test users may be new; the test history is everything before the cutoff.
     """
+    data = given.interactions("split_time", data)
     if data.time is None:
         raise DataError("split_time: the interactions have no times; use split_random or split_last.")
+    given.number("split_time", "fraction", fraction)
+    given.number("split_time", "valid", valid)
     if not 0 < fraction < 1 or not 0 <= valid < 1:
         raise ParameterError(f"split_time: need 0 < fraction < 1 and 0 <= valid < 1; got {fraction} and {valid}.")
     _not_empty(data, "split_time")
@@ -221,6 +231,10 @@ def split_users(
     Split
         `valid` and `test` hold the targets, `valid_history` and `test_history` what is shown.
     """
+    data = given.interactions("split_users", data)
+    for what, value in (("n_valid", n_valid), ("n_test", n_test)):
+        given.whole("split_users", what, value)
+    given.number("split_users", "fold_in", fold_in)
     active = np.flatnonzero(np.bincount(data.user, minlength=data.n_users))
     if n_valid < 0 or n_test < 1 or n_valid + n_test >= len(active):
         raise ParameterError(f"split_users: {n_valid} + {n_test} held-out users of {len(active)} leave none to train.")
@@ -272,6 +286,7 @@ def split_items(data: Interactions, valid: float = 0.1, test: float = 0.1, seed:
     >>> split_items(data, valid=0, test=0.2)
     Split(random items, 0:0.2 held out: 12 train, 0 valid, 3 test)
     """
+    data = given.interactions("split_items", data)
     _check_shares("split_items", valid, test)
     _not_empty(data, "split_items")
     active = np.flatnonzero(np.bincount(data.item, minlength=data.n_items))
@@ -298,8 +313,9 @@ def split_predefined(train: Interactions, test: Interactions, valid: Interaction
     -------
     Split
     """
-    parts = {"train": train, "test": test} | ({} if valid is None else {"valid": valid})
-    users, items = train.users, train.items
+    parts = {name: given.interactions("split_predefined", part, name) for name, part in
+             (("train", train), ("test", test), ("valid", valid)) if part is not None or name != "valid"}
+    users, items = parts["train"].users, parts["train"].items
     for name, part in parts.items():
         try:
             users, items = users.add(part.users.ids), items.add(part.items.ids)
@@ -333,6 +349,8 @@ def _places(group: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _check_shares(who: str, valid: float, test: float) -> None:
+    given.number(who, "valid", valid)
+    given.number(who, "test", test)
     if valid < 0 or test <= 0 or valid + test >= 1:
         raise ParameterError(f"{who}: need valid >= 0, test > 0, valid + test < 1; got {valid} and {test}.")
 

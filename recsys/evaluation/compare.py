@@ -7,12 +7,13 @@ number of models (Holm 1979).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from recsys.data.given import described
 from recsys.errors import DataError, ParameterError
 from recsys.evaluation.evaluator import Evaluation
 from recsys.evaluation.metrics import LOWER_IS_BETTER, RATINGS, parse
@@ -128,6 +129,7 @@ def compare(evaluations: Mapping[str, Evaluation | Result] | Sequence[Evaluation
     DataError
         The evaluations differ in users or in protocol, and cannot be compared.
     """
+    _check_given(evaluations)
     named = dict(evaluations) if isinstance(evaluations, Mapping) else {each.model: each for each in evaluations}
     if not named or len(named) < len(evaluations):
         raise ParameterError("compare: give at least one evaluation, and different names to all; pass a mapping.")
@@ -234,6 +236,17 @@ def _parts(total: int, users: int) -> Iterator[int]:
 
 def _badness(metric: str, value: Any) -> Any:
     return value if parse(metric).name in LOWER_IS_BETTER else -value
+
+
+def _check_given(evaluations: Any) -> None:
+    """Raise, in a sentence, for what holds no evaluations."""
+    held = evaluations.values() if isinstance(evaluations, Mapping) else evaluations
+    sized = isinstance(held, Collection) and not isinstance(held, str)
+    strange = [evaluations] if not sized else [each for each in held if not isinstance(each, (Evaluation, Result))]
+    if strange:
+        raise ParameterError(f"compare: got {described(strange[0])} where an Evaluation or Result belongs; pass what "
+                             f"evaluate or protocols.run returned, such as {{'EASE': protocols.run(EASE(), data, "
+                             f"'last-one-full')}}.")
 
 
 def _require_same_protocol(named: Mapping[str, Evaluation | Result]) -> None:

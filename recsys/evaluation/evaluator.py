@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.data import given
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError, LeakWarning, ParameterError, UnsupportedError
@@ -165,6 +166,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     if task not in DEFAULT_METRICS or part not in ("test", "valid") or candidates not in ("train", "all", "new"):
         raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
                              f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
+    _check_given(model, split)
     begin = time.perf_counter()
     asked = asked_for(metrics, task, k)
     model = model.require_fitted("evaluate") if hasattr(model, "require_fitted") else model
@@ -187,6 +189,17 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
                       time.perf_counter() - begin, repr(model))
 
 
+def _check_given(model: Any, split: Any) -> None:
+    """Raise, in a sentence, for what is no fitted model or no split."""
+    if isinstance(model, type) or not hasattr(model, "can"):
+        raise ParameterError(f"evaluate: the model is {given.described(model)}; pass a fitted model, such as "
+                             f"EASE().fit(split.train).")
+    if not isinstance(split, Split):
+        raise DataError(f"evaluate: the split is {given.described(split)}; divide the data with "
+                        f"split = recsys.split_random(data), fit on split.train and pass the split, or use "
+                        f"recsys.split_predefined(train, test) for parts of your own.")
+
+
 def asked_for(metrics: Sequence[str] | None, task: str, k: int) -> list[Metric]:
     """The metrics that strings name, or the task's own.
 
@@ -195,6 +208,9 @@ def asked_for(metrics: Sequence[str] | None, task: str, k: int) -> list[Metric]:
     ParameterError
         There is no such metric, or it does not go with the task.
     """
+    given.whole("evaluate", "k", k)
+    if isinstance(metrics, str) or not all(isinstance(text, str) for text in metrics or ()):
+        raise ParameterError(f"evaluate: metrics must be a list of names, such as ['recall@10'], not {metrics!r}.")
     asked = [parse(text, k) for text in metrics or DEFAULT_METRICS[task]]
     wrong = [str(metric) for metric in asked if (metric.name in RATINGS) != (task == "ratings")]
     if wrong:

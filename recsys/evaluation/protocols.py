@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys.data import splits
+from recsys.data import given, splits
 from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
@@ -150,8 +150,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     -------
     Result
     """
-    protocol = find(protocol) if isinstance(protocol, str) else protocol
-    asked = tuple(metrics) if metrics else tuple(name.format(k=k) for name in protocol.metrics)
+    protocol = protocol if isinstance(protocol, Protocol) else find(protocol)
+    asked = metrics or tuple(name.format(k=k) for name in protocol.metrics)
     asked_for(asked, protocol.task, k)  # a slip is told before hours of fitting, not after
     if refit and part == "valid":
         raise ParameterError("protocols: refit=True learns from the validation rows, so they cannot be measured; leave "
@@ -160,7 +160,7 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     evaluations, fit_seconds = [], 0.0
     with task(progress, len(folds), f"{protocol.name}, folds") as bar:
         for fold in folds:
-            fresh: Any = model.clone() if isinstance(model, Parameters) else model()
+            fresh: Any = _fresh(model)
             _check_task(protocol, fresh)
             if protocol.implicit and not (values or fresh.can.ratings):
                 fold = _without_values(fold)
@@ -177,6 +177,15 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     return _summary(protocol, evaluations, fit_seconds, options)
 
 
+def _fresh(model: Any) -> Any:
+    """A model that has not been fitted, from a model or a function without arguments that makes one."""
+    made = model.clone() if isinstance(model, Parameters) else model() if callable(model) else model
+    if not hasattr(made, "fit") or made is model:
+        raise ParameterError(f"protocols: the model is {given.described(made)}; pass a model, such as EASE(), or a "
+                             f"function that makes one.")
+    return made
+
+
 def _check_task(protocol: Protocol, model: Any) -> None:
     if protocol.task == "ratings" and not model.can.ratings:
         raise UnsupportedError(f"protocol {protocol.name} measures predicted ratings, and {type(model).__name__} "
@@ -184,6 +193,8 @@ def _check_task(protocol: Protocol, model: Any) -> None:
 
 
 def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:
+    prepare = given.parts if protocol.divide in (_predefined, _sessions) else given.interactions
+    data = prepare(f"protocol {protocol.name}", data)
     known = inspect.signature(protocol.divide).parameters
     unknown = set(options) - set(known)
     if unknown:

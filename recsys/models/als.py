@@ -99,7 +99,7 @@ class ALS(FactorModel):
             penalty = sides[0].ridge @ np.einsum("uf,uf->u", X, X)
             return {"loss": total - self._half_epoch(sides[1], Y, X, self.cg_steps) + float(penalty)}
 
-        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
+        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress, remedy=self.remedy())
         self._half_epoch(sides[0], X, Y, 2 * self.cg_steps)  # users agree with the final items, as a fold-in does
         self.history = None if data.value is None else events
         self.user_factors, self.item_factors = X, Y

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl import runtime
+from recsys.data import asked
 from recsys.data.csr import CSR
-from recsys.data.ids import IdMap, is_one
+from recsys.data.ids import IdMap
 from recsys.errors import ParameterError, UnsupportedError
 from recsys.kernels import ranking
 from recsys.models.sparse import blocks
@@ -43,25 +44,13 @@ def unknown(on_unknown: str) -> str:
 
 def encode_history(model: Recommender, history: Any, values: Any, on_unknown: str) -> tuple[CSR, bool]:
     """Item ids of one history or of several -> CSR (B, n_items) in the given order, and whether it was one."""
-    name = type(model).__name__
-    if isinstance(history, str):
-        raise ParameterError(f"{name}: history must be a sequence of item ids, not the string {history!r}.")
-    single = not len(history) or np.ndim(history[0]) == 0
-    lists = [history] if single else history
-    lengths = np.array([len(one) for one in lists], np.int64)
-    data = None
-    if values is not None:
-        value_lists = [values] if single else values
-        if [len(one) for one in value_lists] != lengths.tolist():
-            raise ParameterError(f"{name}: values must have the same lengths as history.")
-        data = np.array([value for one in value_lists for value in one], np.float32)
-        if not np.isfinite(data).all():
-            raise ParameterError(f"{name}: the values of a history must be finite numbers.")
-    items = model.items.encode([item for one in lists for item in one], unknown(on_unknown))
+    order_matters = model.can.sequence or getattr(model, "recent", None) is not None
+    found = asked.histories(type(model).__name__, history, values, ordered=order_matters)
+    items = model.items.encode(found.ids, unknown(on_unknown))
     known = items >= 0
-    rows = np.repeat(np.arange(len(lists)), lengths)[known]
-    shape = len(lists), len(model.items)
-    return CSR.from_pairs(rows, items[known], None if data is None else data[known], shape), single
+    rows = np.repeat(np.arange(len(found.lengths)), found.lengths)[known]
+    data = None if found.values is None else found.values[known]
+    return CSR.from_pairs(rows, items[known], data, (len(found.lengths), len(model.items))), found.single
 
 
 def allowed_items(ids: IdMap, items: Any, exclude: Any, on_unknown: str) -> np.ndarray | None:
@@ -69,9 +58,9 @@ def allowed_items(ids: IdMap, items: Any, exclude: Any, on_unknown: str) -> np.n
     if items is None and exclude is None:
         return None
     allowed = np.full(len(ids), items is None)
-    for chosen, value in ((items, True), (exclude, False)):
+    for what, chosen, value in (("items", items, True), ("exclude", exclude, False)):
         if chosen is not None:
-            indices = ids.encode(chosen, unknown(on_unknown))
+            indices = ids.encode(asked.ids("recommend", what, chosen)[0], unknown(on_unknown))
             allowed[indices[indices >= 0]] = value
     return allowed
 
@@ -172,10 +161,11 @@ def _pattern(seen: CSR | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return part.indptr, part.indices
 
 
-def most_similar(ids: IdMap, known: np.ndarray, wanted: Any, k: int,
+def most_similar(model: Hooks, ids: IdMap, known: np.ndarray, wanted: Any, k: int,
                  similarity: Callable[[np.ndarray], np.ndarray], titled: Titles | None = None) -> Recs:
     """Lists of the most similar ones of `ids`, among the known, without the query; -inf means not similar at all."""
-    single = is_one(wanted)
+    what = "items" if ids is model.items else "users"
+    wanted, single = asked.ids(f"{type(model).__name__}.similar_{what}", what, wanted)
     indices = ids.encode(wanted)
     width = min(k, len(ids))
     found, scores = np.empty((len(indices), width), np.int32), np.empty((len(indices), width), np.float32)

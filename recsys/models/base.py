@@ -25,9 +25,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from recsys.data import asked, given
 from recsys.data.csr import CSR
 from recsys.data.features import Features
-from recsys.data.ids import as_ids, is_one
+from recsys.data.ids import is_one
 from recsys.data.interactions import Interactions
 from recsys.data.parts import require_same_ids
 from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
@@ -68,8 +69,9 @@ class Recommender(Hooks):
 
         Parameters
         ----------
-        data : Interactions
-        valid : Interactions, optional
+        data : Interactions, or pandas or polars frame
+            Columns of a frame are recognised by name, as in `Interactions.from_dataframe`.
+        valid : like data, optional
             For models that stop early or choose by validation.
         valid_history : Interactions, optional
             What may be seen of the users of `valid`, if training has none of their events. Only networks can make
@@ -89,6 +91,7 @@ class Recommender(Hooks):
             The data has no rows, or lacks a column that the model needs; or the parts number users or items
             differently.
         """
+        data, valid, valid_history = given.training(f"{type(self).__name__}.fit", data, valid, valid_history)
         learner = self._learner(data, valid, valid_history)
         usable = valid is not None and len(valid) > 0 and valid_history is None
         learner._fit(data, valid if usable else None, progress)
@@ -129,6 +132,7 @@ class Recommender(Hooks):
         """
         if not self.can.partial_fit:
             raise self._unsupported("partial_fit", "partial_fit", "call fit with all data")
+        data = given.interactions(f"{type(self).__name__}.partial_fit", data)
         learned = self._learned
         if learned is None:
             return self.fit(data)
@@ -183,7 +187,8 @@ class Recommender(Hooks):
         k : int
             Length of the lists; a list is shorter where there are fewer candidates with events, and says so.
         history : sequence of item ids, or sequence of such sequences, optional
-            In time order. Needs a model that can fold in.
+            In time order; any array, Series or iterator will do. A dict maps items to their values. A set has no
+            order, so models that read one refuse it. Needs a model that can fold in.
         values : like history, optional
             The value of each event of the history.
         filter_seen : bool
@@ -216,12 +221,13 @@ class Recommender(Hooks):
         answering.check_on_unknown(self, "recommend", on_unknown)
         if users is not None and history is not None:
             raise ParameterError(f"{type(self).__name__}.recommend takes users or a history, not both.")
+        asked.check_values_belong(f"{type(self).__name__}.recommend", history, values)
         allowed = answering.allowed_items(self.items, items, exclude, on_unknown)
         if history is not None:
             rows, single = self._encode_history("recommend", history, values, on_unknown)
             return answering.rank_histories(self, rows, k, filter_seen, allowed, single)
-        single = users is not None and is_one(users)
-        labels = self.users.ids if users is None else as_ids(users)
+        labels, single = (self.users.ids, False) if users is None else asked.ids(
+            f"{type(self).__name__}.recommend", "users", users)
         numbers = self.users.encode(labels, answering.unknown(on_unknown))
         if on_unknown == "skip":
             labels, numbers = labels[numbers >= 0], numbers[numbers >= 0]
@@ -247,6 +253,8 @@ class Recommender(Hooks):
             Ratings are clipped to the range of the training data.
         """
         answering.check_on_unknown(self, "predict", on_unknown)
+        users, one_user = asked.ids(f"{type(self).__name__}.predict", "users", users)
+        items, one_item = asked.ids(f"{type(self).__name__}.predict", "items", items)
         user = self.users.encode(users, answering.unknown(on_unknown))
         item = self.items.encode(items, answering.unknown(on_unknown))
         if len(user) != len(item) and 1 not in (len(user), len(item)):
@@ -261,7 +269,7 @@ class Recommender(Hooks):
             out[~known] = self._predict_unknown(user[~known], item[~known])
         if self.can.ratings and self.rating_range is not None:
             np.clip(out, *self.rating_range, out=out)
-        return float(out[0]) if is_one(users) and is_one(items) else out
+        return float(out[0]) if one_user and one_item else out
 
     @answers
     def score_block(self, users: np.ndarray, history: CSR | None = None) -> np.ndarray:
@@ -290,7 +298,7 @@ class Recommender(Hooks):
         Nothing is like an item without training events, unless the model knows it by its content (`can.cold_item`).
         """
         answering.check_k(self, "similar_items", k)
-        return answering.most_similar(self.items, self._known_items(), items, k, self._item_similarity,
+        return answering.most_similar(self, self.items, self._known_items(), items, k, self._item_similarity,
                                       answering.titles(self))
 
     @answers
@@ -300,7 +308,7 @@ class Recommender(Hooks):
         Nobody is like a user without training events, unless the model knows features of users.
         """
         answering.check_k(self, "similar_users", k)
-        return answering.most_similar(self.users, self._known_users(), users, k, self._user_similarity)
+        return answering.most_similar(self, self.users, self._known_users(), users, k, self._user_similarity)
 
     @answers
     def explain(self, user_or_history: Any, item: Any, k: int = 5, *, values: Any = None) -> list[Reason]:
@@ -324,9 +332,11 @@ class Recommender(Hooks):
         answering.check_k(self, "explain", k)
         if not self.can.explain:
             raise self._unsupported("explain", "explain")
-        target = int(self.items.encode(item)[0])
+        target = int(self.items.encode(asked.one_id(f"{type(self).__name__}.explain", "item", item))[0])
         if is_one(user_or_history):
-            rows = self._history_of(self.users.encode(user_or_history))
+            asked.check_values_belong(f"{type(self).__name__}.explain", None, values)
+            user = asked.one_id(f"{type(self).__name__}.explain", "user_or_history", user_or_history)
+            rows = self._history_of(self.users.encode(user))
         else:
             given, single = self._encode_history("explain", user_or_history, values, "raise")
             if not single:
@@ -337,7 +347,7 @@ class Recommender(Hooks):
     @answers
     def title(self, item: Any) -> str | None:
         """The title of an item (external id), or None where the data had none."""
-        index = int(self.items.encode(item)[0])
+        index = int(self.items.encode(asked.one_id(f"{type(self).__name__}.title", "item", item))[0])
         titles = None if self.item_features is None else self.item_features.titles
         return None if titles is None else str(titles[index]) or None
 
@@ -362,4 +372,4 @@ class Recommender(Hooks):
 
     def _refuse_nan(self, scores: np.ndarray) -> None:
         if scores.size and np.isnan(scores.min()):  # one pass, no temporary: min is NaN if any is
-            raise RecsysError(f"{type(self).__name__} gives NaN scores; its training diverged: lower lr or raise reg.")
+            raise RecsysError(f"{type(self).__name__} gives NaN scores; its training diverged: {self.remedy()}.")

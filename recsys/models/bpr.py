@@ -86,7 +86,7 @@ class BPR(MappedFactorModel):
             schedule.deal(np.random.default_rng((self.seed, epoch)))
             return {"loss": schedule.run(self, epoch) / max(pairs.nnz, 1)}
 
-        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
+        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress, remedy=self.remedy())
         self._learn_map(pairs)
 
 

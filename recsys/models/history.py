@@ -67,5 +67,5 @@ class HistoryRecommender(Recommender):
 
 def without_histories(model: Recommender) -> UnsupportedError:
     """What to raise when a user is asked for whose history was not saved."""
-    return UnsupportedError(f"{type(model).__name__} was saved with seen=False, without its users' histories; "
-                            f"pass history=.")
+    way = "pass a history instead of a user" if model.can.fold_in else "save it with seen=True"
+    return UnsupportedError(f"{type(model).__name__} was saved with seen=False, without its users' histories; {way}.")

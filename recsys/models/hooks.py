@@ -218,8 +218,11 @@ class Hooks(Parameters):
     def require_seen(self, verb: str) -> CSR:
         """The seen items, or UnsupportedError if the model was saved without them."""
         if self.seen is None:
+            how = {"recommend": "pass history=", "explain": "pass a history instead of the user"}
+            ways = [how[verb]] if self.can.fold_in and verb in how else []
+            ways += ["pass filter_seen=False"] * (verb == "recommend") or ["save it with seen=True"]
             raise UnsupportedError(f"{type(self).__name__}.{verb} needs the seen items, and this model was saved with "
-                                   f"seen=False; pass history=, or filter_seen=False.")
+                                   f"seen=False; {', or '.join(ways)}.")
         return self.seen
 
     def require_fitted(self, verb: str) -> Self:

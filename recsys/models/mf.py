@@ -113,7 +113,7 @@ class MatrixFactorization(FactorModel):
                 stopping.update(report["valid_rmse"])
             return report
 
-        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress)
+        self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress, remedy=self.remedy())
         if stopping.best_state is not None:
             for part, best in zip(self._parts(), stopping.best_state, strict=True):
                 part[:] = best

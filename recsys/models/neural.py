@@ -12,6 +12,7 @@ import numpy as np
 
 from minidl import nn, no_grad, optim
 from recsys.checkpoint import Checkpoint
+from recsys.data import given
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
@@ -69,8 +70,8 @@ class NeuralRecommender(Recommender):
 
         Parameters
         ----------
-        data : Interactions
-        valid : Interactions, optional
+        data : Interactions, or pandas or polars frame
+        valid : like data, optional
             The weights of the epoch that answers these events best are kept (`valid_metric`), and with `patience`
             the training stops early.
         valid_history : Interactions, optional
@@ -87,6 +88,7 @@ class NeuralRecommender(Recommender):
         Recommender
             The model itself.
         """
+        data, valid, valid_history = given.training(f"{type(self).__name__}.fit", data, valid, valid_history)
         learner = self._prepared(data, valid, valid_history)
         split, validate = None, None
         if valid is not None and len(valid):
@@ -94,7 +96,7 @@ class NeuralRecommender(Recommender):
             new = not np.isin(valid.item, data.item).any()  # items that training does not know are ranked by themselves
             validate = partial(learner._validate, split, "new" if new else "train")
         trainer = Trainer(epochs=learner.epochs, batch_size=learner.batch_size, patience=learner.patience,
-                          seed=learner.seed, name=type(self).__name__)
+                          seed=learner.seed, name=type(self).__name__, remedy=learner.remedy())
         kept = None if checkpoint is None else Checkpoint(checkpoint, learner._identity(split))
         learner.history_ = trainer.fit(learner.network, learner._optimizer(), learner._objective(data),
                                        progress=progress, validate=validate, callbacks=callbacks, checkpoint=kept)

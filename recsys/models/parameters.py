@@ -94,8 +94,11 @@ class Parameters:
         return tuple(name for name, p in inspect.signature(cls.__init__).parameters.items()
                      if p.kind is inspect.Parameter.KEYWORD_ONLY)
 
-    def get_params(self) -> dict[str, Any]:
-        """The hyper-parameters as a dictionary that `type(model)(**params)` takes back."""
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The hyper-parameters, each the very object given, as a dictionary that `type(model)(**params)` takes back.
+
+        `deep` is scikit-learn's, whose `clone` asks with it; nothing is nested here, so it changes nothing.
+        """
         return {name: getattr(self, name) for name in self.parameter_names()}
 
     def set_params(self, **params: Any) -> Self:
@@ -118,6 +121,20 @@ class Parameters:
     def clone(self) -> Self:
         """A model with the same hyper-parameters that has not been fitted."""
         return type(self)(**self.get_params())
+
+    def remedy(self) -> str:
+        """What helps when numbers are no longer finite, in terms of the parameters that this model has.
+
+        Examples
+        --------
+        >>> from recsys.models import BPR, EASE, Popular
+        >>> BPR().remedy(), EASE().remedy(), Popular().remedy()
+        ('lower lr or raise reg', 'raise reg', 'scale the values of the data down')
+        """
+        known = self.parameter_names()
+        penalty = next((name for name in ("reg", "weight_decay", "reg_user", "shrink") if name in known), None)
+        found = ["lower lr"] * ("lr" in known) + ([] if penalty is None else [f"raise {penalty}"])
+        return " or ".join(found) or "scale the values of the data down"
 
     def check_parameters(self) -> None:
         """Raise ParameterError for the first hyper-parameter that is out of its range."""

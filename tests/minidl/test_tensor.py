@@ -188,7 +188,7 @@ def test_an_assignment_to_an_element_does_not_detach():
 
 
 @pytest.mark.parametrize("values", [["a"], np.array(["2020-01-01"], "M8[D]"), np.array([1], "m8[s]"), [None], [b"x"],
-                                    np.zeros(2, "i4,f4"), [object()], "text", {"a": 1}], ids=repr)
+                                    np.zeros(2, "i4,f4"), [Ellipsis], "text", {"a": 1}], ids=repr)
 def test_what_is_no_number_is_refused(values):
     with pytest.raises(TypeError, match="tensor: a has dtype"):
         minidl.tensor(values)

@@ -96,8 +96,9 @@ def test_vectors_see_rows_that_are_up_to_date_and_replace_them_for_good() -> Non
     p = nn.Parameter(np.ones((2, 1)))
     optimizer = optim.SGD([p], lr=1.0, weight_decay=0.5, exact=True)
     p.grad = RowGrad(np.array([0]), np.zeros((1, 1)), p.shape)
+    array = p.data
     optimizer.step()
-    assert p.data.tolist() == [[0.5], [1.0]]
+    assert array.tolist() == [[0.5], [1.0]]  # taken before, so row 1 is behind
     assert utils.parameters_to_vector([p]).data.tolist() == [0.5, 0.5]
     optimizer.step()
     utils.vector_to_parameters([7.0, 8.0], [p])

@@ -141,5 +141,5 @@ def test_item_ratings_without_histories_answer_histories(tmp_path):
     loaded = artifact.load(tmp_path / "model")
     assert loaded.recommend(history=[1, 2], values=[5, 1]).items.tolist() == model.recommend(
         history=[1, 2], values=[5, 1]).items.tolist()
-    with pytest.raises(UnsupportedError, match="history="):
+    with pytest.raises(UnsupportedError, match="pass a history instead of a user"):
         loaded.predict(0, 1)
