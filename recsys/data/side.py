@@ -47,6 +47,15 @@ def add_titles(data: Interactions, path: str | Path, **options: Unpack[TableOpti
     ------
     DataError
         No id of the file is one of the data, or no column is what is needed; the message names them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "films.csv"
+    >>> count = path.write_text("film_id,title\\n7,Alien\\n99,Brazil\\n")
+    >>> data = add_titles(Interactions.from_arrays([1, 1], [7, 8]), path)
+    >>> data.item_features.titles.tolist(), data.notes
+    (['Alien', ''], ('films.csv: describes 1 of 2 items; 1 of its ids are not among them.',))
     """
     side = _Side.read(data.items, path, "items", options)
     column = side.only(_TITLES, "titles")
