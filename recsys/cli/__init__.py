@@ -10,6 +10,7 @@ import argparse
 import importlib
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minidl import MissingExtraError, runtime, streams
+from recsys.cli import reading
 from recsys.console import Console
-from recsys.errors import DataError, RecsysError
+from recsys.errors import DataError, DataWarning, RecsysError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -39,13 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark
     try:
         runtime.tune()
-        with np.errstate(all="ignore"):  # a model whose training diverges says so itself, in a sentence
+        with np.errstate(all="ignore"), warnings.catch_warnings():  # divergence is said by the model, in a sentence
+            warnings.simplefilter("default", DataWarning)
+            warnings.showwarning = _tell
             _module(options.command).run(options, Console(as_json=options.json))
         sys.stdout.flush()
     except KeyboardInterrupt as error:
         return _complain(str(error) or "stopped.", 130)
     except (RecsysError, MissingExtraError) as error:
-        return _complain(_placed(error, getattr(options, "data", None)))
+        return _complain(reading.in_flags(_placed(error, getattr(options, "data", None))))
     except MemoryError as error:
         return _complain(f"not enough memory: {str(error) or 'the data or the model is too large'}.")
     except OSError as error:
@@ -59,6 +63,12 @@ def _placed(error: Exception, source: str | None) -> str:
     """The message, with the data's name if it is about the data and does not say which."""
     text = str(error)
     return f"{source}: {text}" if isinstance(error, DataError) and source and Path(source).name not in text else text
+
+
+def _tell(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,
+          line: str | None = None) -> None:
+    """A warning as a note, wherever in the code it comes from."""
+    print(f"recsys: note: {reading.in_flags(str(message))}", file=sys.stderr)
 
 
 def _complain(text: str, code: int = 2) -> int:

@@ -16,7 +16,7 @@ SUMMARY = "describe a data set, or clean it and write it as CSV"
 
 def add_arguments(made: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    made.add_argument("data", help="a file, a folder or a data set's name")
+    made.add_argument("data", help="a file, a folder, a data set's name, or - for standard input")
     reading.add_reading(made)
     made.add_argument("--out", type=Path, help="write the cleaned interactions here, as CSV (gzipped if .gz)")
 
@@ -25,12 +25,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     if options.out is not None:
         check_target(options.out)
-    data = reading.read(options, options.data)
+    data = reading.read(options, options.data, console)
     found = data.describe()
     if options.out is not None:
         data.to_csv(options.out)
         found["written"] = str(options.out)
     time = found["time"] or {}
     dates = {"first": time["first_date"], "last": time["last_date"]} if "first_date" in time else found["time"]
-    console.pairs(options.data, found | {"time": dates})
+    shown = {name: value for name, value in found.items() if name != "notes"}  # which are told already
+    console.pairs(options.data, shown | {"time": dates})
     console.result(found)

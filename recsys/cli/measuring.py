@@ -56,7 +56,8 @@ def parts(options: argparse.Namespace, console: Console) -> Any:
         raise ParameterError("--valid DATA goes with --protocol predefined or predefined-ratings; others divide --data "
                              "themselves; to measure on the validation part, say --part valid.")
     data = read_telling(options, console)
-    return data if not given else (data, *(read(options, each) for each in (options.test, options.valid) if each))
+    others = (read(options, each, console) for each in (options.test, options.valid) if each)
+    return (data, *others) if given else data
 
 
 def metrics(text: str | None, k: int, task: str) -> list[str] | None:

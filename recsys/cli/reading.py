@@ -3,37 +3,67 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recsys.cli.texts import finite, positive
+from recsys.cli.texts import finite, names, positive
 from recsys.console import Console
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["add_data", "add_reading", "read", "read_telling"]
+__all__ = ["add_data", "add_reading", "in_flags", "read", "read_telling"]
 
-_ROLES = ("users", "items", "values", "times")
-_READER = (*_ROLES, "delimiter", "encoding", "id_type")  # options of `Interactions.from_csv`, under its names
+_ROLES = ("users", "items", "values", "times", "events")
+_READER = (*_ROLES, "delimiter", "encoding", "decimal", "id_type", "na", "drop_missing", "date_format", "time_unit",
+           "event_weights", "header")  # options of `Interactions.from_file`, under its names
+_SIDES = {
+    "titles": "titles of items: a column of ids, and one of titles",
+    "item_features": "what else is known of items, a row each: numbers, words, or lists such as drama|war",
+    "user_features": "the same of users",
+    "text": "texts of items: a column of ids, and one of texts",
+    "friends": "links between users: two columns of ids",
+}
 
 
 def add_data(made: argparse.ArgumentParser) -> None:
     """The data, with how it is read and what else is known."""
-    made.add_argument("--data", required=True, help="a file, a folder or a data set's name")
+    made.add_argument("--data", required=True, help="a file, a folder, a data set's name, or - for standard input")
     add_reading(made)
     made.add_argument("--images", type=Path, metavar="FILE", help="item images: an .npz file with two arrays, images "
                       "(m, height, width, channels) and the ids of their items (m,)")
+    for name, what in _SIDES.items():
+        made.add_argument(f"--{name.replace('_', '-')}", metavar="FILE", help=what)
 
 
 def add_reading(made: argparse.ArgumentParser) -> None:
-    """Options that say how a file is read and cleaned."""
+    """Options that say how a file, be it delimited, Parquet or JSON lines, is read and cleaned."""
     for role in _ROLES:
         made.add_argument(f"--{role}", metavar="COLUMN", help=f"name or number (from 0) of a file's column of {role}")
+    made.add_argument("--event-weights", type=_weights, metavar="NAME=NUMBER,...",
+                      help="what each kind of event is worth, such as view=1,buy=5; NAME=drop drops its rows, and * "
+                           "stands for all others")
     made.add_argument("--delimiter", help="between columns; found by itself when not given")
-    made.add_argument("--encoding", help="of the text (default: utf-8)")
+    made.add_argument("--encoding", help="of the text (default: utf-8, or what its byte order mark says)")
+    made.add_argument("--decimal", choices=(".", ","), help="what divides the digits of a number (default: .)")
     made.add_argument("--id-type", choices=("int", "str"), help="of the ids; integers if all are, when not given")
-    made.add_argument("--no-header", action="store_true", help="the file has no line of names; use numbers")
+    named = made.add_mutually_exclusive_group()
+    named.add_argument("--header", action="store_true", default=None, help="the first line names the columns")
+    named.add_argument("--no-header", dest="header", action="store_false", default=None,
+                       help="the file has no line of names; use numbers")
+    made.add_argument("--na", type=lambda text: tuple(names(text)), metavar="WORD,...",
+                      help="what means that something is missing, besides an empty field (default: NA, null, None, - "
+                           "and the like; '' for nothing)")
+    made.add_argument("--drop-missing", action="store_true", default=None,
+                      help="leave out rows that lack a user, item, value, time or event")
+    made.add_argument("--date-format", help="of dates that do not begin with the year, such as %%d/%%m/%%Y")
+    made.add_argument("--time-unit", choices=("s", "ms", "us", "ns"),
+                      help="of times that are numbers; told by their size when not given")
+    made.add_argument("--negative", choices=("keep", "drop", "subtract"), default="keep",
+                      help="what to do with negative values, such as returned goods (default: %(default)s)")
     made.add_argument("--duplicates", choices=("keep", "first", "last", "mean", "sum"), default="keep",
                       help="what to do with repeated (user, item) pairs (default: %(default)s)")
     made.add_argument("--min-value", type=finite, help="keep events of at least this value")
@@ -41,20 +71,18 @@ def add_reading(made: argparse.ArgumentParser) -> None:
     made.add_argument("--k-core", type=positive, metavar="N", help="keep users and items with at least N events")
 
 
-def read(options: argparse.Namespace, source: str) -> Any:
-    """The interactions behind a name or path, read and cleaned as the options say."""
+def read(options: argparse.Namespace, source: str, console: Console) -> Any:
+    """The interactions behind a name or path, read and cleaned as the options say; what was guessed is told."""
     from recsys import datasets
-    from recsys.data.images import add_images
+    from recsys.data.opening import is_readable
 
     given = _reader_options(options)
-    if given and not Path(source).is_file():
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    if given and not is_readable(source):
+        flags = ", ".join(in_flags(f"{name}=").strip() for name in given)
         raise ParameterError(f"{source} is not a file; {flags} are for files.")
-    if options.implicit and options.min_value is None and Path(source).is_file():
+    if options.implicit and options.min_value is None and options.negative == "keep" and is_readable(source):
         given["values"] = None  # never read
-    data = datasets.load(source, **given)
-    if options.duplicates != "keep":
-        data = data.clean(duplicates=options.duplicates)
+    data = datasets.load(source, **given).clean(options.duplicates, options.negative)
     if options.min_value is not None:
         data = data.filter(min_value=options.min_value)
     if options.implicit:
@@ -63,8 +91,59 @@ def read(options: argparse.Namespace, source: str) -> Any:
         data = data.k_core(users=options.k_core, items=options.k_core)
     if not len(data):
         raise DataError(f"{source}: nothing is left after cleaning; loosen --min-value or --k-core.")
-    data = data.compact()
-    return data if getattr(options, "images", None) is None else add_images(data, options.images)
+    data = _with_sides(data.compact(), options)
+    for note in data.notes:
+        console.warn(in_flags(note))
+    return data
+
+
+def _with_sides(data: Any, options: argparse.Namespace) -> Any:
+    """The data with what is known besides, from the files that the options name."""
+    from recsys.data import images, side
+
+    add: dict[str, Callable[..., Any]] = {
+        "titles": side.add_titles, "item_features": side.add_features, "text": side.add_texts,
+        "user_features": partial(side.add_features, to="users"), "friends": side.add_friends}
+    encoding = {"encoding": options.encoding} if options.encoding else {}
+    for name in _SIDES:
+        if getattr(options, name, None) is not None:
+            data = add[name](data, getattr(options, name), **encoding)
+    return data if getattr(options, "images", None) is None else images.add_images(data, options.images)
+
+
+def in_flags(text: str) -> str:
+    """A message of the library with its arguments as the options of the command.
+
+    >>> in_flags("leave them out with drop_missing=True, or pass users=, time_unit='ms' or na=().")
+    "leave them out with --drop-missing, or pass --users, --time-unit ms or --na ''."
+    """
+    for call, flag in _CALLS.items():
+        text = text.replace(call, flag)
+    return _ARGUMENT.sub(_flag, text)
+
+
+def _flag(found: re.Match[str]) -> str:
+    value = found["word"] or found["other"]
+    return f"--{found['name'].replace('_', '-')}{f' {value}' if value else ''}"
+
+
+_CALLS = {"header=True": "--header", "header=False": "--no-header", "drop_missing=True": "--drop-missing",
+          "na=()": "--na ''", "clean(negative=...)": "--negative", "filter(min_value=...)": "--min-value",
+          "binarise(...)": "--implicit", "to clean, or min_value= to filter": "or --min-value",
+          "None to drop its rows": "'drop' to drop its rows"}
+_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value'))})="
+                       r"(?:'(?P<word>[\w-]+)'|(?P<other>'[^']*'|\w*))")
+
+
+def _weights(text: str) -> dict[str, float | None]:
+    """`view=1,buy=5,refund=drop` as what each event is worth."""
+    found: dict[str, float | None] = {}
+    for part in names(text):
+        name, equals, value = part.rpartition("=")
+        if not equals or not name.strip():
+            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=NUMBER")
+        found[name.strip()] = None if value.strip() == "drop" else finite(value)
+    return found
 
 
 def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -81,12 +160,12 @@ def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
             raise ParameterError(f"--encoding {found['encoding']!r} is unknown; latin-1 is one, for example.") from None
     if "id_type" in found:
         found["id_type"] = {"int": int, "str": str}[found["id_type"]]
-    return found | ({"header": False} if options.no_header else {})
+    return found
 
 
 def read_telling(options: argparse.Namespace, console: Console) -> Any:
     """The data to learn from, with a word about repeated pairs and missing images."""
-    data = read(options, options.data)
+    data = read(options, options.data, console)
     repeated = len(data) - data.csr.unique().nnz if options.duplicates == "keep" else 0
     if repeated:
         console.warn(f"{options.data}: {repeated:,} of {len(data):,} rows repeat a (user, item) pair and count again; "

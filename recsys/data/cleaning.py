@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.errors import DataError, ParameterError
+from recsys.errors import DataError, DataWarning, ParameterError
 from recsys.kernels import sparse
 
 if TYPE_CHECKING:
     from recsys.data.ids import IdMap
     from recsys.data.interactions import Interactions
 
-__all__ = ["binarise", "clean", "describe", "filter_values", "fingerprint", "gini", "k_core", "normalise"]
+__all__ = ["binarise", "clean", "describe", "filter_values", "fingerprint", "gini", "k_core", "normalise",
+           "settle_negative", "warn_of_nothing"]
 
+_NEGATIVE = ("keep", "drop", "subtract")
 _DUPLICATES = ("last", "first", "mean", "sum", "keep")
 _SCALES = ("mean", "user_mean", "item_mean", "minmax", "zscore", "user_zscore")
 
 
-def clean(data: Interactions, duplicates: str = "last") -> Interactions:
+def clean(data: Interactions, duplicates: str = "last", negative: str = "keep") -> Interactions:
     """One row for each (user, item) pair.
 
     Parameters
@@ -30,6 +33,8 @@ def clean(data: Interactions, duplicates: str = "last") -> Interactions:
     duplicates : {"last", "first", "mean", "sum", "keep"}
         Which row of a pair stays: the last or first in time (in row order without times or at equal
         times), or the last with the mean or sum of the pair's values. Without values, "sum" counts the rows.
+    negative : {"keep", "drop", "subtract"}
+        What to do with negative values, such as returned goods, before that; see `settle_negative`.
 
     Returns
     -------
@@ -44,6 +49,7 @@ def clean(data: Interactions, duplicates: str = "last") -> Interactions:
     """
     if duplicates not in _DUPLICATES:
         raise ParameterError(f"clean: duplicates must be one of {_DUPLICATES}, got {duplicates!r}.")
+    data = settle_negative(data, negative)
     if duplicates == "keep" or not len(data):
         return data
     key = data.user * np.int64(data.n_items) + data.item
@@ -59,6 +65,40 @@ def clean(data: Interactions, duplicates: str = "last") -> Interactions:
     return replace(data, value=value).take(np.sort(rows))
 
 
+def settle_negative(data: Interactions, negative: str) -> Interactions:
+    """What is done with negative values, such as returned goods; `data.notes` says how many there were.
+
+    Parameters
+    ----------
+    data : Interactions
+    negative : {"keep", "drop", "subtract"}
+        Leave them; leave these rows out; or add up the values of each (user, item) pair and leave out the pairs
+        whose sum is not positive.
+
+    Examples
+    --------
+    >>> from recsys.data import Interactions
+    >>> bought = Interactions.from_arrays([1, 1, 2], [7, 7, 7], [3, -1, -2])
+    >>> settle_negative(bought, "subtract").value, settle_negative(bought, "drop").value
+    (array([2.], dtype=float32), array([3.], dtype=float32))
+    """
+    if negative not in _NEGATIVE:
+        raise ParameterError(f"negative must be one of {_NEGATIVE}, got {negative!r}.")
+    if data.value is None or negative == "keep" or not (below := int((data.value < 0).sum())):
+        return data
+    if negative == "drop":
+        kept = data.take(data.value >= 0)
+        said = f"dropped {below:,} of {len(data):,} rows with a negative value"
+    else:
+        summed = clean(data, "sum")
+        kept = summed.take(np.asarray(summed.value) > 0)
+        said = (f"subtracted {below:,} negative values: of {len(summed):,} different (user, item) pairs, "
+                f"{len(summed) - len(kept):,} come to nothing or less and were dropped")
+    if not len(kept):
+        raise DataError(f"negative={negative!r}: nothing is left, as no value is above 0.")
+    return replace(kept, notes=(*data.notes, f"{data.name or 'the data'}: {said}."))
+
+
 def filter_values(data: Interactions, min_value: float | None, max_value: float | None) -> Interactions:
     """Rows whose value lies in `[min_value, max_value]`."""
     if data.value is None:
@@ -69,10 +109,27 @@ def filter_values(data: Interactions, min_value: float | None, max_value: float 
 
 
 def binarise(data: Interactions, threshold: float | None = None) -> Interactions:
-    """Rows with a value of at least `threshold`, as implicit data."""
+    """Rows with a value of at least `threshold`, as implicit data; without one, all, and a note of values up to 0."""
     if threshold is not None:
         data = filter_values(data, threshold, None)
+    elif said := _of_nothing(data):
+        data = replace(data, notes=(*data.notes, f"{said}."))
     return replace(data, value=None)
+
+
+def warn_of_nothing(data: Interactions) -> None:
+    """A `DataWarning` where values are not looked at although some are 0 or less, as those of returned goods are."""
+    if said := _of_nothing(data):
+        warnings.warn(f"{said}, as values are not looked at here; settle them before: pass negative='drop' or "
+                      f"negative='subtract' to clean, or min_value= to filter.", DataWarning, stacklevel=4)
+
+
+def _of_nothing(data: Interactions) -> str:
+    count = 0 if data.value is None else int((data.value <= 0).sum())
+    if not count:
+        return ""
+    source = data.name or "the data"
+    return f"{source}: {count:,} of {len(data):,} events have a value of 0 or less and count like all others"
 
 
 def normalise(data: Interactions, how: str = "user_mean") -> Interactions:
@@ -158,7 +215,7 @@ def describe(data: Interactions) -> dict[str, Any]:
         duplicates (rows beyond the first of a pair), values (min, max, mean, and counts when at most 20 differ),
         time (first, last; and as UTC dates where they can be seconds since 1970), events_per_user and
         events_per_item (quantiles of the active ones), gini of the items' popularity, cold_users and cold_items
-        (known, without rows), and the fingerprint.
+        (known, without rows), the fingerprint, and notes (what reading took, dropped or replaced).
     """
     per_user = np.bincount(data.user, minlength=data.n_users)
     per_item = np.bincount(data.item, minlength=data.n_items)
@@ -179,6 +236,7 @@ def describe(data: Interactions) -> dict[str, Any]:
         "gini": gini(per_item[per_item > 0]),
         "social_links": None if data.social is None else data.social.nnz,
         "fingerprint": fingerprint(data),
+        "notes": list(data.notes),
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, date
 from typing import Any
 
 import numpy as np
 
 from recsys.data.ids import Place
+from recsys.data.notes import Tell, unsaid
+from recsys.data.times import in_seconds, parse_dates
 from recsys.errors import DataError
 
 __all__ = ["as_times", "as_values"]
@@ -28,27 +30,33 @@ def as_values(values: Any, n: int, where: Place) -> np.ndarray:
     return result
 
 
-def as_times(times: Any, n: int, where: Place) -> np.ndarray:
-    """Times as int64, shape (n,): integers as they are, datetimes and floats rounded down to whole seconds."""
+def as_times(times: Any, n: int, where: Place, unit: str | None = "s", format: str | None = None,
+             tell: Tell = unsaid) -> np.ndarray:
+    """Times as int64, shape (n,): integers as they are, dates and floats rounded down to whole seconds.
+
+    `unit` and `format` are those of `recsys.data.times.in_seconds` and `parse_dates`.
+    """
     array = _column(times, n, where)
+    if format is not None and array.dtype.kind in "iu":
+        array = array.astype(np.str_)
     if array.dtype.kind in "UO":
-        array = _as_datetimes(array, where)
+        array = _from_objects(array, where, format, tell)
     if array.dtype.kind == "M":
         missing = np.isnat(array)
-        seconds = array.astype("datetime64[s]").astype(np.int64)
+        found = array.astype("datetime64[s]").astype(np.int64)
     elif array.dtype.kind == "f":
         missing = ~(np.abs(array) < 2.0**63)
-        seconds = np.floor(np.where(missing, 0, array)).astype(np.int64)
+        found = np.where(missing, 0, array)
     elif array.dtype.kind in "iu":
         missing = array > np.iinfo(np.int64).max
-        seconds = array.astype(np.int64)
+        found = array.astype(np.int64)
     else:
         raise DataError(f"{where(0)}: times must be integers, floats or datetimes, got {array.dtype}.")
     if missing.any():
         i = int(np.argmax(missing))
         raise DataError(f"{where(i)}: the time {array[i].item()!r} is missing, not finite or beyond 64-bit integers "
                         f"({int(missing.sum())} such rows); drop or correct these rows.")
-    return seconds
+    return found if array.dtype.kind == "M" else in_seconds(found, unit, where, tell)
 
 
 def _column(values: Any, n: int, where: Place) -> np.ndarray:
@@ -76,26 +84,21 @@ def _is_number(x: Any) -> bool:
     return True
 
 
-def _as_datetimes(array: np.ndarray, where: Place) -> np.ndarray:
-    """Strings as ISO dates ("2011-12-09 12:50"); objects as whatever NumPy makes of them."""
-    if array.dtype.kind == "O" and all(isinstance(x, int | float | np.number | None) for x in array):
-        return _as_floats(array, where)
+def _from_objects(array: np.ndarray, where: Place, format: str | None, tell: Tell) -> np.ndarray:
+    """Strings, numbers and moments as datetimes or floats."""
+    texts = [isinstance(x, str) for x in array]
+    if all(texts):
+        return parse_dates(array, format, where, tell).astype("datetime64[s]")
+    if not any(texts) and all(isinstance(x, int | float | np.number | None) for x in array):
+        whole = all(isinstance(x, int | np.integer) for x in array)
+        return array.astype(np.int64) if whole else _as_floats(array, where)
     try:
-        return np.array([_utc(x) for x in array], "datetime64[s]") if array.dtype.kind == "O" else \
-            array.astype("datetime64[s]")
-    except (TypeError, ValueError):
-        i, bad = next((i, x) for i, x in enumerate(array.tolist()) if not _is_date(x))
+        return np.array([_utc(x) for x in array], "datetime64[s]")
+    except (TypeError, ValueError, AttributeError):
+        i, bad = next((i, x) for i, x in enumerate(array.tolist()) if not isinstance(x, int | float | date))
         raise DataError(f"{where(i)}: {bad!r} is neither a number nor a date such as 2011-12-09 12:50.") from None
 
 
 def _utc(x: Any) -> Any:
     """A time with a zone as that of Greenwich without one, which is all that NumPy has."""
     return x if getattr(x, "tzinfo", None) is None else x.astimezone(UTC).replace(tzinfo=None)
-
-
-def _is_date(x: Any) -> bool:
-    try:
-        np.datetime64(x, "s")
-    except (TypeError, ValueError):
-        return False
-    return True

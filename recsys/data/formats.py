@@ -13,7 +13,8 @@ from recsys.data.csr import CSR
 from recsys.data.features import Features, label_matrix
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
-from recsys.data.readers import read_ragged, read_table, read_text
+from recsys.data.opening import read_text
+from recsys.data.readers import read_ragged, read_table
 from recsys.data.sources import Described, assemble, need, read, read_optional
 from recsys.data.table import Table
 from recsys.errors import DataError, ParameterError

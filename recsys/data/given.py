@@ -115,7 +115,8 @@ def _of_frame(who: str, frame: Any, what: str) -> Interactions:
     try:
         return Interactions.from_dataframe(frame, name=f"frame with {taken}")
     except DataError as error:
-        raise DataError(f"{who}: {what}, a frame with {taken}: {error} Drop or convert such rows before, as with "
+        raise DataError(f"{who}: {what}, a frame with {taken}: {str(error).removeprefix('the frame, ')} Options are "
+                        f"those of Interactions.from_dataframe; or drop or convert such rows before, as with "
                         f"frame.dropna(subset=[column]) or frame[column].astype(str).") from error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.errors import DataError, ParameterError, UnknownIdError
 
-__all__ = ["IdMap", "as_ids", "factorise", "is_one"]
+__all__ = ["IdMap", "as_ids", "factorise", "is_one", "number", "renumber"]
 
 Place = Callable[[int], str]  # where the i-th value stands: "ratings.csv, column 'userId', line 7"
 
@@ -191,6 +191,22 @@ def factorise(ids: np.ndarray) -> tuple[IdMap, np.ndarray]:
             return IdMap(np.flatnonzero(present) + low), numbers[ids - low]
     distinct, numbers = np.unique(ids, return_inverse=True)
     return IdMap(distinct), numbers.astype(np.int32)
+
+
+def number(ids: np.ndarray, known: IdMap | None) -> tuple[IdMap, np.ndarray]:
+    """Checked ids by the numbers of a map, by default of the distinct ones in ascending order."""
+    return factorise(ids) if known is None else (known, known.encode(ids))
+
+
+def renumber(old: IdMap, new: IdMap, column: np.ndarray, unknown: str) -> np.ndarray:
+    """A column of old numbers in new ones; only ids that have rows need to be known."""
+    numbers = new.encode(old.ids, unknown="skip")
+    if unknown == "raise":
+        used = np.zeros(len(old), np.bool_)
+        used[column] = True
+        new.encode(old.ids[used & (numbers < 0)])  # raises, naming them
+    renumbered: np.ndarray = numbers[column]
+    return renumbered
 
 
 def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:

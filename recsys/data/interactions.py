@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from recsys.data import cleaning, intake
 from recsys.data.columns import as_times, as_values
 from recsys.data.csr import CSR
 from recsys.data.features import Features
-from recsys.data.ids import IdMap, as_ids, factorise
-from recsys.data.intake import Choice
+from recsys.data.ids import IdMap, as_ids, number, renumber
+from recsys.data.writing import write_csv
 from recsys.errors import DataError
 
 __all__ = ["Interactions"]
@@ -45,6 +45,8 @@ class Interactions:
         For reports.
     social : CSR, shape (n_users, n_users), optional
         Who trusts or befriends whom.
+    notes : tuple of str
+        Sentences about what reading and cleaning took, dropped or replaced.
 
     Examples
     --------
@@ -65,6 +67,7 @@ class Interactions:
     user_features: Features | None = None
     name: str = ""
     social: CSR | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field, dtype in (("user", np.int32), ("item", np.int32), ("value", np.float32), ("time", np.int64)):
@@ -134,8 +137,8 @@ class Interactions:
         ):
             if given is not None and ids is None:
                 raise DataError(f"from_arrays: {argument} need {needed}, the ids they are aligned with.")
-        user_map, user = _number(as_ids(users, lambda i: f"users, row {i}"), user_ids)
-        item_map, item = _number(as_ids(items, lambda i: f"items, row {i}"), item_ids)
+        user_map, user = number(as_ids(users, lambda i: f"users, row {i}"), user_ids)
+        item_map, item = number(as_ids(items, lambda i: f"items, row {i}"), item_ids)
         if len(user) != len(item):
             raise DataError(f"from_arrays: {len(user)} users and {len(item)} items; they must be parallel.")
         value = None if values is None else as_values(values, len(user), lambda i: f"values, row {i}")
@@ -143,37 +146,44 @@ class Interactions:
         return cls(user_map, item_map, user, item, value, time, item_features, user_features, name, social)
 
     @classmethod
-    def from_csv(
-        cls,
-        path: str | Path,
-        *,
-        users: Choice = "auto",
-        items: Choice = "auto",
-        values: Choice = "auto",
-        times: Choice = "auto",
-        delimiter: str | None = None,
-        header: bool | None = None,
-        encoding: str = "utf-8",
-        id_type: type | None = None,
-        name: str | None = None,
-    ) -> Interactions:
-        """Interactions from a delimited text file, gzipped if it ends in `.gz`.
+    def from_csv(cls, path: str | Path, *, delimiter: str | None = None, header: bool | None = None,
+                 encoding: str = "utf-8", decimal: str = ".", **options: Unpack[intake.Options]) -> Interactions:
+        """Interactions from a delimited text file, gzipped if it ends in `.gz`; `notes` says what was taken for what.
 
         Parameters
         ----------
         path : path
-            MovieLens' `u.data`, `ratings.dat` and `ratings.csv` are recognised as they are.
-        users, items, values, times : str, int or None
-            A column by name or by number (from 0); None leaves values or times out. By default they are
-            recognised by name (`userId`, `movie_id`, `rating`, `timestamp` ...), without a header by place.
+            MovieLens' `u.data`, `ratings.dat` and `ratings.csv` are recognised as they are; `-` is standard input.
         delimiter : str, optional
             One character or `::`; recognised by default.
         header : bool, optional
-            Whether the first line holds names; recognised by default.
+            Whether the first line holds names; it does if a column is asked for by name, else it is recognised.
         encoding : str
-            Of the text.
+            Of the text, where it does not begin with a byte order mark.
+        decimal : {".", ","}
+            What divides the digits of a number.
+        **options
+            Those that follow; `from_file`, `from_dataframe` and `from_records` take them, too.
+        users, items, values, times : str, int or None
+            A column by name or by number (from 0); None leaves values or times out. By default they are
+            recognised by name (`userId`, `movie_id`, `rating`, `timestamp` ...), without a header by place.
+        event_weights : mapping of str to float or None, optional
+            The value of each kind of event, such as `{"view": 1, "buy": 5}`; None drops its rows, and `"*"` stands
+            for all kinds that are not named.
+        events : str or int
+            The column of the kinds of events; by default recognised by name.
         id_type : int or str, optional
-            Insist on integer ids or keep them as strings; by default they are integers if all are.
+            Insist on integer ids or keep them as strings; by default they are integers if all are, in plain digits.
+        na : sequence of str
+            What means "missing", in capitals or not, besides an empty field; `()` for nothing else.
+        drop_missing : bool
+            Leave out rows that lack a user, item, value, time or event; by default they are refused.
+        date_format : str, optional
+            As of `datetime.strptime`, such as `"%d/%m/%Y"`, for dates that do not begin with the year.
+        time_unit : {"s", "ms", "us", "ns"}, optional
+            Of numbers that are times since 1970; by default told by their size, and turned into seconds.
+        negative : {"keep", "drop", "subtract"}
+            What to do with negative values, such as returned goods; see `recsys.data.cleaning.settle_negative`.
         name : str, optional
             By default the file's.
 
@@ -182,42 +192,30 @@ class Interactions:
         DataError
             Naming the file, the column, the line and the value that cannot be used.
         """
-        return cls._of(intake.from_csv(path, users, items, values, times, delimiter, header, encoding, id_type, name))
+        return cls._of(intake.from_csv(path, delimiter, header, encoding, decimal, **options))
 
     @classmethod
-    def from_dataframe(
-        cls,
-        frame: Any,
-        *,
-        users: Choice = "auto",
-        items: Choice = "auto",
-        values: Choice = "auto",
-        times: Choice = "auto",
-        name: str = "",
-    ) -> Interactions:
+    def from_file(cls, path: str | Path, *, delimiter: str | None = None, header: bool | None = None,
+                  encoding: str = "utf-8", decimal: str = ".", **options: Unpack[intake.Options]) -> Interactions:
+        """Interactions from a delimited, Parquet (extra `io`) or JSON lines file, by its contents; see `from_csv`."""
+        return cls._of(intake.from_file(path, delimiter, header, encoding, decimal, **options))
+
+    @classmethod
+    def from_dataframe(cls, frame: Any, **options: Unpack[intake.Options]) -> Interactions:
         """Interactions from a pandas or polars frame (anything with `columns`, whose columns have `to_numpy`).
 
-        Columns are chosen as in `from_csv`.
+        Columns are chosen as in `from_csv`, whose options it takes.
         """
-        return cls._of(intake.from_dataframe(frame, users, items, values, times, name))
+        return cls._of(intake.from_dataframe(frame, **options))
 
     @classmethod
-    def from_records(
-        cls,
-        records: Iterable[Any],
-        *,
-        users: Choice = "auto",
-        items: Choice = "auto",
-        values: Choice = "auto",
-        times: Choice = "auto",
-        name: str = "",
-    ) -> Interactions:
-        """Interactions from dicts (columns by key) or tuples (by place); columns are chosen as in `from_csv`.
+    def from_records(cls, records: Iterable[Any], **options: Unpack[intake.Options]) -> Interactions:
+        """Interactions from dicts (columns by key) or tuples (by place), with the options of `from_csv`.
 
         >>> Interactions.from_records([{"user": 1, "item": 7}, {"user": 2, "item": 7}])
         Interactions(2 rows, 2 users, 1 items)
         """
-        return cls._of(intake.from_records(records, users, items, values, times, name))
+        return cls._of(intake.from_records(records, **options))
 
     @classmethod
     def from_matrix(cls, matrix: Any, *, users: Any = None, items: Any = None, name: str = "") -> Interactions:
@@ -249,7 +247,8 @@ class Interactions:
 
     @classmethod
     def _of(cls, columns: intake.Columns) -> Interactions:
-        return cls.from_arrays(columns.users, columns.items, columns.values, columns.times, name=columns.name)
+        data = cls.from_arrays(columns.users, columns.items, columns.values, columns.times, name=columns.name)
+        return cleaning.settle_negative(replace(data, notes=tuple(columns.notes)), columns.negative)
 
     # ---- looking
 
@@ -259,8 +258,9 @@ class Interactions:
     def __repr__(self) -> str:
         extras = [name for name in ("value", "time") if getattr(self, name) is not None]
         title = f"{self.name!r}: " if self.name else ""
+        told = f", {len(self.notes)} note{'s' * (len(self.notes) > 1)}" if self.notes else ""
         return (f"Interactions({title}{len(self):,} rows, {self.n_users:,} users, {self.n_items:,} items"
-                f"{''.join(f', {name}s' for name in extras)})")
+                f"{''.join(f', {name}s' for name in extras)}{told})")
 
     @property
     def n_users(self) -> int:
@@ -303,10 +303,13 @@ class Interactions:
         return cleaning.fingerprint(self)
 
     def to_csv(self, path: str | Path) -> None:
-        """Write user, item, value and time with a header, for `from_csv`; gzipped if the name ends in `.gz`."""
+        """Write user, item, value and time with a header, for `from_csv`; gzipped if the name ends in `.gz`.
+
+        Ids that are text and could be taken for something else stand in quotes, so that they are read back as text.
+        """
         columns = {"user": self.users.ids[self.user], "item": self.items.ids[self.item]}
         extras = {"value": self.value, "time": self.time}
-        intake.write_csv(path, columns | {name: column for name, column in extras.items() if column is not None})
+        write_csv(path, columns | {name: column for name, column in extras.items() if column is not None})
 
     # ---- choosing rows
 
@@ -351,8 +354,8 @@ class Interactions:
         UnknownIdError
             Naming the ids that the new maps lack.
         """
-        user = _renumber(self.users, users, self.user, unknown)
-        item = _renumber(self.items, items, self.item, unknown)
+        user = renumber(self.users, users, self.user, unknown)
+        item = renumber(self.items, items, self.item, unknown)
         both = (user >= 0) & (item >= 0)
         old_user, old_item = self.users.encode(users.ids, "skip"), self.items.encode(items.ids, "skip")
         return Interactions(
@@ -363,13 +366,14 @@ class Interactions:
             None if self.user_features is None else self.user_features.take(old_user),
             self.name,
             None if self.social is None else self.social.submatrix(old_user),
+            self.notes,
         )
 
     # ---- changing
 
-    def clean(self, duplicates: str = "last") -> Interactions:
+    def clean(self, duplicates: str = "last", negative: str = "keep") -> Interactions:
         """One row for each (user, item) pair; see `recsys.data.cleaning.clean`."""
-        return cleaning.clean(self, duplicates)
+        return cleaning.clean(self, duplicates, negative)
 
     def filter(self, min_value: float | None = None, max_value: float | None = None) -> Interactions:
         """Rows whose value lies in `[min_value, max_value]`; ids stay as they are (see `compact`)."""
@@ -386,18 +390,3 @@ class Interactions:
     def k_core(self, users: int = 5, items: int = 5) -> Interactions:
         """The largest part in which every user has `users` rows and every item `items` rows; ids compacted."""
         return cleaning.k_core(self, users, items)
-
-
-def _number(ids: np.ndarray, known: IdMap | None) -> tuple[IdMap, np.ndarray]:
-    return factorise(ids) if known is None else (known, known.encode(ids))
-
-
-def _renumber(old: IdMap, new: IdMap, column: np.ndarray, unknown: str) -> np.ndarray:
-    """A column of old numbers in new ones; only ids that have rows need to be known."""
-    numbers = new.encode(old.ids, unknown="skip")
-    if unknown == "raise":
-        used = np.zeros(len(old), np.bool_)
-        used[column] = True
-        new.encode(old.ids[used & (numbers < 0)])  # raises, naming them
-    renumbered: np.ndarray = numbers[column]
-    return renumbered

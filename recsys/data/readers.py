@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from recsys.data.table import Table, is_number
-from recsys.errors import DataError
+from recsys.data.headers import Known, has_header, unknown_names
+from recsys.data.notes import Tell, unsaid
+from recsys.data.opening import as_text, called, read_bytes, read_text
+from recsys.data.table import Table
+from recsys.errors import DataError, ParameterError
 
-__all__ = ["read_bytes", "read_ragged", "read_table", "read_text"]
+__all__ = ["parse_table", "read_ragged", "read_table"]
 
 DELIMITERS = ("::", "\t", ";", ",", "|", " ")
-
-
-def read_bytes(path: str | Path) -> bytes:
-    """The contents of a file, unpacked when its name ends in `.gz`."""
-    path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a file.")
-    raw = path.read_bytes()
-    if path.suffix != ".gz":
-        if raw[:2] == b"\x1f\x8b":
-            raise DataError(f"{path.name} is gzipped but not named .gz; rename or unpack it.")
-        return raw
-    if raw[:2] != b"\x1f\x8b":
-        raise DataError(f"{path.name} is named .gz but is not a gzip file; unpack or rename it.")
-    try:
-        return gzip.decompress(raw)
-    except (EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path.name} is a damaged gzip file ({error}); fetch it again.") from None
-
-
-def read_text(path: str | Path, encodings: Sequence[str] = ("utf-8",), errors: str = "strict") -> bytes:
-    """The contents of a text file as UTF-8, decoded by the first encoding that fits."""
-    name = Path(path).name
-    raw = read_bytes(path)
-    if not (raw.isascii() and encodings[0] in ("utf-8", "latin-1")):
-        raw = _decode(raw, name, encodings, errors).removeprefix("\ufeff").encode("utf-8", "surrogatepass")
-    if b"\0" in raw:
-        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
-        raise DataError(f"{name}, line {line}: a NUL byte; this is not a text file in {' or '.join(encodings)}.")
-    return raw
-
-
-def _decode(raw: bytes, name: str, encodings: Sequence[str], errors: str) -> str:
-    for encoding in encodings:
-        try:
-            return raw.decode(encoding, errors)
-        except UnicodeDecodeError as error:
-            failure = error
-    line = raw.count(b"\n", 0, failure.start) + 1
-    raise DataError(f"{name}, line {line}: byte 0x{raw[failure.start]:02x} is not {failure.encoding}; "
-                    "pass encoding='latin-1' or the file's own.")
+_QUOTE, _CR, _LF = ord('"'), ord("\r"), ord("\n")
 
 
 def read_table(
@@ -68,61 +30,86 @@ def read_table(
     encodings: Sequence[str] = ("utf-8",),
     errors: str = "strict",
     quoted: bool = True,
-    is_header: Callable[[Sequence[str]], bool] = lambda names: False,
+    decimal: str = ".",
+    known: Known = unknown_names,
+    tell: Tell = unsaid,
 ) -> Table:
     """Read a delimited file.
 
     Parameters
     ----------
     path : path
-        The file; gzipped if it ends in `.gz`.
+        The file, gzipped if it ends in `.gz`; `-` is standard input.
     delimiter : str, optional
         Between fields; by default the first of `::`, tab, `;`, `,`, `|`, blank that divides the first
         lines alike.
     header : bool, optional
-        Whether the first line names the columns; by default it does when it holds no number although a
-        column below it does, or when `is_header` recognises it.
+        Whether the first line names the columns; by default found out, see `recsys.data.headers`.
     encodings : sequence of str
-        Tried in turn.
+        Tried in turn, where there is no byte order mark.
     errors : str
         What to do with bytes that do not fit, as in `bytes.decode`.
     quoted : bool
         Whether fields may stand in double quotes (as `csv` writes them).
-    is_header : callable
-        Given the first line's fields.
+    decimal : str
+        What divides the digits of a number: a point or a comma.
+    known : callable
+        Whether the first line's fields are names that are known.
+    tell : callable
+        Takes a sentence about what was guessed.
 
     Raises
     ------
     DataError
-        Naming the file and the line: empty, undecodable, ragged, badly quoted.
+        Naming the file and the line: empty, of another format, undecodable, ragged, badly quoted, with a first line
+        of which it cannot be known whether it is a header.
     """
-    file, raw = Path(path).name, read_text(path, encodings, errors)
+    name = called(path)
+    raw = as_text(read_bytes(path), name, encodings, errors)
+    return parse_table(raw, name, delimiter, header, quoted, decimal, known, tell)
+
+
+def parse_table(
+    raw: bytes,
+    file: str,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    quoted: bool = True,
+    decimal: str = ".",
+    known: Known = unknown_names,
+    tell: Tell = unsaid,
+) -> Table:
+    """As `read_table`, of UTF-8 text that has been read already; `file` is for messages."""
     if not re.search(rb"\S", raw):
         raise DataError(f"{file} is empty; there is nothing to read.")
-    delimiter = delimiter or _sniff(raw)
+    if decimal not in (".", ","):
+        raise ParameterError(f"decimal must be '.' or ',', got {decimal!r}.")
+    delimiter = delimiter or _sniff(raw, decimal)
+    if delimiter == decimal:
+        raise DataError(f"{file}: {decimal!r} cannot be both the delimiter and the decimal sign; pass another "
+                        f"delimiter= or decimal=.")
     if quoted and len(delimiter) == 1 and b'"' in raw:
         table = _quoted_table(raw, delimiter, file)
     else:
         table = _plain_table(raw, delimiter, file)
-    top, below = table.fields(0), [table.fields(i) for i in range(1, min(len(table), 12))]
-    if header is None:
-        numeric = [all(map(is_number, column)) for column in zip(*below, strict=True)]
-        header = is_header(top) or (any(numeric) and not any(map(is_number, top)))
-    if not header:
+    table = replace(table, decimal=decimal)
+    if not (has_header(table, known, tell) if header is None else header):
         return table
     if len(table) == 1:
-        raise DataError(f"{file} has a header ({top}) but no rows below it.")
-    return Table(table.buffer, table.starts[1:], table.ends[1:], table.lines[1:], [name.strip() for name in top], file)
+        raise DataError(f"{file} has a header ({table.fields(0)}) but no rows below it.")
+    names = [name.strip() for name in table.fields(0)]
+    return replace(table.take(slice(1, None)), names=names)
 
 
-def _sniff(raw: bytes) -> str:
-    head = [re.sub(r'"[^"]*"', "", line) for line in raw[:65536].decode("utf-8", "ignore").split("\n")[:20]]
-    lines = [line for line in head if line.strip()][:10]
-    for delimiter in DELIMITERS:
+def _sniff(raw: bytes, decimal: str) -> str:
+    head = re.sub(r'"[^"]*"', "", raw[:65536].decode("utf-8", "ignore"))
+    lines = [line for line in re.split(r"\r\n|\n|\r", head)[:20] if line.strip()][:10]
+    candidates = [delimiter for delimiter in DELIMITERS if delimiter != decimal]
+    for delimiter in candidates:
         counts = {line.strip(" ").count(delimiter) for line in lines}
         if len(counts) == 1 and counts != {0}:
             return delimiter
-    return max(DELIMITERS, key=lambda delimiter: lines[0].count(delimiter) if lines else 0)
+    return max(candidates, key=lambda delimiter: lines[0].count(delimiter) if lines else 0)
 
 
 def _plain_table(raw: bytes, delimiter: str, file: str) -> Table:
@@ -136,28 +123,88 @@ def _plain_table(raw: bytes, delimiter: str, file: str) -> Table:
         unused = next(bytes([b]) for b in range(1, 32) if bytes([b]) not in raw and b not in b"\n\t")
         raw, mark = raw.replace(mark, unused), unused
     buffer = np.frombuffer(raw if raw.endswith(b"\n") else raw + b"\n", np.uint8)
-    separates = np.zeros(256, np.bool_)
-    separates[[mark[0], ord("\n")]] = True
-    ends = np.flatnonzero(separates[buffer]).astype(np.int32 if len(buffer) < 2**31 else np.int64)
-    last = np.flatnonzero(buffer[ends] == ord("\n"))  # of each line
-    count = np.diff(last, prepend=-1)
-    starts = np.zeros_like(ends)
-    starts[1:] = ends[:-1] + 1
-    filled = (count > 1) | (ends[last] > starts[last])
-    lines = np.flatnonzero(filled) + 1
-    width = int(count[filled][0])
-    ragged = np.flatnonzero(count[filled] != width)
-    if len(ragged):
-        line = int(lines[ragged[0]])
-        raise DataError(f"{file}, line {line}: {count[line - 1]} fields where line {lines[0]} has {width} "
-                        f"(delimiter {delimiter!r}; {len(ragged)} such lines).")
-    if not filled.all():
-        of_filled = np.repeat(filled, count)
-        starts, ends = starts[of_filled], ends[of_filled]
-    return Table(buffer, starts.reshape(-1, width), ends.reshape(-1, width), lines, [], file)
+    ends = _separators(buffer, mark)
+    is_last = buffer[ends] == _LF
+    lines = np.arange(1, np.count_nonzero(is_last) + 1)
+    return _table(buffer, _starts(ends), ends, is_last, lines, delimiter, file)
 
 
 def _quoted_table(raw: bytes, delimiter: str, file: str) -> Table:
+    """As `_plain_table`, but a field may stand in quotes, in which a doubled quote means one.
+
+    A delimiter divides fields if the number of quotes before it is even. Where the quotes do not
+    stand as they should, the `csv` module reads the file, or says where it cannot.
+    """
+    if delimiter == " " or not delimiter.isascii():
+        return _csv_table(raw, delimiter, file)
+    buffer = np.frombuffer(raw if raw.endswith((b"\n", b"\r")) else raw + b"\n", np.uint8)
+    quotes = np.flatnonzero(buffer == _QUOTE)
+    ends = _separators(buffer, delimiter.encode(), b"\r" if b"\r" in raw else b"")
+    ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
+    if len(quotes) % 2:
+        return _csv_table(raw, delimiter, file)
+    starts = _starts(ends)
+    first_half = np.flatnonzero((buffer[ends[:-1]] == _CR) & (buffer[ends[1:]] == _LF)
+                                & (ends[1:] == ends[:-1] + 1))  # of a line's end in two characters
+    starts[first_half + 1], ends[first_half + 1] = starts[first_half], ends[first_half]
+    starts, ends = np.delete(starts, first_half), np.delete(ends, first_half)
+    is_last = buffer[ends] != ord(delimiter)
+    in_quotes = (buffer[starts] == _QUOTE) & (ends - starts >= 2) & (buffer[ends - 1] == _QUOTE)
+    edges = np.concatenate([starts[in_quotes], ends[in_quotes] - 1])
+    inner = np.setdiff1d(quotes, edges, assume_unique=True)
+    held = in_quotes[np.searchsorted(ends, inner)] if len(inner) else np.ones(0, np.bool_)
+    if len(inner) % 2 or not held.all() or np.any(inner[1::2] != inner[::2] + 1):
+        return _csv_table(raw, delimiter, file)
+    breaks = np.flatnonzero((buffer == _LF) | ((buffer == _CR) & (np.append(buffer[1:], 0) != _LF)))
+    begins = starts[np.flatnonzero(np.append(True, is_last[:-1]))]
+    lines = 1 + np.searchsorted(breaks, begins)
+    doubled = inner[1::2]
+    starts, ends = (bounds - np.searchsorted(doubled, bounds) for bounds in (starts + in_quotes, ends - in_quotes))
+    return _table(np.delete(buffer, doubled), starts, ends, is_last, lines, delimiter, file, in_quotes)
+
+
+def _separators(buffer: np.ndarray, *marks: bytes) -> np.ndarray:
+    """Where fields end: at a mark of one byte or at a line's end."""
+    separates = np.zeros(256, np.bool_)
+    separates[[_LF, *b"".join(marks)]] = True
+    return np.flatnonzero(separates[buffer]).astype(np.int32 if len(buffer) < 2**31 else np.int64)
+
+
+def _starts(ends: np.ndarray) -> np.ndarray:
+    starts = np.zeros_like(ends)
+    starts[1:] = ends[:-1] + 1
+    return starts
+
+
+def _table(
+    buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, is_last: np.ndarray, lines: np.ndarray,
+    delimiter: str, file: str, in_quotes: np.ndarray | None = None,
+) -> Table:
+    """Fields in reading order, which of them are the last of a line, and each line's number: rows of one width.
+
+    Lines without any field are left out. Quotes say that a field is text unless all fields stand in them.
+    """
+    last = np.flatnonzero(is_last)
+    count = np.diff(last, prepend=-1)
+    filled = (count > 1) | (ends[last] > starts[last])
+    if in_quotes is not None:
+        filled |= in_quotes[last]  # an empty field, no empty line
+    width = int(count[filled][0])
+    ragged = np.flatnonzero(filled & (count != width))
+    if len(ragged):
+        first = ragged[0]
+        raise DataError(f"{file}, line {lines[first]}: {count[first]} fields where line {lines[filled][0]} has {width} "
+                        f"(delimiter {delimiter!r}; {len(ragged)} such lines).")
+    if not filled.all():
+        of_filled = np.repeat(filled, count)
+        starts, ends, lines = starts[of_filled], ends[of_filled], lines[filled]
+        in_quotes = None if in_quotes is None else in_quotes[of_filled]
+    shape = (-1, width)
+    meant = None if in_quotes is None or in_quotes.all() else in_quotes.reshape(shape)
+    return Table(buffer, starts.reshape(shape), ends.reshape(shape), lines, [], file, meant)
+
+
+def _csv_table(raw: bytes, delimiter: str, file: str) -> Table:
     """As the `csv` module reads it, strictly; its fields are laid end to end in a new buffer."""
     fields, lines = _csv_fields(raw.decode("utf-8", "surrogatepass"), delimiter, file)
     buffer = np.frombuffer("".join(fields).encode("utf-8", "surrogatepass") + b"\n", np.uint8)
@@ -194,7 +241,7 @@ def _csv_fields(text: str, delimiter: str, file: str) -> tuple[list[str], np.nda
 
 def read_ragged(path: str | Path) -> Table:
     """A file of blank-separated words, any number a line, as a table of one column; `lines` says where each stood."""
-    file, raw = Path(path).name, read_text(path)
+    file, raw = called(path), read_text(path)
     buffer = np.frombuffer(raw + b"\n", np.uint8)
     line_end = buffer == ord("\n")
     space = line_end | np.isin(buffer, np.frombuffer(b" \t\r", np.uint8))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from recsys.data.columns import as_times, as_values
+from recsys.data.missing import NA, refuse, stands_for_nothing
+from recsys.data.notes import Tell, unsaid
+from recsys.data.numbers import FLOAT, INTEGRAL, NO_INTEGER, is_number, scan
+from recsys.data.times import in_seconds, parse_dates
 from recsys.errors import DataError
 
-__all__ = ["Table", "is_number"]
+__all__ = ["Table"]
 
-_NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_MISSING = ("", "nan", "NaN")
+_PLAIN_INTEGER = re.compile(r"-?[1-9]\d{0,17}|0", re.ASCII)
 _WIDEST_ID = 256  # bytes; wider columns are decoded field by field
 _BLOCK = 1 << 14  # rows scanned at a time: what that needs stays in the cache
 
@@ -35,6 +40,10 @@ class Table:
         The header, or empty.
     file : str
         For messages.
+    quoted : bool array, shape (n_rows, n_columns), optional
+        Which fields stood in quotes; None if none did, or all.
+    decimal : str
+        What divides the digits of a number.
     """
 
     buffer: np.ndarray
@@ -43,6 +52,8 @@ class Table:
     lines: np.ndarray
     names: list[str]
     file: str
+    quoted: np.ndarray | None = None
+    decimal: str = "."
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -52,9 +63,10 @@ class Table:
         """Number of columns."""
         return int(self.starts.shape[1])
 
-    def take(self, rows: np.ndarray) -> Table:
-        """Some of the rows (numbers or a mask)."""
-        return Table(self.buffer, self.starts[rows], self.ends[rows], self.lines[rows], self.names, self.file)
+    def take(self, rows: Any) -> Table:
+        """Some of the rows (numbers, a mask or a slice)."""
+        return replace(self, starts=self.starts[rows], ends=self.ends[rows], lines=self.lines[rows],
+                       quoted=None if self.quoted is None else self.quoted[rows])
 
     def fields(self, row: int) -> list[str]:
         """One row as strings."""
@@ -90,70 +102,151 @@ class Table:
     def strings(self, which: str | int) -> np.ndarray:
         """A column as a str array, shape (n_rows,), packed byte by byte where that is faster than `texts`."""
         j = self.column(which)
-        start, length = self.starts[:, j], self.ends[:, j] - self.starts[:, j]
+        return self._packed(self.starts[:, j], self.ends[:, j] - self.starts[:, j])
+
+    def missing(self, which: str | int, words: Sequence[str] = NA, what: str = "id") -> np.ndarray:
+        """Which fields of a column are empty or one of the words, in capitals or not: bool (n_rows,).
+
+        Among ids that stand in quotes, unlike other fields of the file, only empty ones are.
+        """
+        j = self.column(which)
+        if what == "id" and self.in_quotes(j):
+            return np.asarray(self.starts[:, j] == self.ends[:, j])
+        start, length = self._span(j)
+        missing: np.ndarray = length == 0
+        spelled = [word for mark in map(str.strip, words) if mark for word in (mark.lower(), mark.upper())]
+        begins = np.zeros(256, np.bool_)
+        begins[[word.encode()[0] for word in spelled]] = True
+        longest = max((len(word.encode()) for word in spelled), default=0)
+        likely = np.flatnonzero(~missing & (length <= longest) & begins[self.buffer[start]])
+        missing[likely] = stands_for_nothing(self._packed(start[likely], length[likely]).tolist(), words)
+        return missing
+
+    def in_quotes(self, which: str | int) -> bool:
+        """Whether all fields of a column stand in quotes, in a file in which others do not: they are meant as text."""
+        return self.quoted is not None and bool(self.quoted[:, self.column(which)].all())
+
+    def ids(self, which: str | int, id_type: type | None = None, na: Sequence[str] = NA,
+            tell: Tell = unsaid) -> np.ndarray:
+        """A column as ids, int64 or str, shape (n_rows,).
+
+        Integers if all fields are, in their one spelling or all that differ as `17850.0`, else strings: `007`, `1E5`
+        and `+5` stay what they are, and so does what stands in quotes (see `in_quotes`); `id_type`, int or str,
+        insists on one of them. Empty fields and the words `na` are missing ids and refused.
+        """
+        where = self.place(which)
+        if id_type is str or (id_type is None and self.in_quotes(which)):
+            return self._text_ids(which, na, tell)
+        number, plain = self._integers(which)
+        odd = np.flatnonzero(~plain)
+        if not len(odd):
+            return number
+        rest = self.take(odd)
+        self._refuse_missing(rest, which, na, "id")
+        start, length = rest._span(which)
+        first = str(rest._packed(start[:1], length[:1])[0])
+        if id_type is int or NO_INTEGER.fullmatch(first):
+            fields = rest._packed(start, length).tolist()
+            if id_type is int or all(map(NO_INTEGER.fullmatch, fields)):
+                number[odd] = [_whole(field, where(row)) for field, row in zip(fields, odd.tolist(), strict=True)]
+                self._refuse_merged(which, number, plain, fields, id_type)
+                tell(f"{self._label(which)}: read {fields[0]!r} and the like ({len(odd):,} rows) as integers.")
+                return number
+        if plain.sum() > len(odd):
+            tell(f"{self._label(which)}: the ids are text, since {len(odd):,} of {len(self):,} are no plain integers "
+                 f"({first!r} in line {self.lines[odd[0]]}).")
+        return self._text_ids(which, na, tell)
+
+    def floats(self, which: str | int, na: Sequence[str] = NA) -> np.ndarray:
+        """A column as float64, shape (n_rows,); what is not a number is refused, NaN and infinity are not."""
+        digits, decimals, negative, plain = self._scan(which)
+        value: np.ndarray = digits / 10.0 ** np.maximum(decimals, 0)
+        value[negative] *= -1
+        odd = np.flatnonzero(~plain | (digits > 2**53))  # below, one exact division: correctly rounded
+        if len(odd):
+            rest, where = self.take(odd), self.place(which)
+            for row, field in zip(odd.tolist(), rest.strings(which).tolist(), strict=True):
+                number = field.strip().replace(self.decimal, ".") if "." not in field or self.decimal == "." else ""
+                if not FLOAT.fullmatch(number):
+                    self._refuse_missing(rest, which, na, "value")
+                    comma = self.decimal == "." and FLOAT.fullmatch(field.strip().replace(",", "."))
+                    hint = "decimal=',' reads it" if comma else "correct or drop the row, or choose another column"
+                    raise DataError(f"{where(row)}: {field!r} is not a number; {hint}.")
+                value[row] = float(number)
+        return value
+
+    def values(self, which: str | int, na: Sequence[str] = NA) -> np.ndarray:
+        """A column as float32, shape (n_rows,), finite."""
+        floats = self.floats(which, na)
+        if np.isnan(floats).any():
+            self._refuse_missing(self, which, na, "value")
+        return as_values(floats, len(self), self.place(which))
+
+    def times(self, which: str | int, unit: str | None = "s", format: str | None = None, na: Sequence[str] = NA,
+              tell: Tell = unsaid) -> np.ndarray:
+        """A column as int64, shape (n_rows,): numbers in a unit, or dates when its first field is no number.
+
+        `unit` and `format` are those of `recsys.data.times.in_seconds` and `parse_dates`.
+        """
+        number, plain = self._integers(which)
+        where = self.place(which)
+        if plain.all() and format is None:
+            return in_seconds(number, unit, where, tell)
+        self._refuse_missing(self, which, na, "time")
+        if format is None and is_number(self.take(slice(0, 1)).strings(which)[0]):
+            return as_times(self.floats(which), len(self), where, unit, None, tell)
+        return parse_dates(self.strings(which), format, where, tell)
+
+    def _text_ids(self, which: str | int, na: Sequence[str], tell: Tell) -> np.ndarray:
+        self._refuse_missing(self, which, na, "id")
+        if not self.in_quotes(which):
+            start, length = self._span(which)
+            blank = int((length < self.ends[:, self.column(which)] - self.starts[:, self.column(which)]).sum())
+            if blank:
+                tell(f"{self._label(which)}: took the blanks around {blank:,} ids away; in quotes they would stay.")
+            return self._packed(start, length)
+        ids = self.strings(which)
+        words = stands_for_nothing(distinct := np.unique(ids).tolist(), na)
+        if words.any():
+            word = next(itertools.compress(distinct, words))
+            tell(f"{self._label(which)}: took {word!r}, since it stands in quotes, as an id, not as a missing one "
+                 f"({int((ids == word).sum()):,} rows).")
+        if all(_PLAIN_INTEGER.fullmatch(id) for id in distinct):
+            tell(f"{self._label(which)}: the ids are text, since they stand in quotes; id_type=int makes them "
+                 f"integers.")
+        return ids
+
+    def _refuse_missing(self, rows: Table, which: str | int, na: Sequence[str], what: str) -> None:
+        """Refuse missing fields among some rows of the table."""
+        if (missing := rows.missing(which, na, what)).any():
+            refuse(missing, lambda i: str(rows.take(slice(i, i + 1)).strings(which)[0]), rows.place(which), what)
+
+    def _refuse_merged(self, which: str | int, number: np.ndarray, plain: np.ndarray, fields: list[str],
+                       id_type: type | None) -> None:
+        """Refuse integers that are written in two ways, as 12 and 12.0 are, unless `id_type` says that they are."""
+        odd = number[~plain]
+        merged = np.isin(odd, number[plain]) | (len(set(fields)) > len(np.unique(odd)))
+        if id_type is None and merged.any():
+            raise DataError(f"{self._label(which)}: {fields[int(np.argmax(merged))]!r} is written in other ways, too; "
+                            f"pass id_type=int to take them as one id, id_type=str to take them as several.")
+
+    def _label(self, which: str | int) -> str:
+        return self.place(which)(0).rpartition(", ")[0]
+
+    def _packed(self, start: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Pieces of the buffer as a str array."""
         width = int(length.max(initial=1))
         if width > _WIDEST_ID:
-            return np.array(self.texts(which).tolist(), np.str_)
-        letters = np.zeros((len(self), max(width, 1)), np.uint8)
+            raw = memoryview(self.buffer.data)
+            pairs = zip(start.tolist(), (start + length).tolist(), strict=True)
+            return np.array([str(raw[begin:end], "utf-8", "surrogatepass") for begin, end in pairs], np.str_)
+        letters = np.zeros((len(start), max(width, 1)), np.uint8)
         for p in range(width):
             inside = p < length
             letters[inside, p] = self.buffer[start[inside] + p]
         packed = letters.view(f"S{letters.shape[1]}").ravel()
         ascii = letters.max(initial=0) < 128
         return np.asarray(packed.astype(np.str_) if ascii else np.char.decode(packed, "utf-8"))
-
-    def ids(self, which: str | int, id_type: type | None = None) -> np.ndarray:
-        """A column as ids, int64 or str, shape (n_rows,).
-
-        Integers if the fields are (`17850.0` too), else strings; `id_type`, int or str, insists on one of them.
-        Leading zeros make strings, so that `007` stays what it is. An empty field is a missing id, and so is
-        `nan` unless `id_type` is str.
-        """
-        where = self.place(which)
-        if id_type is not str:
-            number, plain = self._integers(which)
-            odd = np.flatnonzero(~plain)
-            if not len(odd):
-                return number
-            fields = self.take(odd).strings(which)
-            if id_type is int or is_number(fields[0]):
-                pairs = zip(fields.tolist(), odd.tolist(), strict=True)
-                number[odd] = [_whole(field, where(row)) for field, row in pairs]
-                return number
-        ids = self.strings(which)
-        missing = (ids == "") if id_type is str else np.isin(ids, _MISSING)
-        if missing.any():
-            raise DataError(f"{where(int(np.argmax(missing)))}: the id is missing ({int(missing.sum())} such rows); "
-                            "drop these rows first.")
-        return ids
-
-    def floats(self, which: str | int) -> np.ndarray:
-        """A column as float64, shape (n_rows,); what is not a number is refused, NaN and infinity are not."""
-        digits, decimals, negative, plain = self._scan(which)
-        value: np.ndarray = digits / 10.0 ** np.maximum(decimals, 0)
-        value[negative] *= -1
-        odd = np.flatnonzero(~plain | (digits > 2**53))  # below, one exact division: correctly rounded
-        where = self.place(which)
-        for row, field in zip(odd.tolist(), self.take(odd).strings(which).tolist(), strict=True):
-            try:
-                value[row] = float(field)
-            except ValueError:
-                what = f"{field!r} is not a number" if field.strip() else "the value is missing"
-                raise DataError(f"{where(row)}: {what}; correct or drop the row, or choose another column.") from None
-        return value
-
-    def values(self, which: str | int) -> np.ndarray:
-        """A column as float32, shape (n_rows,), finite."""
-        return as_values(self.floats(which), len(self), self.place(which))
-
-    def times(self, which: str | int) -> np.ndarray:
-        """A column as int64, shape (n_rows,): numbers, or dates when its first field is no number."""
-        number, plain = self._integers(which)
-        if plain.all():
-            return number
-        dates = not is_number(self.take(np.arange(1)).strings(which)[0])
-        fields = np.char.rstrip(np.char.strip(self.strings(which)), "Z") if dates else self.floats(which)
-        return as_times(fields, len(self), self.place(which))
 
     def _span(self, which: str | int) -> tuple[np.ndarray, np.ndarray]:
         """Beginning and length of each field without surrounding blanks."""
@@ -168,7 +261,7 @@ class Table:
     def _scan(self, which: str | int) -> tuple[np.ndarray, ...]:
         """Fields as `_scan_numbers` reads them, block by block so that what it needs stays in the cache."""
         start, length = self._span(which)
-        blocks = [_scan_numbers(self.buffer, start[i : i + _BLOCK], length[i : i + _BLOCK])
+        blocks = [scan(self.buffer, start[i : i + _BLOCK], length[i : i + _BLOCK], self.decimal)
                   for i in range(0, max(len(start), 1), _BLOCK)]
         return tuple(np.concatenate(parts) for parts in zip(*blocks, strict=True))
 
@@ -183,38 +276,11 @@ class Table:
         return number, plain
 
 
-def _scan_numbers(
-    buffer: np.ndarray, start: np.ndarray, length: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Fields like `-12.50` as digits 1250 (uint64), decimals 2 (-1: no point), sign, and whether they are so."""
-    n = len(start)
-    negative = (buffer[start] == ord("-")) & (length > 0)
-    start, length = start + negative, length - negative
-    digits, count = np.zeros(n, np.uint64), np.zeros(n, np.int8)
-    decimals, plain = np.full(n, -1, np.int8), (length > 0) & (length <= 20)
-    for p in range(min(int(length.max(initial=0)), 20)):
-        byte = buffer[np.minimum(start + p, len(buffer) - 1)]
-        inside, digit = p < length, byte - np.uint8(ord("0"))  # wraps below "0"
-        is_digit = inside & (digit < 10)
-        is_point = inside & (byte == ord(".")) & (decimals < 0)
-        digits = np.where(is_digit, digits * np.uint64(10) + digit, digits)
-        count += is_digit
-        decimals += is_point | (is_digit & (decimals >= 0))
-        plain &= is_digit | is_point | ~inside
-    return digits, decimals, negative, plain & (count > 0) & (count < 20)
-
-
 def _whole(field: str, where: str) -> int:
     """An integer in another spelling, such as `17850.0`."""
-    if field.strip() in _MISSING:
-        raise DataError(f"{where}: the id is missing; drop such rows first.")
-    number = float(field) if is_number(field) else np.nan
-    if not number.is_integer() or abs(number) >= 2.0**53:
+    number = float(field) if FLOAT.fullmatch(field) else np.nan
+    whole = INTEGRAL.fullmatch(field) or re.fullmatch(r"[+-]?\d+", field, re.ASCII)
+    if not whole or abs(number) >= 2.0**53:
         what = "beyond the 64-bit integers" if abs(number) >= 2.0**53 else "not a whole number"
         raise DataError(f"{where}: the id {field!r} is {what}; correct the row, or pass id_type=str.")
     return int(number)
-
-
-def is_number(field: str) -> bool:
-    """Whether a field is a number as it is usually written: no leading zeros, `nan` or `inf`."""
-    return _NUMBER.fullmatch(field.strip()) is not None

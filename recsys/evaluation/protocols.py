@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from recsys.data import given, splits
+from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.data.sessions import split_sessions
@@ -213,6 +214,7 @@ def _refitted(model: Any, fold: Split, progress: Progress | None) -> tuple[Any, 
 
 
 def _without_values(split: Split) -> Split:
+    warn_of_nothing(split.train)
     parts = {name: getattr(split, name) for name in ("train", "valid", "test", "valid_history", "test_history",
                                                     "whole")}
     dropped = {name: part.binarise() for name, part in parts.items() if part is not None}

@@ -105,6 +105,9 @@ class ALS(FactorModel):
         self.user_factors, self.item_factors = X, Y
         self.item_bias = np.zeros(n_items, np.float32)
 
+    def _looks_at_values(self) -> bool:
+        return True
+
     def _query(self, events: CSR) -> CSR:
         """Each pair once, sorted, its values added up; ones where there are no values."""
         pattern = events.unique()
@@ -112,7 +115,7 @@ class ALS(FactorModel):
             return CSR(pattern.indptr, pattern.indices, np.ones(pattern.nnz, np.float32), pattern.shape)
         if events.nnz and events.data.min() < 0:
             raise DataError(f"{type(self).__name__}: values must not be negative, and one is {events.data.min()}; they "
-                            f"add confidence. Use filter(min_value=...) or binarise(...) first.")
+                            f"add confidence. Use clean(negative=...), filter(min_value=...) or binarise(...) first.")
         keys = (csr.row_of_entry * np.int64(csr.shape[1]) + csr.indices for csr in (pattern, events))
         sums = np.bincount(np.searchsorted(*keys), events.data, pattern.nnz)
         return CSR(pattern.indptr, pattern.indices, sums.astype(np.float32), pattern.shape)

@@ -111,6 +111,7 @@ class Recommender(Hooks):
         if learner._lacks_values(data):
             raise DataError(f"{name}.fit predicts ratings and needs data with values; give values, "
                             f"or use a model for implicit data, such as ItemKNN.")
+        learner._warn_of_values(data)
         learner._remember(data)
         return learner
 
@@ -158,6 +159,7 @@ class Recommender(Hooks):
     def _grow(self, data: Interactions) -> Interactions:
         """The new events on extended id maps; `seen` and the counts take them in."""
         seen = self.require_seen("partial_fit")
+        self._warn_of_values(data)
         users, items = self.users.add(data.users.ids), self.items.add(data.items.ids)
         data = data.reindex(users, items)
         pairs = np.concatenate([seen.row_of_entry, data.user]), np.concatenate([seen.indices, data.item])

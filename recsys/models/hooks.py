@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 
+from recsys.data.cleaning import warn_of_nothing
 from recsys.data.csr import CSR
 from recsys.data.features import Features
 from recsys.data.ids import IdMap
@@ -108,6 +109,15 @@ class Hooks(Parameters):
     def with_blanks(self, data: Interactions) -> Interactions:
         """The data with content that no item has, if the model reads some and can learn without; else as it is."""
         return data
+
+    def _looks_at_values(self) -> bool:
+        """Whether it matters to the model how much an event is worth."""
+        return self.can.ratings or getattr(self, "weights", "binary") == "value"
+
+    def _warn_of_values(self, data: Interactions) -> None:
+        """A warning of values up to 0, if the model does not look at them."""
+        if not self._looks_at_values():
+            warn_of_nothing(data)
 
     def _lacks_values(self, data: Interactions) -> bool:
         return self.can.ratings and data.value is None

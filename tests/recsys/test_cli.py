@@ -176,7 +176,7 @@ BAD = {
     "recommend ease.recsys --history 1,2 --values 3": ["--values", "1 numbers", "2 ids"],
     "recommend ease.recsys --history 1,2 --values 3,inf": ["--values", "'inf'"],
     "recommend ease.recsys --user 1 --values 3": ["--values", "--history"],
-    "recommend bias.recsys --history 1,2": ["Bias", "values="],
+    "recommend bias.recsys --history 1,2": ["Bias", "--values"],
     "recommend ease.recsys --user 1 -k 0": ["-k"],
     "recommend ease.recsys --user 1 -k 1e3": ["-k", "'1e3'"],
     "recommend text.recsys --user carl": ["'carl'"],

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from recsys.data import IdMap, Interactions
 from recsys.data.cleaning import gini
-from recsys.errors import DataError, ParameterError
+from recsys.errors import DataError, DataWarning, ParameterError
+from recsys.models import EASE, Bias, ItemKNN, Popular
 
 
 @st.composite
@@ -156,3 +157,17 @@ def test_misuse_is_explained():
         implicit.k_core(-1, 1)
     with pytest.raises(DataError, match=r"nothing is left of Interactions\(1 rows.*with 5 rows a user"):
         implicit.k_core(5, 1)
+
+
+def test_events_worth_nothing_are_not_counted_in_silence():
+    bought = Interactions.from_arrays([1, 1, 2, 2], [7, 8, 7, 8], [2, -1, 1, 0])
+    for model in (Popular(), ItemKNN(), EASE()):
+        with pytest.warns(DataWarning, match=r"the data: 2 of 4 events have a value of 0 or less and count like"):
+            model.fit(bought)
+    with pytest.warns(DataWarning, match="2 of 4 events"):
+        Popular().fit(bought.filter(min_value=1)).partial_fit(bought)
+    EASE(weights="value").fit(bought)
+    Bias().fit(bought)
+    ItemKNN().fit(bought.clean("keep", negative="drop").filter(min_value=1))
+    assert bought.binarise().notes == ("the data: 2 of 4 events have a value of 0 or less and count like all others.",)
+    assert bought.binarise(1).notes == ()

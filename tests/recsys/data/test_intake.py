@@ -2,20 +2,31 @@
 
 import csv
 import gzip
+import io
+import os
+import sys
+import threading
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys import datasets
 from recsys.data import Interactions
 from recsys.data.readers import read_ragged, read_table
-from recsys.errors import DataError
+from recsys.errors import DataError, ParameterError
 
-ids = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=6)
-numbers = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 20))
+words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=6)
+nasty = st.sampled_from(
+    ["NA", "null", "None", "-", "?", "nan", "007", "7", "7.0", "+7", "-0", "1E5", "100000", "12e3", "1_000", "٣", "inf",
+     "9223372036854775807", "99999999999999999999", " a", "a ", "a,b", "a;b", "a::b", 'say "so"', "a\nb", "a\r\nb",
+     "\r", '"', "2020-01-01", "user", "item", "\ufeff", " ", "\t"])
+ids = words | nasty
+numbers = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 20), st.sampled_from([-(2**63), 2**63 - 1, 0, -1]))
 values = st.floats(width=32, allow_nan=False, allow_infinity=False)
-moments = st.integers(-(2**40), 2**40)
+moments = st.integers(-(2**40), 2**40) | st.sampled_from([0, 20111209, 881250949, 881250949000, 881250949 * 10**9])
 
 
 @pytest.fixture(scope="module")
@@ -24,23 +35,35 @@ def folder(tmp_path_factory):
 
 
 @given(st.data(), st.sampled_from([".csv", ".csv.gz"]))
-def test_csv_round_trip(folder, data, ending):
-    text = data.draw(st.booleans())
-    rows = data.draw(st.lists(st.tuples(*[ids if text else numbers] * 2, values, moments), min_size=1, max_size=8))
+def test_csv_round_trip_with_defaults(folder, data, ending):
+    kinds = [data.draw(st.sampled_from([ids, numbers])) for _ in range(2)]
+    rows = data.draw(st.lists(st.tuples(*kinds, values, moments), min_size=1, max_size=8))
     user, item, value, time = (list(column) for column in zip(*rows, strict=True))
-    written = Interactions.from_arrays(user, item, value, time)
+    value = value if data.draw(st.booleans()) else None
+    written = Interactions.from_arrays(user, item, value, time if data.draw(st.booleans()) else None)
     path = folder / f"table{ending}"
     written.to_csv(path)
-    read = Interactions.from_csv(path, delimiter=",", id_type=str if text else None)
+    read = Interactions.from_csv(path)
     assert read.users.ids[read.user].tolist() == user
     assert read.items.ids[read.item].tolist() == item
-    np.testing.assert_array_equal(read.value, written.value)
-    np.testing.assert_array_equal(read.time, written.time)
+    for column in ("value", "time"):
+        np.testing.assert_array_equal(getattr(read, column), getattr(written, column))
     assert read.fingerprint() == written.fingerprint()
     assert read.name == "table"
+    again = folder / f"again{ending}"
+    read.to_csv(again)
+    assert again.read_bytes() == path.read_bytes()
 
 
-@given(st.lists(st.lists(ids, min_size=3, max_size=3), min_size=1, max_size=6), st.sampled_from([",", ";", "\t", "|"]))
+@given(st.lists(st.tuples(ids, ids), min_size=1, max_size=5))
+def test_what_is_written_other_tools_read(folder, rows):
+    written = Interactions.from_arrays(*zip(*rows, strict=True))
+    written.to_csv(folder / "other.csv")
+    with (folder / "other.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["user", "item"], *map(list, rows)]
+
+
+@given(st.lists(st.lists(words, min_size=3, max_size=3), min_size=1, max_size=6), st.sampled_from(",;\t|"))
 def test_tables_equal_the_csv_module(folder, rows, delimiter):
     path = folder / "any.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -49,6 +72,31 @@ def test_tables_equal_the_csv_module(folder, rows, delimiter):
     assert [table.fields(i) for i in range(len(table))] == rows
     assert [table.texts(j).tolist() for j in range(3)] == [list(c) for c in zip(*rows, strict=True)]
     assert [table.strings(j).tolist() for j in range(3)] == [list(c) for c in zip(*rows, strict=True)]
+
+
+@given(st.text('",\n\ra ', min_size=1, max_size=14))
+def test_any_quotes_are_read_as_the_csv_module_reads_them(folder, text):
+    path = folder / "quotes.csv"
+    path.write_bytes(text.encode())
+    try:
+        expected = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except csv.Error:
+        expected = []
+    if '"' not in text or not text.strip() or len({len(row) for row in expected}) != 1:
+        return  # no quotes, nothing, wrong quotes, rows of several lengths
+    table = read_table(path, ",", header=False)
+    assert [table.fields(i) for i in range(len(table))] == expected
+
+
+@given(st.text('",\na', min_size=1, max_size=14).filter(lambda text: text.count('"') % 2))
+def test_wrong_quotes_are_refused(folder, text):
+    path = folder / "quotes.csv"
+    path.write_bytes(text.encode())
+    try:
+        list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        with pytest.raises(DataError, match="check the quotes there"):
+            read_table(path, ",", header=False)
 
 
 @given(st.lists(st.floats(allow_nan=False) | st.decimals(-1000, 1000, places=3).map(float), min_size=1, max_size=8))
@@ -119,11 +167,11 @@ BAD = {
     "missing float": ("user,item\n1.0,2\nnan,3\n", {}, r"column 'user', line 3: the id is missing"),
     "huge": ("user,item\n1,9223372036854775808\n", {}, r"column 'item', line 2: .* is beyond the 64-bit.*id_type=str"),
     "text among integers": ("user,item\n1,2\nx,3\n", {"id_type": int}, r"line 3: the id 'x' is not a whole number"),
-    "nan": ("user,item,rating\n1,2,3\n1,3,nan\n", {}, r"column 'rating', line 3: the value nan is not a finite"),
+    "nan": ("user,item,rating\n1,2,3\n1,3,nan\n", {}, r"column 'rating', line 3: the value is missing \('nan' means"),
     "infinite": ("1,2,3\n1,3,-inf\n", {}, r"column 2, line 2: the value -inf is not a finite"),
     "no number": ("user,item,rating\n1,2,3\n1,3,good\n", {}, r"column 'rating', line 3: 'good' is not a number"),
     "no value": ("user,item,rating\n1,2,3\n1,3,\n", {}, r"column 'rating', line 3: the value is missing"),
-    "no time": ("user,item,rating,time\n1,2,3,4\n1,3,4,\n", {}, r"column 'time', line 3: the value is missing"),
+    "no time": ("user,item,rating,time\n1,2,3,4\n1,3,4,\n", {}, r"column 'time', line 3: the time is missing"),
     "no date": ("user,item,date\n1,2,2020-01-01\n1,3,soon\n", {}, r"column 'date', line 3: 'soon' is neither"),
     "no such column": ("user,item\n1,2\n", {"items": "film"}, r"no column 'film'; columns are \['user', 'item'\]"),
     "no such number": ("1,2\n1,2\n", {"items": 5}, r"no column number 5 .*2 columns and no header"),
@@ -152,6 +200,69 @@ def test_undecodable_bytes_and_encodings(tmp_path):
     assert "café" in Interactions.from_csv(path, encoding="latin-1").items
     path.write_bytes("user,item\n1,a\n2,café\n".encode("utf-16"))
     assert "café" in Interactions.from_csv(path, encoding="utf-16").items
+
+
+MARKED = {"utf-8-sig": "", "utf-16": "", "utf-32": "", "utf-16-be": "\ufeff", "utf-32-be": "\ufeff"}
+
+
+@pytest.mark.parametrize("encoding", MARKED)
+def test_byte_order_marks_say_the_encoding(tmp_path, encoding):
+    path = tmp_path / "a.csv"
+    path.write_bytes((MARKED[encoding] + "user,item\n1,a\n2,café\n").encode(encoding))
+    data = Interactions.from_csv(path)
+    assert data.items.ids.tolist() == ["a", "café"]
+    assert data.users.ids.tolist() == [1, 2]
+
+
+def test_utf_16_without_a_mark_is_named(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("user,item\n1,a\n".encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"a NUL byte.*looks like UTF-16 .*encoding='utf-16-le'"):
+        Interactions.from_csv(path)
+    assert len(Interactions.from_csv(path, encoding="utf-16-le")) == 1
+
+
+def _zipped(name):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(name, "user,item\n1,2\n")
+    return stream.getvalue()
+
+
+OTHERS = {
+    "zip": (_zipped("a.csv"), r"a\.csv is a zip archive, not delimited text; unpack it"),
+    "xlsx": (_zipped("xl/workbook.xml"), r"an Excel workbook \(\.xlsx\).*save its sheet as CSV"),
+    "xls": (b"\xd0\xcf\x11\xe0" + bytes(20), r"an Excel workbook \(\.xls\)"),
+    "parquet": (b"PAR1" + bytes(20) + b"PAR1", r"a Parquet file.*Interactions\.from_file"),
+    "jsonl": (b'{"user": 1, "item": 2}\n{"user": 2, "item": 2}\n', r"JSON lines.*Interactions\.from_file"),
+    "json": (b'[\n{"user": 1, "item": 2}]', r"one JSON document.*JSON lines, one record a line"),
+    "pretty json": (b'{\n"user": [1], "item": [2]}', r"one JSON document"),
+    "xz": (b"\xfd7zXZ\0" + bytes(9), "packed with xz.*unxz"),
+    "npy": (b"\x93NUMPY" + bytes(9), r"a NumPy array.*from_arrays"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_other_formats_are_called_by_name(tmp_path, case):
+    raw, message = OTHERS[case]
+    path = tmp_path / "a.csv"
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=message):
+        Interactions.from_csv(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_pipes_and_standard_input(tmp_path, monkeypatch, packed):
+    text = b"user,item\n1,2\n3,4\n"
+    raw = gzip.compress(text) if packed else text
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(raw,))
+    writer.start()
+    assert len(datasets.load(pipe)) == 2
+    writer.join()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    assert len(datasets.load("-")) == 2
 
 
 def test_packed_or_not(tmp_path):
@@ -215,3 +326,206 @@ def test_real_frames():
     assert data.time.tolist() == [1577836800, 1577923200]
     with pytest.raises(DataError, match=r"column 'item', row 1: nan is missing"):
         Interactions.from_dataframe(frame.assign(item=[1, None]))
+
+
+# ---- what is missing, and which kind ids have
+WORDS = ["NA", "n/a", "NULL", "null", "None", "nan", "NaN", "-", "?", "", " ", "<NA>", r"\N"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("others", [("12", "13"), ("ann", "bob")])
+def test_missing_ids_are_nobody(tmp_path, word, others):
+    path = tmp_path / "log.csv"
+    path.write_text(f"user,item\n{others[0]},1\n{word},2\n{others[1]},3\n{word},4\n")
+    with pytest.raises(DataError, match=r"log\.csv, column 'user', line 3: the id is missing .*2 such rows.*drop_m"):
+        Interactions.from_csv(path)
+    data = Interactions.from_csv(path, drop_missing=True)
+    assert [str(id) for id in data.users.ids.tolist()] == list(others)
+    assert data.users.integers == (others[0] == "12")
+    assert data.notes == ("log.csv: dropped 2 of 4 rows (2 without users).",)
+    if word.strip():
+        assert word in Interactions.from_csv(path, na=()).users
+        with pytest.raises(DataError, match="the id is missing"):
+            Interactions.from_csv(path, na=(word.lower(), "nobody"))
+    else:
+        with pytest.raises(DataError, match="the id is missing"):
+            Interactions.from_csv(path, na=())
+
+
+def test_a_user_called_none_can_be(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\nNone,NA\nann,x\n")
+    assert Interactions.from_csv(path, na=()).users.ids.tolist() == ["None", "ann"]
+    path.write_text('user,item\n"None","NA"\n"ann","x"\n')
+    data = Interactions.from_csv(path)
+    assert data.users.ids.tolist() == ["None", "ann"]
+    assert data.notes[0] == ("log.csv, column 'user': took 'None', since it stands in quotes, as an id, not as a "
+                             "missing one (1 rows).")
+    with pytest.raises(ParameterError, match="na must be a sequence of words"):
+        Interactions.from_csv(path, na="None")
+
+
+def test_all_rows_lack_something(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n1,NA\nNA,2\n")
+    with pytest.raises(DataError, match=r"every row lacks something \(1 without users, 1 without items\)"):
+        Interactions.from_csv(path, drop_missing=True)
+
+
+KINDS = {
+    "exponents": ("12000 12E3", ["12000", "12E3"]),
+    "zeros": ("007 7", ["007", "7"]),
+    "plus": ("5 +5", ["+5", "5"]),
+    "underscore": ("1000 1_000", ["1000", "1_000"]),
+    "other digits": ("3 ٣", ["3", "٣"]),
+    "minus nothing": ("0 -0", ["-0", "0"]),
+    "floats": ("12.0 13.0", [12, 13]),
+    "some floats": ("12.0 13", [12, 13]),
+    "integers": ("-5 12 9223372036854775807", [-5, 12, 9223372036854775807]),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_integers_are_plain_integers(tmp_path, case):
+    written, expected = KINDS[case]
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n" + "".join(f"1,{id}\n" for id in written.split()))
+    assert Interactions.from_csv(path).items.ids.tolist() == expected
+    assert Interactions.from_csv(path, id_type=str).items.ids.tolist() == sorted(written.split())
+
+
+def test_two_spellings_of_an_integer_do_not_merge(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n1,12\n1,12.0\n")
+    with pytest.raises(DataError, match=r"column 'item': '12\.0' is written in other ways, too; pass id_type=int"):
+        Interactions.from_csv(path)
+    assert Interactions.from_csv(path, id_type=int).items.ids.tolist() == [12]
+    assert Interactions.from_csv(path, id_type=str).items.ids.tolist() == ["12", "12.0"]
+
+
+def test_text_among_integers_is_said(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n1,2\n2,3\n3,12E3\n")
+    assert Interactions.from_csv(path).notes == (
+        "log.csv, column 'item': the ids are text, since 1 of 3 are no plain integers ('12E3' in line 4).",)
+    path.write_text("user,item\n1, a\n2,a\n")
+    data = Interactions.from_csv(path)
+    assert data.items.ids.tolist() == ["a"]
+    assert data.notes == ("log.csv, column 'item': took the blanks around 1 ids away; in quotes they would stay.",)
+
+
+def test_decimal_commas(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user;item;rating\n1;2;3,5\n1;3;4\n1;4;-0,25\n")
+    with pytest.raises(DataError, match=r"column 'rating', line 2: '3,5' is not a number; decimal=',' reads it"):
+        Interactions.from_csv(path)
+    assert Interactions.from_csv(path, decimal=",").value.tolist() == [3.5, 4, -0.25]
+    path.write_text("user;item;rating\n1;2;1.234,5\n")
+    with pytest.raises(DataError, match=r"'1\.234,5' is not a number"):
+        Interactions.from_csv(path, decimal=",")
+    with pytest.raises(ParameterError, match="decimal must be"):
+        Interactions.from_csv(path, decimal="'")
+    with pytest.raises(DataError, match="cannot be both the delimiter and the decimal"):
+        Interactions.from_csv(path, decimal=",", delimiter=",")
+
+
+@pytest.mark.parametrize("number", ["1_000", "٣", "1,000", "0x10", "1e", "--1"])
+def test_what_is_no_number_in_files(tmp_path, number):
+    path = tmp_path / "log.csv"
+    path.write_text(f"user;item;rating\n1;2;{number}\n")
+    with pytest.raises(DataError, match="is not a number"):
+        Interactions.from_csv(path)
+
+
+# ---- events, returns
+def test_event_weights(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,event\n1,2,view\n1,3,buy\n2,2,view\n2,3,refund\n")
+    assert "all kinds of events in the column 'event' count alike" in Interactions.from_csv(path).notes[0]
+    with pytest.raises(DataError, match=r"column 'event': no weight is given for 'refund' \(1 rows\)"):
+        Interactions.from_csv(path, event_weights={"view": 1, "buy": 5})
+    data = Interactions.from_csv(path, event_weights={"view": 1, "buy": 5, "refund": None, "cart": 2})
+    assert data.value.tolist() == [1, 5, 1]
+    assert data.notes == ("log.csv, column 'event': no row has the event 'cart'.",
+                          "log.csv, column 'event': dropped 1 of 4 rows ('refund' 1).")
+    assert Interactions.from_csv(path, event_weights={"buy": 5, "*": 0.5}).value.tolist() == [0.5, 5, 0.5, 0.5]
+    for options, message in [({"event_weights": {"buy": "much", "*": 1}}, "must be numbers"),
+                             ({"events": "event"}, "need event_weights="),
+                             ({"event_weights": {"*": 1}, "values": "event"}, "give one of them"),
+                             ({"event_weight": 1}, "no option 'event_weight'")]:
+        with pytest.raises(ParameterError, match=message):
+            Interactions.from_csv(path, **options)
+    with pytest.raises(DataError, match="every event is dropped"):
+        Interactions.from_csv(path, event_weights={"*": None})
+    path.write_text("user,item\n1,2\n")
+    with pytest.raises(DataError, match="no column looks like the events"):
+        Interactions.from_csv(path, event_weights={"view": 1})
+
+
+def test_returned_goods(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,quantity\n1,2,3\n1,2,-1\n2,2,1\n2,2,-1\n3,2,2\n3,3,0\n")
+    assert len(Interactions.from_csv(path)) == 6
+    dropped = Interactions.from_csv(path, negative="drop")
+    assert dropped.value.tolist() == [3, 1, 2, 0]
+    assert dropped.notes == ("log: dropped 2 of 6 rows with a negative value.",)
+    less = Interactions.from_csv(path, negative="subtract")
+    assert less.users.ids[less.user].tolist() == [1, 3]
+    assert less.value.tolist() == [2, 2]
+    assert less.notes == ("log: subtracted 2 negative values: of 4 different (user, item) pairs, 2 come to nothing or "
+                          "less and were dropped.",)
+    assert less.fingerprint() == Interactions.from_csv(path).clean("sum", negative="subtract").fingerprint()
+    with pytest.raises(ParameterError, match="negative must be one of"):
+        Interactions.from_csv(path, negative="no")
+
+
+# ---- columns that have types
+def test_json_lines(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"user": "ann", "item": 7, "time": "2020-01-01T00:00:00+01:00"}\n\n{"item": 8, "user": null}\n')
+    with pytest.raises(DataError, match=r"log\.jsonl, column 'user', line 3: None is missing \(1 such rows\); leave"):
+        Interactions.from_file(path)
+    data = Interactions.from_file(path, drop_missing=True)
+    assert data.time.tolist() == [1577833200]
+    assert data.notes == ("log.jsonl: dropped 1 of 2 rows (1 without users, 1 without times).",)
+    path.write_text('{"user": 1, "item": 7}\n[1]\n')
+    with pytest.raises(DataError, match="line 2: this is no record"):
+        Interactions.from_file(path)
+    path.write_text('{"user": 1, "item": 7}\n{"user": \n')
+    with pytest.raises(DataError, match="line 2: this is not JSON"):
+        Interactions.from_file(path)
+
+
+def test_words_for_nothing_in_frames():
+    frame = Frame(user=["a", "nan"], item=[1, 2])
+    with pytest.raises(DataError, match=r"column 'user', row 1: the id is missing \('nan' means that; 1 such rows\)"):
+        Interactions.from_dataframe(frame)
+    assert len(Interactions.from_dataframe(frame, drop_missing=True)) == 1
+    assert "nan" in Interactions.from_dataframe(frame, na=()).users
+
+
+def test_parquet(tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    path = tmp_path / "log.parquet"
+    duckdb.sql("select * from (values ('ann', 7, 1.5, timestamp '2020-01-01'), (null, 8, 2, timestamp '2020-01-02')) "
+               "t(user_id, item_id, rating, \"time\")").write_parquet(str(path))
+    with pytest.raises(DataError, match=r"log\.parquet, column 'user_id', row 1: None is missing"):
+        Interactions.from_file(path)
+    data = Interactions.from_file(path, drop_missing=True)
+    assert data.users.ids.tolist() == ["ann"]
+    assert data.items.ids.tolist() == [7]
+    assert data.value.tolist() == [1.5]
+    assert data.time.tolist() == [1577836800]
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1" + bytes(30) + b"PAR1")
+    with pytest.raises(DataError, match=r"bad\.parquet cannot be read as Parquet"):
+        Interactions.from_file(tmp_path / "bad.parquet")
+
+
+def test_notes_stay_with_the_data(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("1,2\n1,3\n")
+    data = Interactions.from_csv(path)
+    assert repr(data).endswith(", 1 note)")
+    assert data.take([0]).compact().notes == data.notes
+    assert data.describe()["notes"] == list(data.notes)
+    assert data.fingerprint() == Interactions.from_arrays([1, 1], [2, 3]).fingerprint()

@@ -1,0 +1,216 @@
+"""Columns that have types already: of Parquet files, JSON lines, data frames and records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import MissingExtraError
+from recsys.data.columns import as_times, as_values
+from recsys.data.ids import as_ids
+from recsys.data.missing import NA, is_null, refuse, stands_for_nothing
+from recsys.data.notes import Tell, unsaid
+from recsys.errors import DataError
+
+__all__ = ["Held", "parse_json_lines", "read_parquet"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Held:
+    """Named columns of one length, with the verbs of `recsys.data.table.Table`.
+
+    Parameters
+    ----------
+    columns : mapping of name to array, shape (n_rows,)
+        Or to a function that fetches it.
+    file : str
+        For messages.
+    rows : int array, shape (n_rows,)
+        The number of each row, for messages.
+    row : str
+        What messages call a row.
+    named : bool
+        Whether the columns have names, else numbers.
+    """
+
+    columns: Mapping[Any, np.ndarray | Callable[[], np.ndarray]]
+    file: str
+    rows: np.ndarray
+    row: str = "row"
+    named: bool = True
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns, if they have some."""
+        return [str(name) for name in self.columns] if self.named else []
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.columns)
+
+    def column(self, which: str | int) -> int:
+        """The number of a column given by name or by number (from 0)."""
+        if isinstance(which, str) and self.names.count(which) == 1:
+            return self.names.index(which)
+        if isinstance(which, int) and 0 <= which < self.width:
+            return which
+        shown = f"columns are {self.names}" if self.named else f"there are {self.width} columns without names"
+        raise DataError(f"{self.file}: there is no column {which!r}; {shown}.")
+
+    def array(self, which: str | int) -> np.ndarray:
+        """A column as it is."""
+        found = list(self.columns.values())[self.column(which)]
+        array = np.asarray(found() if callable(found) else found)
+        return array.astype(np.object_) if array.dtype.kind == "T" else array
+
+    def take(self, rows: Any) -> Held:
+        """Some of the rows (numbers, a mask or a slice)."""
+        columns = {name: partial(lambda i: self.array(i)[rows], i) for i, name in enumerate(self.columns)}
+        return replace(self, columns=columns, rows=self.rows[rows])
+
+    def place(self, which: str | int) -> Callable[[int], str]:
+        """For messages: where row `i` of a column stands."""
+        label = repr(self.names[self.column(which)]) if self.named else str(which)
+        return lambda i: f"{self.file}, column {label}, {self.row} {self.rows[i]}"
+
+    def missing(self, which: str | int, words: Sequence[str] = NA, what: str = "id") -> np.ndarray:
+        """Which rows of a column have nothing, or a text that says so: bool (n_rows,)."""
+        array = self.array(which)
+        missing = is_null(array)
+        if array.dtype.kind == "U":
+            missing |= stands_for_nothing(array.tolist(), words)
+        elif array.dtype.kind == "O":
+            texts = np.flatnonzero([isinstance(x, str) for x in array])
+            missing[texts] |= stands_for_nothing(array[texts].tolist(), words)
+        return missing
+
+    def ids(self, which: str | int, id_type: type | None = None, na: Sequence[str] = NA,
+            tell: Tell = unsaid) -> np.ndarray:
+        """A column as ids, int64 or str, in the kind that it has, unless `id_type` asks for another."""
+        self._refuse_missing(which, na, "id")
+        ids = as_ids(self.array(which), self.place(which))
+        if id_type is str:
+            return ids.astype(np.str_)
+        if id_type is int and ids.dtype.kind == "U":
+            try:
+                return np.array([int(id) for id in ids.tolist()], np.int64)
+            except (ValueError, OverflowError):
+                bad = next(i for i, id in enumerate(ids.tolist()) if not id.strip().lstrip("+-").isdecimal())
+                raise DataError(f"{self.place(which)(bad)}: the id {str(ids[bad])!r} is not a whole number; correct "
+                                f"the row, or pass id_type=str.") from None
+        return ids
+
+    def strings(self, which: str | int) -> np.ndarray:
+        """A column as a str array, shape (n_rows,); nothing is an empty text."""
+        array = self.array(which)
+        texts = ["" if null else str(x) for x, null in zip(array.tolist(), is_null(array), strict=True)]
+        return np.array(texts, np.str_)
+
+    def lists(self, which: str | int) -> list[list[str]] | None:
+        """A column of lists as texts, empty ones where there is none; None if it holds something else."""
+        array = self.array(which)
+        held = [x for x, null in zip(array, is_null(array), strict=True) if not null]
+        if not held or not all(isinstance(x, list | tuple | np.ndarray) for x in held):
+            return None
+        return [[str(label) for label in x] if isinstance(x, list | tuple | np.ndarray) else [] for x in array]
+
+    def texts(self, which: str | int) -> np.ndarray:
+        """A column of free text as a StringDType array, shape (n_rows,)."""
+        return np.array(self.strings(which).tolist(), np.dtypes.StringDType())
+
+    def values(self, which: str | int, na: Sequence[str] = NA) -> np.ndarray:
+        """A column as float32, shape (n_rows,), finite."""
+        self._refuse_missing(which, na, "value")
+        return as_values(self.array(which), len(self), self.place(which))
+
+    def floats(self, which: str | int, na: Sequence[str] = NA) -> np.ndarray:
+        """A column as float64, shape (n_rows,)."""
+        self._refuse_missing(which, na, "value")
+        try:
+            return self.array(which).astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{self.place(which)(0).rpartition(', ')[0]}: {error}.") from None
+
+    def times(self, which: str | int, unit: str | None = "s", format: str | None = None, na: Sequence[str] = NA,
+              tell: Tell = unsaid) -> np.ndarray:
+        """A column as int64, shape (n_rows,): see `recsys.data.columns.as_times`."""
+        self._refuse_missing(which, na, "time")
+        return as_times(self.array(which), len(self), self.place(which), unit, format, tell)
+
+    def _refuse_missing(self, which: str | int, na: Sequence[str], what: str) -> None:
+        refuse(self.missing(which, na), lambda i: self.array(which)[i], self.place(which), what)
+
+
+def parse_json_lines(raw: bytes, file: str) -> Held:
+    """JSON lines, UTF-8: a record a line; a record that lacks a field has nothing there.
+
+    Raises
+    ------
+    DataError
+        Naming the file and the line.
+    """
+    records, lines = [], []
+    for line, text in enumerate(raw.decode().split("\n"), 1):
+        if not text.strip():
+            continue
+        try:
+            record = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"{file}, line {line}: this is not JSON ({error}).") from None
+        if not isinstance(record, dict):
+            raise DataError(f"{file}, line {line}: this is no record, such as {{\"user\": 1, \"item\": 2}}.")
+        records.append(record)
+        lines.append(line)
+    columns: dict[Any, np.ndarray | Callable[[], np.ndarray]] = {}
+    for name in dict.fromkeys(name for record in records for name in record):
+        columns[name] = np.empty(len(records), np.object_)
+        columns[name][:] = [record.get(name) for record in records]  # type: ignore[index]
+    return Held(columns, file, np.array(lines, np.int64), "line")
+
+
+def read_parquet(path: str | Path) -> Held:
+    """A Parquet file, whose columns are read when they are asked for.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read.
+    MissingExtraError
+        `duckdb` is not installed.
+    """
+    try:
+        import duckdb
+    except ModuleNotFoundError:
+        raise MissingExtraError("duckdb", "io", "Reading Parquet") from None
+    name = Path(path).name
+    if not Path(path).is_file():
+        raise DataError(f"{name}: Parquet cannot be read from a pipe; name the file.")
+    connection = duckdb.connect()
+
+    def ask(what: str, rest: str = "") -> Any:
+        return connection.execute(f"select {what} from read_parquet(?) {rest}", [str(path)])
+
+    def fetch(column: str) -> np.ndarray:
+        (array,) = ask('"' + column.replace('"', '""') + '"').fetchnumpy().values()
+        if isinstance(array, np.ma.MaskedArray):
+            missing, array = np.ma.getmaskarray(array), array.data
+            array = array.astype(np.object_) if missing.any() else array
+            array[missing] = None
+        return np.asarray(array)
+
+    try:
+        names = [field[0] for field in ask("*", "limit 0").description]
+        count = int(ask("count(*)").fetchall()[0][0])
+    except duckdb.Error as error:
+        raise DataError(f"{name} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again.") from None
+    return Held({column: partial(fetch, column) for column in names}, name, np.arange(count))

@@ -1,0 +1,136 @@
+"""Options that say how data is read: each one's effect, and notes and errors that speak of options."""
+
+import io
+import json
+import os
+import sys
+import threading
+
+import pytest
+
+from recsys import cli
+
+LOG = "user,item,event,quantity\n1,7,view,1\n1,8,buy,3\n2,7,view,1\n2,7,buy,-1\nNA,7,view,1\n3,8,cart,1\n"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "log.csv").write_text(LOG)
+    (tmp_path / "names.csv").write_text("wer,was\nann,alien\nbob,brazil\n")
+    (tmp_path / "odd.csv").write_text("user;item;rating;date\n1;7;3,5;01/02/2024\n2;7;4,5;02/02/2024\n")
+
+    def run(*arguments):
+        code = cli.main([*arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def described(run, *arguments):
+    code, out, err = run("data", *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out), err
+
+
+def test_missing_ids(run):
+    code, out, err = run("data", "log.csv")
+    assert (code, out) == (2, "")
+    assert err == ("recsys: log.csv, column 'user', line 6: the id is missing ('NA' means that; 1 such rows); leave "
+                   "them out with --drop-missing, or keep 'NA' as what it is with --na ''.\n")
+    found, err = described(run, "log.csv", "--drop-missing")
+    assert (found["interactions"], found["users"]) == (5, 3)
+    assert "recsys: note: log.csv: dropped 1 of 6 rows (1 without users).\n" in err
+    assert described(run, "log.csv", "--na", "")[0]["users"] == 4
+    assert described(run, "log.csv", "--na", "nobody,-")[0]["users"] == 4
+
+
+def test_negative_values(run):
+    assert described(run, "log.csv", "--drop-missing")[0]["values"]["min"] == -1
+    found, err = described(run, "log.csv", "--drop-missing", "--negative", "subtract")
+    assert (found["interactions"], found["values"]["min"]) == (3, 1)
+    assert "subtracted 1 negative values" in err
+    assert described(run, "log.csv", "--drop-missing", "--negative", "drop")[0]["interactions"] == 4
+    assert "1 of 5 events have a value of 0 or less" in described(
+        run, "log.csv", "--drop-missing", "--negative", "keep", "--min-value", "-9", "--implicit")[1]
+
+
+def test_event_weights(run):
+    code, _, err = run("data", "log.csv", "--drop-missing", "--event-weights", "view=1,buy=5")
+    assert code == 2
+    assert "no weight is given for 'cart' (1 rows); give --event-weights one for each, 'drop' to drop its rows" in err
+    found, err = described(run, "log.csv", "--drop-missing", "--event-weights", "view=1,buy=5,*=drop", "--events", "2")
+    assert found["values"]["counts"] == {"1.0": 2, "5.0": 2}
+    assert "dropped 1 of 5 rows ('cart' 1)" in err
+    with pytest.raises(SystemExit):
+        run("data", "log.csv", "--event-weights", "view")
+
+
+def test_names_and_no_names(run):
+    assert "pass --header or --no-header" in run("data", "names.csv")[2]
+    assert described(run, "names.csv", "--no-header")[0]["interactions"] == 3
+    assert described(run, "names.csv", "--header", "--users", "0", "--items", "1")[0]["interactions"] == 2
+    assert described(run, "names.csv", "--users", "wer", "--items", "was")[0]["interactions"] == 2
+    assert "pass --users." in run("data", "names.csv", "--header")[2]
+    with pytest.raises(SystemExit):
+        run("data", "names.csv", "--header", "--no-header")
+
+
+def test_decimals_and_dates(run):
+    assert "--decimal ',' reads it" in run("data", "odd.csv")[2]
+    assert "pass --date-format '%d/%m/%Y' or --date-format '%m/%d/%Y'" in run("data", "odd.csv", "--decimal", ",")[2]
+    found, _ = described(run, "odd.csv", "--decimal", ",", "--date-format", "%d/%m/%Y")
+    assert found["values"]["counts"] == {"3.5": 1, "4.5": 1}
+    assert (found["time"]["first"], found["time"]["last"]) == (1706745600, 1706832000)
+
+
+def test_units_of_time(run, tmp_path):
+    (tmp_path / "ms.csv").write_text("1,7,1,881250949000\n2,7,1,881250950000\n")
+    found, err = described(run, "ms.csv")
+    assert (found["time"]["first"], found["time"]["last"]) == (881250949, 881250950)
+    assert "took the times as milliseconds since 1970" in err
+    assert "--time-unit s takes them as they are" in err
+    assert described(run, "ms.csv", "--time-unit", "us")[0]["time"]["first"] == 881250
+
+
+def test_standard_input_pipes_and_json_lines(run, tmp_path, monkeypatch):
+    lines = '{"user": "ann", "item": 7}\n{"user": "bob", "item": 8}\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    assert described(run, "-")[0]["users"] == 2
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(LOG,))
+    writer.start()
+    assert described(run, "pipe", "--drop-missing")[0]["users"] == 3
+    writer.join()
+
+
+def test_side_files(run, tmp_path):
+    (tmp_path / "items.csv").write_text("item,title,year,genres\n7,Alien,1979,horror|space\n99,Brazil,1985,drama\n")
+    (tmp_path / "users.jsonl").write_text('{"user": 1, "age": 30}\n')
+    (tmp_path / "friends.txt").write_text("1 2\n2 1\n1 55\n")
+    (tmp_path / "plots.csv").write_text("item,plot\n8,In space\n")
+    code, _, err = run("train", "--data", "log.csv", "--drop-missing", "--negative", "drop", "--model", "Popular",
+                       "--out", "a.recsys", "--titles", "items.csv", "--item-features", "items.csv", "--user-features",
+                       "users.jsonl", "--text", "plots.csv", "--friends", "friends.txt")
+    assert code == 0, err
+    for note in ("items.csv: describes 1 of 2 items; 1 of its ids are not among them.",
+                 "items.csv: took title as titles; year as numbers; genres as labels.",
+                 "users.jsonl: describes 1 of 3 users.", "plots.csv: describes 1 of 2 items.",
+                 "friends.txt: 2 links (left out: 1 with users that the data does not have); 1 of 3 users have none."):
+        assert f"recsys: note: {note}\n" in err
+    assert "Alien" in run("recommend", "a.recsys", "--user", "3")[1]
+
+
+def test_warnings_are_notes(run):
+    code, _, err = run("train", "--data", "log.csv", "--drop-missing", "--model", "Popular", "--out", "a.recsys")
+    assert code == 0
+    assert ("recsys: note: log: 1 of 5 events have a value of 0 or less and count like all others, as values are not "
+            "looked at here; settle them before: pass --negative drop or --negative subtract or --min-value.\n") in err
+
+
+@pytest.mark.parametrize("option", ["--header", "--drop-missing", "--na=x", "--event-weights=a=1", "--time-unit=s"])
+def test_options_for_files_alone(run, option):
+    code, _, err = run("data", "movielens-small", option)
+    assert code == 2
+    assert f"{option.partition('=')[0]} are for files" in err

@@ -1,0 +1,119 @@
+"""Files about users and items: matched by id in both directions, typed by column, and counted."""
+
+import numpy as np
+import pytest
+
+from recsys.data import Interactions
+from recsys.data.side import add_features, add_friends, add_texts, add_titles
+from recsys.errors import DataError, ParameterError
+
+
+@pytest.fixture
+def data():
+    return Interactions.from_arrays([1, 2, 3, 1], [7, 8, 9, 8])
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="side.csv"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def test_titles(data, write):
+    more = add_titles(data, write("movieId,title,year\n8,Brazil,1985\n7,Alien,1979\n55,Casablanca,1942\n"))
+    assert more.item_features.titles.tolist() == ["Alien", "Brazil", ""]
+    assert more.notes == ("side.csv: describes 2 of 3 items; 1 of its ids are not among them.",)
+    assert more.fingerprint() == data.fingerprint()
+    plain = add_titles(data, write("7|Alien\n8|Brazil\n9|Casablanca\n"), header=False)
+    assert plain.item_features.titles.tolist() == ["Alien", "Brazil", "Casablanca"]
+    twice = add_titles(data, write("id,title\n7,Alien\n7,Alien\n8,Brazil\n8,Bresil\n"))
+    assert twice.item_features.titles.tolist() == ["Alien", "Brazil", ""]
+    assert "side.csv: 1 ids have more than one title; the first counts." in twice.notes
+
+
+def test_ids_are_matched_in_the_kind_of_the_data(data, write):
+    texts = Interactions.from_arrays(["a", "a"], ["7", "007"])
+    more = add_titles(texts, write("id,title\n7,Alien\n8,Brazil\n"))
+    assert more.item_features.titles[more.items.encode("7")].tolist() == ["Alien"]
+    with pytest.raises(DataError, match=r"side\.csv: its ids are text, such as 'x7', those of the data integers, such"):
+        add_titles(data, write("id,title\nx7,Alien\n8,Brazil\n"))
+    with pytest.raises(DataError, match=r"none of its ids \(70, 80, \.\.\.\) is one of the data's items \(7, 8"):
+        add_titles(data, write("id,title\n70,Alien\n80,Brazil\n"))
+    with pytest.raises(DataError, match=r"no column looks like the titles; columns are \['id', 'a', 'b'\]"):
+        add_titles(data, write("id,a,b\n70,Alien,1\n80,Brazil,2\n"))
+
+
+def test_features_by_kind(data, write):
+    path = write("item_id,year,genre,country,title,description,out\n"
+                 "9,1942,drama|war,USA,Casablanca,In Morocco,1942-11-26\n"
+                 "7,NA,horror,UK,Alien,In space,1979-05-25\n"
+                 ",1,x,x,x,x,1979-05-25\n")
+    features = add_features(data, path).item_features
+    np.testing.assert_array_equal(features.attributes["year"], [np.nan, np.nan, 1942])
+    assert features.attributes["country"].tolist() == ["UK", "", "USA"]
+    np.testing.assert_array_equal(features.attributes["out"], [296438400, np.nan, -855187200])
+    assert features.titles.tolist() == ["Alien", "", "Casablanca"]
+    assert features.text.tolist() == ["In space", "", "In Morocco"]
+    assert features.genre_names.tolist() == ["drama", "horror", "war"]
+    assert features.genres.toarray().tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 1]]
+    notes = add_features(data, path).notes
+    assert notes[0] == "side.csv: 1 rows without an id are left out."
+    assert notes[1] == ("side.csv: took year as numbers; genre as labels; country as categories; title as titles; "
+                        "description as text; out as dates (seconds since 1970).")
+    assert notes[2] == "side.csv: describes 2 of 3 items."
+    again = add_features(add_features(data, path), path)
+    assert "side.csv: replaced year, country, out, genres, titles, text." in [
+        note.replace("titles, text, genres", "genres, titles, text") for note in again.notes]
+
+
+def test_a_label_a_row(data, write):
+    features = add_features(data, write("id,tag\n7,space\n7,horror\n9,war\n7,space\n")).item_features
+    assert features.genre_names.tolist() == ["horror", "space", "war"]
+    assert features.genres.toarray().tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+    with pytest.raises(DataError, match=r"side\.csv: 1 rows repeat an id, 7 for one; leave one row for each"):
+        add_features(data, write("id,tag,year\n7,space,1\n7,horror,2\n"))
+
+
+def test_features_of_users_from_json_lines(data, write):
+    path = write('{"user": 1, "age": 30, "likes": ["tea", "art"]}\n{"user": 2, "age": null}\n', "people.jsonl")
+    more = add_features(data, path, to="users")
+    np.testing.assert_array_equal(more.user_features.attributes["age"], [30, np.nan, np.nan])
+    assert more.user_features.genre_names.tolist() == ["art", "tea"]
+    assert more.user_features.genres.toarray().tolist() == [[1, 1], [0, 0], [0, 0]]
+    with pytest.raises(ParameterError, match="to must be 'items' or 'users'"):
+        add_features(data, path, to="people")
+
+
+def test_texts(data, write):
+    more = add_texts(data, write('id,year,plot\n7,1979,"In space, nobody"\n8,1985,"A ""form"""\n'))
+    assert more.item_features.text.tolist() == ["In space, nobody", 'A "form"', ""]
+
+
+def test_friends(data, write):
+    more = add_friends(data, write("1 2 1\n2 1 1\n1 2 1\n3 3 1\n1 99 1\n"))
+    assert more.social.toarray().tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+    assert more.notes[-1] == ("side.csv: 2 links (left out: 1 with users that the data does not have, 1 of a user with "
+                              "himself, 1 repeated); 1 of 3 users have none.")
+    with pytest.raises(DataError, match=r"none of its ids \(70, 80, \.\.\.\) is one of the data's users"):
+        add_friends(data, write("user,friend\n70,80\n80,70\n"))
+
+
+def test_parquet(data, tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    path = tmp_path / "items.parquet"
+    duckdb.sql("select * from (values (7, 'Alien', ['space', 'horror'], 1979), (8, 'Brazil', [], null)) "
+               't(item, title, tags, "year")').write_parquet(str(path))
+    features = add_features(data, path).item_features
+    assert features.titles.tolist() == ["Alien", "Brazil", ""]
+    assert features.genres.toarray().tolist() == [[1, 1], [0, 0], [0, 0]]
+    np.testing.assert_array_equal(features.attributes["year"], [1979, np.nan, np.nan])
+
+
+def test_real_files(shared_data):
+    books = Interactions.from_csv(shared_data / "goodbooks-10k-v1" / "ratings.csv.gz")
+    more = add_titles(books, shared_data / "goodbooks-10k-v1" / "books.csv.gz")
+    assert more.item_features.titles[more.items.encode(1)].tolist() == ["The Hunger Games (The Hunger Games, #1)"]
+    assert more.notes[0].startswith("books.csv.gz: took the ids of the column 'id', which has 10,000 of the data's 10")

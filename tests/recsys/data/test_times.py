@@ -1,0 +1,107 @@
+"""Times become seconds: units by their size or as asked, dates in any zone, and no guess at days and months."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data import Interactions
+from recsys.data.notes import unsaid
+from recsys.data.times import UNITS, guess_unit, in_seconds, parse_dates
+from recsys.errors import DataError, ParameterError
+
+since_1980 = st.integers(315_532_800, 4_102_444_799)
+moments = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
+zones = st.none() | st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+def where(i):
+    return f"a.csv, column 'time', line {i + 2}"
+
+
+@given(st.lists(since_1980, min_size=1, max_size=6), st.sampled_from(list(UNITS)), st.integers(0, 999))
+def test_units_are_told_by_their_size(seconds, unit, fraction):
+    size = UNITS[unit]
+    times = np.array(seconds) * size + fraction % size
+    said = []
+    assert guess_unit(times) == unit
+    assert in_seconds(times, None, where, said.append).tolist() == seconds
+    assert len(said) == (unit != "s")
+    assert in_seconds(times, unit, where, unsaid).tolist() == seconds
+    assert in_seconds(times, "s", where, unsaid).tolist() == times.tolist()
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=5))
+def test_numbers_that_only_order_stay(places):
+    said = []
+    assert in_seconds(np.array(places), None, where, said.append).tolist() == places
+    assert not said
+
+
+def test_mixed_units_are_refused():
+    times = np.array([881250949000, 881250949, 881250950000])
+    with pytest.raises(DataError, match=r"line 3: the time 881250949 looks like seconds since 1970 \(1 such rows\)"):
+        in_seconds(times, None, where, unsaid)
+
+
+def test_days_as_numbers():
+    said = []
+    assert in_seconds(np.array([20111209, 20200229]), None, where, said.append).tolist() == [1323388800, 1582934400]
+    assert in_seconds(np.array([20111209125000]), None, where, said.append).tolist() == [1323435000]
+    assert "as dates" in said[0]
+    assert in_seconds(np.array([20111309]), None, where, unsaid).tolist() == [20111309]  # no month 13
+
+
+@given(st.lists(st.tuples(moments, zones), min_size=1, max_size=5), st.sampled_from(["T", " "]))
+def test_dates_with_and_without_zones(given_moments, between):
+    aware = [moment.replace(microsecond=0, tzinfo=zone) for moment, zone in given_moments]
+    expected = [int((m if m.tzinfo else m.replace(tzinfo=UTC)).timestamp()) for m in aware]
+    texts = np.array([m.isoformat(between) for m in aware])
+    assert parse_dates(texts, None, where, unsaid).tolist() == expected
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("2011-12-09", 1323388800), ("2011/12/9 8:05", 1323417900), ("2011.12.09", 1323388800), ("20111209", 1323388800),
+    ("20111209T125000Z", 1323435000), ("2011-12-09T12:50:00.999999Z", 1323435000), ("2011-12", 1322697600),
+    ("2011-12-09 12:50 UTC", 1323435000), ("2011-12-09T13:50+0100", 1323435000), ("1969-12-31T23:59:59.5", -1),
+])
+def test_spellings(text, seconds):
+    assert parse_dates(np.array([text]), None, where, unsaid).tolist() == [seconds]
+
+
+def test_days_and_months_are_not_guessed():
+    with pytest.raises(DataError, match=r"'01/02/2024' may have the day or the month first; pass "
+                                        r"date_format='%d/%m/%Y' or date_format='%m/%d/%Y'"):
+        parse_dates(np.array(["01/02/2024"]), None, where, unsaid)
+    with pytest.raises(DataError, match=r"pass date_format='%d\.%m\.%Y %H:%M', which fits all of them"):
+        parse_dates(np.array(["01.02.2024 10:00", "13.02.2024 10:00"]), None, where, unsaid)
+    assert parse_dates(np.array(["13/02/2024"]), "%d/%m/%Y", where, unsaid).tolist() == [1707782400]
+    with pytest.raises(DataError, match=r"line 3: '13/13/2024' is not a date of the form '%d/%m/%Y'"):
+        parse_dates(np.array(["13/02/2024", "13/13/2024"]), "%d/%m/%Y", where, unsaid)
+
+
+def test_a_file_of_milliseconds(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,time\n1,2,881250949123\n2,2,881250950000\n")
+    data = Interactions.from_csv(path)
+    assert data.time.tolist() == [881250949, 881250950]
+    assert data.notes[0].startswith("log.csv, column 'time': took the times as milliseconds since 1970")
+    assert Interactions.from_csv(path, time_unit="s").time.tolist() == [881250949123, 881250950000]
+    again = tmp_path / "again.csv"
+    Interactions.from_csv(path, time_unit="s").to_csv(again)
+    assert Interactions.from_csv(again).time.tolist() == [881250949123, 881250950000]
+    records = [{"user": 1, "item": 2, "time": 881250949123}]
+    assert Interactions.from_records(records).time.tolist() == [881250949]
+    with pytest.raises(ParameterError, match="time_unit must be one of s, ms, us, ns"):
+        Interactions.from_csv(path, time_unit="minutes")
+
+
+def test_three_columns_without_names_may_end_in_times(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text("1\t2\t881250949\n2\t2\t881250950\n")
+    data = Interactions.from_csv(path)
+    assert data.value is None
+    assert data.time.tolist() == [881250949, 881250950]
+    assert "2 as times" in data.notes[0]
