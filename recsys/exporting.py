@@ -64,7 +64,7 @@ def exporting(path: str | PathLike[str]) -> Iterator[Callable[[Recs], None]]:
     ...         add(recs)
     ...     print(Path(f"{folder}/recs.csv").read_text(), end="")
     user,rank,item,score,source
-    ann,1,7,0.5,model
+    "ann",1,7,0.5,"model"
     """
     writer = _WRITERS[check_format(path)]
     with replacing(path) as file, writer(file) as add:
@@ -85,12 +85,13 @@ def _text(file: IO[bytes], gzipped: bool) -> Iterator[IO[str]]:
 @contextmanager
 def _csv(file: IO[bytes], gzipped: bool = False) -> Iterator[Callable[[Columns], None]]:
     with _text(file, gzipped) as text:
-        writer, begun = csv.writer(text, lineterminator="\n"), False
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # so text is read back as text
+        begun = False
 
         def add(columns: Columns) -> None:
             nonlocal begun
             if not begun:
-                writer.writerow(columns)
+                text.write(",".join(columns) + "\n")
                 begun = True
             writer.writerows(zip(*map(_cells, columns.values()), strict=True))
 
