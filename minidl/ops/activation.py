@@ -13,6 +13,7 @@ from minidl.errors import explained
 from minidl.ops.elementwise import where
 from minidl.ops.functions import erf, exp
 from minidl.ops.loss_parts import floating
+from minidl.ops.precision import in_single, widened
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "silu", "softmax", "softplus"]
@@ -246,6 +247,7 @@ def softmax(x: Any, axis: Any = -1) -> Any:
     return record(_softmax, _softmax_rule, x, axis=axis)
 
 
+@in_single
 def _softmax(x: Any, axis: Any) -> Any:
     e = np.exp(_below_zero(x, axis))
     return e / e.sum(axis=axis, keepdims=True)
@@ -259,6 +261,7 @@ def _below_zero(x: Any, axis: Any) -> Any:
 
 @keeps("output")
 def _softmax_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Any) -> Any:
+    out, g = widened(out), widened(g)
     return (out * (g - (g * out).sum(axis=axis, keepdims=True)),)
 
 
@@ -281,6 +284,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     return record(_log_softmax, _log_softmax_rule, x, axis=axis)
 
 
+@in_single
 def _log_softmax(x: Any, axis: Any) -> Any:
     z = _below_zero(x, axis)
     with np.errstate(divide="ignore"):  # an axis without elements sums to 0
@@ -289,4 +293,5 @@ def _log_softmax(x: Any, axis: Any) -> Any:
 
 @keeps("output")
 def _log_softmax_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Any) -> Any:
+    out, g = widened(out), widened(g)
     return (g - exp(out) * g.sum(axis=axis, keepdims=True),)

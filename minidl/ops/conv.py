@@ -23,6 +23,7 @@ from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.ops import winograd
 from minidl.ops.patches import Block, Geometry, Window, array_of, columns_of, numbers
+from minidl.ops.precision import in_single
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 
@@ -279,6 +280,7 @@ def _correlation_rule(v: Any, out: Any, inputs: Any, needs: Any, geometry: Geome
 
 # ---------------------------------------------------------------------------------- products with columns
 
+@in_single
 def _conv2d(x: Any, weight: Any, bias: Any, geometry: Geometry) -> np.ndarray:
     groups, made, taps = geometry.groups, len(weight) // geometry.groups, math.prod(weight.shape[1:])
     x = np.ascontiguousarray(x, _common(x, weight, bias))
@@ -304,6 +306,7 @@ def _conv2d(x: Any, weight: Any, bias: Any, geometry: Geometry) -> np.ndarray:
     return out.reshape(len(x), groups * made, *geometry.positions)
 
 
+@in_single
 def _correlation(g: Any, x: Any, geometry: Geometry) -> np.ndarray:
     groups, made = geometry.groups, g.shape[1] // geometry.groups
     taps = x.shape[1] // groups * math.prod(geometry.window.kernel)
@@ -336,6 +339,7 @@ def _correlation(g: Any, x: Any, geometry: Geometry) -> np.ndarray:
     return np.add.reduce(sums, axis=0).reshape(groups * made, taps + 1)
 
 
+@in_single
 def _conv_transpose2d(g: Any, weight: Any, bias: Any, geometry: Geometry) -> np.ndarray:
     groups, made, taps = geometry.groups, len(weight) // geometry.groups, math.prod(weight.shape[1:])
     g = np.ascontiguousarray(g, _common(g, weight, bias))

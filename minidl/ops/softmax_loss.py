@@ -205,8 +205,8 @@ def _class_forward(logits: np.ndarray, target: np.ndarray, factor: np.ndarray | 
     rows = plain(logits)
     peak, sums = kernels.loss.exp_sums(rows)
     losses = np.log(sums) - (rows[np.arange(len(target)), target] - peak)
-    losses = np.where(target >= 0, losses, 0).astype(logits.dtype, copy=False)
-    return summed(losses, factor, scale), (peak, sums)
+    losses = np.where(target >= 0, losses, 0)
+    return np.asarray(summed(losses, factor, scale)).astype(logits.dtype, copy=False), (peak, sums)
 
 
 def _class_backward(g: Any, saved: Any, inputs: Any, needs: Any, target: np.ndarray, factor: np.ndarray | None,
