@@ -212,10 +212,20 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _logsumexp(x: Any, axis: Axis, keepdims: bool) -> Any:
     x = floating(x)
     top = _finite_max(x, axis)
-    total = np.sum(np.exp(x - top), axis=axis, keepdims=True)
-    with np.errstate(divide="ignore"):
-        out = np.log(total) + top
+    out = log_sum(x - top, axis) + top
     return out if keepdims else out.reshape(tuple(n for i, n in enumerate(x.shape) if i not in _axes(axis, x.ndim)))
+
+
+def log_sum(z: np.ndarray, axis: Axis) -> Any:
+    """log sum e^z with axes kept, for z of which the largest is 0: that one's 1 would hide the rest, so log1p."""
+    e = np.exp(z)
+    rest = np.sum(e, axis=axis, keepdims=True) - 1
+    if np.any(rest < 0.05):  # digits are lost
+        top = z == 0
+        more = np.count_nonzero(top, axis=axis, keepdims=True) - 1
+        rest = np.sum(np.where(top, 0, e), axis=axis, keepdims=True) + np.asarray(more, rest.dtype)
+    with np.errstate(divide="ignore"):  # where there is nothing, or all is -inf
+        return np.log1p(rest)
 
 
 def _finite_max(x: np.ndarray, axis: Axis) -> np.ndarray:
