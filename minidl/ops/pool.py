@@ -78,13 +78,13 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     ShapeError
         When no window fits.
     ValueError
-        For a padding of more than half of the kernel.
+        For a padding of more than half of the kernel, and for windows that hold nothing but padding, as dilated ones
+        may (in PyTorch their maximum is -inf).
 
     Notes
     -----
     Derivative: g, added into zeros at the elements chosen. Of equal ones that is the first in row-major order, of
-    several NaN the last (as in PyTorch on CPUs). A window without elements (a dilation larger than the
-    input) gives -inf, index -1 and no gradient.
+    several NaN the last (as in PyTorch on CPUs).
 
     Examples
     --------
@@ -191,8 +191,7 @@ def _put_rule(g: Any, out: Any, inputs: Any, needs: Any, index: np.ndarray, shap
 def _read(x: np.ndarray, index: np.ndarray, dims: int) -> np.ndarray:
     planes, height, width = _planes(x.shape, dims)
     place = index.reshape(planes, math.prod(index.shape[-dims:]))
-    found = np.take_along_axis(x.reshape(planes, height * width), np.maximum(place, 0), axis=1)
-    return np.where(place < 0, 0, found).astype(x.dtype, copy=False).reshape(index.shape)
+    return np.take_along_axis(x.reshape(planes, height * width), place, axis=1).reshape(index.shape)
 
 
 @keeps()
