@@ -225,7 +225,7 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
         return _pair_loss(BCE, x, t, reduction)
     losses = _bce_with_logits(x, t)
     if pos_weight is not None:
-        losses = (1 - t) * softplus(x) + fitting(name, "pos_weight", pos_weight, x) * t * softplus(-x)
+        losses = (1 - t) * softplus(x) + t * softplus(-x) * fitting(name, "pos_weight", pos_weight, x)
     return reduce(weighted(name, losses, weight), reduction)
 
 
