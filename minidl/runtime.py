@@ -28,8 +28,8 @@ for _name, _value in DEFAULTS.items():
 
 from minidl.blas import blas_threads, deterministic, matmul, openblas  # noqa: E402  (NumPy: after the variables)
 
-__all__ = ["blas_threads", "deterministic", "matmul", "numba_enabled", "parallel_guard", "parallel_is_safe",
-           "report", "set_threads", "threads", "tune"]
+__all__ = ["blas_threads", "deterministic", "exact_convolutions", "matmul", "numba_enabled", "parallel_guard",
+           "parallel_is_safe", "report", "set_threads", "threads", "tune"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _MMAP_SIZES = (1 << 30, 1 << 25)  # the second is the most that some releases of glibc accept
@@ -147,6 +147,24 @@ def _layer() -> str | None:
         return str(_numba().threading_layer())
     except ValueError:  # not initialised
         return None
+
+
+# ----------------------------------------------------------------------------------- convolutions
+
+def exact_convolutions() -> AbstractContextManager[None]:
+    """Compute convolutions by their definition inside the block, in this thread: forward and backward passes.
+
+    Otherwise 3x3 kernels of stride 1 between 16 or more channels of float32 go by Winograd's algorithm where it is
+    faster, which takes about half the time and rounds two to three times as much; see `minidl.ops.conv2d`.
+
+    Examples
+    --------
+    >>> import minidl
+    >>> with minidl.runtime.exact_convolutions():
+    ...     pass
+    """
+    from minidl.ops.winograd import left_out
+    return left_out()
 
 
 # ----------------------------------------------------------------------------------------- memory

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["col2im", "from_tiles", "im2col", "to_tiles"]
+__all__ = ["col2im", "from_tiles", "im2col", "to_tiles", "uneven"]
 
 _U = np.uintp
 _LANES = 32  # channels that are transformed side by side: small images have short lines, but many channels
@@ -194,3 +194,54 @@ def from_tiles(tiles, bias, y, across, first, rows):
                     for v in range(lanes):
                         for k in range(_U(y.shape[3])):
                             out[v, k] = made[k * step + v] + more[v]
+
+
+@njit(cache=True, nogil=True)
+def uneven(bits, origin, size, across, first, rows, gap, most, found):
+    magnitude, (height, wide), width = np.iinfo(bits.dtype).max, bits.shape[2:], 4 * across + 2
+    above, start, stop = 4 * first - origin[0], max(origin[1], 0), min(bits.shape[3] + origin[1], width)
+    top, bottom = max(above, 0), min(above + 4 * rows + 2, height)
+    flat, count = bits.reshape(-1), _U(max(bottom - top, 0) * wide)
+    largest = np.empty(count, bits.dtype)  # of the channels of a pixel
+    windows = np.zeros((4 * rows + 2) * width + 2, bits.dtype)  # those of 3x3 pixels, where zeros surround the sample
+    total = 0
+    for n in range(len(bits)):
+        largest[:] = 0
+        for c in range(0, bits.shape[1], 2):  # two at a time, or the last one twice
+            place = _U(((n * bits.shape[1] + c) * height + top) * wide)
+            other = place + _U(min(bits.shape[1] - 1 - c, 1) * height * wide)
+            for j in range(count):
+                largest[j] = max(max(flat[place + j] & magnitude, flat[other + j] & magnitude), largest[j])
+        windows[:] = 0
+        for i in range(bottom - top):
+            inside, source = _U((top - above + i) * width + start), _U(i * wide + start - origin[1])
+            for k in range(_U(max(stop - start, 0))):
+                windows[inside + k] = largest[source + k]
+        for j in range(_U((4 * rows + 2) * width)):
+            windows[j] = max(max(windows[j], windows[j + 1]), windows[j + 2])
+        for j in range(_U(4 * rows * width)):
+            windows[j] = max(max(windows[j], windows[j + _U(width)]), windows[j + _U(2 * width)])
+        for r in range(rows):
+            high = min(4, size[0] - 4 * (first + r))
+            lines = windows[4 * r * width:]
+            apart = _apart(lines, width, high, size[1], 0, 4 * across, gap, most)
+            if apart:  # in the row of tiles; perhaps in none of them
+                apart = False
+                for q in range(across):
+                    apart |= _apart(lines, width, high, size[1], 4 * q, 4 * q + 4, gap, most)
+            found[n, r] = apart
+            total += apart
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _apart(lines, width, high, wide, start, stop, gap, most):
+    """Whether of columns of windows, four lines of them, the largest is far above the least of an output."""
+    largest, least = lines.dtype.type(0), np.iinfo(lines.dtype).max
+    for i in range(4):
+        for k in range(_U(i * width + start), _U(i * width + stop)):
+            largest = max(largest, lines[k])
+    for i in range(high):
+        for k in range(_U(i * width + start), _U(i * width + min(stop, wide))):
+            least = min(least, lines[k])
+    return largest > most or largest - least > gap

@@ -19,6 +19,7 @@ __all__ = ["BCE", "BPR", "CHUNK", "MSE", "exp_sums", "pair_gradient", "pair_sum"
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _IN_ORDER: Any = {"fastmath": {"contract"}, "error_model": "numpy"}  # where a different order would lose digits
+_HIDDEN = 1.05  # a sum less than this has lost digits of what it is above 1
 _SERIAL = 2 * CHUNK  # elements; a launch on all threads would cost more than it saves
 
 
@@ -78,8 +79,16 @@ def _sigmoid(x: Any, zero: Any, one: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, forceinline=True, **_IN_ORDER)
-def _logit_loss(x: Any, t: Any, zero: Any) -> Any:
-    return max(x, zero) - x * t + _log1p(_exp(-abs(x)))
+def _logit_loss(x: Any, t: Any, zero: Any, one: Any) -> Any:
+    return abs(x) * (one - t if x > zero else t) + _log1p(_exp(-abs(x)))
+
+
+@njit(cache=True, nogil=True, forceinline=True, **_IN_ORDER)
+def _logit_slope(x: Any, t: Any, zero: Any, one: Any) -> Any:
+    """s(x) - t, as (1 - t) s(x) - t s(-x), which does not cancel."""
+    e = _exp(-abs(x))
+    low, high = one - t, t
+    return (low - high * e if x > zero else low * e - high) / (one + e)
 
 
 # ------------------------------------------------------------------------------- softmax cross-entropy
@@ -107,23 +116,30 @@ def _largest_typed(row: Any) -> Any:
 @njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _row_sum(row: np.ndarray) -> Any:
     peak = _largest(row)
-    total = row.dtype.type(0)
+    total = rest = zero = row.dtype.type(0)
     for j in range(row.size):
         total += _exp(row[j] - peak)
-    return peak, total
+    if not total < row.dtype.type(_HIDDEN):
+        return peak, total - row.dtype.type(1)
+    ties = -1  # an integer: the compiler would add floats to the rest one by one
+    for j in range(row.size):
+        below = row[j] - peak
+        rest += zero if below == zero else _exp(below)
+        ties += below == zero
+    return peak, rest + row.dtype.type(ties)
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
 def exp_sums(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n = len(logits)
-    peak, total = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
+    peak, rest = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
     if logits.size < _SERIAL:
         for i in range(n):
-            peak[i], total[i] = _row_sum(logits[i])
+            peak[i], rest[i] = _row_sum(logits[i])
     else:
         for i in prange(n):
-            peak[i], total[i] = _row_sum(logits[i])
-    return peak, total
+            peak[i], rest[i] = _row_sum(logits[i])
+    return peak, rest
 
 
 @njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
@@ -155,17 +171,17 @@ def _row_gradient(scale: Any, row: np.ndarray, peak: Any, classes: np.ndarray, d
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
-def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, total: np.ndarray,
+def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, rest: np.ndarray,
                      classes: np.ndarray, ends: np.ndarray, drop: np.ndarray) -> np.ndarray:
-    out = np.empty_like(logits)
+    out, one = np.empty_like(logits), logits.dtype.type(1)
     if logits.size < _SERIAL:
         for i in range(len(logits)):
             lo, hi = ends[i], ends[i + 1]
-            _row_gradient(scale[i] / total[i], logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
+            _row_gradient(scale[i] / (one + rest[i]), logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
     else:
         for i in prange(len(logits)):
             lo, hi = ends[i], ends[i + 1]
-            _row_gradient(scale[i] / total[i], logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
+            _row_gradient(scale[i] / (one + rest[i]), logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
     return out
 
 
@@ -182,17 +198,17 @@ def _row_gap(row: np.ndarray, target: np.ndarray, peak: Any) -> Any:
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
 def soft_sums(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     n = len(logits)
-    peak, total = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
+    peak, rest = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
     mass, gap = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
     if logits.size < _SERIAL:
         for i in range(n):
-            peak[i], total[i] = _row_sum(logits[i])
+            peak[i], rest[i] = _row_sum(logits[i])
             mass[i], gap[i] = _row_gap(logits[i], target[i], peak[i])
     else:
         for i in prange(n):
-            peak[i], total[i] = _row_sum(logits[i])
+            peak[i], rest[i] = _row_sum(logits[i])
             mass[i], gap[i] = _row_gap(logits[i], target[i], peak[i])
-    return peak, total, mass, gap
+    return peak, rest, mass, gap
 
 
 @njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
@@ -202,15 +218,15 @@ def _soft_row(g: Any, row: np.ndarray, target: np.ndarray, peak: Any, share: Any
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
-def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray, total: np.ndarray,
+def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray, rest: np.ndarray,
                   mass: np.ndarray) -> np.ndarray:
-    out = np.empty_like(logits)
+    out, one = np.empty_like(logits), logits.dtype.type(1)
     if logits.size < _SERIAL:
         for i in range(len(logits)):
-            _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / total[i], out[i])
+            _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / (one + rest[i]), out[i])
     else:
         for i in prange(len(logits)):
-            _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / total[i], out[i])
+            _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / (one + rest[i]), out[i])
     return out
 
 
@@ -219,13 +235,14 @@ def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: n
 @njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
 def _chunk_sum(kind: int, a: np.ndarray, b: np.ndarray) -> Any:
     total = zero = a.dtype.type(0)
+    one = a.dtype.type(1)
     if kind == MSE:
         for i in range(a.size):
             d = a[i] - b[i]
             total += d * d
     elif kind == BCE:
         for i in range(a.size):
-            total += _logit_loss(a[i], b[i], zero)
+            total += _logit_loss(a[i], b[i], zero, one)
     else:
         for i in range(a.size):
             d = b[i] - a[i]
@@ -257,7 +274,7 @@ def _chunk_gradient(kind: int, g: Any, a: np.ndarray, b: np.ndarray, out: np.nda
             out[i] = (g + g) * (a[i] - b[i])
     elif kind == BCE:
         for i in range(a.size):
-            out[i] = g * (_sigmoid(a[i], zero, one) - b[i])
+            out[i] = g * _logit_slope(a[i], b[i], zero, one)
     else:
         for i in range(a.size):
             out[i] = -g * _sigmoid(b[i] - a[i], zero, one)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["IMAGE", "KERNEL", "OUTPUT", "col2im", "from_tiles", "im2col", "to_tiles"]
+__all__ = ["IMAGE", "KERNEL", "OUTPUT", "col2im", "from_tiles", "im2col", "to_tiles", "uneven"]
 
 _POINTS = np.array([0, 0.75, -0.75, 1.5, -1.5])
 _OTHERS = [np.delete(_POINTS, i) for i in range(5)]
@@ -121,3 +121,47 @@ def from_tiles(tiles: np.ndarray, bias: np.ndarray, y: np.ndarray, across: int, 
     made = made.reshape(*y.shape[:2], 4 * rows, 4 * across)
     target = y[:, :, 4 * first:4 * (first + rows)]
     target[...] = made[:, :, :target.shape[2], :target.shape[3]] + bias[:, None, None]
+
+
+def uneven(bits: np.ndarray, origin: Pair, size: Pair, across: int, first: int, rows: int, gap: int, most: int,
+           found: np.ndarray) -> int:
+    """Find rows of tiles that Winograd's algorithm would smear: what is large reaches windows where all is small.
+
+    The bits of a float but for its sign are an integer that grows with its magnitude, NaN above all; of two that differ
+    by a factor of 2^k, for normal numbers, by k times those of 2 less those of 1. So all is done in integers.
+
+    Parameters
+    ----------
+    bits : int array, shape (S, C, H, W)
+        Samples, seen as integers of their own size.
+    origin, across, first, rows
+        As in `to_tiles`.
+    size : pair of int
+        Rows and columns of outputs; what tiles have beyond does not count.
+    gap : int
+        How far the largest magnitude in a tile may be above the largest of any window of an output.
+    most : int
+        What no magnitude may exceed.
+    found : bool array, shape (S, rows)
+        Written: whether the row has a tile that breaks one of the two.
+
+    Returns
+    -------
+    int
+        How many such rows there are.
+    """
+    shape = 4 * rows + 2, 4 * across + 2
+    pixels = np.zeros((len(bits), *shape), bits.dtype)
+    begin = 4 * first - origin[0], -origin[1]
+    low = [max(b, 0) for b in begin]
+    high = [max(min(b + s, n), a) for b, s, n, a in zip(begin, shape, bits.shape[2:], low, strict=True)]
+    inside = tuple(slice(a - b, c - b) for a, b, c in zip(low, begin, high, strict=True))
+    seen = bits[:, :, low[0]:high[0], low[1]:high[1]] & np.iinfo(bits.dtype).max
+    pixels[:, *inside] = seen.max(axis=1, initial=0)
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (3, 3), axis=(1, 2)).max(axis=(3, 4))
+    outputs = np.indices(windows.shape[1:]) + np.reshape((4 * first, 0), (2, 1, 1)) < np.reshape(size, (2, 1, 1))
+    small = np.where(outputs.all(axis=0), windows, np.iinfo(bits.dtype).max)
+    largest, least = (a.reshape(len(bits), rows, 4, across, 4) for a in (windows, small))
+    top, bottom = largest.max(axis=(2, 4)), least.min(axis=(2, 4))
+    found[...] = ((top > most) | (top - bottom > gap)).any(axis=2)
+    return int(np.count_nonzero(found))

@@ -16,12 +16,17 @@ CHUNK = 8192
 
 
 def exp_sums(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each row the largest logit, and the sum of e^(logit - largest); shapes (N, C) -> (N,), (N,), C > 0."""
+    """Of each row the largest logit, and the sum of e^(logit - largest) less that one's 1, which would hide the rest.
+
+    Shapes (N, C) -> (N,), (N,), C > 0.
+    """
     peak = logits.max(axis=1, initial=-np.inf)
-    return peak, np.exp(logits - peak[:, None]).sum(axis=1)
+    below = logits - peak[:, None]
+    rest = np.where(below == 0, 0, np.exp(below)).sum(axis=1)
+    return peak, rest + (np.count_nonzero(below == 0, axis=1) - 1).astype(logits.dtype)
 
 
-def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, total: np.ndarray,
+def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, rest: np.ndarray,
                      classes: np.ndarray, ends: np.ndarray, drop: np.ndarray) -> np.ndarray:
     """Rows of probabilities times a scale, less what classes have got: `scale[i] softmax[i] - sum drop[k] one-hot`.
 
@@ -33,7 +38,7 @@ def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, to
     scale : float array, shape (N,)
     logits : float array, shape (N, C)
         C > 0.
-    peak, total : float arrays, shape (N,)
+    peak, rest : float arrays, shape (N,)
         Of `exp_sums`.
     classes : int64 array, shape (n,)
         In range. A row of which the first class is -1 is 0.
@@ -47,7 +52,7 @@ def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, to
     float array, shape (N, C)
     """
     out = np.exp(logits - peak[:, None])
-    out *= (scale / total)[:, None]
+    out *= (scale / (1 + rest))[:, None]
     owner = np.repeat(np.arange(len(logits)), np.diff(ends))
     np.subtract.at(out, (owner, classes), drop)
     alone = np.diff(ends) > 0
@@ -66,23 +71,23 @@ def soft_sums(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.nd
 
     Returns
     -------
-    peak, total : float arrays
+    peak, rest : float arrays
         As `exp_sums`.
     mass : float array
         Sum of the target.
     gap : float array
-        Sum of `target * (peak - logit)`, where the target is not 0. The cross-entropy is `gap + mass log(total)`.
+        Sum of `target * (peak - logit)`, where the target is not 0. The cross-entropy is `gap + mass log(1 + rest)`.
     """
-    peak, total = exp_sums(logits)
+    peak, rest = exp_sums(logits)
     below = np.where(target != 0, peak[:, None] - logits, 0)
-    return peak, total, target.sum(axis=1), (target * below).sum(axis=1)
+    return peak, rest, target.sum(axis=1), (target * below).sum(axis=1)
 
 
-def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray, total: np.ndarray,
+def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray, rest: np.ndarray,
                   mass: np.ndarray) -> np.ndarray:
     """Gradient of the cross-entropy with a dense target: `g (mass softmax - target)`; the arrays of `soft_sums`."""
     out = np.exp(logits - peak[:, None])
-    out *= (mass / total)[:, None]
+    out *= (mass / (1 + rest))[:, None]
     out -= target
     out *= g[:, None]
     return out
@@ -96,7 +101,8 @@ def pair_sum(kind: int, a: np.ndarray, b: np.ndarray) -> float:
     if kind == MSE:
         losses = np.square(a - b)
     elif kind == BCE:
-        losses = np.maximum(a, 0) - a * b + np.log1p(np.exp(-np.abs(a)))
+        size = np.abs(a)
+        losses = size * np.where(a > 0, 1 - b, b) + np.log1p(np.exp(-size))
     else:
         d = b - a
         losses = np.maximum(d, 0) + np.log1p(np.exp(-np.abs(d)))
@@ -109,9 +115,7 @@ def pair_gradient(kind: int, g: float, a: np.ndarray, b: np.ndarray) -> np.ndarr
         out = a - b
         out *= 2 * g
     elif kind == BCE:
-        out = _sigmoid(a)
-        out -= b
-        out *= g
+        out = g * ((1 - b) * _sigmoid(a) - b * _sigmoid(-a))
     else:
         out = _sigmoid(b - a)
         out *= -g

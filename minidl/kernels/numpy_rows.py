@@ -28,7 +28,10 @@ def scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray, axis: in
     """
     check_range("scatter_add", indices, out.shape[axis])
     place: Any = (slice(None),) * axis + (indices,)
-    np.add.at(out, place, rows)
+    total = out.astype(_sum_dtype(out), copy=False)
+    np.add.at(total, place, rows)
+    if total is not out:
+        out[...] = total
 
 
 def coalesce(indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -46,9 +49,14 @@ def coalesce(indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
     total : float array, shape (m, ...)
     """
     unique, where = np.unique(indices, return_inverse=True)
-    total = np.zeros((len(unique), *rows.shape[1:]), rows.dtype)
+    total = np.zeros((len(unique), *rows.shape[1:]), _sum_dtype(rows))
     np.add.at(total, where, rows)
-    return unique, total
+    return unique, total.astype(rows.dtype, copy=False)
+
+
+def _sum_dtype(a: np.ndarray) -> np.dtype[Any]:
+    """What it is summed in: float32 for float16."""
+    return np.dtype(np.float32) if a.dtype.char == "e" else a.dtype
 
 
 def bag(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:

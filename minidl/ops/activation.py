@@ -12,8 +12,10 @@ from minidl.engine import keeps, record
 from minidl.errors import explained
 from minidl.names import either_name
 from minidl.ops.elementwise import where
-from minidl.ops.functions import erf, exp
+from minidl.ops.functions import erf, erfc_tail, exp
 from minidl.ops.loss_parts import floating
+from minidl.ops.precision import in_single, widened
+from minidl.ops.reduce import log_sum
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "silu", "softmax", "softplus"]
@@ -72,7 +74,7 @@ def _leaky_relu_rule(g: Any, out: Any, inputs: Any, needs: Any, negative_slope: 
 # -------------------------------------------------------------------------------- sigmoid and relatives
 
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + e^-x), to full relative precision in both tails. Derivative: g s (1 - s)."""
+    """1 / (1 + e^-x). Derivative: g s (1 - s). Both to full relative precision in both tails."""
     return record(_sigmoid, _sigmoid_rule, x)
 
 
@@ -81,9 +83,27 @@ def _sigmoid(x: Any) -> Any:
         return 1 / (1 + np.exp(np.negative(x)))
 
 
-@keeps("output")
+@keeps("inputs", "output")
 def _sigmoid_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    return (g * (out * (1 - out)),)
+    return (g * _sigmoid_slope(inputs[0], out),)
+
+
+def _sigmoid_slope(x: Any, s: Any) -> Any:
+    """s (1 - s) for s = sigmoid(x). Derivative: g s (1 - s) (1 - 2 s)."""
+    return record(_bell, _bell_rule, x, s=s.data if isinstance(s, Tensor) else s)
+
+
+def _bell(x: Any, s: np.ndarray) -> Any:
+    out = np.asarray(s * (1 - s))
+    tail = np.flatnonzero(s > 0.98)  # where 1 - s cancels
+    if tail.size:
+        out.flat[tail] = s.flat[tail] * _sigmoid(-np.asarray(x).flat[tail])
+    return out
+
+
+@keeps("inputs", "output")
+def _bell_rule(g: Any, out: Any, inputs: Any, needs: Any, s: np.ndarray) -> Any:
+    return (g * (out * (1 - 2 * sigmoid(inputs[0]))),)
 
 
 def softplus(x: Any, beta: float = 1.0, threshold: float = math.inf) -> Any:
@@ -149,9 +169,10 @@ def _elu(x: Any, alpha: float) -> Any:
     return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0))
 
 
-@keeps("inputs", "output")
+@keeps("inputs")
 def _elu_rule(g: Any, out: Any, inputs: Any, needs: Any, alpha: float) -> Any:
-    return (where(inputs[0] > 0, g, g * (out + alpha)),)
+    x = inputs[0]
+    return (where(x > 0, g, g * (alpha * exp(where(x > 0, 0.0, x)))),)
 
 
 @explained
@@ -199,13 +220,32 @@ def _gelu(x: Any) -> Any:
 
 
 def _normal_cdf(x: Any) -> Any:
-    return 0.5 + 0.5 * erf(x * math.sqrt(0.5))
+    """Phi(x), to full relative precision in both tails. Derivative: g phi(x)."""
+    return record(_phi, _phi_rule, x)
+
+
+def _phi(x: Any) -> np.ndarray:
+    x = np.asarray(x)
+    out = np.asarray(0.5 + 0.5 * erf(x * math.sqrt(0.5)))
+    tail = np.flatnonzero(x < -2)  # where it cancels
+    if tail.size:
+        out.flat[tail] = 0.5 * erfc_tail(x.flat[tail] * -math.sqrt(0.5))
+    return out
+
+
+@keeps("inputs")
+def _phi_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
+    return (g * _density(inputs[0]),)
+
+
+def _density(x: Any) -> Any:
+    return exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
 @keeps("inputs")
 def _gelu_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     x = inputs[0]
-    return (g * (_normal_cdf(x) + x * (exp(-0.5 * x * x) / math.sqrt(2 * math.pi))),)
+    return (g * (_normal_cdf(x) + x * _density(x)),)
 
 
 def _gelu_tanh(x: Any) -> Any:
@@ -248,6 +288,7 @@ def softmax(x: Any, axis: Any = -1) -> Any:
     return record(_softmax, _softmax_rule, x, axis=axis)
 
 
+@in_single
 def _softmax(x: Any, axis: Any) -> Any:
     e = np.exp(_below_zero(x, axis))
     return e / e.sum(axis=axis, keepdims=True)
@@ -261,6 +302,7 @@ def _below_zero(x: Any, axis: Any) -> Any:
 
 @keeps("output")
 def _softmax_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Any) -> Any:
+    out, g = widened(out), widened(g)
     return (out * (g - (g * out).sum(axis=axis, keepdims=True)),)
 
 
@@ -284,12 +326,13 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     return record(_log_softmax, _log_softmax_rule, x, axis=axis)
 
 
+@in_single
 def _log_softmax(x: Any, axis: Any) -> Any:
     z = _below_zero(x, axis)
-    with np.errstate(divide="ignore"):  # an axis without elements sums to 0
-        return z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
+    return z - log_sum(z, axis)
 
 
 @keeps("output")
 def _log_softmax_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Any) -> Any:
+    out, g = widened(out), widened(g)
     return (g - exp(out) * g.sum(axis=axis, keepdims=True),)

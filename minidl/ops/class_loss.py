@@ -170,7 +170,7 @@ def classes_of(name: str, x: Any, target: Any, weight: Any,
     if weight is None:
         return rows, index, None, inverse(int(np.count_nonzero(index >= 0)))
     factor = np.where(index >= 0, _class_weight(name, weight, rows)[index], 0)
-    return rows, index, factor, inverse(float(factor.sum()))
+    return rows, index, factor, inverse(float(factor.sum(dtype=np.float64)))
 
 
 def _class_weight(name: str, weight: Any, x: Any, axis: int = 1) -> np.ndarray:

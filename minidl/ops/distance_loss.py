@@ -12,7 +12,7 @@ from minidl.ops.activation import relu
 from minidl.ops.elementwise import abs, clip, minimum, power, where
 from minidl.ops.linalg import row_dot
 from minidl.ops.loss_parts import checked, floating, pair, reduce, signs
-from minidl.ops.reduce import norm
+from minidl.ops.reduce import largest, norm
 from minidl.ops.shape import broadcast_to, moveaxis
 from minidl.tensor import Tensor
 
@@ -57,7 +57,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
         raise ShapeError(f"cosine_similarity: dim={dim} is not an axis of inputs of shapes {a.shape} and {b.shape}")
     shape = _common("cosine_similarity", a, b)
     a, b = (_vectors(v, shape, dim % ndim - ndim) for v in (a, b))
-    return row_dot(a, b) / (clip(norm(a, axis=-1), eps, None) * clip(norm(b, axis=-1), eps, None))
+    a, b = (v / clip(norm(v, axis=-1, keepdims=True), eps, None) for v in (a, b))  # first: no product overflows
+    return row_dot(a, b)
 
 
 def _vectors(x: Any, shape: tuple[int, ...], axis: int) -> Any:
@@ -117,9 +118,11 @@ def _norm(d: Any, p: float, keepdims: bool = False) -> Any:
     """The p-norm over the last axis."""
     if p in (1, 2, math.inf):
         return norm(d, p, axis=-1, keepdims=keepdims)
-    powers = power(abs(d), p).sum(axis=-1, keepdims=keepdims)
+    top = largest(d.data if isinstance(d, Tensor) else d, -1)  # a constant: what is divided by it is multiplied by it
+    powers = power(abs(d / top), p).sum(axis=-1, keepdims=keepdims)
     nothing = (powers.data if isinstance(powers, Tensor) else powers) == 0
-    return where(nothing, 0.0, power(powers + nothing, 1 / p))  # the root has no slope at 0
+    root = where(nothing, 0.0, power(powers + nothing, 1 / p))  # the root has no slope at 0
+    return root * (top if keepdims else top[..., 0])
 
 
 @explained

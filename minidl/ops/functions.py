@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.engine import keeps, record
-from minidl.tensor import as_array
+from minidl.tensor import Tensor, as_array
 
 __all__ = ["arccos", "arcsin", "arctan", "cos", "cosh", "erf", "exp", "expm1", "log", "log1p", "rsqrt", "sin", "sinh",
            "sqrt", "square", "tan", "tanh"]
@@ -179,13 +179,32 @@ def _cosh_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 
 def tanh(x: Any) -> Any:
-    """Hyperbolic tangent. Derivative: g (1 - tanh^2 x)."""
+    """Hyperbolic tangent. Derivative: g (1 - tanh^2 x), to full relative precision in both tails."""
     return record(np.tanh, _tanh_rule, x)
 
 
-@keeps("output")
+@keeps("inputs", "output")
 def _tanh_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    return (g * (1 - out * out),)
+    return (g * _tanh_slope(inputs[0], out),)
+
+
+def _tanh_slope(x: Any, t: Any) -> Any:
+    """1 - t^2 for t = tanh(x). Derivative: -2 g t (1 - t^2)."""
+    return record(_sech2, _sech2_rule, x, t=t.data if isinstance(t, Tensor) else t)
+
+
+def _sech2(x: Any, t: np.ndarray) -> Any:
+    out = np.asarray(1 - t * t)
+    tail = np.flatnonzero(out < 0.02)  # where it cancels
+    if tail.size:
+        e = np.exp(-2 * np.abs(np.asarray(x).flat[tail]))
+        out.flat[tail] = 4 * e / (1 + e) ** 2
+    return out
+
+
+@keeps("inputs", "output")
+def _sech2_rule(g: Any, out: Any, inputs: Any, needs: Any, t: np.ndarray) -> Any:
+    return (g * (-2 * tanh(inputs[0]) * out),)
 
 
 # ------------------------------------------------------------------------------------- error function
@@ -200,6 +219,11 @@ _FAR = ((2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 
          1.23033935479799725e3),
         (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
          3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3))
+# 1 - erf(x) = e^(-x^2) / x (1 / sqrt(pi) + P(1 / x^2) / (x^2 Q(1 / x^2))) from 4 on.
+_FARTHEST = ((-1.63153871373020978e-2, -3.05326634961232344e-1, -3.60344899949804439e-1, -1.25781726111229246e-1,
+              -1.60837851487422766e-2, -6.58749161529837803e-4),
+             (1.0, 2.56852019228982242e0, 1.87295284992346047e0, 5.27905102951428412e-1, 6.05183413124413191e-2,
+              2.33520497626869185e-3))
 # For float32, x P(x^2) / Q(x^2) on |x| <= 3.92, where erf rounds to 1: a fit of relative error 1.9e-8.
 _SINGLE = ((2.0501039856907753e-6, 2.848821227117073e-4, 3.7655638304787964e-3, 5.274855559757382e-2,
             1.904051465210511e-1, 1.1283791461525132),
@@ -233,6 +257,17 @@ def _erf(x: Any) -> Any:
     out[near] = size[near] * _ratio(_NEAR, size[near] ** 2)
     out[far] = 1 - np.exp(-size[far] ** 2) * _ratio(_FAR, size[far])
     return np.copysign(out, x)
+
+
+def erfc_tail(x: np.ndarray) -> np.ndarray:
+    """1 - erf(x) for x from 0.5 on, in float64, to a relative error of 1e-14 where it is a normal number."""
+    x = np.minimum(x, 30.0, dtype=np.float64)
+    inverse = 1 / (x * x)
+    far = (1 / math.sqrt(math.pi) + inverse * _ratio(_FARTHEST, inverse)) / x
+    coarse = np.trunc(16 * x) / 16  # has an exact square
+    factor = np.exp(-coarse * coarse) * np.exp((coarse - x) * (coarse + x))
+    out: np.ndarray = factor * np.where(x < 4, _ratio(_FAR, x), far)
+    return out
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Any) -> Any:

@@ -54,6 +54,11 @@ def _is_basic(index: Any) -> bool:
 
 def _add_at(out: np.ndarray, index: Any, values: Any) -> None:
     """`out[index] += values` where indices that occur twice add twice; `out` is C-contiguous."""
+    if out.dtype.char == "e":  # a sum of many is not one of float16
+        total = out.astype(np.float32)
+        _add_at(total, index, values)
+        out[...] = total
+        return
     parts = index if isinstance(index, tuple) else (index,)
     arrays = [i for i, p in enumerate(parts) if isinstance(p, np.ndarray)]
     kinds = {parts[i].dtype.kind for i in arrays}

@@ -13,6 +13,7 @@ from minidl import kernels, ops, runtime
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.ops.index import scatter
+from minidl.ops.precision import in_single
 from minidl.tensor import Tensor
 
 __all__ = ["cholesky", "einsum", "inv", "linear", "matmul", "outer", "row_dot", "solve"]
@@ -99,7 +100,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 def _linear(x: Any, weight: Any, bias: Any) -> np.ndarray:
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
         raise ValueError("linear: the last axis of x must be as long as the rows of weight, shape (out, in)")
-    out: np.ndarray = _product(_rows(x), weight.T)
+    out: np.ndarray = _product(_rows(x), weight.T)  # of float16, summed in float32 by NumPy
     if bias is not None:
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"linear: bias has shape {bias.shape}, weight gives {weight.shape[:1]}")
@@ -127,7 +128,10 @@ def _sum_rows(x: Any) -> Any:
 
 
 def _rows_summed(x: np.ndarray) -> Any:
-    return kernels.dense.sum_rows(x) if kernels.takes(x) else x.sum(axis=0)
+    return kernels.dense.sum_rows(x) if kernels.takes(x) else _summed(x, axis=0)
+
+
+_summed = in_single(np.sum)
 
 
 @keeps()
@@ -147,6 +151,7 @@ def row_dot(a: Any, b: Any) -> Any:
     return record(_row_dot, _row_dot_rule, a, b)
 
 
+@in_single
 def _row_dot(a: Any, b: Any) -> Any:
     return np.einsum("...i,...i->...", a, b)
 
@@ -199,6 +204,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     return record(_einsum, _einsum_rule, *operands, terms=terms, output=output)
 
 
+@in_single
 def _einsum(*operands: Any, terms: Sequence[str], output: str) -> Any:
     return np.einsum(f"{','.join(terms)}->{output}", *operands, optimize=len(operands) > 1)
 

@@ -192,7 +192,8 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
                                      pos_weight: Any = None) -> Any:
     """-(p t log s(x) + (1 - t) log(1 - s(x))) for a logit x, with s the sigmoid and p `pos_weight`.
 
-    Computed as max(x, 0) - x t + log(1 + e^-|x|), exact in both tails. Derivative (p = 1): g (s(x) - t) and -g x.
+    Computed as |x| (1 - t or t) + log(1 + e^-|x|), exact in both tails, as is the derivative (p = 1): g (s(x) - t),
+    that is g ((1 - t) s(x) - t s(-x)), and -g x.
 
     Parameters
     ----------
@@ -224,8 +225,7 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
         return _pair_loss(BCE, x, t, reduction)
     losses = _bce_with_logits(x, t)
     if pos_weight is not None:
-        factor = fitting(name, "pos_weight", pos_weight, x)
-        losses = (1 - t) * x + (1 + (factor - 1) * t) * softplus(-x)
+        losses = (1 - t) * softplus(x) + t * softplus(-x) * fitting(name, "pos_weight", pos_weight, x)
     return reduce(weighted(name, losses, weight), reduction)
 
 
@@ -234,13 +234,15 @@ def _bce_with_logits(x: Any, t: Any) -> Any:
 
 
 def _bce_logits(x: Any, t: Any) -> Any:
-    return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
+    size = np.abs(x)
+    return size * np.where(x > 0, 1 - t, t) + np.log1p(np.exp(-size))
 
 
 @keeps("inputs")
 def _bce_logits_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     x, t = inputs
-    return g * (sigmoid(x) - t) if needs[0] else None, -g * x if needs[1] else None
+    gx = g * ((1 - t) * sigmoid(x) - t * sigmoid(-x)) if needs[0] else None  # s(x) - t, without cancellation
+    return gx, -g * x if needs[1] else None
 
 
 @explained

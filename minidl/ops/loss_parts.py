@@ -10,6 +10,7 @@ import numpy as np
 from minidl.engine import keeps, record
 from minidl.errors import GradientError, ShapeError
 from minidl.ops.elementwise import astype
+from minidl.ops.precision import widened
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["averaged", "checked", "constant", "fitting", "floating", "inverse", "pair", "plain", "real", "reduce",
@@ -56,6 +57,8 @@ def reduce(losses: Any, reduction: str) -> Any:
 
 def total(losses: Any, reduction: str, scale: float) -> Any:
     """Sum of the losses, times the scale for a mean."""
+    if losses.dtype.char == "e":  # the sum may be more than float16 holds
+        return astype(total(widened(losses), reduction, scale), losses.dtype)
     return losses.sum() if reduction == "sum" else losses.sum() * scale
 
 
@@ -118,11 +121,11 @@ def averaged(name: str, losses: Any, weight: Any, reduction: str) -> Any:
     """Losses times a weight that broadcasts to their shape, reduced; the mean divides by the weights."""
     if weight is None:
         return reduce(losses, reduction)
-    value = fitting(name, "weight", weight, losses)
-    losses = losses * value
-    if reduction == "none":
-        return losses
-    return total(losses, reduction, inverse(float(np.broadcast_to(value, losses.shape).sum())))
+    value, dtype = fitting(name, "weight", weight, losses), losses.dtype
+    losses = widened(losses) * value
+    if reduction != "none":
+        losses = total(losses, reduction, inverse(float(np.broadcast_to(value, losses.shape).sum(dtype=np.float64))))
+    return losses if losses.dtype == dtype else astype(losses, dtype)
 
 
 def plain(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:

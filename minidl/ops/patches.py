@@ -13,6 +13,7 @@ from minidl import blas, ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels
+from minidl.ops.precision import in_single
 from minidl.tensor import Tensor, as_array
 
 __all__ = ["fold", "unfold"]
@@ -240,6 +241,7 @@ def _images(cols: Any, window: Window, size: Ints, positions: Ints) -> Any:
     return record(_fold, _fold_rule, cols, window=window, size=size, positions=positions)
 
 
+@in_single
 def _fold(cols: np.ndarray, window: Window, size: Ints, positions: Ints) -> np.ndarray:
     cols = np.ascontiguousarray(cols)
     x = np.empty((len(cols), cols.shape[1] // math.prod(window.kernel), *size), cols.dtype)

@@ -17,6 +17,7 @@ from minidl.engine import keeps, record
 from minidl.errors import explained
 from minidl.kernels import Kernels, numpy_pool, takes
 from minidl.ops.pool_windows import Windows, adaptive, counted, sliding
+from minidl.ops.precision import in_single
 from minidl.tensor import as_array
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
@@ -77,13 +78,13 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     ShapeError
         When no window fits.
     ValueError
-        For a padding of more than half of the kernel.
+        For a padding of more than half of the kernel, and for windows that hold nothing but padding, as dilated ones
+        may (in PyTorch their maximum is -inf).
 
     Notes
     -----
     Derivative: g, added into zeros at the elements chosen. Of equal ones that is the first in row-major order, of
-    several NaN the last (as in PyTorch on CPUs). A window without elements (a dilation larger than the
-    input) gives -inf, index -1 and no gradient.
+    several NaN the last (as in PyTorch on CPUs).
 
     Examples
     --------
@@ -173,6 +174,7 @@ def _put(g: Any, index: np.ndarray, shape: tuple[int, ...], dims: int) -> Any:
     return record(_max_spread, _put_rule, g, index=index, shape=shape, dims=dims)
 
 
+@in_single
 def _max_spread(g: np.ndarray, index: np.ndarray, shape: tuple[int, ...], dims: int) -> np.ndarray:
     planes, height, width = _planes(shape, dims)
     g = _ready(g, (planes, math.prod(index.shape[-dims:])))
@@ -189,8 +191,7 @@ def _put_rule(g: Any, out: Any, inputs: Any, needs: Any, index: np.ndarray, shap
 def _read(x: np.ndarray, index: np.ndarray, dims: int) -> np.ndarray:
     planes, height, width = _planes(x.shape, dims)
     place = index.reshape(planes, math.prod(index.shape[-dims:]))
-    found = np.take_along_axis(x.reshape(planes, height * width), np.maximum(place, 0), axis=1)
-    return np.where(place < 0, 0, found).astype(x.dtype, copy=False).reshape(index.shape)
+    return np.take_along_axis(x.reshape(planes, height * width), place, axis=1).reshape(index.shape)
 
 
 @keeps()
@@ -294,6 +295,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return record(_avg_pool, _avg_pool_rule, input, windows=adaptive("adaptive_avg_pool1d", input, 1, output_size))
 
 
+@in_single
 def _avg_pool(x: np.ndarray, windows: Windows) -> np.ndarray:
     planes = _ready(x, _planes(x.shape, windows.dims))
     out = np.empty(windows.out_shape(x.shape), planes.dtype)
@@ -306,6 +308,7 @@ def _avg_pool_rule(g: Any, out: Any, inputs: Any, needs: Any, windows: Windows) 
     return (record(_avg_spread, _avg_spread_rule, g, windows=windows, shape=inputs[0].shape),)
 
 
+@in_single
 def _avg_spread(g: np.ndarray, windows: Windows, shape: tuple[int, ...]) -> np.ndarray:
     planes = _ready(g, _planes(g.shape, windows.dims))
     out = np.empty(shape, planes.dtype)

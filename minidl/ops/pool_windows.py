@@ -84,6 +84,11 @@ def sliding(op: str, x: Any, dims: int, kernel_size: Any, stride: Any, padding: 
         if p > k // 2:
             raise ValueError(f"{op}: padding={padding} has to be from 0 to half of kernel_size={kernel_size}")
         lines.append(_line(size, k, s, p, d, bool(ceil_mode), bool(count_include_pad)))
+        empty = np.flatnonzero(lines[-1][:, 1] <= lines[-1][:, 0])
+        if empty.size:
+            raise ValueError(f"{op}: window {empty[0]} of kernel_size={kernel_size}, dilation={dilation}, "
+                             f"padding={padding} holds nothing of input of shape {x.shape}, only padding; use less "
+                             "padding or a smaller dilation")
         if not len(lines[-1]):
             raise ShapeError(f"{op}: no window of kernel_size={kernel_size}, dilation={dilation} fits into input of "
                              f"shape {x.shape} with padding={padding}")

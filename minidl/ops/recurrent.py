@@ -35,6 +35,9 @@ def rnn(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: An
 
     Derivative: back through time. relu'(0) = 0.
 
+    In float32 the tanh here and in `gru` and `lstm`, and so the sigmoid, which is (1 + tanh(x / 2)) / 2, errs by 2.6e-7
+    at most: near 0 to 4 units in the last place, and from 8.3 on it is 1, while a gate near 0 has that absolute error.
+
     Source: Elman 1990, "Finding structure in time".
 
     Parameters

@@ -12,6 +12,7 @@ from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.names import either_name
 from minidl.ops.loss_parts import floating, real
+from minidl.ops.precision import in_single, widened
 from minidl.tensor import Tensor
 
 __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "sum_to", "var"]
@@ -48,6 +49,8 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _sum(x: Any, axis: Axis, keepdims: bool) -> Any:
     """`np.sum`; along an axis in the middle `np.einsum` gives the same bits in a third of the time."""
     x = np.asarray(x)
+    if x.dtype.char == "e":
+        return _sum(x.astype(np.float32), axis, keepdims).astype(x.dtype)
     if x.ndim == 3 and x.shape[2] > 1 and x.dtype.char in "fd" and x.flags.c_contiguous and _axes(axis, 3) == (1,):
         total = np.einsum("ikj->ij", x)
         return total[:, None] if keepdims else total
@@ -68,6 +71,8 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _mean(x: Any, axis: Axis, keepdims: bool) -> Any:
     x = np.asarray(x)
+    if x.dtype.char == "e":
+        return _mean(x.astype(np.float32), axis, keepdims).astype(x.dtype)
     return _sum(x, axis, keepdims) / _number(x.shape, axis)  # half the time of np.mean
 
 
@@ -81,12 +86,15 @@ def _mean_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: 
 @either_name
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Variance over axes, sum (x - mean)^2 / (n - ddof). Derivative: 2 g (x - mean) / (n - ddof)."""
-    return record(np.var, _var_rule, x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return record(_var, _var_rule, x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+_var, _std = in_single(np.var), in_single(np.std)
 
 
 @keeps("inputs")
 def _var_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, ddof: int, keepdims: bool) -> Any:
-    x = inputs[0]
+    x, g = widened(inputs[0]), widened(g)
     return (g.reshape(_kept(x.shape, axis)) * (2.0 * _share(x.shape, axis, ddof)) * _centred(x, axis),)
 
 
@@ -96,12 +104,12 @@ def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
 
     Derivative: g (x - mean) / ((n - ddof) std), and 0 where the standard deviation is 0.
     """
-    return record(np.std, _std_rule, x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return record(_std, _std_rule, x, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
 @keeps("inputs", "output")
 def _std_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, ddof: int, keepdims: bool) -> Any:
-    x = inputs[0]
+    x, g = widened(inputs[0]), widened(g)
     scaled = g / _never_zero(out) * _share(x.shape, axis, ddof)
     return (scaled.reshape(_kept(x.shape, axis)) * _centred(x, axis),)
 
@@ -162,14 +170,33 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     raise ValueError(f"norm: ord={ord!r} with axis={axis} on {ndim} dimension(s) is not offered; the norm of {kind}")
 
 
+@in_single
 def _euclid(x: Any, axis: Axis, keepdims: bool) -> Any:
-    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+    """The root of the sum of squares; divided by the largest magnitude before, where squares over- or underflow."""
+    x = np.asarray(x) if x.dtype.kind == "f" else x.astype(float)
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.sum(np.square(x), axis=axis, keepdims=keepdims)
+        if np.all((squares >= _SAFE[x.dtype.itemsize > 4]) & np.isfinite(squares)):
+            return np.sqrt(squares)
+        top = largest(x, axis)
+        scaled = np.sqrt(np.sum(np.square(x / top), axis=axis, keepdims=True)) * top
+    return scaled.reshape(np.shape(squares)).astype(x.dtype, copy=False)
+
+
+_SAFE = 1e-24, 1e-276  # of float32 and float64: the squares that underflow are rounding, compared to this
+
+
+def largest(x: np.ndarray, axis: Axis) -> np.ndarray:
+    """The largest magnitude with its axes kept, and 1 where it is 0 or infinite: what a norm may be divided by."""
+    top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+    return np.where((top > 0) & np.isfinite(top), top, 1).astype(top.dtype, copy=False)
 
 
 @keeps("inputs", "output")
 def _norm_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
-    x = inputs[0]
-    return ((g / _never_zero(out)).reshape(_kept(x.shape, axis)) * x,)
+    x, g, out = widened(inputs[0]), widened(g), widened(out)
+    kept = _kept(x.shape, axis)
+    return (g.reshape(kept) * (x / _never_zero(out).reshape(kept)),)  # no quotient of g, which would overflow
 
 
 @either_name
@@ -187,13 +214,24 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return record(_logsumexp, _logsumexp_rule, x, axis=axis, keepdims=keepdims)
 
 
+@in_single
 def _logsumexp(x: Any, axis: Axis, keepdims: bool) -> Any:
     x = floating(x)
     top = _finite_max(x, axis)
-    total = np.sum(np.exp(x - top), axis=axis, keepdims=True)
-    with np.errstate(divide="ignore"):
-        out = np.log(total) + top
+    out = log_sum(x - top, axis) + top
     return out if keepdims else out.reshape(tuple(n for i, n in enumerate(x.shape) if i not in _axes(axis, x.ndim)))
+
+
+def log_sum(z: np.ndarray, axis: Axis) -> Any:
+    """log sum e^z with axes kept, for z of which the largest is 0: that one's 1 would hide the rest, so log1p."""
+    e = np.exp(z)
+    rest = np.sum(e, axis=axis, keepdims=True) - 1
+    if np.any(rest < 0.05):  # digits are lost
+        top = z == 0
+        more = np.count_nonzero(top, axis=axis, keepdims=True) - 1
+        rest = np.sum(np.where(top, 0, e), axis=axis, keepdims=True) + np.asarray(more, rest.dtype)
+    with np.errstate(divide="ignore"):  # where there is nothing, or all is -inf
+        return np.log1p(rest)
 
 
 def _finite_max(x: np.ndarray, axis: Axis) -> np.ndarray:
@@ -204,7 +242,7 @@ def _finite_max(x: np.ndarray, axis: Axis) -> np.ndarray:
 
 @keeps("inputs")
 def _logsumexp_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
-    x = inputs[0]
+    x = widened(inputs[0])
     weights = ops.exp(x - _finite_max(x.data if isinstance(x, Tensor) else x, axis))  # the shift cancels
     total = sum(weights, axis, keepdims=True)
     return (g.reshape(_kept(x.shape, axis)) * (weights / _never_zero(total)),)
@@ -276,12 +314,15 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> minidl.grad(minidl.ops.prod)(np.array([0.0, 2.0, 3.0]))
     array([6., 0., 0.])
     """
-    return record(np.prod, _prod_rule, x, axis=axis, keepdims=keepdims)
+    return record(_prod, _prod_rule, x, axis=axis, keepdims=keepdims)
+
+
+_prod = in_single(np.prod)
 
 
 @keeps("inputs")
 def _prod_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
-    x = inputs[0]
+    x = widened(inputs[0])
     others = _axes_back(_others(_axes_last(x, axis)), x.shape, axis)
     return (g.reshape(_kept(x.shape, axis)) * others,)
 
@@ -303,7 +344,10 @@ def _others(x: Any) -> Any:
 @either_name
 def cumsum(x: Any, axis: int | None = None) -> Any:
     """Running sum along an axis, or over the flattened array. Derivative: the running sum of g from the end."""
-    return record(np.cumsum, _cumsum_rule, x, axis=axis)
+    return record(_cumsum, _cumsum_rule, x, axis=axis)
+
+
+_cumsum = in_single(np.cumsum)
 
 
 @keeps()

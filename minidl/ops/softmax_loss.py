@@ -203,10 +203,10 @@ def class_losses(logits: Any, target: np.ndarray, factor: np.ndarray | None = No
 def _class_forward(logits: np.ndarray, target: np.ndarray, factor: np.ndarray | None,
                    scale: float | None) -> tuple[np.ndarray, Any]:
     rows = plain(logits)
-    peak, sums = kernels.loss.exp_sums(rows)
-    losses = np.log(sums) - (rows[np.arange(len(target)), target] - peak)
-    losses = np.where(target >= 0, losses, 0).astype(logits.dtype, copy=False)
-    return summed(losses, factor, scale), (peak, sums)
+    peak, rest = kernels.loss.exp_sums(rows)
+    losses = np.log1p(rest) - (rows[np.arange(len(target)), target] - peak)
+    losses = np.where(target >= 0, losses, 0)
+    return np.asarray(summed(losses, factor, scale)).astype(logits.dtype, copy=False), (peak, rest)
 
 
 def _class_backward(g: Any, saved: Any, inputs: Any, needs: Any, target: np.ndarray, factor: np.ndarray | None,
@@ -242,17 +242,17 @@ _class_losses = fused(_class_forward, _class_backward, _class_reference, name="c
 def _count_forward(logits: np.ndarray, classes: np.ndarray, ends: np.ndarray,
                    counts: np.ndarray) -> tuple[np.ndarray, Any]:
     rows, owner = plain(logits), _owners(ends)
-    peak, sums = kernels.loss.exp_sums(rows)
-    each = np.log(sums)[owner] - (rows[owner, classes] - peak[owner])
+    peak, rest = kernels.loss.exp_sums(rows)
+    each = np.log1p(rest)[owner] - (rows[owner, classes] - peak[owner])
     losses = np.bincount(owner, each * counts, len(rows))
-    return losses.astype(logits.dtype, copy=False), (owner, peak, sums)
+    return losses.astype(logits.dtype, copy=False), (owner, peak, rest)
 
 
 def _count_backward(g: np.ndarray, saved: Any, inputs: Any, needs: Any, classes: np.ndarray, ends: np.ndarray,
                     counts: np.ndarray) -> Any:
-    rows, (owner, peak, sums) = plain(inputs[0]), saved
+    rows, (owner, peak, rest) = plain(inputs[0]), saved
     scale = g * np.bincount(owner, counts, len(rows))
-    return (kernels.loss.softmax_gradient(plain(scale, rows), rows, peak, sums, classes, ends,
+    return (kernels.loss.softmax_gradient(plain(scale, rows), rows, peak, rest, classes, ends,
                                           plain(g[owner] * counts, rows)),)
 
 
@@ -276,17 +276,17 @@ def soft_losses(name: str, logits: Any, target: Any) -> Any:
 
 
 def _soft_forward(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, Any]:
-    peak, sums, mass, gap = kernels.loss.soft_sums(plain(logits, target), plain(target, logits))
-    losses = gap + mass * np.log(sums)
-    return losses.astype(np.result_type(logits, target), copy=False), (peak, sums, mass)
+    peak, rest, mass, gap = kernels.loss.soft_sums(plain(logits, target), plain(target, logits))
+    losses = gap + mass * np.log1p(rest)
+    return losses.astype(np.result_type(logits, target), copy=False), (peak, rest, mass)
 
 
 def _soft_backward(g: np.ndarray, saved: Any, inputs: Any, needs: Any) -> Any:
     rows, target = plain(*inputs), plain(*reversed(inputs))
-    peak, sums, mass = saved
+    peak, rest, mass = saved
     g = plain(g, rows)
-    return (kernels.loss.soft_gradient(g, rows, target, peak, sums, mass) if needs[0] else None,
-            (peak[:, None] - rows + np.log(sums)[:, None]) * g[:, None] if needs[1] else None)
+    return (kernels.loss.soft_gradient(g, rows, target, peak, rest, mass) if needs[0] else None,
+            (peak[:, None] - rows + np.log1p(rest)[:, None]) * g[:, None] if needs[1] else None)
 
 
 def _soft_reference(logits: Any, target: Any) -> Any:
@@ -298,8 +298,8 @@ _soft_losses = {name: fused(_soft_forward, _soft_backward, _soft_reference, name
 
 
 def _logsumexp_forward(logits: np.ndarray) -> tuple[np.ndarray, Any]:
-    peak, sums = kernels.loss.exp_sums(plain(logits))
-    return (np.log(sums) + peak).astype(logits.dtype, copy=False), (peak, sums)
+    peak, rest = kernels.loss.exp_sums(plain(logits))
+    return (np.log1p(rest) + peak).astype(logits.dtype, copy=False), (peak, rest)
 
 
 def _logsumexp_backward(g: np.ndarray, saved: Any, inputs: Any, needs: Any) -> Any:

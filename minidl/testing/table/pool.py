@@ -133,8 +133,7 @@ def _halves(draw: Any) -> Case:
 
 _NAN = np.nan
 _TIES = (Convention("the first of equal elements", (np.ones((1, 1, 2, 3)), (2, 3)), [[[[1, 0, 0], [0, 0, 0]]]]),
-         Convention("the last NaN", (np.array([[[[1, _NAN], [_NAN, 2.0]]]]), 2), [[[[0, 0], [1, 0]]]]),
-         Convention("none for a window without elements", (np.ones((1, 1, 1)), 2, 1, 1, 2), [[[0]]]))
+         Convention("the last NaN", (np.array([[[[1, _NAN], [_NAN, 2.0]]]]), 2), [[[[0, 0], [1, 0]]]]))
 _LINE_TIES = (Convention("the first of equal elements", (np.ones((1, 1, 3)), 3), [[[1, 0, 0]]]),)
 _PIECE_TIES = (Convention("the first of equal elements", (np.ones((1, 1, 3)), 1), [[[1, 0, 0]]]),)
 

@@ -17,7 +17,8 @@ def guarded(values):
     room = np.full(values.size + 64, GUARD, values.dtype)
     inside = room[32:32 + values.size].reshape(values.shape)
     inside[...] = values
-    return inside, lambda: bool((room[:32] == GUARD).all() and (room[32 + values.size:] == GUARD).all())
+    guard = values.dtype.type(GUARD)
+    return inside, lambda: bool((room[:32] == guard).all() and (room[32 + values.size:] == guard).all())
 
 
 @st.composite
@@ -126,3 +127,25 @@ def test_the_matrices_convolve(seed):
     image, kernel = rng.normal(size=6), rng.normal(size=3)
     products = (numpy_conv.IMAGE @ image) * (numpy_conv.KERNEL @ kernel)
     np.testing.assert_allclose(numpy_conv.OUTPUT @ products, np.correlate(image, kernel), atol=1e-13)
+
+
+@given(drawn=tilings(), short=st.tuples(st.integers(0, 3), st.integers(0, 3)), wild=st.integers(0, 4),
+       seed=st.integers(0, 2**32 - 1))
+def test_uneven_rows_are_those_of_the_twin(drawn, short, wild, seed):
+    x, _, across, first, rows, origin = drawn
+    rng = np.random.default_rng(seed)
+    if x.size:
+        x.flat[rng.integers(0, x.size, wild)] = rng.choice([np.nan, np.inf, -1e9, 30.0, 1e-30], wild)
+        x[rng.random(x.shape) < rng.choice([0.0, 0.5, 0.98])] = 0
+    bits, step = x.view(f"i{x.itemsize}"), np.finfo(x.dtype).nmant
+    limits = 4 << step, (np.finfo(x.dtype).maxexp + 49) << step
+    size = 4 * (first + rows) - short[0], 4 * across - short[1]
+    results = []
+    for numba in (True, False):
+        held, untouched = guarded(bits)
+        found = np.ones((len(x), rows), bool)
+        count = FAMILY.module(numba).uneven(held, origin, size, across, first, rows, *limits, found)
+        assert untouched()
+        assert count == found.sum()
+        results.append(found)
+    assert np.array_equal(*results)

@@ -39,13 +39,16 @@ def planes(draw, average=False):
     p, dtype = draw(st.integers(0, 3)), draw(DTYPES)
     kind = draw(st.sampled_from(["sliding", "adaptive", "halves"]))
     fit = draw(conv_geometry(2, max_dilation=1 if average else 2))
-    size = fit.size if kind != "halves" else draw(st.tuples(st.integers(2, 9), st.integers(2, 9)))
+    # a dilated window may lie over padding alone, which is refused
+    padding = tuple(0 if d > 1 else p for p, d in zip(fit.padding, fit.dilation, strict=True))
+    wide = tuple(n + 2 * (p - q) for n, p, q in zip(fit.size, fit.padding, padding, strict=True))
+    size = wide if kind != "halves" else draw(st.tuples(st.integers(2, 9), st.integers(2, 9)))
     x = rng.integers(-3, 4, (p, *size)).astype(dtype)
     if kind == "halves":
         return x, sliding("", x, 2, 2, None, 0, 1, False)
     if kind == "adaptive":
         return x, adaptive("", x, 2, draw(st.tuples(st.integers(0, 5), st.integers(0, 5))))
-    return x, sliding("", x, 2, fit.kernel, fit.stride, fit.padding, fit.dilation, draw(st.booleans()))
+    return x, sliding("", x, 2, fit.kernel, fit.stride, padding, fit.dilation, draw(st.booleans()))
 
 
 @given(planes(), st.booleans())

@@ -77,14 +77,20 @@ def test_bits_do_not_depend_on_threads(kind, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tanh_is_exact_enough_everywhere(dtype):
-    x = np.concatenate([np.linspace(-12, 12, 4000), [-1e30, 1e30, -np.inf, np.inf, 0.0, 1e-7]]).astype(dtype)
+    special = [-1e30, 1e30, -np.inf, np.inf, 0.0, 1e-7, 1e-30, -1e-3]
+    x = np.concatenate([np.linspace(-12, 12, 4000), special]).astype(dtype)
     h = np.zeros((1, x.size), dtype)
     out, none = np.empty((1, 1, x.size), dtype), np.empty((1, 0), dtype)
     numba_recurrent.forward(TANH, x.reshape(1, 1, -1).copy(), np.zeros(x.size, dtype),
                             np.zeros((x.size, x.size), dtype), np.ones(1, np.int64), False, h, none, out,
                             np.empty((0, 1, x.size), dtype))
-    error = np.abs(out.ravel() - np.tanh(x.astype(np.float64)))
+    exact = np.tanh(x.astype(np.float64))
+    error = np.abs(out.ravel() - exact)
     assert error.max() < (3e-7 if dtype == np.float32 else 1e-15)
+    small = (np.abs(x) < 0.1) & (x != 0)
+    assert (error[small] <= 4 * np.finfo(dtype).eps * np.abs(exact[small])).all()
+    large = np.abs(x) > (9.02 if dtype == np.float32 else 20)
+    assert np.array_equal(out.ravel()[large], np.sign(x[large]))
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

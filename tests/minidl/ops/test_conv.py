@@ -147,6 +147,86 @@ def test_many_channels_of_float32_round_little_more_than_by_the_definition(shape
     assert used, "the case did not go through Winograd's algorithm"
 
 
+@st.composite
+def uneven_images(draw):
+    """Images that are ordinary, sparse or blank, with some pixels that are not."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = draw(st.sampled_from([(12, 12), (15, 9), (18, 50)]))
+    x = rng.normal(size=(2, 16, *size)) * draw(st.sampled_from([1.0, 1e-30, 1e14]))
+    x[rng.random(x.shape) < draw(st.sampled_from([0.0, 0.9, 0.999, 1.0]))] = 0
+    values = draw(st.lists(st.sampled_from([np.nan, np.inf, -np.inf, 1e18, -1e6, 1e5, 30.0, 1e-5]), max_size=4))
+    for value in values:
+        channel = draw(st.sampled_from([slice(None), 3]))
+        x[draw(st.integers(0, 1)), channel, rng.integers(0, size[0]), rng.integers(0, size[1])] = value
+    weight = rng.normal(size=(17, 16, 3, 3)).astype(np.float32)
+    weight[:, rng.random((16, 3, 3)) < draw(st.sampled_from([0.0, 0.7]))] = 0
+    padding = draw(st.integers(0, 3))
+    g = rng.normal(size=(2, 17, *(n + 2 * padding - 2 for n in size)))
+    if draw(st.booleans()):
+        g[0, 2, rng.integers(0, g.shape[2]), rng.integers(0, g.shape[3])] = draw(st.sampled_from([np.inf, 1e6, 1e18]))
+    return x.astype(np.float32), weight, g.astype(np.float32), padding
+
+
+def largest_seen(x, before):
+    """Of each window of 3x3 pixels the largest magnitude, (N, 1, OH, OW)."""
+    padded = np.pad(np.abs(x).max(axis=1, keepdims=True), ((0, 0), (0, 0), *2 * [(before, before)]))
+    return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3)).max(axis=(4, 5))
+
+
+@given(uneven_images())
+@np.errstate(invalid="ignore", over="ignore")
+def test_an_output_errs_by_what_its_own_window_holds(drawn):
+    x, weight, g, padding = drawn
+    exact = [a.astype(float) for a in (x, weight, np.zeros(17), g)]
+    out, gx, gw, _ = pulled(x, weight, np.zeros(17, np.float32), g, padding=padding)
+    wanted, wanted_gx, wanted_gw, _ = pulled(*exact, padding=padding)
+    kernels = np.abs(weight).sum(axis=(1, 2, 3))[:, None, None], np.abs(weight).sum(axis=(0, 2, 3))[:, None, None]
+    bounds = [largest_seen(x, padding) * kernels[0], np.broadcast_to(0.0, gx.shape)]
+    seen = largest_seen(g, 2)
+    inside = slice(padding, seen.shape[2] - padding), slice(padding, seen.shape[3] - padding)
+    bounds[1] = seen[:, :, *inside] * kernels[1]
+    magnitudes = pulled(*map(np.abs, exact), padding=padding)
+    bounds.append(np.broadcast_to(8 * magnitudes[2].max(), gw.shape))  # long sums round, by the definition too
+    for got, want, bound in zip((out, gx, gw), (wanted, wanted_gx, wanted_gw), bounds, strict=True):
+        want = want.astype(np.float32).astype(float)  # overflows where float32 does
+        finite = np.isfinite(want) & (np.broadcast_to(bound, want.shape) < 1e38)
+        assert np.isfinite(got[finite]).all()
+        assert (np.isnan(got) == np.isnan(want))[np.broadcast_to(np.isinf(bound) | np.isnan(bound), want.shape)].all()
+        gap = np.abs(got[finite] - want[finite])
+        assert (gap <= 1e-6 * np.broadcast_to(bound, want.shape)[finite] + 1e-37).all()
+
+
+def test_a_pixel_is_in_nothing_but_its_windows():
+    x, weight = np.zeros((1, 16, 16, 16), np.float32), draw(16, 16, 3, 3, dtype=np.float32)
+    far = np.ones((16, 16), bool)
+    far[6:9, 6:9] = False
+    for value in (1e6, 255.0, 1e-20, np.nan, np.inf):
+        x[0, 0, 7, 7] = value
+        out = conv2d(x, weight, padding=1)
+        assert not out[0, :, far].any()
+        assert out[0, :, ~far].all()
+
+
+def test_kernels_that_are_not_finite_or_near_to_overflow_are_those_of_the_definition():
+    x, weight = draw(1, 16, 12, 12, dtype=np.float32), draw(16, 16, 3, 3, dtype=np.float32)
+    weight[0, 0, 0, 0], weight[1, 0, 0, 0], weight[2] = np.nan, np.inf, 3e36
+    out = conv2d(x, weight)
+    with runtime.exact_convolutions():
+        np.testing.assert_allclose(conv2d(x, weight), out, rtol=1e-5, atol=1e-5)
+    assert np.isfinite(out[:, 2:]).all()
+
+
+def test_exact_convolutions_are_those_of_the_definition_in_both_directions(monkeypatch):
+    x, weight, g = (draw(*shape, dtype=np.float32) for shape in ((1, 16, 12, 12), (16, 16, 3, 3), (1, 16, 10, 10)))
+    with runtime.exact_convolutions():
+        found = pulled(x, weight, np.zeros(16, np.float32), g)
+    assert winograd.suits(Geometry(Window((3, 3), (1, 1), (1, 1), (0, 0)), (12, 12), (10, 10), 1), 16, 16, x.dtype,
+                          (12, 12))
+    monkeypatch.setattr(winograd, "suits", lambda *args: False)
+    wanted = pulled(x, weight, np.zeros(16, np.float32), g)
+    assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
 def test_winograd_is_chosen_by_shapes_alone():
     def suits(size, taken=32, made=32, dtype=np.float32, groups=1, **window):
         geometry = Geometry(Window(**{"kernel": (3, 3), "stride": (1, 1), "dilation": (1, 1), "origin": (0, 0),

@@ -143,15 +143,29 @@ def test_nan_and_infinity_stay_in_their_windows():
         assert np.isfinite(leaf.grad).sum() == (8 if f is pool.avg_pool2d else 14)
 
 
-def test_a_window_without_elements_gives_minus_infinity_and_takes_nothing():
-    leaf = minidl.tensor(np.ones((1, 1)), requires_grad=True)
-    out, places = pool.max_pool1d(leaf, 2, 1, 1, 2, return_indices=True)
-    assert (out.data.tolist(), places.tolist()) == ([[-np.inf]], [[-1]])
-    u = minidl.tensor(np.full((1, 1), 3.0), requires_grad=True)
-    out.backward(u, create_graph=True)
-    assert leaf.grad.data.tolist() == [[0]]
-    leaf.grad.sum().backward()
-    assert u.grad.tolist() == [[0]]
+@given(size=st.integers(1, 9), kernel=st.integers(1, 5), stride=st.integers(1, 12), padding=st.integers(0, 2),
+       dilation=st.integers(1, 5), ceil=st.booleans(), counted=st.booleans())
+def test_windows_hold_something_or_are_refused(size, kernel, stride, padding, dilation, ceil, counted):
+    x, padding = np.ones((1, size)), min(padding, kernel // 2)
+    largest = tried(pool.max_pool1d, x, kernel, stride, padding, dilation, ceil)
+    if isinstance(largest, str):
+        assert "fits into input" in largest or "holds nothing of input of shape" in largest
+    else:
+        assert (largest == 1).all()
+    mean = tried(pool.avg_pool1d, x, kernel, stride, padding, ceil, counted)
+    if isinstance(mean, str):
+        assert "fits into input" in mean
+    else:
+        assert ((mean > 0) & (mean <= 1)).all()
+        assert counted or (mean == 1).all()
+
+
+def tried(function, *args):
+    """What it gives or says."""
+    try:
+        return function(*args)
+    except ValueError as error:
+        return str(error)
 
 
 # ---------------------------------------------------------------------------------- relations, dtypes
@@ -237,6 +251,8 @@ def test_windows_are_cached_and_cannot_be_changed():
     (lambda x: pool.avg_pool2d(x, 3, padding=(1, -1)), ValueError, "padding=.*integer of at least 0, or 2 of them"),
     (lambda x: pool.max_pool2d(x, 0), ValueError, "kernel_size=0.*at least 1"),
     (lambda x: pool.avg_pool2d(x, 2, 0), ValueError, "stride=0.*at least 1"),
+    (lambda x: pool.max_pool2d(x[..., :1], 2, 1, (0, 1), 2), ValueError,
+     "max_pool2d: window 0 of kernel_size=2, dilation=2, .*holds nothing of input of shape .*use less padding"),
     (lambda x: pool.max_pool2d(x, 2, dilation=0), ValueError, "dilation=0.*at least 1"),
     (lambda x: pool.max_pool2d(x, 2.0), ValueError, "kernel_size=2.0; give an integer of at least 1"),
     (lambda x: pool.max_pool2d(x, (2, None)), ValueError, "at least 1"),
