@@ -44,7 +44,7 @@ class _Pieces:
 
     def plus(self, indices: np.ndarray, rows: np.ndarray) -> _Pieces:
         pieces = self.pieces if len(self.pieces) == self.count else self.pieces[:self.count]
-        if (held := self.held + len(indices)) > self.limit:
+        if (held := self.held + len(indices)) > self.limit and rows.dtype.char != "e":  # those are rounded once, at last
             one = kernels.rows.coalesce(*_joined([*pieces, (indices, rows)]))
             return _Pieces([one], limit=max(2 * len(one[0]), _FEW), merged=True)
         pieces.append((indices.copy(), rows.copy()))
@@ -76,7 +76,8 @@ class RowGrad(NDArrayOperatorsMixin):
     `np.maximum`, reductions and `np.asarray(g)` are dense. Everything else raises an error.
 
     Contributions are merged as they come: `append` keeps the rows of both one behind the other until they are twice as
-    many as the distinct rows of the last merge. Rows are summed in the order of their contributions, whenever that is.
+    many as the distinct rows of the last merge. Rows are summed in the order of their contributions, whenever that is;
+    those of float16, whose sum is rounded once, all at the end.
 
     Examples
     --------

