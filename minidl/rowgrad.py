@@ -44,7 +44,8 @@ class _Pieces:
 
     def plus(self, indices: np.ndarray, rows: np.ndarray) -> _Pieces:
         pieces = self.pieces if len(self.pieces) == self.count else self.pieces[:self.count]
-        if (held := self.held + len(indices)) > self.limit and rows.dtype.char != "e":  # those are rounded once, at last
+        held, short = self.held + len(indices), rows.dtype.char == "e"  # whose sums are rounded once, at last
+        if held > self.limit and not short:
             one = kernels.rows.coalesce(*_joined([*pieces, (indices, rows)]))
             return _Pieces([one], limit=max(2 * len(one[0]), _FEW), merged=True)
         pieces.append((indices.copy(), rows.copy()))
