@@ -93,7 +93,7 @@ class Console:
         """Lines for people, wrapped."""
         if not self.as_json:
             for line in text.split("\n"):
-                print(textwrap.fill(line, _width(self.stream)), file=self.stream)
+                print(_filled(line, self.stream), file=self.stream)
 
     def warn(self, text: str) -> None:
         """A line on standard error, which does not disturb a document."""
@@ -128,6 +128,10 @@ class Console:
         """The document for machines; ASCII, so that any terminal or pipe can carry it."""
         if self.as_json:
             print(json.dumps(plain(payload), indent=1, allow_nan=False), file=self.stream)
+
+
+def _filled(text: str, stream: TextIO) -> str:
+    return textwrap.fill(text, _width(stream), break_on_hyphens=False)  # which names of files have
 
 
 def _width(stream: TextIO) -> int:
@@ -182,7 +186,7 @@ def _plain_table(stream: TextIO, title: str, columns: Sequence[str], cells: Sequ
         for parts in zip_longest(*wrapped, fillvalue=""):
             shown = [f"{part:{'<' if i < text else '>'}{widths[i] or 1}}" for i, part in enumerate(parts)]
             print(("  " + "  ".join(shown)).rstrip(), file=stream)
-    print(f"\n{textwrap.fill(caption, _width(stream))}" if caption else "", file=stream)
+    print(f"\n{_filled(caption, stream)}" if caption else "", file=stream)
 
 
 def _fit(widths: list[int], text: int, limit: int) -> list[int]:

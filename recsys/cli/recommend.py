@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recsys.cli import texts
+from recsys import exporting
+from recsys.cli import fitting, texts
 from recsys.cli.listing import show
 from recsys.console import Console
-from recsys.errors import ParameterError
+from recsys.errors import DataError, ParameterError
+from recsys.files import check_target
+from recsys.progress import task
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -23,34 +26,120 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     """Options of the command."""
     made.add_argument("model", type=Path, help="a file that `recsys train` wrote")
     made.add_argument("--user", action="append", default=[], help="a user's id; may be repeated")
-    made.add_argument("--history", help="item ids separated by commas, of somebody who is not in the data")
+    made.add_argument("--all", action="store_true", help="all users of the training data; needs --out")
+    made.add_argument("--history", metavar="ID,...", help="item ids separated by commas, of somebody who is not in the "
+                      "data; an id with a comma stands in double quotes")
     made.add_argument("--values", metavar="NUMBER,...", help="of the history's items, such as their ratings")
     made.add_argument("-k", type=texts.positive, default=10, help="length of the lists (default: %(default)s)")
     made.add_argument("--keep-seen", action="store_true", help="do not leave out what the user knows already")
+    for flag, what in (("candidates", "recommend only these items"), ("exclude", "do not recommend these items")):
+        made.add_argument(f"--{flag}", metavar="FILE", help=f"{what}: a column of ids for everybody, or one of users "
+                          f"and one of items for each user's own")
     made.add_argument("--on-unknown", choices=("raise", "fallback", "skip"), default="raise",
                       help="what to do with unknown ids (default: %(default)s)")
     made.add_argument("--why", action="store_true", help="say why, where the model can")
+    made.add_argument("--out", type=Path, metavar="FILE",
+                      help="write the lists there, with titles: .csv, .jsonl (both also with .gz) or .parquet")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import artifact
 
-    if bool(options.user) == (options.history is not None):
-        raise ParameterError("give either --user ID (which may be repeated) or --history ID,ID,...")
+    if bool(options.user) + options.all + (options.history is not None) != 1:
+        raise ParameterError("give one of --user ID (which may be repeated), --all, and --history ID,ID,...")
+    if options.all and options.out is None:
+        raise ParameterError("--all makes a list for every user; say with --out FILE where they go.")
+    if options.out is not None and options.why:
+        raise ParameterError("--why goes with lists that are shown; leave out --out or --why.")
+    if options.out is not None:
+        check_target(options.out)
+        exporting.check_format(options.out)
     model = artifact.load(options.model)
     if options.why and not model.can.explain:
         console.warn(f"{type(model).__name__} gives no reasons.")
-    settings = {"k": options.k, "filter_seen": not options.keep_seen, "on_unknown": options.on_unknown}
+    settings = {"k": options.k, "filter_seen": not options.keep_seen, "on_unknown": options.on_unknown,
+                "items": _chosen(options.candidates, model, console),
+                "exclude": _chosen(options.exclude, model, console)}
+    if options.out is not None:
+        _write(model, options, settings, console)
+        return
     records: list[dict[str, Any]] = []
     for title, asker, recs in _lists(model, options, settings, console):
-        lines = [{**record, "title": model.title(record["item"])} for record in recs.to_records()]
+        lines = [{"title": None, **record} for record in recs.to_records()]
         if options.why:
             lines = [{**line, "why": _why(model, asker, line)} for line in lines]
         records += lines
         _tell_popular(title.lower(), recs, console)
         show(title, "score", lines, options, console)
     console.result({"recommendations": records})
+
+
+def _chosen(path: str | None, model: Any, console: Console) -> Any:
+    """Item ids of a file, or with a column of users a mapping of user to item ids."""
+    from recsys.data.headers import unknown_names
+    from recsys.data.intake import NAMES, open_table, plain_name
+
+    if path is None:
+        return None
+    roles = ("users", "items")
+    known = {name: role for role in roles for name in NAMES[role]}
+
+    def opened(header: bool) -> Any:
+        return open_table(path, None, header, "utf-8", ".", unknown_names, console.warn)
+
+    table = opened(header=False)
+    if not table.names and {known.get(plain_name(str(table.strings(i)[0]))) for i in range(table.width)} & {*roles}:
+        table = opened(header=True)
+    if table.width == 1:
+        return model.items.parse(table.strings(0).tolist())
+    named = [known.get(plain_name(name)) for name in table.names] if table.names else [*roles][:table.width]
+    if table.width > 2 and not all(role in named for role in roles):
+        raise DataError(f"{path}: which of its {table.width} columns holds users and which items is not plain; name "
+                        f"them user and item, or keep these two.")
+    user, item = (named.index(role) if role in named else place for place, role in enumerate(roles))
+    own: dict[Any, list[Any]] = {}
+    for who, what in zip(model.users.parse(table.strings(user).tolist()).tolist(),
+                         model.items.parse(table.strings(item).tolist()).tolist(), strict=True):
+        own.setdefault(who, []).append(what)
+    return own
+
+
+def _write(model: Any, options: argparse.Namespace, settings: Mapping[str, Any], console: Console) -> None:
+    """All lists to a file, in blocks of users."""
+    found = {"lists": 0, "entries": 0, "popular": 0}
+    with exporting.exporting(options.out) as add, \
+            task(fitting.progress_bar(options), None if options.history else _count(model, options), "lists") as bar:
+        for recs in _blocks(model, options, settings, console):
+            add(recs)
+            lists = 1 if recs.single else len(recs)
+            found["lists"] += lists
+            found["entries"] += int(np.sum(recs.counts))
+            found["popular"] += int(np.count_nonzero(recs.source == "popular"))
+            bar.advance(lists)
+    if found["popular"]:
+        console.warn(f"{found['popular']:,} of {found['entries']:,} entries are popular items, where the model knows "
+                     f"nothing; the column source says which.")
+    console.note(f"Wrote {found['lists']:,} lists of {found['entries']:,} entries to {options.out}.")
+    console.result({**found, "file": str(options.out)})
+
+
+def _count(model: Any, options: argparse.Namespace) -> int:
+    return len(model.users) if options.all else len(options.user)
+
+
+def _blocks(model: Any, options: argparse.Namespace, settings: Mapping[str, Any], console: Console) -> Iterator[Any]:
+    """The lists, so many users at a time."""
+    if options.history is not None:
+        yield _lists(model, options, settings, console)[0][2]
+        return
+    users = model.users.ids if options.all else model.users.parse(options.user)
+    _tell_skipped(users, model.users, options, console)
+    for start in range(0, len(users), _AT_ONCE):
+        yield model.recommend(users[start:start + _AT_ONCE], **settings)
+
+
+_AT_ONCE = 4096
 
 
 def _lists(model: Any, options: argparse.Namespace, settings: Mapping[str, Any], console: Console
@@ -63,7 +152,7 @@ def _lists(model: Any, options: argparse.Namespace, settings: Mapping[str, Any],
         users = model.users.parse(options.user)
         _tell_skipped(users, model.users, options, console)
         return [(f"For user {recs.users}", (recs.users, None), recs) for recs in model.recommend(users, **settings)]
-    history = model.items.parse(texts.names(options.history))
+    history = model.items.parse(texts.ids(options.history, "--history"))
     if not len(history):
         raise ParameterError("--history holds no ids; separate item ids by commas.")
     if values is not None and len(values) != len(history):

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     model = artifact.load(options.model)
     records = []
     for recs in model.similar_items(model.items.parse(options.item), k=options.k):
-        lines = [{**record, "title": model.title(record["item"])} for record in recs.to_records()]
+        lines = [{"title": None, **record} for record in recs.to_records()]
         show(f"Like {model.title(recs.users) or recs.users}", "similarity", lines, options, console)
         records += [{"to" if k == "user" else k: v for k, v in line.items() if k != "source"} for line in lines]
     console.result({"similar": records})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 from recsys.errors import ParameterError
 
-__all__ = ["finite", "names", "numbers", "positive", "seed", "settings"]
+__all__ = ["finite", "ids", "names", "numbers", "positive", "seed", "settings"]
 
 
 def positive(text: str) -> int:
@@ -43,6 +44,20 @@ def finite(text: str) -> float:
 def names(text: str) -> list[str]:
     """The parts between commas, without blanks around them."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def ids(text: str, flag: str) -> list[str]:
+    """Ids separated by commas, as `names`; one that holds a comma or a quote stands in quotes, as in CSV.
+
+    >>> ids('7, "tea, green",x', "--history")
+    ['7', 'tea, green', 'x']
+    """
+    try:
+        (found,) = csv.reader([text], skipinitialspace=True, strict=True) if text.strip() else [[]]
+    except (csv.Error, ValueError) as error:
+        raise ParameterError(f"{flag} {text!r}: {error}; put an id that holds a comma in double quotes, and double "
+                             f"quotes inside of it twice.") from None
+    return [part.strip() for part in found if part.strip()]
 
 
 def numbers(text: str, flag: str) -> list[float]:
