@@ -93,7 +93,7 @@ def _chosen(path: str | None, model: Any, console: Console) -> Any:
         table = opened(header=True)
     if table.width == 1:
         return model.items.parse(table.strings(0).tolist())
-    named = [known.get(plain_name(name)) for name in table.names] if table.names else [*roles][:table.width]
+    named = [known.get(plain_name(name)) for name in table.names]
     if table.width > 2 and not all(role in named for role in roles):
         raise DataError(f"{path}: which of its {table.width} columns holds users and which items is not plain; name "
                         f"them user and item, or keep these two.")
