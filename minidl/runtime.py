@@ -48,6 +48,8 @@ def threads() -> int:
         return 1
     if "numba" not in sys.modules:
         return int(os.environ.get("NUMBA_NUM_THREADS") or len(_cores()))
+    if _layer() is None:  # asking Numba would start threads that nothing may need
+        return int(_numba().config.NUMBA_NUM_THREADS)
     return int(_numba().get_num_threads())
 
 
