@@ -106,9 +106,11 @@ def _cell(users, items, pool, X, Y, bias, mark, lr, reg, state):
 
 
 def epoch(users, items, cells, pool, edges, X, Y, bias, mark, lr, reg, seed, loss):
+    found = np.empty_like(loss)
     for shift in range(len(cells)):  # of a shift's cells no two have a user or an item in common
         spread(_cells, len(cells), len(users) > _LARGE, shift, users, items, cells, pool, edges, X, Y, bias, mark, lr,
-               reg, seed, loss)
+               reg, seed, found)
+        loss += found
 
 
 @njit(cache=True, nogil=True, **_FAST)
@@ -118,5 +120,5 @@ def _cells(first, last, shift, users, items, cells, pool, edges, X, Y, bias, mar
         b = (a + shift) % blocks
         start, stop = cells[a, b], cells[a, b + 1]
         state = _scramble(np.uint64(seed) * np.uint64(blocks * blocks) + np.uint64(a * blocks + b))
-        loss[a] += _cell(users[start:stop], items[start:stop], pool[edges[b]:edges[b + 1]],
-                         X, Y, bias, mark[a], lr, reg, state)
+        loss[a] = _cell(users[start:stop], items[start:stop], pool[edges[b]:edges[b + 1]], X, Y, bias, mark[a], lr, reg,
+                        state)
