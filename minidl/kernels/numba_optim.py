@@ -7,13 +7,12 @@ memory anyway, and so the bits are those of the twin. `error_model="numpy"` lets
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from minidl.kernels.copies import copied
 from minidl.kernels.launch import spread
 from minidl.kernels.prefetch import AHEAD, prefetch_row
 
@@ -243,19 +242,9 @@ def _catch_up_code(first, last, p, indices, state, last_step, history, now, tail
 
 
 def _around(name: str, rule: Any, rest: Any = None) -> tuple[Any, Any]:
-    """`name` and `name_catch_up`: the loops above, compiled with a rule in its place, on all threads.
-
-    Each is a copy of a function, under a name and with globals of its own: a closure over the rule would be compiled
-    anew in every process, because Numba's cache on disk does not recognise it.
-    """
-    scope = {**globals(), "_rule": rule, "_rest": rest}
-
-    def compiled(code: Any, suffix: str) -> Any:
-        copy = FunctionType(code.__code__, scope, name + suffix)
-        copy.__qualname__ = copy.__name__
-        return _serial(copy)
-
-    update_part, catch_up_part = compiled(_update_code, "_part"), compiled(_catch_up_code, "_catch_up_part")
+    """`name` and `name_catch_up`: the loops above, compiled with a rule in its place, on all threads."""
+    update_part = _serial(copied(_update_code, f"{name}_part", _rule=rule))
+    catch_up_part = _serial(copied(_catch_up_code, f"{name}_catch_up_part", _rule=rule, _rest=rest))
 
     def update(p: np.ndarray, indices: np.ndarray, rows: np.ndarray, state: np.ndarray, s: np.ndarray) -> None:
         spread(update_part, rows.size, rows.size >= PARALLEL_SIZE, p, indices, rows, state, s)
