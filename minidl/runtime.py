@@ -27,9 +27,10 @@ for _name, _value in DEFAULTS.items():
     os.environ.setdefault(_name, _value)
 
 from minidl.blas import blas_threads, deterministic, matmul, openblas  # noqa: E402  (NumPy: after the variables)
+from minidl.compiling import Stopwatch, compilations, compile_seconds  # noqa: E402
 
-__all__ = ["blas_threads", "deterministic", "matmul", "numba_enabled", "parallel_guard", "parallel_is_safe",
-           "report", "set_threads", "threads", "tune"]
+__all__ = ["Stopwatch", "blas_threads", "compilations", "compile_seconds", "deterministic", "matmul", "numba_enabled",
+           "parallel_guard", "parallel_is_safe", "report", "set_threads", "threads", "tune"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _MMAP_SIZES = (1 << 30, 1 << 25)  # the second is the most that some releases of glibc accept
