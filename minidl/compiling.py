@@ -56,7 +56,8 @@ def listen() -> None:
         def on_end(self, event: Any) -> None:
             _clock.stop()
 
-    event.register("numba:compile", Listener())
+    register: Any = event.register  # without hints
+    register("numba:compile", Listener())
 
 
 def compile_seconds() -> float:

@@ -26,7 +26,7 @@ import minidl
 from minidl import runtime
 from recsys.errors import RecsysError
 
-__all__ = ["beside", "missing", "warm"]
+__all__ = ["beside", "missing", "remember", "warm"]
 
 Job = tuple[str, dict[str, Any]]  # a model's name and parameters
 _ROOT = Path(__file__).parents[1]
@@ -57,11 +57,7 @@ def warm(model: Any) -> None:
                 lambda: copy.similar_items(item, k=3), lambda: copy.explain(user, item)):
         with suppress(RecsysError):  # what this model does not answer needs no kernel
             ask()
-    with suppress(OSError):
-        record = _record()
-        if record is not None:
-            with record.open("a") as file:
-                file.write(_key(_job(model)) + "\n")
+    remember([model])
 
 
 @cache
@@ -69,7 +65,7 @@ def _split(values: bool) -> Any:
     from recsys import datasets
     from recsys.data.splits import split_last
 
-    data = datasets.simulate(60, 40, 900, seed=1)[0]
+    data = datasets.simulate(60, 40, 900, seed=1)[0].k_core(users=2, items=2)
     return split_last(data if values else data.binarise())
 
 
@@ -82,6 +78,15 @@ def missing(models: Sequence[Any]) -> list[Any]:
     record = _record()
     known = set(record.read_text().split()) if record is not None and record.exists() else set()
     return [model for model in models if _key(_job(model)) not in known]
+
+
+def remember(models: Sequence[Any]) -> None:
+    """Record that the kernels of these models are in the cache."""
+    new = missing(models)
+    record = _record() if new else None
+    if record is not None:
+        with suppress(OSError), record.open("a") as file:
+            file.write("".join(f"{_key(_job(model))}\n" for model in new))
 
 
 def _job(model: Any) -> Job:

@@ -1,7 +1,7 @@
 """Rows of a kernel shared out to Python's threads, which the kernel, being without the GIL, keeps busy.
 
-Numba's own `prange` compiles a loop two to five times as long, and again for every place that it is written in. A launch
-costs it 5 µs, and here 30: what takes less than about 0.1 ms stays on the thread that asks.
+Numba's own `prange` compiles a loop two to five times as long, and once more for every place that it is written in. A
+launch costs it 5 µs, and here 30: what takes less than about 0.1 ms stays on the thread that asks.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def _multiply(a, turn_a, b, turn_b, triangle, scale, out):
 @njit(cache=True, nogil=True, inline="always")
 def _pack(b, transposed, first, width, panel):
     """`width` columns from `first` on of b, or of its transpose, as a panel of _WIDE columns, padded with zeros."""
-    for at in range(panel.size):
-        panel[at] = 0
+    for column in range(panel.size):
+        panel[column] = 0
     for m in range(b.shape[1] if transposed else b.shape[0]):
         at = np.uintp(m * _WIDE)
         for column in range(width):
@@ -110,8 +110,8 @@ def _product(a, turn_a, b, turn_b, triangle, scale, panel, sums, out):
             last = min(i + 4, depth) if triangle == _LOWER else depth
             reach = min(width, i + 4 - column) if triangle == _OUT else width
             reach = (reach + _VECTOR - 1) // _VECTOR * _VECTOR
-            for at in range(sums.size):
-                sums[at] = 0
+            for j in range(sums.size):
+                sums[j] = 0
             for m in range(first, last, 4):
                 _step(_block(a, turn_a, i, m), m, reach, panel, sums)
             reach = min(reach, width)

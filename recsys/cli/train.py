@@ -29,10 +29,13 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
+    from recsys import warmup
+
     check_target(options.out)
     model = fitting.build(options)
     kept = {} if options.checkpoint is None else {"checkpoint": _kept_by(model, options.checkpoint)}
-    data = reading.read_telling(options, console)
+    with warmup.beside([model]):
+        data = reading.read_telling(options, console)
     watch = runtime.Stopwatch()
     model.fit(data, progress=fitting.progress_bar(options), **kept)
     seconds, compiling = watch.seconds, watch.compiling

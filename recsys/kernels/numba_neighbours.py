@@ -63,17 +63,18 @@ def _top_similar(first, last, indptr, indices, data, columns_indptr, columns_ind
             # What was touched: all columns, if most of them were, or else the same entries again.
             dense, found = work >= n, np.int64(0)  # not the literal 0, for which helpers would be compiled once more
             scale = 0.0 if pearson else row_scale[row]
+            near, similar, without = neighbours[row], similarities[row], own[row]
             for at in range(0 if dense else indptr[row], 1 if dense else indptr[row + 1]):
                 begin = 0 if dense else columns_indptr[indices[at]]
                 end = n if dense else columns_indptr[indices[at] + 1]
                 for entry in range(begin, end):
                     j = entry if dense else np.int64(columns_indices[entry])
-                    found = _offer(j, found, products, common, mine, other, scale, column_scale, own[row], shrink,
-                                   neighbours[row], similarities[row])
+                    found = _offer(j, found, products, common, mine, other, scale, column_scale, without, shrink, near,
+                                   similar)
             for end in range(found - 1, 0, -1):  # best first: the worst goes to the back, again and again
-                similarity, j = similarities[row, end], np.int64(neighbours[row, end])
-                similarities[row, end], neighbours[row, end] = similarities[row, 0], neighbours[row, 0]
-                _sink(neighbours[row], similarities[row], end, similarity, j)
+                similarity, j = similar[end], np.int64(near[end])
+                similar[end], near[end] = similar[0], near[0]
+                _sink(near, similar, end, similarity, j)
 
 
 @njit(cache=True, nogil=True, inline="always", **_FAST)
