@@ -140,7 +140,7 @@ def beside(models: Sequence[Any]) -> Iterator[None]:
     finally:
         if process is not None:
             process.kill()
-            process.wait()
+            process.communicate()  # closes its input, and waits
 
 
 def _may_start() -> bool:
