@@ -21,7 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["blas_threads", "deterministic", "matmul", "share"]
+__all__ = ["blas_threads", "deterministic", "matmul", "on_threads", "share"]
 
 _T = TypeVar("_T")
 
@@ -170,22 +170,27 @@ def share(work: Callable[[Iterator[_T]], None], tasks: Sequence[_T], size: int) 
     tasks : sequence
     size : int
     """
-    left, blas = iter(tasks), openblas()
+    blas = openblas()
     if blas is None:  # another library, with threads of its own
-        work(left)
+        work(iter(tasks))
         return
     blas.pin()
     try:
-        threads = min(blas.count, len(tasks)) if size >= BLAS_LARGE else 1
-        helpers = [_pool().submit(work, left) for _ in range(threads - 1)]
-        try:
-            work(left)
-        finally:
-            for helper in helpers:
-                if not helper.cancel():  # one that has not even started is not waited for
-                    helper.result()
+        on_threads(work, tasks, min(blas.count, len(tasks)) if size >= BLAS_LARGE else 1)
     finally:
         blas.unpin()
+
+
+def on_threads(work: Callable[[Iterator[_T]], None], tasks: Sequence[_T], threads: int) -> None:
+    """Have `work` done on all tasks by at most so many threads, this one among them; see `share`."""
+    left = iter(tasks)
+    helpers = [_pool().submit(work, left) for _ in range(threads - 1)]
+    try:
+        work(left)
+    finally:
+        for helper in helpers:
+            if not helper.cancel():  # one that has not even started is not waited for
+                helper.result()
 
 
 @cache

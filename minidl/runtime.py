@@ -27,9 +27,10 @@ for _name, _value in DEFAULTS.items():
     os.environ.setdefault(_name, _value)
 
 from minidl.blas import blas_threads, deterministic, matmul, openblas  # noqa: E402  (NumPy: after the variables)
+from minidl.compiling import Stopwatch, compilations, compile_seconds  # noqa: E402
 
-__all__ = ["blas_threads", "deterministic", "exact_convolutions", "matmul", "numba_enabled", "parallel_guard",
-           "parallel_is_safe", "report", "set_threads", "threads", "tune"]
+__all__ = ["Stopwatch", "blas_threads", "compilations", "compile_seconds", "deterministic", "exact_convolutions",
+           "matmul", "numba_enabled", "parallel_guard", "parallel_is_safe", "report", "set_threads", "threads", "tune"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _MMAP_SIZES = (1 << 30, 1 << 25)  # the second is the most that some releases of glibc accept
@@ -48,6 +49,8 @@ def threads() -> int:
         return 1
     if "numba" not in sys.modules:
         return int(os.environ.get("NUMBA_NUM_THREADS") or len(_cores()))
+    if _layer() is None:  # asking Numba would start threads that nothing may need
+        return int(_numba().config.NUMBA_NUM_THREADS)
     return int(_numba().get_num_threads())
 
 

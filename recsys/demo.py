@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys import datasets, models
+from minidl import runtime
+from recsys import datasets, models, pace, warmup
 from recsys.console import Console, measured
 from recsys.data import Interactions
 from recsys.data.parts import Split
@@ -26,19 +26,25 @@ __all__ = ["run"]
 HELD_OUT = 5  # events of each user, the last in time
 METRICS = ("recall@10", "ndcg@10", "coverage@10", "popularity@10")
 FLOOR = "Popular"
+# What the demo takes on RATINGS ratings, in `pace.unit()`, whatever the machine: all that the models take together, by
+# shares that add up to 1, and the compiling of all kernels, half of which a second process does.
+RATINGS, UNITS, COMPILING = 90_000, 7_300, 1_700
 SHOWN = ("EASE", "ALS", "Markov")  # three ways to say why
 LEGEND = (f"{FLOOR} is the floor that every model has to beat. recall: share of a user's {HELD_OUT} held-out items "
           "among the 10 recommended; ndcg counts the places too (± standard error over users). coverage: share of the "
           "catalogue that is recommended to anybody; popularity: mean number of ratings of what is recommended; rmse: "
-          "of models that predict ratings, in their unit; seconds: of training.")
+          "of models that predict ratings, in their unit; seconds: of training, without compiling.")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model of the demo: what it is called, how to make it, and whether it learns from the ratings' values."""
+    """A model of the demo: what it is called, how to make it, its share of the time of all (with all epochs), and
+    whether it learns from the ratings' values.
+    """
 
     label: str
     build: Callable[..., Any]
+    share: float
     ratings: bool = False
 
 
@@ -47,29 +53,29 @@ def _entries(quick: bool, seed: int) -> list[Entry]:
         return 2 if quick else n
 
     return [
-        Entry(FLOOR, models.Popular),
-        Entry("Markov", models.Markov),
-        Entry("Bias", models.Bias, ratings=True),
-        Entry("ItemKNN", models.ItemKNN),
-        Entry("UserKNN", models.UserKNN),
-        Entry("ItemKNN, ratings", models.ItemKNNBaseline, ratings=True),
-        Entry("EASE", models.EASE),
-        Entry("MF (SVD)", lambda: models.MatrixFactorization(epochs=epochs(20), seed=seed), ratings=True),
+        Entry(FLOOR, models.Popular, share=0.001),
+        Entry("Markov", models.Markov, share=0.001),
+        Entry("Bias", models.Bias, share=0.002, ratings=True),
+        Entry("ItemKNN", models.ItemKNN, share=0.009),
+        Entry("UserKNN", models.UserKNN, share=0.001),
+        Entry("ItemKNN, ratings", models.ItemKNNBaseline, share=0.09, ratings=True),
+        Entry("EASE", models.EASE, share=0.047),
+        Entry("MF (SVD)", lambda: models.MatrixFactorization(epochs=epochs(20), seed=seed), share=0.003, ratings=True),
         Entry("MF (SVD++)", lambda: models.MatrixFactorization(factors=20, epochs=epochs(20), lr=0.007, seed=seed,
-                                                              implicit_feedback=True), ratings=True),
-        Entry("ALS", lambda: models.ALS(epochs=epochs(15), seed=seed)),
-        Entry("BPR", lambda: models.BPR(epochs=epochs(60), seed=seed)),
+                                                              implicit_feedback=True), share=0.002, ratings=True),
+        Entry("ALS", lambda: models.ALS(epochs=epochs(15), seed=seed), share=0.004),
+        Entry("BPR", lambda: models.BPR(epochs=epochs(60), seed=seed), share=0.008),
         Entry("GMF", lambda: models.GMF(factors=16, epochs=epochs(8), lr=0.02, reg=0.01, batch_size=2048, loss="bce",
-                                        seed=seed)),
+                                        seed=seed), share=0.025),
         Entry("NeuMF (MLP)", lambda: models.NeuMF(factors=16, epochs=epochs(6), lr=0.01, reg=0.02, batch_size=2048,
                                                   loss="bce", dropout=0.0, hidden=(64, 32, 16), init_std=0.1,
-                                                  seed=seed)),
+                                                  seed=seed), share=0.06),
         Entry("FM, ratings", lambda: models.FactorizationMachine(loss="mse", epochs=epochs(7), seed=seed),
-              ratings=True),
-        Entry("AutoRec, ratings", lambda: models.AutoRec(epochs=epochs(30), seed=seed), ratings=True),
-        Entry("Mult-DAE", lambda: models.MultDAE(epochs=epochs(40), batch_size=50, seed=seed)),
-        Entry("GRU (RNN)", lambda: models.SequenceRecommender(epochs=epochs(5), lr=6e-3, seed=seed)),
-        Entry("Causal CNN", lambda: models.CausalCNN(epochs=epochs(5), lr=4e-3, seed=seed)),
+              share=0.015, ratings=True),
+        Entry("AutoRec, ratings", lambda: models.AutoRec(epochs=epochs(30), seed=seed), share=0.022, ratings=True),
+        Entry("Mult-DAE", lambda: models.MultDAE(epochs=epochs(40), batch_size=50, seed=seed), share=0.11),
+        Entry("GRU (RNN)", lambda: models.SequenceRecommender(epochs=epochs(5), lr=6e-3, seed=seed), share=0.27),
+        Entry("Causal CNN", lambda: models.CausalCNN(epochs=epochs(5), lr=4e-3, seed=seed), share=0.33),
     ]
 
 
@@ -91,32 +97,40 @@ def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: i
     console : Console
     progress : progress object
     """
-    start = time.perf_counter()
+    watch = runtime.Stopwatch()
     if out is not None:
         figures.require()
         check_target(out)
-    raw, data = _load(source)
-    for note in raw.notes:
-        console.warn(note)
-    chosen = _choose_user(data, user)
-    console.note(f"{raw.name or source}: {len(raw):,} ratings; one of each pair, users with {2 * HELD_OUT} or more and "
-                 f"items with 5 or more:\n{len(data):,} ratings of {data.n_items:,} items by {data.n_users:,} users.\n")
-    split = split_last(data, n=HELD_OUT, valid=False, min_events=2 * HELD_OUT)
-    fitted, rows, card = _compare(_entries(quick, seed), split, progress)
+    entries = _entries(quick, seed)
+    built = [entry.build() for entry in entries]
+    with warmup.beside(built):
+        raw, data = _load(source)
+        for note in raw.notes:
+            console.warn(note)
+        chosen = _choose_user(data, user)
+        console.note(f"{raw.name or source}: {len(raw):,} ratings; one of each pair, users with {2 * HELD_OUT} or more "
+                     f"and items with 5 or more:\n{len(data):,} ratings of {data.n_items:,} items by {data.n_users:,} "
+                     f"users.\n")
+        split = split_last(data, n=HELD_OUT, valid=False, min_events=2 * HELD_OUT)
+        plan = _plan(built, quick, len(data), console)
+        fitted, rows, card = _compare(entries, built, split, progress, plan)
+    warmup.remember(built)
     _show_table(rows, card, console)
     history, showcases = _showcase(fitted, split, chosen, console)
     terms = datasets.terms(source) if source in datasets.available() else ""
     if out is not None:
         Report(f"Recommenders on {raw.name or source}", card, rows, "ndcg@10", FLOOR, LEGEND, f"user {chosen}",
                history, showcases, [terms] if terms else []).write(out)
-    seconds = time.perf_counter() - start
+    compiling = watch.compiling
+    seconds = watch.seconds + compiling
     if out is not None:
         console.note(f"Wrote {out}: metric bars, popularity against accuracy, learning curves, these lists.")
-    console.note(f"{seconds:.1f} s in all. {terms}".rstrip())
+    apart = f", of which {compiling:.1f} s compiling" if compiling else ""
+    console.note(f"{seconds:.1f} s in all{apart}. {terms}".rstrip())
     console.result({"data": data.describe(), "ratings_before_cleaning": len(raw), "card": card, "floor": FLOOR,
                     "rows": [asdict(row) for row in rows], "user": chosen, "history": [asdict(h) for h in history],
                     "recommendations": [asdict(show) for show in showcases], "terms": terms,
-                    "report": None if out is None else str(out), "seconds": seconds})
+                    "report": None if out is None else str(out), "seconds": seconds, "compile_seconds": compiling})
 
 
 def _load(source: str) -> tuple[Interactions, Interactions]:
@@ -127,7 +141,26 @@ def _load(source: str) -> tuple[Interactions, Interactions]:
     return raw, raw.clean(duplicates="last").k_core(users=2 * HELD_OUT, items=5)
 
 
-def _compare(entries: Sequence[Entry], split: Split, progress: Progress
+def _plan(built: Sequence[Any], quick: bool, ratings: int, console: Console) -> pace.Pace:
+    """Says how long it will take."""
+    whole = _entries(False, 0)
+    shares = [entry.share * _epochs(model) / _epochs(entry.build()) for entry, model in zip(whole, built, strict=True)]
+    unit, first = pace.unit(), len(warmup.missing(built))
+    learning = unit * UNITS * sum(shares) * ratings / RATINGS
+    compiling = unit * COMPILING * first / len(built)
+    text = f"About {pace.about(learning)} to learn and measure"
+    if first:
+        text += (f", and about {pace.about(compiling)} more to compile kernels: this is the first run here for {first} "
+                 f"of {len(built)} models")
+    console.note(f"{text}.\n")
+    return pace.Pace(shares, learning + compiling)
+
+
+def _epochs(model: Any) -> int:
+    return int(model.get_params().get("epochs", 1))
+
+
+def _compare(entries: Sequence[Entry], built: Sequence[Any], split: Split, progress: Progress, plan: pace.Pace
              ) -> tuple[dict[str, Any], list[Row], Mapping[str, Any]]:
     """Train and measure every model: the models, a row each, and the protocol's card."""
     implicit = Split(split.train.binarise(), None, split.test.binarise(), split.card)
@@ -135,11 +168,11 @@ def _compare(entries: Sequence[Entry], split: Split, progress: Progress
     rows: list[Row] = []
     card: Mapping[str, Any] = {}
     with task(progress, len(entries), "models") as bar:
-        for entry in entries:
-            model, parts = entry.build(), split if entry.ratings else implicit
-            start = time.perf_counter()
+        for entry, model in zip(entries, built, strict=True):
+            parts = split if entry.ratings else implicit
+            watch = runtime.Stopwatch()
             model.fit(parts.train, progress=progress)
-            seconds = time.perf_counter() - start
+            seconds = watch.seconds
             found = evaluate(model, parts, metrics=METRICS)
             metrics = dict(found.metrics)
             if entry.ratings:
@@ -147,7 +180,8 @@ def _compare(entries: Sequence[Entry], split: Split, progress: Progress
             quantity, curve = next(iter(getattr(model, "history_", {}).items()), ("", []))
             fitted[entry.label], card = model, card or found.card
             rows.append(Row(entry.label, metrics, dict(found.errors), seconds, quantity, tuple(curve)))
-            bar.advance(1, last=entry.label)
+            plan.add(watch.seconds + watch.compiling)
+            bar.advance(1, last=entry.label, left=f"about {pace.about(plan.left())}")
     return fitted, rows, card
 
 

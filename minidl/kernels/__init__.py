@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.compiling import listen
 from minidl.runtime import numba_enabled, parallel_guard, parallel_is_safe
 
 __all__ = ["Kernels", "dense", "loss", "masks", "optim", "rows", "takes"]
@@ -48,6 +49,8 @@ class Kernels:
 
     def module(self, numba: bool) -> Any:
         """The module of one of the two worlds."""
+        if numba:
+            listen()
         return importlib.import_module(f"{self._package}.{'numba' if numba else 'numpy'}_{self._family}")
 
 

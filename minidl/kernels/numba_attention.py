@@ -7,8 +7,9 @@ causal mask forbids is not computed.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
+from minidl.kernels.launch import spread
 from minidl.kernels.numba_loss import _exp
 
 __all__ = ["attention", "attention_gradient"]
@@ -16,34 +17,50 @@ __all__ = ["attention", "attention_gradient"]
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _WIDE = 64  # columns of a panel: a constant, so that the compiler sees what cannot overlap
 _VECTOR = 16  # columns that are computed together
+_LARGE = 1 << 17  # multiplications; with fewer, other threads are not worth waking
 _FULL, _LOWER, _UPPER, _OUT = 0, 1, 2, 3  # which triangle counts: all, of a lower or upper a, of a lower out
 
 
 def attention(q, k, v, bias, keep, causal, scale):
     p = np.empty((len(q), q.shape[1], k.shape[1]), q.dtype)
     out = np.empty((len(q), q.shape[1], v.shape[2]), q.dtype)
-    _products(q, False, k, True, _OUT if causal else _FULL, scale, p)
-    _weights(p, bias, causal)
-    _products(p * keep if len(keep) else p, False, v, False, _LOWER if causal else _FULL, 1.0, out)
+    _multiply(q, False, k, True, _OUT if causal else _FULL, scale, p)
+    spread(_weights, len(p), p.size > _LARGE // 16, p, bias, causal)
+    _multiply(p * keep if len(keep) else p, False, v, False, _LOWER if causal else _FULL, 1.0, out)
     return out, p
 
 
 def attention_gradient(g, q, k, v, p, keep, causal, scale, gq, gk, gv):
     gs = np.empty_like(p)
-    _products(p * keep if len(keep) else p, True, g, False, _UPPER if causal else _FULL, 1.0, gv)
-    _products(g, False, v, True, _OUT if causal else _FULL, 1.0, gs)
-    _weights_gradient(gs, p, keep, causal)
-    _products(gs, False, k, False, _LOWER if causal else _FULL, scale, gq)
-    _products(gs, True, q, False, _UPPER if causal else _FULL, scale, gk)
+    _multiply(p * keep if len(keep) else p, True, g, False, _UPPER if causal else _FULL, 1.0, gv)
+    _multiply(g, False, v, True, _OUT if causal else _FULL, 1.0, gs)
+    spread(_weights_gradient, len(gs), gs.size > _LARGE // 16, gs, p, keep, causal)
+    _multiply(gs, False, k, False, _LOWER if causal else _FULL, scale, gq)
+    _multiply(gs, True, q, False, _UPPER if causal else _FULL, scale, gk)
     return gs
 
 
 # --------------------------------------------------------------------------------------------- products
 
-@njit(cache=True, nogil=True)
+def _multiply(a, turn_a, b, turn_b, triangle, scale, out):
+    """out = scale a b for each group, or with a' or b' instead.
+
+    A triangle of zeros in `a` is passed over, and what lies above the diagonal of `out` may stay undefined.
+    """
+    depth = a.shape[1] if turn_a else a.shape[2]
+
+    def some(first, last):
+        panel, sums = np.empty((depth + 3) * _WIDE, a.dtype), np.empty(4 * _WIDE, a.dtype)
+        _products(first, last, a, turn_a, b, turn_b, triangle, out.dtype.type(scale), panel, sums, out)
+
+    spread(some, len(out), out.size * depth > _LARGE)
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _pack(b, transposed, first, width, panel):
     """`width` columns from `first` on of b, or of its transpose, as a panel of _WIDE columns, padded with zeros."""
-    panel[:] = 0
+    for column in range(panel.size):
+        panel[column] = 0
     for m in range(b.shape[1] if transposed else b.shape[0]):
         at = np.uintp(m * _WIDE)
         for column in range(width):
@@ -79,14 +96,10 @@ def _block(a, transposed, i, m):
             a[i2, m0], a[i2, m1], a[i2, m2], a[i2, m3], a[i3, m0], a[i3, m1], a[i3, m2], a[i3, m3])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _product(a, turn_a, b, turn_b, triangle, scale, out):
-    """out = scale a b, or with a' or b' instead, by panels of b and four rows of a.
-
-    A triangle of zeros in `a` is passed over, and what lies above the diagonal of `out` may stay undefined.
-    """
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", inline="always")
+def _product(a, turn_a, b, turn_b, triangle, scale, panel, sums, out):
+    """One group, by panels of b and four rows of a."""
     n, depth = (a.shape[1], a.shape[0]) if turn_a else a.shape
-    panel, sums = np.empty((depth + 3) * _WIDE, a.dtype), np.empty(4 * _WIDE, a.dtype)
     for column in range(0, out.shape[1], _WIDE):
         width = min(_WIDE, out.shape[1] - column)
         _pack(b, turn_b, column, width, panel)
@@ -97,7 +110,8 @@ def _product(a, turn_a, b, turn_b, triangle, scale, out):
             last = min(i + 4, depth) if triangle == _LOWER else depth
             reach = min(width, i + 4 - column) if triangle == _OUT else width
             reach = (reach + _VECTOR - 1) // _VECTOR * _VECTOR
-            sums[:] = 0
+            for j in range(sums.size):
+                sums[j] = 0
             for m in range(first, last, 4):
                 _step(_block(a, turn_a, i, m), m, reach, panel, sums)
             reach = min(reach, width)
@@ -107,10 +121,10 @@ def _product(a, turn_a, b, turn_b, triangle, scale, out):
                     out[i + r, column + j] = scale * sums[at + np.uintp(j)]
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def _products(a, turn_a, b, turn_b, triangle, scale, out):
-    for g in prange(len(out)):
-        _product(a[g], turn_a, b[g], turn_b, triangle, out.dtype.type(scale), out[g])
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+def _products(first, last, a, turn_a, b, turn_b, triangle, scale, panel, sums, out):
+    for g in range(first, last):
+        _product(a[g], turn_a, b[g], turn_b, triangle, scale, panel, sums, out[g])
 
 
 # ---------------------------------------------------------------------------------------------- weights
@@ -123,7 +137,8 @@ def _softmax(p, i, width):
         peak = p[i, j] if p[i, j] > peak or p[i, j] != p[i, j] else peak
     total = p.dtype.type(0)
     if peak == -np.inf:
-        p[i, :] = total
+        for j in range(p.shape[1]):
+            p[i, j] = 0
         return
     for j in range(width):
         p[i, j] = _exp(p[i, j] - peak)
@@ -131,13 +146,14 @@ def _softmax(p, i, width):
     factor = p.dtype.type(1) / total
     for j in range(width):
         p[i, j] *= factor
-    p[i, width:] = 0
+    for j in range(width, p.shape[1]):
+        p[i, j] = 0
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
-def _weights(p, bias, causal):
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _weights(first, last, p, bias, causal):
     """Scores to probabilities, in place."""
-    for g in prange(len(p)):
+    for g in range(first, last):
         rows, b = p[g], g * len(bias) // len(p)
         for i in range(len(rows)):
             seen = min(i + 1, rows.shape[1]) if causal else rows.shape[1]
@@ -155,10 +171,10 @@ def _inner(a, b, i, width):
     return total
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def _weights_gradient(gs, p, keep, causal):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _weights_gradient(first, last, gs, p, keep, causal):
     """Gradients of the weights that are multiplied with values to gradients of the scores, in place."""
-    for g in prange(len(p)):
+    for g in range(first, last):
         up, rows = gs[g], p[g]
         for i in range(len(rows)):
             seen = min(i + 1, rows.shape[1]) if causal else rows.shape[1]
@@ -168,4 +184,5 @@ def _weights_gradient(gs, p, keep, causal):
             inner = _inner(up, rows, i, seen)
             for j in range(seen):
                 up[i, j] = rows[i, j] * (up[i, j] - inner)
-            up[i, seen:] = 0
+            for j in range(seen, up.shape[1]):
+                up[i, j] = 0

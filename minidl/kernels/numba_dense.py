@@ -12,22 +12,30 @@ from numba import njit
 __all__ = ["add_bias", "relu", "relu_gradient", "sum_rows"]
 
 
-@njit(cache=True, nogil=True)
 def relu(x):
     out = np.empty_like(x)
-    zero = x.dtype.type(0)
-    for i in range(x.size):
-        out[i] = zero if x[i] <= zero else x[i]
+    _relu(x, out)
     return out
 
 
 @njit(cache=True, nogil=True)
+def _relu(x, out):
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        out[i] = zero if x[i] <= zero else x[i]
+
+
 def relu_gradient(g, out):
     gradient = np.empty_like(g)
+    _relu_gradient(g, out, gradient)
+    return gradient
+
+
+@njit(cache=True, nogil=True)
+def _relu_gradient(g, out, gradient):
     zero = g.dtype.type(0)
     for i in range(g.size):
-        gradient[i] = g[i] if out[i] > 0 else zero
-    return gradient
+        gradient[i] = g[i] if out[i] > zero else zero
 
 
 @njit(cache=True, nogil=True)
@@ -37,10 +45,14 @@ def add_bias(out, bias):
             out[i, j] += bias[j]
 
 
-@njit(cache=True, nogil=True)
 def sum_rows(x):
     total = np.zeros(x.shape[1], x.dtype)
+    _add_rows(x, total)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(x, total):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             total[j] += x[i, j]
-    return total

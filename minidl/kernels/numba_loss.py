@@ -9,18 +9,19 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import overload
 
+from minidl.kernels.launch import spread
 from minidl.kernels.numpy_loss import BCE, BPR, CHUNK, MSE
 
 __all__ = ["BCE", "BPR", "CHUNK", "MSE", "exp_sums", "pair_gradient", "pair_sum", "soft_gradient", "soft_sums",
            "softmax_gradient"]
 
-_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+_FAST: Any = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}, "error_model": "numpy"}
 _IN_ORDER: Any = {"fastmath": {"contract"}, "error_model": "numpy"}  # where a different order would lose digits
 _HIDDEN = 1.05  # a sum less than this has lost digits of what it is above 1
-_SERIAL = 2 * CHUNK  # elements; a launch on all threads would cost more than it saves
+_LARGE = 8 * CHUNK  # elements; with fewer, other threads are not worth waking
 
 
 # ---------------------------------------------------------------- functions that the compiler vectorises
@@ -72,7 +73,7 @@ def _log1p_typed(z: Any) -> Any:
     return series if z == types.float32 else exact
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _sigmoid(x: Any, zero: Any, one: Any) -> Any:
     e = _exp(-abs(x))
     return (e if x < zero else one) / (one + e)
@@ -93,17 +94,20 @@ def _logit_slope(x: Any, t: Any, zero: Any, one: Any) -> Any:
 
 # ------------------------------------------------------------------------------- softmax cross-entropy
 
-def _largest(row: np.ndarray) -> Any:
-    """The maximum, by way of integers in the order of the floats: one that has to mind NaN is not vectorised."""
+def _bits(logits: np.ndarray) -> np.ndarray:
+    return logits.view(np.int32 if logits.dtype == np.float32 else np.int64)
+
+
+def _largest(bits: np.ndarray) -> Any:
+    """The maximum of floats, by way of integers in their order: one that has to mind NaN is not vectorised."""
 
 
 @overload(_largest, jit_options=_IN_ORDER)
-def _largest_typed(row: Any) -> Any:
-    integer, dtype, sign = (np.int32, np.float32, 31) if row.dtype == types.float32 else (np.int64, np.float64, 63)
+def _largest_typed(bits: Any) -> Any:
+    integer, dtype, sign = (np.int32, np.float32, 31) if bits.dtype == types.int32 else (np.int64, np.float64, 63)
     shift, mask, lowest = integer(sign), integer(np.iinfo(integer).max), integer(np.iinfo(integer).min)
 
-    def largest(row: Any) -> Any:
-        bits = row.view(integer)
+    def largest(bits: Any) -> Any:
         top = lowest
         for j in range(bits.size):
             key = integer(bits[j] ^ ((bits[j] >> shift) & mask))
@@ -113,9 +117,9 @@ def _largest_typed(row: Any) -> Any:
     return largest
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
-def _row_sum(row: np.ndarray) -> Any:
-    peak = _largest(row)
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
+def _row_sum(row: np.ndarray, bits: np.ndarray) -> Any:
+    peak = _largest(bits)
     total = rest = zero = row.dtype.type(0)
     for j in range(row.size):
         total += _exp(row[j] - peak)
@@ -129,20 +133,20 @@ def _row_sum(row: np.ndarray) -> Any:
     return peak, rest + row.dtype.type(ties)
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
 def exp_sums(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    n = len(logits)
-    peak, rest = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
-    if logits.size < _SERIAL:
-        for i in range(n):
-            peak[i], rest[i] = _row_sum(logits[i])
-    else:
-        for i in prange(n):
-            peak[i], rest[i] = _row_sum(logits[i])
+    peak, rest = np.empty((2, len(logits)), logits.dtype)
+    spread(_exp_sums, len(logits), logits.size >= _LARGE, logits, _bits(logits), peak, rest)
     return peak, rest
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, **_FAST)
+def _exp_sums(first: int, last: int, logits: np.ndarray, bits: np.ndarray, peak: np.ndarray, rest: np.ndarray
+              ) -> None:
+    for i in range(first, last):
+        peak[i], rest[i] = _row_sum(logits[i], bits[i])
+
+
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _probabilities(row: np.ndarray, peak: Any, scale: Any, out: np.ndarray) -> Any:
     total = row.dtype.type(0)
     for j in range(row.size):
@@ -151,7 +155,7 @@ def _probabilities(row: np.ndarray, peak: Any, scale: Any, out: np.ndarray) -> A
     return total
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _row_gradient(scale: Any, row: np.ndarray, peak: Any, classes: np.ndarray, drop: np.ndarray,
                   out: np.ndarray) -> None:
     several = classes.size == 0
@@ -162,7 +166,8 @@ def _row_gradient(scale: Any, row: np.ndarray, peak: Any, classes: np.ndarray, d
         for k in range(classes.size):
             out[classes[k]] -= drop[k]
     elif classes[0] < 0:
-        out[:] = 0
+        for j in range(out.size):
+            out[j] = 0
     else:
         t = classes[0]
         rest = _probabilities(row[:t], peak, scale, out[:t])
@@ -170,22 +175,25 @@ def _row_gradient(scale: Any, row: np.ndarray, peak: Any, classes: np.ndarray, d
         out[t] = -rest
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
 def softmax_gradient(scale: np.ndarray, logits: np.ndarray, peak: np.ndarray, rest: np.ndarray,
                      classes: np.ndarray, ends: np.ndarray, drop: np.ndarray) -> np.ndarray:
-    out, one = np.empty_like(logits), logits.dtype.type(1)
-    if logits.size < _SERIAL:
-        for i in range(len(logits)):
-            lo, hi = ends[i], ends[i + 1]
-            _row_gradient(scale[i] / (one + rest[i]), logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
-    else:
-        for i in prange(len(logits)):
-            lo, hi = ends[i], ends[i + 1]
-            _row_gradient(scale[i] / (one + rest[i]), logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
+    out = np.empty_like(logits)
+    spread(_softmax_gradient, len(logits), logits.size >= _LARGE, scale, logits, peak, rest,
+           np.ascontiguousarray(classes, np.int64), np.ascontiguousarray(ends, np.int64), drop, out)
     return out
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, **_FAST)
+def _softmax_gradient(first: int, last: int, scale: np.ndarray, logits: np.ndarray, peak: np.ndarray,
+                      rest: np.ndarray, classes: np.ndarray, ends: np.ndarray, drop: np.ndarray, out: np.ndarray
+                      ) -> None:
+    one = logits.dtype.type(1)
+    for i in range(first, last):
+        lo, hi = ends[i], ends[i + 1]
+        _row_gradient(scale[i] / (one + rest[i]), logits[i], peak[i], classes[lo:hi], drop[lo:hi], out[i])
+
+
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _row_gap(row: np.ndarray, target: np.ndarray, peak: Any) -> Any:
     mass = gap = zero = row.dtype.type(0)
     for j in range(row.size):
@@ -195,44 +203,44 @@ def _row_gap(row: np.ndarray, target: np.ndarray, peak: Any) -> Any:
     return mass, gap
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
 def soft_sums(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    n = len(logits)
-    peak, rest = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
-    mass, gap = np.empty(n, logits.dtype), np.empty(n, logits.dtype)
-    if logits.size < _SERIAL:
-        for i in range(n):
-            peak[i], rest[i] = _row_sum(logits[i])
-            mass[i], gap[i] = _row_gap(logits[i], target[i], peak[i])
-    else:
-        for i in prange(n):
-            peak[i], rest[i] = _row_sum(logits[i])
-            mass[i], gap[i] = _row_gap(logits[i], target[i], peak[i])
+    peak, rest, mass, gap = np.empty((4, len(logits)), logits.dtype)
+    spread(_soft_sums, len(logits), logits.size >= _LARGE, logits, _bits(logits), target, peak, rest, mass, gap)
     return peak, rest, mass, gap
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, **_FAST)
+def _soft_sums(first: int, last: int, logits: np.ndarray, bits: np.ndarray, target: np.ndarray, peak: np.ndarray,
+               rest: np.ndarray, mass: np.ndarray, gap: np.ndarray) -> None:
+    for i in range(first, last):
+        peak[i], rest[i] = _row_sum(logits[i], bits[i])
+        mass[i], gap[i] = _row_gap(logits[i], target[i], peak[i])
+
+
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _soft_row(g: Any, row: np.ndarray, target: np.ndarray, peak: Any, share: Any, out: np.ndarray) -> None:
     for j in range(row.size):
         out[j] = g * (_exp(row[j] - peak) * share - target[j])
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
 def soft_gradient(g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray, rest: np.ndarray,
                   mass: np.ndarray) -> np.ndarray:
-    out, one = np.empty_like(logits), logits.dtype.type(1)
-    if logits.size < _SERIAL:
-        for i in range(len(logits)):
-            _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / (one + rest[i]), out[i])
-    else:
-        for i in prange(len(logits)):
-            _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / (one + rest[i]), out[i])
+    out = np.empty_like(logits)
+    spread(_soft_gradient, len(logits), logits.size >= _LARGE, g, logits, target, peak, rest, mass, out)
     return out
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _soft_gradient(first: int, last: int, g: np.ndarray, logits: np.ndarray, target: np.ndarray, peak: np.ndarray,
+                   rest: np.ndarray, mass: np.ndarray, out: np.ndarray) -> None:
+    one = logits.dtype.type(1)
+    for i in range(first, last):
+        _soft_row(g[i], logits[i], target[i], peak[i], mass[i] / (one + rest[i]), out[i])
 
 
 # ------------------------------------------------------------------------------------- pairs of arrays
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _chunk_sum(kind: int, a: np.ndarray, b: np.ndarray) -> Any:
     total = zero = a.dtype.type(0)
     one = a.dtype.type(1)
@@ -250,23 +258,27 @@ def _chunk_sum(kind: int, a: np.ndarray, b: np.ndarray) -> Any:
     return total
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
 def pair_sum(kind: int, a: np.ndarray, b: np.ndarray) -> float:
-    n = (a.size + CHUNK - 1) // CHUNK
-    sums = np.empty(n, np.float64)
-    if a.size < _SERIAL:
-        for c in range(n):
-            sums[c] = _chunk_sum(kind, a[c * CHUNK:(c + 1) * CHUNK], b[c * CHUNK:(c + 1) * CHUNK])
-    else:
-        for c in prange(n):
-            sums[c] = _chunk_sum(kind, a[c * CHUNK:(c + 1) * CHUNK], b[c * CHUNK:(c + 1) * CHUNK])
+    sums = np.empty((a.size + CHUNK - 1) // CHUNK, np.float64)
+    spread(_chunk_sums, len(sums), a.size >= _LARGE, kind, a, b, sums)
+    return float(_total(sums))
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _chunk_sums(first: int, last: int, kind: int, a: np.ndarray, b: np.ndarray, sums: np.ndarray) -> None:
+    for c in range(first, last):
+        sums[c] = _chunk_sum(kind, a[c * CHUNK:(c + 1) * CHUNK], b[c * CHUNK:(c + 1) * CHUNK])
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _total(sums: np.ndarray) -> Any:
     total = 0.0
-    for c in range(n):
+    for c in range(len(sums)):
         total += sums[c]
     return total
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, forceinline=True, **_FAST)
 def _chunk_gradient(kind: int, g: Any, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     zero, one = a.dtype.type(0), a.dtype.type(1)
     if kind == MSE:
@@ -280,14 +292,13 @@ def _chunk_gradient(kind: int, g: Any, a: np.ndarray, b: np.ndarray, out: np.nda
             out[i] = -g * _sigmoid(b[i] - a[i], zero, one)
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST, error_model="numpy")
 def pair_gradient(kind: int, g: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     out = np.empty_like(a)
-    n = (a.size + CHUNK - 1) // CHUNK
-    if a.size < _SERIAL:
-        _chunk_gradient(kind, g, a, b, out)
-    else:
-        for c in prange(n):
-            lo, hi = c * CHUNK, (c + 1) * CHUNK
-            _chunk_gradient(kind, g, a[lo:hi], b[lo:hi], out[lo:hi])
+    spread(_pair_gradient, (a.size + CHUNK - 1) // CHUNK, a.size >= _LARGE, kind, g, a, b, out)
     return out
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _pair_gradient(first: int, last: int, kind: int, g: Any, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    lo, hi = first * CHUNK, last * CHUNK
+    _chunk_gradient(kind, g, a[lo:hi], b[lo:hi], out[lo:hi])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
+from minidl.kernels.launch import spread
 from minidl.kernels.numpy_masks import GAMMA, MIX, threshold
 
 __all__ = ["dropout_factors"]
@@ -16,18 +17,18 @@ _S27, _S30, _S31, _S32, _LOW = (np.uint64(n) for n in (27, 30, 31, 32, 0xFFFFFFF
 
 def dropout_factors(key: np.uint64, p: float, scale: float, out: np.ndarray) -> None:
     half = (len(out) + 1) // 2
-    draw = _draw if half <= 2 * _PART else _draw_in_parts
-    draw(key, threshold(p), out.dtype.type(scale), out[:half], out[half:])
+    parts = (half + _PART - 1) // _PART
+    spread(_draw, parts, parts > 4, key, threshold(p), out.dtype.type(scale), out[:half], out[half:])
 
 
 @njit(cache=True, nogil=True)
-def _draw(key, least, scale, first, second):
+def _draw(first_part, last_part, key, least, scale, first, second):
     zero = scale * 0
-    for j in range(len(second)):
+    for j in range(first_part * _PART, min(last_part * _PART, len(second))):
         z = _number(key, j)
         first[j] = scale if z >> _S32 >= least else zero
         second[j] = scale if z & _LOW >= least else zero
-    if len(first) > len(second):
+    if last_part * _PART >= len(first) > len(second):
         first[-1] = scale if _number(key, len(second)) >> _S32 >= least else zero
 
 
@@ -37,10 +38,3 @@ def _number(key, j):
     z = (z ^ (z >> _S30)) * _MIX1
     z = (z ^ (z >> _S27)) * _MIX2
     return z ^ (z >> _S31)
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _draw_in_parts(key, least, scale, first, second):
-    for part in prange((len(first) + _PART - 1) // _PART):
-        start, stop = part * _PART, (part + 1) * _PART
-        _draw(key + np.uint64(start) * GAMMA, least, scale, first[start:stop], second[start:stop])

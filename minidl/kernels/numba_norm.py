@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from minidl.kernels.launch import spread
 
 __all__ = ["channel_norm", "channel_norm_gradient", "row_norm", "row_norm_gradient"]
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
-_SERIAL = 65_536  # elements; a launch on all threads would cost more than it saves
+_LARGE = 65_536  # elements; with fewer, other threads are not worth waking
 _CHUNKS = 64  # of rows, at most
 _BLOCK = 8  # rows that take each step together, so that none waits for its own sums
 
@@ -67,25 +69,26 @@ def _weighted_products(g, x, i, centre, weight):
 # -------------------------------------------------------------------------------------------------- rows
 
 def row_norm(x, weight, bias, eps, centred):
-    out, mean, scale = np.empty_like(x), np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
-    if x.size < _SERIAL:
-        _rows(x, 0, len(x), weight, bias, eps, centred, out, mean, scale)
-    else:
-        _rows_on_threads(x, weight, bias, eps, centred, out, mean, scale)
+    out, (mean, scale) = np.empty_like(x), np.empty((2, len(x)), x.dtype)
+    spread(_rows, len(x), x.size >= _LARGE, x, weight, bias, eps, centred, out, mean, scale)
     return out, mean, scale
 
 
 def row_norm_gradient(g, x, weight, mean, scale, centred, gx):
     chunks = min(_CHUNKS, -(-len(x) // _CHUNKS))
     sums = np.zeros((2, chunks, x.shape[1]), x.dtype)
-    run = _rows_gradient if x.size < _SERIAL else _rows_gradient_on_threads
-    run(g, x, weight, mean, scale, centred, gx, sums)
+
+    def some(first, last):
+        inner, slope = np.empty((2, _BLOCK), x.dtype)
+        _rows_gradient(first, last, g, x, weight, mean, scale, centred, inner, slope, gx, sums)
+
+    spread(some, chunks, x.size >= _LARGE)
     gw, gb = sums.sum(axis=1, dtype=np.float64).astype(x.dtype)
     return gw, gb
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _rows(x, first, last, weight, bias, eps, centred, out, mean, scale):
+def _rows(first, last, x, weight, bias, eps, centred, out, mean, scale):
     zero, one, count = x.dtype.type(0), x.dtype.type(1), x.dtype.type(x.shape[1])
     for block in range(first, last, _BLOCK):
         rows = range(block, min(block + _BLOCK, last))
@@ -102,18 +105,10 @@ def _rows(x, first, last, weight, bias, eps, centred, out, mean, scale):
                 out[i, j] = (x[i, j] - centre) * factor * weight[j] + bias[j]
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def _rows_on_threads(x, weight, bias, eps, centred, out, mean, scale):
-    n = len(x)
-    for c in prange(_CHUNKS):
-        _rows(x, n * c // _CHUNKS, n * (c + 1) // _CHUNKS, weight, bias, eps, centred, out, mean, scale)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _chunk_gradient(g, x, c, weight, mean, scale, centred, gx, sums):
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _chunk_gradient(g, x, c, weight, mean, scale, centred, inner, slope, gx, sums):
     chunks, zero, count = sums.shape[1], x.dtype.type(0), x.dtype.type(x.shape[1])
     first, last = len(x) * c // chunks, len(x) * (c + 1) // chunks
-    inner, slope = np.zeros(_BLOCK, x.dtype), np.zeros(_BLOCK, x.dtype)
     for block in range(first, last, _BLOCK):
         rows = range(block, min(block + _BLOCK, last))
         for i in rows:
@@ -134,15 +129,9 @@ def _chunk_gradient(g, x, c, weight, mean, scale, centred, gx, sums):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _rows_gradient(g, x, weight, mean, scale, centred, gx, sums):
-    for c in range(sums.shape[1]):
-        _chunk_gradient(g, x, c, weight, mean, scale, centred, gx, sums)
-
-
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def _rows_gradient_on_threads(g, x, weight, mean, scale, centred, gx, sums):
-    for c in prange(sums.shape[1]):
-        _chunk_gradient(g, x, c, weight, mean, scale, centred, gx, sums)
+def _rows_gradient(first, last, g, x, weight, mean, scale, centred, inner, slope, gx, sums):
+    for c in range(first, last):
+        _chunk_gradient(g, x, c, weight, mean, scale, centred, inner, slope, gx, sums)
 
 
 # ------------------------------------------------- channels: the lines c, C + c, 2 C + c, ... of x (N C, L)
@@ -151,10 +140,11 @@ def channel_norm(x, weight, bias, eps, mean, var, training):
     out = np.empty_like(x)
     n, channels, width = x.shape
     if width == 1:
-        _columns(x.reshape(n, channels), weight, bias, eps, mean, var, training, out.reshape(n, channels))
+        scratch = np.zeros((3, channels)), np.empty(channels, x.dtype)
+        _columns(x.reshape(n, channels), weight, bias, eps, mean, var, training, out.reshape(n, channels), *scratch)
     else:
-        run = _channels if x.size < _SERIAL else _channels_on_threads
-        run(x.reshape(n * channels, width), weight, bias, eps, mean, var, training, out.reshape(n * channels, width))
+        spread(_channels, channels, x.size >= _LARGE, x.reshape(n * channels, width), weight, bias, eps, mean, var,
+               training, out.reshape(n * channels, width))
     return out
 
 
@@ -162,15 +152,17 @@ def channel_norm_gradient(g, x, weight, eps, mean, var, training, gx):
     gw, gb = np.empty_like(weight), np.empty_like(weight)
     n, channels, width = x.shape
     if width == 1:
-        run, shape = _columns_gradient, (n, channels)
+        scratch = np.zeros((2, channels)), np.zeros((3, channels), x.dtype)
+        _columns_gradient(g.reshape(n, channels), x.reshape(n, channels), weight, eps, mean, var, training,
+                          gx.reshape(n, channels), gw, gb, *scratch)
     else:
-        run = _channels_gradient if x.size < _SERIAL else _channels_gradient_on_threads
         shape = (n * channels, width)
-    run(g.reshape(shape), x.reshape(shape), weight, eps, mean, var, training, gx.reshape(shape), gw, gb)
+        spread(_channels_gradient, channels, x.size >= _LARGE, g.reshape(shape), x.reshape(shape), weight, eps, mean,
+               var, training, gx.reshape(shape), gw, gb)
     return gw, gb
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _channel(x, c, weight, bias, eps, mean, var, training, out):
     rows = range(c, len(x), len(weight))
     if training:
@@ -191,7 +183,7 @@ def _channel(x, c, weight, bias, eps, mean, var, training, out):
             out[i, j] = (x[i, j] - centre) * scale + shift
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _channel_gradient(g, x, c, weight, eps, mean, var, training, gx, gw, gb):
     rows, count = range(c, len(x), len(weight)), float(len(x) // len(weight) * x.shape[1])
     total = product = 0.0
@@ -212,37 +204,25 @@ def _channel_gradient(g, x, c, weight, eps, mean, var, training, gx, gw, gb):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _channels(x, weight, bias, eps, mean, var, training, out):
-    for c in range(len(weight)):
-        _channel(x, c, weight, bias, eps, mean, var, training, out)
-
-
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def _channels_on_threads(x, weight, bias, eps, mean, var, training, out):
-    for c in prange(len(weight)):
+def _channels(first, last, x, weight, bias, eps, mean, var, training, out):
+    for c in range(first, last):
         _channel(x, c, weight, bias, eps, mean, var, training, out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _channels_gradient(g, x, weight, eps, mean, var, training, gx, gw, gb):
-    for c in range(len(weight)):
-        _channel_gradient(g, x, c, weight, eps, mean, var, training, gx, gw, gb)
-
-
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def _channels_gradient_on_threads(g, x, weight, eps, mean, var, training, gx, gw, gb):
-    for c in prange(len(weight)):
+def _channels_gradient(first, last, g, x, weight, eps, mean, var, training, gx, gw, gb):
+    for c in range(first, last):
         _channel_gradient(g, x, c, weight, eps, mean, var, training, gx, gw, gb)
 
 
 # -------------------------------------------------------------- channels next to each other: L = 1, x (N, C)
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _columns(x, weight, bias, eps, mean, var, training, out):
+def _columns(x, weight, bias, eps, mean, var, training, out, sums, scale):
     n, width = x.shape
     eps = x.dtype.type(eps)
     if training:
-        total, rest, square = np.zeros(width), np.zeros(width), np.zeros(width)
+        total, rest, square = sums[0], sums[1], sums[2]
         for i in range(n):
             for j in range(width):
                 total[j] += x[i, j]
@@ -256,7 +236,6 @@ def _columns(x, weight, bias, eps, mean, var, training, out):
         for j in range(width):
             mean[j] += rest[j] / n
             var[j] = max(square[j] / n - (rest[j] / n) ** 2, 0.0)
-    scale = np.empty(width, x.dtype)
     for j in range(width):
         scale[j] = weight[j] / math.sqrt(var[j] + eps)
     for i in range(n):
@@ -265,15 +244,15 @@ def _columns(x, weight, bias, eps, mean, var, training, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _columns_gradient(g, x, weight, eps, mean, var, training, gx, gw, gb):
+def _columns_gradient(g, x, weight, eps, mean, var, training, gx, gw, gb, sums, factors):
     n, width = x.shape
     eps = x.dtype.type(eps)
-    total, product = np.zeros(width), np.zeros(width)
+    total, product = sums[0], sums[1]
     for i in range(n):
         for j in range(width):
             total[j] += g[i, j]
             product[j] += g[i, j] * (x[i, j] - mean[j])
-    factor, inner, slope = np.empty(width, x.dtype), np.zeros(width, x.dtype), np.zeros(width, x.dtype)
+    factor, inner, slope = factors[0], factors[1], factors[2]
     for j in range(width):
         scale = x.dtype.type(1) / math.sqrt(var[j] + eps)
         gb[j] = total[j]

@@ -1,26 +1,25 @@
 """Numba kernels of the optimizers; described at their NumPy twins.
 
 A rule updates one stretch of one row in a single pass; a `_rest` function says when a row without a gradient moves no
-more. What surrounds them is written once, and compiled for each rule (`_around`). No fastmath: the passes wait for
+more. The loops around them are written once, and compiled for each rule (`_around`). No fastmath: the passes wait for
 memory anyway, and so the bits are those of the twin. `error_model="numpy"` lets divisions vectorise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
+from minidl.kernels.copies import copied
+from minidl.kernels.launch import spread
 from minidl.kernels.prefetch import AHEAD, prefetch_row
 
 __all__ = ["adadelta", "adadelta_catch_up", "adam", "adam_catch_up", "adamax", "adamax_catch_up", "lion", "rmsprop",
            "rmsprop_catch_up", "sgd", "sgd_catch_up"]
 
 PARALLEL_SIZE = 1 << 17  # elements from which a second thread pays
-CHUNKS = 32
 # Replayed steps between two looks at whether a row still moves. A step that changes no bit of it is followed by
 # smaller ones, so that what remains is a product.
 CHECK_EVERY = 16
@@ -28,12 +27,12 @@ START = np.int64(0)  # not the literal 0, for which Numba would compile a functi
 SHRINK, DECAY, LR, EPS, CALM, KEEP = 1, 2, 3, 4, 5, 6  # places of numbers that all rules have
 
 _serial = njit(cache=True, nogil=True, error_model="numpy")
-_parallel = njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+_inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
 
 # ------------------------------------------------------------------------------------------ rules
 
-@_serial
+@_inlined
 def _sgd(p, g, state, row, lo, s):
     sign, decay, lr, keep, take, of_gradient, of_buffer = s[0], s[2], s[3], s[6], s[7], s[8], s[9]
     if not len(state):
@@ -48,7 +47,7 @@ def _sgd(p, g, state, row, lo, s):
         p[i] -= lr * (of_gradient * gradient + of_buffer * b)
 
 
-@_serial
+@_inlined
 def _rmsprop(p, g, state, row, lo, s):
     sign, decay, lr, eps, keep, take, momentum = s[0], s[2], s[3], s[4], s[6], s[9], s[10]
     centered = len(state) - 1 - (momentum > 0)
@@ -69,7 +68,7 @@ def _rmsprop(p, g, state, row, lo, s):
         p[i] -= lr * move
 
 
-@_serial
+@_inlined
 def _adam(p, g, state, row, lo, s):
     sign, shrink, decay, lr, eps, beta2, w1, w2 = s[0], s[1], s[2], s[3], s[4], s[7], s[9], s[10]
     of_gradient, correction = s[11], s[12]
@@ -89,7 +88,7 @@ def _adam(p, g, state, row, lo, s):
         p[i] = x - (of_gradient * gradient + lr * mean) / (np.sqrt(square) / correction + eps)
 
 
-@_serial
+@_inlined
 def _adamax(p, g, state, row, lo, s):
     sign, decay, lr, eps, beta2, w1 = s[0], s[2], s[3], s[4], s[7], s[8]
     m, u = state[0, row, lo:lo + p.size], state[1, row, lo:lo + p.size]
@@ -102,7 +101,7 @@ def _adamax(p, g, state, row, lo, s):
         p[i] -= lr * mean / greatest
 
 
-@_serial
+@_inlined
 def _adadelta(p, g, state, row, lo, s):
     sign, decay, lr, eps, rho, take = s[0], s[2], s[3], s[4], s[6], s[8]
     square, moved = state[0, row, lo:lo + p.size], state[1, row, lo:lo + p.size]
@@ -115,7 +114,7 @@ def _adadelta(p, g, state, row, lo, s):
         p[i] -= lr * move
 
 
-@_serial
+@_inlined
 def _lion(p, g, state, row, lo, s):
     sign, shrink, decay, lr, beta2, beta1, w1, w2 = s[0], s[1], s[2], s[3], s[6], s[7], s[8], s[9]
     m = state[0, row, lo:lo + p.size]
@@ -137,7 +136,7 @@ def _scale(p, state, row, lo, tail):
     return True
 
 
-@_serial
+@_inlined
 def _coasts(p, buffer, lr):
     moves = False
     for i in range(p.size):
@@ -187,10 +186,9 @@ _adadelta_rest = _scale
 
 
 @_serial
-def _tails(history, moments):
+def _tail(history, moments, tails):
     """For each step, the numbers of it and all later ones taken together: products, and bounds of what may move."""
     steps, count = history.shape
-    tails = np.zeros((steps + 1, count), history.dtype)
     for k in range(count):
         product = k == SHRINK or KEEP <= k < KEEP + moments
         if product or k == CALM:
@@ -207,75 +205,59 @@ def _tails(history, moments):
                 tails[t, k] = min(later, now)
             else:
                 tails[t, k] = max(later, now)
-    return tails
 
 
 # --------------------------------------------------------------------------- what surrounds every rule
 
 _rule: Any = None  # these names have values in the copies only, see `_around`
 _rest: Any = None
-_span: Any = None
-_replay: Any = None
 
 
-def _span_code(p, indices, rows, state, s, lo, hi):
-    """Elements `lo` to `hi` of the gradient rows, from the middle of one row perhaps to the middle of another."""
+def _update_code(first, last, p, indices, rows, state, s):
+    """Elements `first` to `last` of the gradient rows, from the middle of one row perhaps to the middle of another."""
     width = rows.shape[1]
-    k = lo // max(width, 1)
-    while lo < hi:
+    k = first // max(width, 1)
+    while first < last:
         ahead = k + AHEAD
-        if ahead * width < hi:
+        if ahead * width < last:
             prefetch_row(p, indices[ahead])
             for j in range(len(state)):
                 prefetch_row(state[j], indices[ahead])
-        row, first, end = indices[k], lo - k * width, min(width, hi - k * width)
-        _rule(p[row, first:end], rows[k, first:end], state, row, first, s)
+        row, lo, hi = indices[k], first - k * width, min(width, last - k * width)
+        _rule(p[row, lo:hi], rows[k, lo:hi], state, row, lo, s)
         k += 1
-        lo = k * width
+        first = k * width
 
 
-def _update_code(p, indices, rows, state, s):
-    if rows.size < PARALLEL_SIZE:
-        _span(p, indices, rows, state, s, START, rows.size)
-    else:
-        for c in prange(CHUNKS):
-            _span(p, indices, rows, state, s, c * rows.size // CHUNKS, (c + 1) * rows.size // CHUNKS)
-
-
-def _replay_code(p, none, state, row, history, start, tails):
-    for t in range(start, len(history)):
-        if (t - start) % CHECK_EVERY == 0 and tails[t, CALM] > 0 and _rest(p, state, row, START, tails[t]):
-            return
-        _rule(p, none, state, row, START, history[t])
-
-
-def _catch_up_code(p, indices, state, last, history, now):
-    tails = _tails(history, len(state))
-    first = now - len(history)
-    for c in prange(CHUNKS):
-        none = np.zeros(p.shape[1], p.dtype)
-        for k in range(c * len(indices) // CHUNKS, (c + 1) * len(indices) // CHUNKS):
-            row = indices[k]
-            _replay(p[row], none, state, row, history, last[row] - first, tails)
-            last[row] = now
+def _catch_up_code(first, last, p, indices, state, last_step, history, now, tails, none):
+    begin = now - len(history)
+    for k in range(first, last):
+        row = indices[k]
+        for t in range(last_step[row] - begin, len(history)):
+            looks = (t - last_step[row] + begin) % CHECK_EVERY == 0 and tails[t, CALM] > 0
+            if looks and _rest(p[row], state, row, START, tails[t]):
+                break
+            _rule(p[row], none, state, row, START, history[t])
+        last_step[row] = now
 
 
 def _around(name: str, rule: Any, rest: Any = None) -> tuple[Any, Any]:
-    """`name` and `name_catch_up`: the code above, compiled with a rule in its place.
+    """`name` and `name_catch_up`: the loops above, compiled with a rule in its place, on all threads."""
+    update_part = _serial(copied(_update_code, f"{name}_part", _rule=rule))
+    catch_up_part = _serial(copied(_catch_up_code, f"{name}_catch_up_part", _rule=rule, _rest=rest))
 
-    Each is a copy of a function, under a name and with globals of its own: a closure over the rule would be compiled
-    anew in every process, because Numba's cache on disk does not recognise it.
-    """
-    scope = {**globals(), "_rule": rule, "_rest": rest}
+    def update(p: np.ndarray, indices: np.ndarray, rows: np.ndarray, state: np.ndarray, s: np.ndarray) -> None:
+        spread(update_part, rows.size, rows.size >= PARALLEL_SIZE, p, indices, rows, state, s)
 
-    def compiled(code: Any, compiler: Callable[[Any], Any], suffix: str) -> Any:
-        copy = FunctionType(code.__code__, scope, name + suffix)
-        copy.__qualname__ = copy.__name__
-        return compiler(copy)
+    def catch_up(p: np.ndarray, indices: np.ndarray, state: np.ndarray, last: np.ndarray, history: np.ndarray, now: int
+                 ) -> None:
+        steps, count = history.shape
+        tails = np.zeros((steps + 1, count), history.dtype)
+        _tail(history, len(state), tails)
+        spread(catch_up_part, len(indices), len(indices) * p.shape[1] >= PARALLEL_SIZE // 8, p, indices, state, last,
+               history, now, tails, np.zeros(p.shape[1], p.dtype))
 
-    scope["_span"] = compiled(_span_code, _serial, "_span")
-    scope["_replay"] = compiled(_replay_code, _serial, "_replay")
-    return compiled(_update_code, _parallel, ""), compiled(_catch_up_code, _parallel, "_catch_up")
+    return update, catch_up
 
 
 sgd, sgd_catch_up = _around("sgd", _sgd, _sgd_rest)

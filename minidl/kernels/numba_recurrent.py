@@ -15,6 +15,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from minidl.blas import share
+from minidl.kernels.copies import copied
 from minidl.kernels.numpy_recurrent import GRU, LSTM, RELU, TANH
 
 __all__ = ["GRU", "LSTM", "RELU", "TANH", "backward", "forward"]
@@ -55,7 +56,7 @@ def _tanh_typed(x: Any) -> Any:
 
 # ------------------------------------------------- products of small matrices; loops that the compiler vectorises
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _add_product(a, weight, out):
     """`out[:, :n] += a @ weight` for weights (k, n) with n large: along rows of the output."""
     k = len(weight)
@@ -72,7 +73,7 @@ def _add_product(a, weight, out):
                 row[j] += x * w[j]
 
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _add_row(a, weight, p, out):
     x0, x1, x2, x3 = a[p], a[p + 1], a[p + 2], a[p + 3]
     w0, w1, w2, w3 = weight[p], weight[p + 1], weight[p + 2], weight[p + 3]
@@ -80,7 +81,7 @@ def _add_row(a, weight, p, out):
         out[j] += x0 * w0[j] + x1 * w1[j] + x2 * w2[j] + x3 * w3[j]
 
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _add_four_rows(a, i, weight, p, out):
     a00, a01, a02, a03 = a[i, p], a[i, p + 1], a[i, p + 2], a[i, p + 3]
     a10, a11, a12, a13 = a[i + 1, p], a[i + 1, p + 1], a[i + 1, p + 2], a[i + 1, p + 3]
@@ -96,7 +97,7 @@ def _add_four_rows(a, i, weight, p, out):
         out3[j] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
 
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _add_inner_product(a, weight, out):
     """`out += a[:, :k] @ weight.T` for weights (n, k) with k large: sums, four by four where there are four."""
     n, k = weight.shape
@@ -112,7 +113,7 @@ def _add_inner_product(a, weight, out):
             out[i, j] += total
 
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _add_four(s0, s1, s2, s3, row, j):
     row[j] += s0
     row[j + 1] += s1
@@ -120,7 +121,7 @@ def _add_four(s0, s1, s2, s3, row, j):
     row[j + 3] += s3
 
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _add_tile(k, a0, a1, a2, a3, weight, j, out, i):
     w0, w1, w2, w3 = weight[j], weight[j + 1], weight[j + 2], weight[j + 3]
     zero = out.dtype.type(0)
@@ -149,37 +150,44 @@ def _sigmoid(x):
 
 # ---------------------------------------- one step of one sample; few arrays a loop, or it is not vectorised
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
-def _step(kind, row, h, c):
-    n = h.size
+@njit(cache=True, nogil=True, inline="always", **_FAST)
+def _plain_step(kind, row, h, c):
     if kind == TANH:
-        for j in range(n):
+        for j in range(h.size):
             h[j] = _tanh(row[j])
-    elif kind == RELU:
-        zero = h.dtype.type(0)
-        for j in range(n):
-            h[j] = zero if row[j] <= zero else row[j]
-    elif kind == GRU:
-        _sigmoid(row[n:3 * n])
-        m, r, z, candidate = row[:n], row[n:2 * n], row[2 * n:3 * n], row[3 * n:]
-        for j in range(n):
-            candidate[j] = _tanh(candidate[j] + r[j] * m[j])
-        for j in range(n):
-            h[j] = candidate[j] + z[j] * (h[j] - candidate[j])
     else:
-        _sigmoid(row[:2 * n])
-        _sigmoid(row[3 * n:])
-        i, f, g, o = row[:n], row[n:2 * n], row[2 * n:3 * n], row[3 * n:]
-        for j in range(n):
-            g[j] = _tanh(g[j])
-        for j in range(n):
-            c[j] = f[j] * c[j] + i[j] * g[j]
-        for j in range(n):
-            h[j] = o[j] * _tanh(c[j])
+        zero = h.dtype.type(0)
+        for j in range(h.size):
+            h[j] = zero if row[j] <= zero else row[j]
 
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
-def _gru_back(gates, h, dh, d):
+@njit(cache=True, nogil=True, inline="always", **_FAST)
+def _gru_step(kind, row, h, c):
+    n = h.size
+    _sigmoid(row[n:3 * n])
+    m, r, z, candidate = row[:n], row[n:2 * n], row[2 * n:3 * n], row[3 * n:]
+    for j in range(n):
+        candidate[j] = _tanh(candidate[j] + r[j] * m[j])
+    for j in range(n):
+        h[j] = candidate[j] + z[j] * (h[j] - candidate[j])
+
+
+@njit(cache=True, nogil=True, inline="always", **_FAST)
+def _lstm_step(kind, row, h, c):
+    n = h.size
+    _sigmoid(row[:2 * n])
+    _sigmoid(row[3 * n:])
+    i, f, g, o = row[:n], row[n:2 * n], row[2 * n:3 * n], row[3 * n:]
+    for j in range(n):
+        g[j] = _tanh(g[j])
+    for j in range(n):
+        c[j] = f[j] * c[j] + i[j] * g[j]
+    for j in range(n):
+        h[j] = o[j] * _tanh(c[j])
+
+
+@njit(cache=True, nogil=True, inline="always", **_FAST)
+def _gru_back(kind, gates, out, h, cell, dh, dc, d):
     n, one = dh.size, dh.dtype.type(1)
     m, r, z, candidate = gates[:n], gates[n:2 * n], gates[2 * n:3 * n], gates[3 * n:]
     dm, dr, dz, dn = d[:n], d[n:2 * n], d[2 * n:3 * n], d[3 * n:]
@@ -195,8 +203,8 @@ def _gru_back(gates, h, dh, d):
         dh[j] *= z[j]
 
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
-def _lstm_back(gates, cell, before, dh, dc, d):
+@njit(cache=True, nogil=True, inline="always", **_FAST)
+def _lstm_back(kind, gates, out, before, cell, dh, dc, d):
     n, one = dh.size, dh.dtype.type(1)
     i, f, g, o = gates[:n], gates[n:2 * n], gates[2 * n:3 * n], gates[3 * n:]
     di, df, dg, do = d[:n], d[n:2 * n], d[2 * n:3 * n], d[3 * n:]
@@ -217,8 +225,8 @@ def _lstm_back(gates, cell, before, dh, dc, d):
     _clear(dh)
 
 
-@njit(cache=True, nogil=True, forceinline=True, **_FAST)
-def _plain_back(kind, out, dh, d):
+@njit(cache=True, nogil=True, inline="always", **_FAST)
+def _plain_back(kind, gates, out, before, cell, dh, dc, d):
     zero, one = dh.dtype.type(0), dh.dtype.type(1)
     if kind == TANH:
         for j in range(dh.size):
@@ -264,8 +272,11 @@ def _clear_after(steps, array, low, high):
             _clear(array[t, b])
 
 
-@njit(cache=True, nogil=True, **_FAST)
-def _forward_block(kind, gates, bias, weight, lengths, reverse, h, c, out, cells, low, high):
+_step: Any = None  # these names have values in the copies only, one for each kind
+_back: Any = None
+
+
+def _forward_code(kind, gates, bias, weight, lengths, reverse, h, c, out, cells, low, high):
     start = h.shape[1] if kind == GRU else 0
     longest = _longest(lengths, low, high)
     _clear_after(longest, out, low, high)
@@ -285,8 +296,7 @@ def _forward_block(kind, gates, bias, weight, lengths, reverse, h, c, out, cells
                 _copy(c[b], cells[t, b])
 
 
-@njit(cache=True, nogil=True, **_FAST)
-def _backward_block(kind, g, gates, weight, lengths, reverse, out, cells, h0, c0, dh, dc, grad, total, low, high):
+def _backward_code(kind, g, gates, weight, lengths, reverse, out, cells, h0, c0, dh, dc, grad, total, low, high):
     longest = _longest(lengths, low, high)
     _clear_after(longest, grad, low, high)
     for step in range(longest):
@@ -298,14 +308,25 @@ def _backward_block(kind, g, gates, weight, lengths, reverse, out, cells, h0, c0
                 continue
             _add(g[t, b], dh[b])
             inside = 0 <= before < lengths[b]
-            if kind == GRU:
-                _gru_back(gates[t, b], out[before, b] if inside else h0[b], dh[b], grad[t, b])
-            elif kind == LSTM:
-                _lstm_back(gates[t, b], cells[t, b], cells[before, b] if inside else c0[b], dh[b], dc[b], grad[t, b])
+            # What the step began with: for LSTM the cells, else the states.
+            if kind == LSTM:
+                earlier, cell = cells[before, b] if inside else c0[b], cells[t, b]
             else:
-                _plain_back(kind, out[t, b], dh[b], grad[t, b])
+                earlier, cell = out[before, b] if inside else h0[b], out[t, b]
+            _back(kind, gates[t, b], out[t, b], earlier, cell, dh[b], dc[b], grad[t, b])
             _add(grad[t, b], total)
         _add_inner_product(grad[t, low:high], weight, dh[low:high])
+
+
+def _compiled(code: Any) -> dict[int, Any]:
+    """A kernel for each kind: a network has one, and all of them would take long to compile."""
+    steps = {"plain": (_plain_step, _plain_back), "gru": (_gru_step, _gru_back), "lstm": (_lstm_step, _lstm_back)}
+    made = {name: njit(cache=True, nogil=True, **_FAST)(copied(code, f"{name}{code.__name__}", _step=step, _back=back))
+            for name, (step, back) in steps.items()}
+    return {TANH: made["plain"], RELU: made["plain"], GRU: made["gru"], LSTM: made["lstm"]}
+
+
+_FORWARD, _BACKWARD = _compiled(_forward_code), _compiled(_backward_code)
 
 
 # ---------------------------------------------------------------------------------------------- all samples
@@ -324,7 +345,7 @@ def _each_block(samples: int, work: int, run: Callable[[int, int, int], None]) -
 
 def forward(kind, gates, bias, weight, lengths, reverse, h, c, out, cells):
     def run(number, low, high):
-        _forward_block(kind, gates, bias, weight, lengths, reverse, h, c, out, cells, low, high)
+        _FORWARD[kind](kind, gates, bias, weight, lengths, reverse, h, c, out, cells, low, high)
 
     _each_block(len(lengths), gates.shape[0] * len(lengths) * weight.size, run)
 
@@ -333,7 +354,7 @@ def backward(kind, g, gates, weight, lengths, reverse, out, cells, h0, c0, dh, d
     totals = np.zeros((-(-len(lengths) // _ROWS), grad.shape[2]), grad.dtype)
 
     def run(number, low, high):
-        _backward_block(kind, g, gates, weight, lengths, reverse, out, cells, h0, c0, dh, dc, grad, totals[number], low,
+        _BACKWARD[kind](kind, g, gates, weight, lengths, reverse, out, cells, h0, c0, dh, dc, grad, totals[number], low,
                         high)
 
     _each_block(len(lengths), gates.shape[0] * len(lengths) * weight.size, run)

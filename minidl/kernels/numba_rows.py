@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from minidl.kernels import numpy_rows
+from minidl.kernels.launch import spread
 from minidl.kernels.numpy_rows import check_range
 
 __all__ = ["bag", "bag_dot", "bag_transposed", "coalesce", "scatter_add"]
 
-_SMALL = 1 << 16  # numbers that one thread adds before others have woken up
+_LARGE = 1 << 17  # numbers to add; with fewer, other threads are not worth waking
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 
@@ -55,8 +56,8 @@ def bag_transposed(g: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: 
 
 def _bagged(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
     out = np.zeros((len(ends) - 1, table.shape[1]), table.dtype)
-    bag = _bags_on_threads if len(indices) * table.shape[1] > _SMALL else _bags
-    bag(out, np.ascontiguousarray(table), _integers(indices), _integers(ends), scale)
+    spread(_bags, len(out), len(indices) * table.shape[1] > _LARGE, out, np.ascontiguousarray(table),
+           _integers(indices), _integers(ends), scale)
     return out
 
 
@@ -78,7 +79,8 @@ def _runs(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def bag_dot(g: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
     check_range("bag_dot", indices, len(table))
     dots = np.empty(len(indices), g.dtype)
-    _bag_dot(dots, np.ascontiguousarray(g), np.ascontiguousarray(table), _integers(indices), _integers(ends))
+    spread(_bag_dot, len(g), len(indices) * table.shape[1] > _LARGE, dots, np.ascontiguousarray(g),
+           np.ascontiguousarray(table), _integers(indices), _integers(ends))
     return dots
 
 
@@ -104,21 +106,16 @@ def _add_bag(total: np.ndarray, table: np.ndarray, indices: np.ndarray, scale: n
 
 
 @njit(cache=True, nogil=True)
-def _bags(out: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> None:
-    for b in range(len(out)):
+def _bags(first: int, last: int, out: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray,
+          scale: np.ndarray) -> None:
+    for b in range(first, last):
         _add_bag(out[b], table, indices[ends[b]:ends[b + 1]], scale[ends[b]:ends[b + 1]])
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _bags_on_threads(out: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray
-                     ) -> None:
-    for b in prange(len(out)):
-        _add_bag(out[b], table, indices[ends[b]:ends[b + 1]], scale[ends[b]:ends[b + 1]])
-
-
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def _bag_dot(dots: np.ndarray, g: np.ndarray, table: np.ndarray, indices: np.ndarray, ends: np.ndarray) -> None:
-    for b in prange(len(g)):
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _bag_dot(first: int, last: int, dots: np.ndarray, g: np.ndarray, table: np.ndarray, indices: np.ndarray,
+             ends: np.ndarray) -> None:
+    for b in range(first, last):
         for k in range(ends[b], ends[b + 1]):
             i = indices[k]
             total = dots.dtype.type(0)

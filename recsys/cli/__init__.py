@@ -1,4 +1,4 @@
-"""The command `recsys`: data, train, evaluate, compare, recommend, similar, models, protocols, demo.
+"""The command `recsys`: data, train, evaluate, compare, recommend, similar, models, protocols, demo, warmup.
 
 A mistake in the input is one sentence on standard error and exit code 2, and no file is touched. `--json`
 prints one document on standard output; progress and notes go to standard error.
@@ -25,7 +25,8 @@ from recsys.errors import DataError, DataWarning, RecsysError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "data", "train", "evaluate", "compare", "recommend", "similar", "models", "protocols")
+COMMANDS = ("demo", "data", "train", "evaluate", "compare", "recommend", "similar", "models", "protocols",
+            "warmup")
 """A module of this package each, with `SUMMARY`, `add_arguments` and `run`."""
 
 

@@ -30,7 +30,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
-    from recsys import models
+    from recsys import models, warmup
     from recsys.evaluation import Interrupted, run_all
     from recsys.report import figures
 
@@ -47,8 +47,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     asked = measuring.asked(options)
     data = measuring.parts(options, console)
     try:
-        runs = run_all(built, data, lenient=everything, checkpoint=options.checkpoint,
-                       progress=fitting.progress_bar(options), **asked)
+        with warmup.beside(list(built.values())):
+            runs = run_all(built, data, lenient=everything, checkpoint=options.checkpoint,
+                           progress=fitting.progress_bar(options), **asked)
+        warmup.remember([built[name] for name in runs.results])
     except UnsupportedError as error:
         raise UnsupportedError(f"{options.data}: {_speaking(str(error))}") from None
     except Interrupted as error:
@@ -93,7 +95,7 @@ def _page(title: str, table: Any, found: Mapping[str, Any], notes: Sequence[str]
 
     rows = [Row(name, found[name].metrics, found[name].errors, found[name].fit_seconds)
             for name in dict.fromkeys(entry.model for entry in table.entries)]
-    legend = f"± standard error; seconds: of training. {table.caption}"
+    legend = f"± standard error; seconds: of training, without compiling. {table.caption}"
     return Report(f"Models compared, {title}", next(iter(found.values())).card, rows, table.columns[1], "Popular",
                   legend, notes=notes)
 

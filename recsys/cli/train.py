@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
+from minidl import runtime
 from recsys.cli import fitting, reading
 from recsys.console import Console
 from recsys.errors import UnsupportedError
@@ -29,17 +29,20 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
+    from recsys import warmup
+
     check_target(options.out)
     model = fitting.build(options)
     kept = {} if options.checkpoint is None else {"checkpoint": _kept_by(model, options.checkpoint)}
-    data = reading.read_telling(options, console)
-    start = time.perf_counter()
+    with warmup.beside([model]):
+        data = reading.read_telling(options, console)
+    watch = runtime.Stopwatch()
     model.fit(data, progress=fitting.progress_bar(options), **kept)
-    seconds = time.perf_counter() - start
+    seconds, compiling = watch.seconds, watch.compiling
     model.save(options.out, seen=not options.no_seen)
     found = {"model": type(model).__name__, "parameters": model.get_params(), "events": len(data),
              "users": data.n_users, "items": data.n_items, "fingerprint": data.fingerprint(), "seconds": seconds,
-             "file": str(options.out), "bytes": options.out.stat().st_size}
+             "compile_seconds": compiling, "file": str(options.out), "bytes": options.out.stat().st_size}
     console.pairs(f"Fitted {model!r}", {k: v for k, v in found.items() if k not in ("model", "parameters")})
     console.result(found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl import runtime
 from recsys.data import given
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
@@ -43,7 +43,7 @@ class Evaluation:
     card : mapping
         The split's card, candidates, treatment of seen items and ties, sizes.
     seconds : float
-        Time of scoring and measuring.
+        Time of scoring and measuring, without compiling.
     model : str
         The model's repr.
     """
@@ -167,7 +167,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
         raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
                              f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
     _check_given(model, split)
-    begin = time.perf_counter()
+    watch = runtime.Stopwatch()
     asked = asked_for(metrics, task, k)
     model = model.require_fitted("evaluate") if hasattr(model, "require_fitted") else model
     require_ids_of(model, split.train)
@@ -186,7 +186,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
         warnings.warn(leak, LeakWarning, stacklevel=2)
     card = {**split.card, "part": part, **card, f"{part} pairs seen in training": seen}
     return Evaluation(values, errors, per_user, split.train.users.ids[users], weights, card,
-                      time.perf_counter() - begin, repr(model))
+                      watch.seconds, repr(model))
 
 
 def _check_given(model: Any, split: Any) -> None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from minidl import runtime
 from recsys.data import given, splits
 from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
@@ -80,7 +80,7 @@ class Result:
     card : dict
         The first fold's, with the protocol.
     seconds, fit_seconds : float
-        Of evaluating, and of fitting, all folds.
+        Of evaluating, and of fitting, all folds, without compiling.
     model : str
     """
 
@@ -165,11 +165,11 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
             if protocol.implicit and not (values or fresh.can.ratings):
                 fold = _without_values(fold)
             shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
-            begin = time.perf_counter()
+            watch = runtime.Stopwatch()
             fresh.fit(fold.train, shown.valid, valid_history=fold.valid_history, progress=progress)
             if refit:
                 fresh, fold = _refitted(fresh, fold, progress)
-            fit_seconds += time.perf_counter() - begin
+            fit_seconds += watch.seconds
             fold = shown if part == "valid" else replace(fold, card={**shown.card, **fold.card})
             evaluations.append(evaluate(fresh, fold, k=k, metrics=asked, part=part, task=protocol.task,
                                         progress=progress, **protocol.settings))

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from numba import njit, prange
+from typing import Any
+
+from numba import njit
+
+from minidl.kernels.launch import spread
 
 __all__ = ["residual", "step"]
 
-_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+_FAST: Any = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}}
 _BLOCKS = 64  # rows are dealt to blocks from long to short, so that any number of threads is evenly loaded
 
+_LARGE = 20_000  # entries; with fewer, other threads are not worth waking
 _SOLVED = 1e-20  # a squared residual with which nothing is left to do, and division is not safe any more
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _factor(extra, dot, target, sign):
     """How many times an item's vector is added, given its product with `p`."""
     return target + target * extra + sign * extra * dot
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _add_products(indices, extra, start, stop, Y, p, target, sign, out):
     """Add `sum_n (target (1 + extra_n) + sign extra_n Y_n . p) Y_n` to `out`, with target 0 or 1.
 
@@ -63,31 +68,35 @@ def _add_products(indices, extra, start, stop, Y, p, target, sign, out):
     return target * reached
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
 def residual(order, indptr, indices, extra, ridge, Y, X, R, gain):
+    spread(_sweep, _BLOCKS, len(indices) > _LARGE, True, X.dtype.type(1), X.dtype.type(-1), order, indptr, indices,
+           extra, ridge, Y, X, R, R, R, gain)
+
+
+def step(order, indptr, indices, extra, ridge, Y, X, R, P, AP):
+    spread(_sweep, _BLOCKS, len(indices) > _LARGE, False, X.dtype.type(0), X.dtype.type(1), order, indptr, indices,
+           extra, ridge, Y, X, R, P, AP, ridge)
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _sweep(first, last, begins, target, sign, order, indptr, indices, extra, ridge, Y, X, R, P, AP, gain):
+    """Residuals if it `begins`, else a step: in one function, as what takes long to compile is the same in both."""
     factors = X.shape[1]
-    one = X.dtype.type(1)
-    for block in prange(_BLOCKS):
+    zero = X.dtype.type(0)
+    for block in range(first, last):
         for at in range(block, len(order), _BLOCKS):
             u = order[at]
             x, r = X[u], R[u]
-            for k in range(factors):
-                r[k] = -r[k] - ridge[u] * x[k]
-            reached = _add_products(indices, extra, indptr[u], indptr[u + 1], Y, x, one, -one, r)
-            for k in range(factors):
-                reached += x[k] * r[k]
-            gain[u] = reached
-
-
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def step(order, indptr, indices, extra, ridge, Y, X, R, P, AP):
-    factors = X.shape[1]
-    zero, one = X.dtype.type(0), X.dtype.type(1)
-    for block in prange(_BLOCKS):
-        for at in range(block, len(order), _BLOCKS):
-            u = order[at]
-            x, r, p, a = X[u], R[u], P[u], AP[u]
-            _add_products(indices, extra, indptr[u], indptr[u + 1], Y, p, zero, one, a)
+            p, a = (x, r) if begins else (P[u], AP[u])
+            if begins:
+                for k in range(factors):
+                    r[k] = -r[k] - ridge[u] * x[k]
+            reached = _add_products(indices, extra, indptr[u], indptr[u + 1], Y, p, target, sign, a)
+            if begins:
+                for k in range(factors):
+                    reached += x[k] * r[k]
+                gain[u] = reached
+                continue
             old, curvature = zero, zero
             for k in range(factors):
                 a[k] += ridge[u] * p[k]

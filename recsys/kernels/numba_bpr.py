@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from minidl.kernels.launch import spread
 
 __all__ = ["deal", "epoch"]
 
-_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+_FAST: Any = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}}
+_LARGE = 20_000  # pairs; with fewer, other threads are not worth waking
 _TRIES = 16
 
 
-@njit(cache=True, nogil=True, parallel=True)
 def deal(indptr, indices, bounds, owner, users, items, cells):
     blocks = len(bounds) - 1
-    for a in prange(blocks):
-        free = np.zeros(blocks + 1, np.int64)
-        for n in range(indptr[bounds[a]], indptr[bounds[a + 1]]):
-            free[owner[indices[n]] + 1] += 1
-        free[0] = indptr[bounds[a]]
-        for b in range(blocks):
-            free[b + 1] += free[b]
-            cells[a, b] = free[b]
-        cells[a, blocks] = free[blocks]
-        for u in range(bounds[a], bounds[a + 1]):
-            for n in range(indptr[u], indptr[u + 1]):
-                b = owner[indices[n]]
-                users[free[b]], items[free[b]] = u, indices[n]
-                free[b] += 1
+    free = np.zeros((blocks, blocks + 1), np.int64)
+    spread(_deal, blocks, len(indices) > _LARGE, indptr, indices, bounds, owner, free, users, items, cells)
 
 
 @njit(cache=True, nogil=True)
+def _deal(first, last, indptr, indices, bounds, owner, free, users, items, cells):
+    blocks = len(bounds) - 1
+    for a in range(first, last):
+        for n in range(indptr[bounds[a]], indptr[bounds[a + 1]]):
+            free[a, owner[indices[n]] + 1] += 1
+        free[a, 0] = indptr[bounds[a]]
+        for b in range(blocks):
+            free[a, b + 1] += free[a, b]
+            cells[a, b] = free[a, b]
+        cells[a, blocks] = free[a, blocks]
+        for u in range(bounds[a], bounds[a + 1]):
+            for n in range(indptr[u], indptr[u + 1]):
+                place = free[a, owner[indices[n]]]
+                users[place], items[place] = u, indices[n]
+                free[a, owner[indices[n]]] += 1
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _scramble(x):
     """splitmix64: a well mixed, never zero state for xorshift from any counter."""
     x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
@@ -41,14 +50,14 @@ def _scramble(x):
     return (x ^ (x >> np.uint64(31))) | np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _next(x):
     x ^= x << np.uint64(13)
     x ^= x >> np.uint64(7)
     return x ^ (x << np.uint64(17))
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _cell(users, items, pool, X, Y, bias, mark, lr, reg, state):
     """The steps of one cell: a user's items there are all of the user's items among `pool`."""
     factors = X.shape[1]
@@ -96,13 +105,20 @@ def _cell(users, items, pool, X, Y, bias, mark, lr, reg, state):
     return loss + math.log(product)
 
 
-@njit(cache=True, nogil=True, parallel=True)
 def epoch(users, items, cells, pool, edges, X, Y, bias, mark, lr, reg, seed, loss):
+    found = np.empty_like(loss)
+    for shift in range(len(cells)):  # of a shift's cells no two have a user or an item in common
+        spread(_cells, len(cells), len(users) > _LARGE, shift, users, items, cells, pool, edges, X, Y, bias, mark, lr,
+               reg, seed, found)
+        loss += found
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _cells(first, last, shift, users, items, cells, pool, edges, X, Y, bias, mark, lr, reg, seed, loss):
     blocks = len(cells)
-    for shift in range(blocks):
-        for a in prange(blocks):
-            b = (a + shift) % blocks
-            start, stop = cells[a, b], cells[a, b + 1]
-            state = _scramble(np.uint64(seed) * np.uint64(blocks * blocks) + np.uint64(a * blocks + b))
-            loss[a] += _cell(users[start:stop], items[start:stop], pool[edges[b]:edges[b + 1]],
-                             X, Y, bias, mark[a], lr, reg, state)
+    for a in range(first, last):
+        b = (a + shift) % blocks
+        start, stop = cells[a, b], cells[a, b + 1]
+        state = _scramble(np.uint64(seed) * np.uint64(blocks * blocks) + np.uint64(a * blocks + b))
+        loss[a] = _cell(users[start:stop], items[start:stop], pool[edges[b]:edges[b + 1]], X, Y, bias, mark[a], lr, reg,
+                        state)

@@ -12,25 +12,29 @@ __all__ = ["epoch"]
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
 def epoch(order, indptr, indices, values, mean, bu, bi, P, Q, Y, lr, reg, lr_bias, reg_bias):
+    z, drift = np.zeros((2, P.shape[1]), P.dtype)
+    return _epoch(order, indptr, indices, values, mean, bu, bi, P, Q, Y, lr, reg, lr_bias, reg_bias, z, drift)
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _epoch(order, indptr, indices, values, mean, bu, bi, P, Q, Y, lr, reg, lr_bias, reg_bias, z, drift):
     factors = P.shape[1]
     implicit = Y.shape[0] > 0
     real = P.dtype.type  # every number in the loops has the factors' precision
     mean, step_size, step_bias = real(mean), real(lr), real(lr_bias)
     keep, keep_bias = real(1 - lr * reg), real(1 - lr_bias * reg_bias)
-    z = np.zeros(factors, P.dtype)
-    drift = np.zeros(factors, P.dtype)
     total = 0.0
-    for u in order:
+    for at in range(len(order)):
+        u = order[at]
         start, stop = indptr[u], indptr[u + 1]
         if start == stop:
             continue
         norm = real(1 / math.sqrt(stop - start))
         p = P[u]
         if implicit:
-            z[:] = 0
-            drift[:] = 0
+            for k in range(factors):
+                z[k] = drift[k] = 0
             for n in range(start, stop):
                 y = Y[indices[n]]
                 for k in range(factors):

@@ -1,47 +1,55 @@
 """Neighbourhood kernels: sparse products by rows, with a dense accumulator that is never a matrix.
 
-Rows of the output are dealt out to a fixed number of shares, each with its own scratch, so that
-heavy rows spread and no result depends on the number of threads.
+Rows of the output are dealt out to a fixed number of shares, so that heavy rows spread; a thread that takes some has
+its own scratch, clean after every row, and no result depends on the number of threads.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from minidl.kernels.launch import spread
 
 __all__ = ["gram", "rate", "sum_dense_rows", "sum_sparse_rows", "top_similar"]
 
-_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+_FAST: Any = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}}
 _SHARES = 64
 _BELOW = 1 - 1e-6  # less than this times the worst kept: out, without a division
 _TILE = 128  # columns of a dense matrix that are worked on at once, so that they stay in cache
+_LARGE = 50_000  # entries; with fewer, other threads are not worth waking
 
+
+# -------------------------------------------------------------------------------------------- most similar rows
 
 def top_similar(indptr, indices, data, columns_indptr, columns_indices, columns_data, row_scale, column_scale, own, k,
                 shrink, pearson):
-    neighbours = np.full((len(indptr) - 1, k), -1, np.int32)
-    similarities = np.zeros((len(indptr) - 1, k), np.float32)
-    if len(neighbours):
-        _top_similar(indptr, indices, data, columns_indptr, columns_indices, columns_data, row_scale, column_scale,
-                     own, shrink, pearson, neighbours, similarities)
+    n_rows, n = len(indptr) - 1, len(column_scale)
+    neighbours = np.full((n_rows, k), -1, np.int32)
+    similarities = np.zeros((n_rows, k), np.float32)
+
+    def share(first, last):
+        products, (common, mine, other) = np.zeros(n), np.zeros((3, n if pearson else 0))
+        _top_similar(first, last, indptr, indices, data, columns_indptr, columns_indices, columns_data, row_scale,
+                     column_scale, own, shrink, products, common, mine, other, neighbours, similarities)
+
+    spread(share, min(_SHARES, n_rows), len(indices) > _LARGE)
     return neighbours, similarities
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def _top_similar(indptr, indices, data, columns_indptr, columns_indices, columns_data, row_scale, column_scale, own,
-                 shrink, pearson, neighbours, similarities):
-    n_rows, n = len(neighbours), len(column_scale)
-    for share in prange(min(_SHARES, n_rows)):
-        products = np.zeros(n)
-        common = np.zeros(n if pearson else 0)
-        mine, other = np.zeros_like(common), np.zeros_like(common)
+@njit(cache=True, nogil=True, **_FAST)
+def _top_similar(first, last, indptr, indices, data, columns_indptr, columns_indices, columns_data, row_scale,
+                 column_scale, own, shrink, products, common, mine, other, neighbours, similarities):
+    n_rows, n, pearson = len(neighbours), len(column_scale), len(common) > 0
+    for share in range(first, last):
         for row in range(share, n_rows, _SHARES):
             work = 0
             for at in range(indptr[row], indptr[row + 1]):
-                part = slice(columns_indptr[indices[at]], columns_indptr[indices[at] + 1])
-                theirs, values = columns_indices[part], columns_data[part]  # slices let the loop below unroll
+                begin, end = columns_indptr[indices[at]], columns_indptr[indices[at] + 1]
+                theirs, values = columns_indices[begin:end], columns_data[begin:end]  # let the loop below unroll
                 work += len(theirs)
                 x = np.float64(data[at])
                 for entry in range(len(theirs)):
@@ -52,24 +60,24 @@ def _top_similar(indptr, indices, data, columns_indptr, columns_indices, columns
                         common[j] += 1
                         mine[j] += x * x
                         other[j] += np.float64(values[entry]) * values[entry]
-            if pearson:
-                scale = 0.0
-            else:
-                scale = row_scale[row]
-            found = 0
-            if work >= n:  # most of the accumulator was touched: one pass over all of it
-                for j in range(n):
-                    found = _offer(j, found, products, common, mine, other, scale, column_scale, own[row], shrink,
-                                   neighbours[row], similarities[row])
-            else:  # touch the same entries again
-                for at in range(indptr[row], indptr[row + 1]):
-                    for entry in range(columns_indptr[indices[at]], columns_indptr[indices[at] + 1]):
-                        found = _offer(columns_indices[entry], found, products, common, mine, other, scale,
-                                       column_scale, own[row], shrink, neighbours[row], similarities[row])
-            _sort_heap(neighbours[row], similarities[row], found)
+            # What was touched: all columns, if most of them were, or else the same entries again.
+            dense, found = work >= n, np.int64(0)  # not the literal 0, for which helpers would be compiled once more
+            scale = 0.0 if pearson else row_scale[row]
+            near, similar, without = neighbours[row], similarities[row], own[row]
+            for at in range(0 if dense else indptr[row], 1 if dense else indptr[row + 1]):
+                begin = 0 if dense else columns_indptr[indices[at]]
+                end = n if dense else columns_indptr[indices[at] + 1]
+                for entry in range(begin, end):
+                    j = entry if dense else np.int64(columns_indices[entry])
+                    found = _offer(j, found, products, common, mine, other, scale, column_scale, without, shrink, near,
+                                   similar)
+            for end in range(found - 1, 0, -1):  # best first: the worst goes to the back, again and again
+                similarity, j = similar[end], np.int64(near[end])
+                similar[end], near[end] = similar[0], near[0]
+                _sink(near, similar, end, similarity, j)
 
 
-@njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _offer(j, found, products, common, mine, other, scale, column_scale, own, shrink, neighbours, similarities):
     """Take entry j out of the accumulator; keep it if it is among the best so far."""
     product = products[j]
@@ -128,73 +136,84 @@ def _sink(neighbours, similarities, size, similarity, j):
     similarities[at], neighbours[at] = similarity, j
 
 
-@njit(cache=True, nogil=True)
-def _sort_heap(neighbours, similarities, size):
-    """Best first: the worst goes to the back, again and again."""
-    for end in range(size - 1, 0, -1):
-        similarity, j = similarities[end], neighbours[end]
-        similarities[end], neighbours[end] = similarities[0], neighbours[0]
-        _sink(neighbours, similarities, end, similarity, j)
+# ------------------------------------------------------------------------------------------------------ products
 
-
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
 def gram(indptr, indices, data, columns_indptr, columns_indices, columns_data):
     n = len(indptr) - 1
     out = np.zeros((n, n))
-    for share in prange(_SHARES):
-        for row in range(share, n, _SHARES):
+    spread(_gram, _SHARES, len(indices) > _LARGE, indptr, indices, data, columns_indptr, columns_indices, columns_data,
+           out)
+    return out
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _gram(first, last, indptr, indices, data, columns_indptr, columns_indices, columns_data, out):
+    for share in range(first, last):
+        for row in range(share, len(out), _SHARES):
             sums = out[row]
             for at in range(indptr[row], indptr[row + 1]):
-                part = slice(columns_indptr[indices[at]], columns_indptr[indices[at] + 1])
-                theirs, values = columns_indices[part], columns_data[part]
+                begin, end = columns_indptr[indices[at]], columns_indptr[indices[at] + 1]
+                theirs, values = columns_indices[begin:end], columns_data[begin:end]
                 x = np.float64(data[at])
                 for entry in range(len(theirs)):
                     sums[theirs[entry]] += x * values[entry]
-    return out
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
 def sum_sparse_rows(indptr, indices, weights, rows_indptr, rows_indices, rows_data, n):
     out = np.zeros((len(indptr) - 1, n), np.float32)
-    for row in prange(len(indptr) - 1):
-        sums = out[row]
-        for at in range(indptr[row], indptr[row + 1]):
-            part = slice(rows_indptr[indices[at]], rows_indptr[indices[at] + 1])
-            columns, values, weight = rows_indices[part], rows_data[part], weights[at]
-            for entry in range(len(columns)):
-                sums[columns[entry]] += weight * values[entry]
+    spread(_sum_sparse_rows, len(out), len(indices) > _LARGE, indptr, indices, weights, rows_indptr, rows_indices,
+           rows_data, out)
     return out
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, **_FAST)
+def _sum_sparse_rows(first, last, indptr, indices, weights, rows_indptr, rows_indices, rows_data, out):
+    for row in range(first, last):
+        sums = out[row]
+        for at in range(indptr[row], indptr[row + 1]):
+            begin, end = rows_indptr[indices[at]], rows_indptr[indices[at] + 1]
+            columns, values, weight = rows_indices[begin:end], rows_data[begin:end], weights[at]
+            for entry in range(len(columns)):
+                sums[columns[entry]] += weight * values[entry]
+
+
 def sum_dense_rows(indptr, indices, weights, matrix):
     n = matrix.shape[1]
     out = np.zeros((len(indptr) - 1, n), np.float32)
-    for tile in prange((n + _TILE - 1) // _TILE):
-        left, right = tile * _TILE, min((tile + 1) * _TILE, n)
+    spread(_sum_dense_rows, (n + _TILE - 1) // _TILE, len(indices) * n > _LARGE, indptr, indices, weights, matrix, out)
+    return out
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _sum_dense_rows(first, last, indptr, indices, weights, matrix, out):
+    for tile in range(first, last):
+        left, right = tile * _TILE, min((tile + 1) * _TILE, matrix.shape[1])
         for row in range(len(indptr) - 1):
             sums = out[row, left:right]
             for at in range(indptr[row], indptr[row + 1]):
                 weight, addend = weights[at], matrix[indices[at], left:right]
                 for column in range(right - left):
                     sums[column] += weight * addend[column]
-    return out
 
+
+# ------------------------------------------------------------------------------------------------------- ratings
 
 def rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k):
+    n_rows = len(indptr) - 1
     out = np.zeros(len(targets), np.float32)
-    if len(targets):
-        _rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k,
-              out)
+
+    def share(first, last):
+        _rate(first, last, n_rows, indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices,
+              similar_data, k, min_k, np.zeros(n, np.bool_), np.zeros(n), out)
+
+    spread(share, min(_SHARES, n_rows), len(indices) > _LARGE)
     return out
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def _rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k,
-          out):
-    n_rows = len(indptr) - 1
-    for share in prange(min(_SHARES, n_rows)):
-        held, value = np.zeros(n, np.bool_), np.zeros(n)
+@njit(cache=True, nogil=True, **_FAST)
+def _rate(first, last, n_rows, indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices,
+          similar_data, k, min_k, held, value, out):
+    for share in range(first, last):
         for row in range(share, n_rows, _SHARES):
             for at in range(indptr[row], indptr[row + 1]):
                 held[indices[at]], value[indices[at]] = True, data[at]

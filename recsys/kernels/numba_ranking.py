@@ -1,6 +1,6 @@
 """Ranking kernels: one pass over the scores, no sort of a row, no copy of the matrix.
 
-Rows are shared out in fixed chunks; a chunk owns one scratch row, so the threads never meet.
+Rows are shared out, and who takes some owns one scratch row, so the threads never meet.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
+from minidl.kernels.launch import spread
 from recsys.kernels.numpy_ranking import UNREACHABLE
 
 __all__ = ["UNREACHABLE", "ranks", "topk"]
 
-_CHUNK = 32  # rows that share a scratch row
+_LARGE = 100_000  # scores; with fewer, other threads are not worth waking
 _WIDTH = 32  # scores tested against the threshold at once
 _BLOCK = 256  # scores counted between two looks at whether the target is too deep to matter
 
@@ -26,30 +27,30 @@ def topk(scores, seen_indptr, seen_indices, allowed, k):
     barred = np.zeros(n, np.bool_) if allowed is None else ~allowed
     items = np.full((rows, k), -1, np.int32)
     best = np.full((rows, k), -np.inf, scores.dtype)
+
+    def some(first, last):
+        _topk(first, last, scores, seen_indptr, seen_indices, barred, barred.copy(), items, best)
+
     if k:
-        _topk_chunks(scores, seen_indptr, seen_indices, barred, items, best)
+        spread(some, rows, scores.size > _LARGE)
     return items, best
 
 
 def ranks(scores, seen_indptr, seen_indices, allowed, target_indptr, target_indices, deepest):
-    barred = np.zeros(scores.shape[1], np.bool_) if allowed is None else ~allowed
-    greater = np.empty(len(target_indices), np.int32)
-    equal = np.empty(len(target_indices), np.int32)
-    _ranks_chunks(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, deepest, greater, equal)
+    n = scores.shape[1]
+    barred = np.zeros(n, np.bool_) if allowed is None else ~allowed
+    greater, equal = np.empty((2, len(target_indices)), np.int32)
+
+    def some(first, last):
+        _ranks(first, last, scores, seen_indptr, seen_indices, barred, barred.copy(), np.empty(n, scores.dtype),
+               target_indptr, target_indices, deepest, greater, equal)
+
+    spread(some, len(scores), scores.size > _LARGE)
     return greater, equal
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _topk_chunks(scores, seen_indptr, seen_indices, barred, items, best):
-    rows = len(scores)
-    for chunk in prange((rows + _CHUNK - 1) // _CHUNK):
-        first = chunk * _CHUNK
-        _topk_rows(scores, seen_indptr, seen_indices, barred, items, best, first, min(first + _CHUNK, rows))
-
-
 @njit(cache=True, nogil=True)
-def _topk_rows(scores, seen_indptr, seen_indices, barred, items, best, first, last):
-    skip = barred.copy()
+def _topk(first, last, scores, seen_indptr, seen_indices, barred, skip, items, best):
     for row in range(first, last):
         for at in range(seen_indptr[row], seen_indptr[row + 1]):
             skip[seen_indices[at]] = True
@@ -58,7 +59,7 @@ def _topk_rows(scores, seen_indptr, seen_indices, barred, items, best, first, la
             skip[seen_indices[at]] = barred[seen_indices[at]]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _topk_row(scores, skip, items, best):
     """Insert into a sorted list what beats its last entry; most blocks fall to one vectorised comparison.
 
@@ -88,7 +89,7 @@ def _topk_row(scores, skip, items, best):
             found += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _insert(best, items, place, score, item):
     """Put an entry into a descending list, behind its equals; the entry at `place` is overwritten."""
     while place > 0 and best[place - 1] < score:
@@ -97,20 +98,9 @@ def _insert(best, items, place, score, item):
     best[place], items[place] = score, item
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _ranks_chunks(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, deepest, greater, equal):
-    rows = len(scores)
-    for chunk in prange((rows + _CHUNK - 1) // _CHUNK):
-        first = chunk * _CHUNK
-        _ranks_rows(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, deepest, greater, equal,
-                    first, min(first + _CHUNK, rows))
-
-
 @njit(cache=True, nogil=True)
-def _ranks_rows(scores, seen_indptr, seen_indices, barred, target_indptr, target_indices, deepest, greater, equal,
-                first, last):
-    skip = barred.copy()
-    values = np.empty(scores.shape[1], scores.dtype)
+def _ranks(first, last, scores, seen_indptr, seen_indices, barred, skip, values, target_indptr, target_indices, deepest,
+           greater, equal):
     for row in range(first, last):
         for at in range(seen_indptr[row], seen_indptr[row + 1]):
             skip[seen_indices[at]] = True
@@ -120,7 +110,7 @@ def _ranks_rows(scores, seen_indptr, seen_indices, barred, target_indptr, target
             skip[seen_indices[at]] = barred[seen_indices[at]]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _ranks_row(scores, skip, values, targets, deepest, greater, equal):
     for item in range(len(scores)):  # values: NaN, which compares false, where there is no candidate
         values[item] = np.nan if skip[item] else scores[item]
@@ -137,7 +127,7 @@ def _ranks_row(scores, skip, values, targets, deepest, greater, equal):
             greater[at], equal[at] = deepest, 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _count(values, score, deepest):
     above = same = np.int32(0)
     for begin in range(0, len(values), _BLOCK):
@@ -149,7 +139,7 @@ def _count(values, score, deepest):
     return above, same
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _numbers_and_nans(scores, skip):
     numbers = nans = 0
     for item in range(len(scores)):

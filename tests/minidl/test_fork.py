@@ -21,14 +21,15 @@ import minidl
 from minidl import kernels, runtime
 
 def work(seed):
-    "Bits after a step of a parallel kernel, and of a loss and its gradient."
+    "Bits after a step of Adam, of a loss and its gradient, and of a kernel that Numba itself runs in parallel."
     rng = np.random.default_rng(seed)
     w = minidl.tensor(rng.normal(size=1 << 18), requires_grad=True)
     w.grad = rng.normal(size=w.shape)
     minidl.optim.Adam([w], lr=.1).step()
     x = minidl.tensor(rng.normal(size=(512, 300)), requires_grad=True)
     minidl.ops.cross_entropy(x, rng.integers(0, 300, 512)).backward()
-    return hashlib.sha256(w.data.tobytes() + x.grad.tobytes()).hexdigest()
+    pooled = minidl.ops.max_pool2d(minidl.tensor(rng.normal(size=(16, 8, 64, 64))), 2)
+    return hashlib.sha256(w.data.tobytes() + x.grad.tobytes() + pooled.data.tobytes()).hexdigest()
 
 def child(run):
     "The status of a child that runs `run`."

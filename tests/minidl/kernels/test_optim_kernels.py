@@ -77,13 +77,14 @@ def test_nothing_is_written_around_the_rows(name: str, catch_up: bool) -> None:
 SCRIPT = """
 import json
 import numpy as np
+from minidl import compiling, runtime
+compiling.listen()
 from minidl.kernels import numba_optim as k
 p, i, state, s = np.ones((1, 4)), np.zeros(1, np.int64), np.zeros((1, 1, 4)), np.ones(10)
 k.sgd(p, i, p.copy(), state, s)
 k.sgd_catch_up(p, i, state, np.zeros(1, np.int64), np.ones((2, 10)), 2)
 k.lion(p, i, p.copy(), state, s)
-kernels = [k.sgd, k.sgd_catch_up, k.lion]
-print(json.dumps([[sum(f.stats.cache_hits.values()), sum(f.stats.cache_misses.values())] for f in kernels]))
+print(json.dumps([runtime.compilations(), p.tolist()]))
 """
 
 
@@ -92,4 +93,5 @@ def test_copies_of_one_code_are_found_in_the_cache(tmp_path: Any) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     seen = [json.loads(subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True, text=True,
                                       capture_output=True).stdout) for _ in range(2)]
-    assert seen == [[[0, 1]] * 3, [[1, 0]] * 3]
+    assert seen[0][0] > 3
+    assert seen[1] == [0, seen[0][1]]
