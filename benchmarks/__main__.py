@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME ...] [--json]`: measure the claims of speed and write the README's table.
 
-`python -m benchmarks accuracy [NAME ...] [--json]` does the same for those of accuracy.
+`python -m benchmarks accuracy [NAME ...] [--json]` does the same for those of accuracy, and
+`python -m benchmarks defaults [MODEL ...] [--data SET ...] [--json]` for the models' defaults.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks
-from benchmarks import accuracy
+from benchmarks import accuracy, defaults
 from benchmarks.harness import Claim, Disagreement, measure
 from benchmarks.table import put
 
 RESULTS = Path(__file__).parent / "results.json"
-INFRASTRUCTURE = {"harness", "worker", "__main__", "datasets", "table", "accuracy", "accuracy_rows"}
+INFRASTRUCTURE = {"harness", "worker", "__main__", "datasets", "table", "accuracy", "accuracy_rows", "defaults",
+                  "defaults_rows"}
 
 
 def claims() -> Iterator[tuple[str, Claim]]:
@@ -63,6 +65,8 @@ def write(rows: list[dict[str, Any]]) -> None:
 def main() -> int:
     if sys.argv[1:2] == ["accuracy"]:
         return accuracy.main(sys.argv[2:])
+    if sys.argv[1:2] == ["defaults"]:
+        return defaults.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="claims or files to run; all when none is given")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
