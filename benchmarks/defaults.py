@@ -68,30 +68,29 @@ def _data(case: Case) -> Any:
     from recsys import datasets
 
     data = case.generate() if case.generate else datasets.load(SHARED / case.data, **case.reader)
-    if case.users is None or case.users >= data.n_users:
-        return data
-    drawn = np.zeros(data.n_users, bool)
-    drawn[np.random.default_rng(0).choice(data.n_users, case.users, replace=False)] = True
-    return data.take(drawn[data.user]).compact()
+    if case.users is not None and case.users < data.n_users:
+        drawn = np.zeros(data.n_users, bool)
+        drawn[np.random.default_rng(0).choice(data.n_users, case.users, replace=False)] = True
+        data = data.take(drawn[data.user]).compact()
+    return data.k_core(users=0, items=case.core) if case.core else data
 
 
 def row(tried: Tried, divided: Divided, note: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """The model's default and its best setting on one set; every measurement is given to `note`."""
     from recsys.errors import RecsysError
 
-    begin, found = time.process_time(), []
+    begin, case = time.process_time(), divided.case
+    found: list[dict[str, Any]] = []
     for setting in [{}, *tried.grid]:
         try:
-            figures = divided.measure(tried.model, setting)
+            found.append({"setting": setting, **divided.measure(tried.model, setting)})
         except RecsysError as error:
-            figures = {"refused": str(error)}  # type: ignore[dict-item]
-        found.append({"setting": setting, **figures})
-        note({"model": tried.model, "data": divided.case.name, **found[-1]})
-        if "refused" in figures and not setting:
+            found.append({"setting": setting, "refused": str(error)})
+        note({"model": tried.model, "data": case.name, **found[-1]})
+        if "refused" in found[0]:
             break
-    best = (min if divided.case.metric == "rmse" else max)((each for each in found if "valid" in each),
-                                                           key=lambda each: each["valid"], default=None)
-    case = divided.case
+    sign = -1 if case.metric == "rmse" else 1
+    best = max((each for each in found if "valid" in each), key=lambda each: sign * float(each["valid"]), default=None)
     return {"model": tried.model, "data": case.name, "kind": case.kind, "task": case.task, "metric": case.metric,
             "protocol": case.protocol, "source": case.data or "generated", "drawn": case.users,
             "users": divided.users, "items": divided.items, "events": divided.events,

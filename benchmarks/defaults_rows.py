@@ -18,8 +18,9 @@ __all__ = ["MODELS", "SETS", "Case", "Tried"]
 class Case:
     """A data set and what is asked of it.
 
-    With `users`, so many are drawn at random, and their rows alone are taken. `values` says whether models of rankings
-    are given the values. `generate` makes data where there is no set of that name.
+    With `users`, so many are drawn at random, and their rows alone are taken; then, with `core`, the items with so many
+    events. `values` says whether models of rankings are given the values. `generate` makes data where there is no set
+    of that name.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Case:
     protocol: str
     data: str = ""
     users: int | None = None
+    core: int = 0
     values: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     reader: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +81,7 @@ _SESSIONS = ("sessions", "sessions-next")
 SETS: tuple[Case, ...] = (
     Case("ml-100k", "films, 1 to 5", *_RANDOM, "ml-100k"),
     Case("ml-1m", "films, 3 and more", *_RANDOM, "ml-1m", 2000, options={"min_value": 3}),
-    Case("goodbooks", "books, 15 a user", *_RANDOM, "goodbooks-10k-v1", 8000),
+    Case("goodbooks", "books, 15 a user", *_RANDOM, "goodbooks-10k-v1", 5000, core=5),
     Case("gowalla", "places, long tail", *_RANDOM, "gowalla-lightgcn", 3000),
     Case("lastfm", "counts with a heavy tail", *_RANDOM, "hetrec2011-lastfm-2k", values=True),
     Case("msweb", "few items", *_RANDOM, "msweb", 8000),
@@ -119,7 +121,7 @@ MODELS: tuple[Tried, ...] = (
     Tried("Bias", ("ratings",), _each(reg_user=[1.0, 3.0, 10.0, 30.0], reg_item=[1.0, 3.0, 10.0, 30.0])),
     Tried("ItemKNN", _RANKS, _each(neighbours=[20, 100, 500], shrink=[0.0, 10.0, 50.0], alpha=[0.3, 0.4, 0.5])),
     Tried("UserKNN", ("ranking",), _each(neighbours=[20, 50, 200], shrink=[0.0, 10.0], alpha=[0.3, 0.5])),
-    Tried("EASE", _RANKS, _each(reg=[3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0])),
+    Tried("EASE", _RANKS, _each(reg=[5.0, 20.0, 50.0, 150.0, 400.0, 1000.0, 3000.0])),
     Tried("ALS", ("ranking",), _each(alpha=[1.0, 4.0, 16.0, 64.0], reg=[0.001, 0.003, 0.01, 0.03, 0.1],
                                      reg_exponent=[1.0])),
     Tried("BPR", ("ranking",), _each(reg=[0.003, 0.01, 0.03, 0.1], epochs=[50, 150])),

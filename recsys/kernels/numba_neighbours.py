@@ -181,17 +181,18 @@ def sum_dense_rows(indptr, indices, weights, matrix):
     return out
 
 
-def rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k):
+def rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k,
+         prior):
     out = np.zeros(len(targets), np.float32)
     if len(targets):
         _rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k,
-              out)
+              prior, out)
     return out
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
 def _rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k,
-          out):
+          prior, out):
     n_rows = len(indptr) - 1
     for share in prange(min(_SHARES, n_rows)):
         held, value = np.zeros(n, np.bool_), np.zeros(n)
@@ -199,7 +200,7 @@ def _rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_
             for at in range(indptr[row], indptr[row + 1]):
                 held[indices[at]], value[indices[at]] = True, data[at]
             for pair in range(pairs_indptr[row], pairs_indptr[row + 1]):
-                weighted, total, taken = 0.0, 0.0, 0
+                weighted, total, taken = 0.0, prior, 0
                 at, last = similar_indptr[targets[pair]], similar_indptr[targets[pair] + 1]
                 while at < last and taken < k:
                     if held[similar_indices[at]]:

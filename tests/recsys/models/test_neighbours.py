@@ -87,33 +87,37 @@ def correlation(x, shrink):
     return out
 
 
-def rated(similarity, x, k, min_k):
+of_ratings = (st.integers(0, 1000), st.integers(1, 4), st.integers(1, 3), st.sampled_from([1.0, 50.0]),
+              st.sampled_from([0.0, 0.3]))
+
+
+def rated(similarity, x, k, min_k, prior):
     """For each pair (target i, column u): the mean of x[j, u] over the k most similar j that hold u."""
     out = np.zeros(x.shape)
     for i, u in np.ndindex(*x.shape):
         near = [j for j in np.argsort(-similarity[i]) if similarity[i, j] > 0 and not np.isnan(x[j, u])][:k]
         if len(near) >= min_k:
-            out[i, u] = similarity[i, near] @ x[near, u] / similarity[i, near].sum()
+            out[i, u] = similarity[i, near] @ x[near, u] / (similarity[i, near].sum() + prior)
     return out
 
 
-@given(st.integers(0, 1000), st.integers(1, 4), st.integers(1, 3), st.sampled_from([1.0, 50.0]))
-def test_item_knn_of_ratings(seed, k, min_k, shrink):
+@given(*of_ratings)
+def test_item_knn_of_ratings(seed, k, min_k, shrink, prior):
     data = interactions(seed)
     x, baselines = deviations(data)
     similarity = correlation(x.T, shrink)
     np.fill_diagonal(similarity, 0)
-    model = ItemKNNBaseline(neighbours=k, min_neighbours=min_k, shrink=shrink).fit(data)
-    expected = baselines + rated(similarity, x.T, k, min_k).T
+    model = ItemKNNBaseline(neighbours=k, min_neighbours=min_k, shrink=shrink, prior=prior).fit(data)
+    expected = baselines + rated(similarity, x.T, k, min_k, prior).T
     check_ratings(model, data, expected)
 
 
-@given(st.integers(0, 1000), st.integers(1, 4), st.integers(1, 3), st.sampled_from([1.0, 50.0]))
-def test_user_knn_of_ratings(seed, k, min_k, shrink):
+@given(*of_ratings)
+def test_user_knn_of_ratings(seed, k, min_k, shrink, prior):
     data = interactions(seed)
     x, baselines = deviations(data)
-    model = UserKNNBaseline(neighbours=k, min_neighbours=min_k, shrink=shrink).fit(data)
-    check_ratings(model, data, baselines + rated(correlation(x, shrink), x, k, min_k))
+    model = UserKNNBaseline(neighbours=k, min_neighbours=min_k, shrink=shrink, prior=prior).fit(data)
+    check_ratings(model, data, baselines + rated(correlation(x, shrink), x, k, min_k, prior))
 
 
 def check_ratings(model, data, expected):
