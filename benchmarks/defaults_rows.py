@@ -81,7 +81,7 @@ _SESSIONS = ("sessions", "sessions-next")
 SETS: tuple[Case, ...] = (
     Case("ml-100k", "films, 1 to 5", *_RANDOM, "ml-100k"),
     Case("ml-1m", "films, 3 and more", *_RANDOM, "ml-1m", 2000, options={"min_value": 3}),
-    Case("goodbooks", "books, 15 a user", *_RANDOM, "goodbooks-10k-v1", 5000, core=5),
+    Case("goodbooks", "books, 15 a user", *_RANDOM, "goodbooks-10k-v1", 10000, core=20),
     Case("gowalla", "places, long tail", *_RANDOM, "gowalla-lightgcn", 3000),
     Case("lastfm", "counts with a heavy tail", *_RANDOM, "hetrec2011-lastfm-2k", values=True),
     Case("msweb", "few items", *_RANDOM, "msweb", 8000),

@@ -10,11 +10,16 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
-from recsys.models.history import HistoryRecommender
-from recsys.models.parameters import Check, at_least, between, one_of, optional, whole
-from recsys.models.sparse import distinct, pack, unpack
+from recsys.models.history import HistoryRecommender, faded
+from recsys.models.parameters import Check, at_least, between, flag, one_of, optional, whole
+from recsys.models.sparse import blocks, distinct, expect, numbers, pack, restore_numbers, unpack
 
 __all__ = ["ItemKNN", "ItemNeighbours", "UserKNN", "nearest", "ragged", "similarity_rows"]
+
+
+_USUAL = 0.05  # share of events that repeat a pair
+_ASKED = 1000  # users whose last events choose the decay
+_DECAYS = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2)
 
 
 class _Cosine(HistoryRecommender):
@@ -74,6 +79,10 @@ class ItemKNN(ItemNeighbours, _Cosine):
     nearest neighbours N(i) are kept, and the score of i is `sum over j in history and N(i) of x_uj s(i, j)`.
     Memory grows with items times neighbours.
 
+    Where people come back to items, as in sessions, an item is also like itself: `s(i, i)` is the same with `x_i . x_i`
+    replaced by its part from users who met i more than once. And the weight of j in a history is
+    `decay ** (number of events since)`. Both are taken from the data.
+
     Parameters
     ----------
     neighbours : int
@@ -86,6 +95,18 @@ class ItemKNN(ItemNeighbours, _Cosine):
         interests move.
     weights : {"binary", "value", "idf"}
         What the entries of X are: 1, the interaction's (last) value, or the item's inverse frequency.
+    repeats : bool, optional
+        Whether an item is like itself, for `recommend(filter_seen=False)`. By default, whether at least a twentieth of
+        the events are of a pair that was there before.
+    decay : float, optional
+        Weight of an event relative to the one after it; 1 is none. By default, without repeats 1, and else what places
+        the last events of some users, who are then left out of the neighbours' search, best.
+
+    Attributes
+    ----------
+    repeats_ : bool
+    decay_ : float
+        What was taken.
 
     References
     ----------
@@ -100,32 +121,101 @@ class ItemKNN(ItemNeighbours, _Cosine):
     ['jam']
     """
 
-    checks: ClassVar[dict[str, Check]] = {"recent": optional(whole(1))}
+    checks: ClassVar[dict[str, Check]] = {"recent": optional(whole(1)), "repeats": optional(flag()),
+                                          "decay": optional(between(0, 1))}
+
+    repeats: bool | None
+    decay: float | None
 
     def __init__(self, *, neighbours: int = 100, shrink: float = 10.0, alpha: float = 0.4, recent: int | None = None,
-                 weights: str = "binary") -> None:
+                 weights: str = "binary", repeats: bool | None = None, decay: float | None = None) -> None:
         super().__init__(neighbours=neighbours, shrink=shrink, alpha=alpha, weights=weights)
-        self.recent = recent
+        self.recent, self.repeats, self.decay = recent, repeats, decay
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
+        events = data.csr
+        self.repeats_ = _repeating(events) if self.repeats is None else self.repeats
         rows = self._keep(data)
+        self._search(rows, events)
+        if self.decay is not None:
+            self.decay_ = float(self.decay)
+        elif self.repeats_:
+            self.decay_ = self._best_decay(rows, events)
+            self._search(rows, events)
+        if self.decay_ != 1:
+            self._keep(data)
+
+    def _search(self, rows: CSR, events: CSR) -> None:
+        """Neighbours, and what an item has to do with itself."""
         self._near = nearest(rows.T, rows, self.neighbours, self.shrink, self.alpha, np.arange(len(self.items)))
+        self._again = _again(rows, events, self.shrink) if self.repeats_ else None
         self._influence = self._near.T  # row j: the items that have j as a neighbour
+
+    def _best_decay(self, rows: CSR, events: CSR) -> float:
+        """The decay by which others' neighbours rank the last events of some users best, by the mean of 1 / rank."""
+        able = np.flatnonzero(events.counts > 1)
+        asked = able[np.linspace(0, len(able) - 1, min(_ASKED, len(able) // 4)).astype(np.int64)]
+        if not len(asked):
+            return 1.0
+        others = np.ones(len(rows.counts), bool)
+        others[asked] = False
+        self._search(rows.where(others[rows.row_of_entry]), events.where(others[events.row_of_entry]))
+        mine = events.rows(asked)
+        last = mine.indptr[1:] - 1
+        before = np.ones(mine.nnz, bool)
+        before[last] = False
+        history, target = mine.where(before), mine.indices[last]
+        prepared = self._prepare(history)
+        return max(_DECAYS, key=lambda decay: self._mean_reciprocal(faded(history, prepared, decay), target))
+
+    def _mean_reciprocal(self, history: CSR, target: np.ndarray) -> float:
+        total = 0.0
+        for block in blocks(*history.shape):
+            scores = self._score_histories(history.rows(np.arange(block.start, block.stop)))
+            own = scores[np.arange(len(scores)), target[block]][:, None]
+            total += float(((own[:, 0] > 0) / (1 + (scores > own).sum(axis=1))).sum())
+        return total / len(target)
 
     def _score_histories(self, history: CSR) -> np.ndarray:
         rows = self._influence
-        return np.asarray(kernels.sum_sparse_rows(history.indptr, history.indices, history.weights, rows.indptr,
-                                                  rows.indices, rows.weights, len(self.items)))
+        scores = np.asarray(kernels.sum_sparse_rows(history.indptr, history.indices, history.weights, rows.indptr,
+                                                    rows.indices, rows.weights, len(self.items)))
+        if self._again is not None:
+            scores[history.row_of_entry, history.indices] += history.weights * self._again[history.indices]
+        return scores
 
     def _explain(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> np.ndarray:
         near, similarity = self._near.row(item)
         row = np.zeros(len(self.items), np.float32)
         row[near] = similarity
+        row[item] = 0 if self._again is None else self._again[item]
         return np.asarray(row[indices] * (1 if values is None else values))
+
+    def _state(self) -> dict[str, np.ndarray]:
+        again = {} if self._again is None else {"again": self._again}
+        return super()._state() | again | numbers(self, "decay_")
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
         self._influence = self._near.T
+        self._again = expect(state, "again", (len(self.items),), np.float32) if "again" in state else None
+        self.repeats_ = self._again is not None
+        restore_numbers(self, state, decay_=1.0)
+
+
+def _repeating(events: CSR) -> bool:
+    """Whether it is usual that a pair comes again."""
+    return events.nnz - events.unique().nnz >= _USUAL * events.nnz
+
+
+def _again(rows: CSR, events: CSR, shrink: float) -> np.ndarray:
+    """The similarity of items to themselves, by the users who met them more than once: float32 (n_items,)."""
+    pattern, n = events.unique(), events.shape[1]
+    keys = (csr.row_of_entry * np.int64(n) + csr.indices for csr in (pattern, events))
+    twice = np.bincount(np.searchsorted(*keys), minlength=pattern.nnz) > 1  # of the distinct pairs, as in `rows`
+    squares = rows.weights.astype(np.float64) ** 2
+    whole = np.bincount(rows.indices, squares, n)
+    return np.asarray(np.bincount(rows.indices, squares * twice, n) / np.maximum(whole + shrink, 1e-12), np.float32)
 
 
 class UserKNN(_Cosine):
