@@ -15,7 +15,7 @@ from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.factors import FactorModel, draw
 from recsys.models.parameters import Check, at_least, optional, whole
-from recsys.models.sparse import expect, numbers, pack, restore_numbers, unpack_if
+from recsys.models.sparse import expect, noise, numbers, pack, restore_numbers, unpack_if
 
 __all__ = ["ALS"]
 
@@ -140,8 +140,8 @@ class ALS(FactorModel):
         extra = self._extra(events.weights)
         of_users = _totals(events, extra)[events.row_of_entry]
         of_items = events.shape[0] + np.bincount(events.indices, extra, events.shape[1])[events.indices]
-        squares = float(np.sum((1 + extra) ** 2 / (of_users * of_items) ** self.reg_exponent_))
-        self.reg_ = _OF_NOISE * sum((squares / n) ** 0.5 for n in active)
+        entries = (1 + extra) / (of_users * of_items) ** (self.reg_exponent_ / 2)
+        self.reg_ = _OF_NOISE * noise(CSR(events.indptr, events.indices, entries, events.shape))
 
     def _extra(self, values: np.ndarray) -> np.ndarray:
         """What values add to the confidence of 1: float64 (n,)."""

@@ -17,6 +17,10 @@ from recsys.models.sparse import blocks, distinct, expect, numbers, pack, restor
 __all__ = ["ItemKNN", "ItemNeighbours", "UserKNN", "nearest", "ragged", "similarity_rows"]
 
 
+_LEAST = 50  # neighbours of items by default
+_OF_ITEMS = 600  # more of them, relative to the events of a user or an item
+_ALL_ITEMS = 20_000  # more of them, relative to the number of items
+_OF_USERS = 4000  # events of the neighbours of a user by default
 _USUAL = 0.05  # share of events that repeat a pair
 _ASKED = 1000  # users whose last events choose the decay
 _DECAYS = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2)
@@ -27,15 +31,16 @@ class _Cosine(HistoryRecommender):
 
     can: ClassVar[Can] = Can(fold_in=True, explain=True, explain_exact=True)
     checks: ClassVar[dict[str, Check]] = {
-        "neighbours": whole(1), "shrink": at_least(0), "alpha": between(0, 1),
+        "neighbours": optional(whole(1)), "shrink": at_least(0), "alpha": between(0, 1),
         "weights": one_of("binary", "value", "idf")}
 
-    neighbours: int
+    neighbours: int | None
     shrink: float
     alpha: float
     weights: str
+    neighbours_: int
 
-    def __init__(self, *, neighbours: int = 50, shrink: float = 0.0, alpha: float = 0.3,
+    def __init__(self, *, neighbours: int | None = None, shrink: float = 0.0, alpha: float = 0.3,
                  weights: str = "binary") -> None:
         self._store(locals())
 
@@ -85,7 +90,9 @@ class ItemKNN(ItemNeighbours, _Cosine):
 
     Parameters
     ----------
-    neighbours : int
+    neighbours : int, optional
+        By default 50, or what is more of 600 divided by the mean number of events of a user, or of an item, and 20,000
+        divided by the number of items: what says little by itself needs many neighbours, and few items can all be some.
     shrink : float
         Lowers similarities that few users support.
     alpha : float
@@ -104,6 +111,7 @@ class ItemKNN(ItemNeighbours, _Cosine):
 
     Attributes
     ----------
+    neighbours_ : int
     repeats_ : bool
     decay_ : float
         What was taken.
@@ -127,8 +135,9 @@ class ItemKNN(ItemNeighbours, _Cosine):
     repeats: bool | None
     decay: float | None
 
-    def __init__(self, *, neighbours: int = 100, shrink: float = 10.0, alpha: float = 0.4, recent: int | None = None,
-                 weights: str = "binary", repeats: bool | None = None, decay: float | None = None) -> None:
+    def __init__(self, *, neighbours: int | None = None, shrink: float = 10.0, alpha: float = 0.3,
+                 recent: int | None = None, weights: str = "binary", repeats: bool | None = None,
+                 decay: float | None = None) -> None:
         super().__init__(neighbours=neighbours, shrink=shrink, alpha=alpha, weights=weights)
         self.recent, self.repeats, self.decay = recent, repeats, decay
 
@@ -136,6 +145,7 @@ class ItemKNN(ItemNeighbours, _Cosine):
         events = data.csr
         self.repeats_ = _repeating(events) if self.repeats is None else self.repeats
         rows = self._keep(data)
+        self.neighbours_ = _enough(rows) if self.neighbours is None else self.neighbours
         self._search(rows, events)
         if self.decay is not None:
             self.decay_ = float(self.decay)
@@ -147,7 +157,7 @@ class ItemKNN(ItemNeighbours, _Cosine):
 
     def _search(self, rows: CSR, events: CSR) -> None:
         """Neighbours, and what an item has to do with itself."""
-        self._near = nearest(rows.T, rows, self.neighbours, self.shrink, self.alpha, np.arange(len(self.items)))
+        self._near = nearest(rows.T, rows, self.neighbours_, self.shrink, self.alpha, np.arange(len(self.items)))
         self._again = _again(rows, events, self.shrink) if self.repeats_ else None
         self._influence = self._near.T  # row j: the items that have j as a neighbour
 
@@ -201,6 +211,18 @@ class ItemKNN(ItemNeighbours, _Cosine):
         self._again = expect(state, "again", (len(self.items),), np.float32) if "again" in state else None
         self.repeats_ = self._again is not None
         restore_numbers(self, state, decay_=1.0)
+        self.neighbours_ = int(self._near.counts.max(initial=1)) if self.neighbours is None else self.neighbours
+
+
+def _enough(rows: CSR) -> int:
+    """How many neighbours of items there are by default."""
+    fewest = min(_events_each(rows), _events_each(rows.T))
+    return max(_LEAST, round(_OF_ITEMS / fewest), _ALL_ITEMS // max(int((rows.T.counts > 0).sum()), 1))
+
+
+def _events_each(rows: CSR) -> float:
+    """Mean number of events of a row that has any."""
+    return max(rows.nnz, 1) / max(int((rows.counts > 0).sum()), 1)
 
 
 def _repeating(events: CSR) -> bool:
@@ -227,7 +249,9 @@ class UserKNN(_Cosine):
 
     Parameters
     ----------
-    neighbours, shrink, weights
+    neighbours : int, optional
+        By default so many that they have 4000 events together, as users go on average.
+    shrink, weights
         As for `ItemKNN`, of users.
     alpha : float
         1/2 is the cosine; less divides more by the size of the neighbour.
@@ -243,14 +267,16 @@ class UserKNN(_Cosine):
     needs_histories: ClassVar[bool] = True
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
-        self._keep(data)
+        rows = self._keep(data)
+        own = max(1, round(_OF_USERS / _events_each(rows)))
+        self.neighbours_ = own if self.neighbours is None else self.neighbours
         self._finish()
 
     def _finish(self) -> None:
         self._columns = self._history_of(np.arange(len(self.users))).T  # (n_items, n_users)
 
     def _near(self, history: CSR, own: np.ndarray | None = None) -> CSR:
-        return nearest(history, self._columns, self.neighbours, self.shrink, self.alpha, own)
+        return nearest(history, self._columns, self.neighbours_, self.shrink, self.alpha, own)
 
     def _score_histories(self, history: CSR) -> np.ndarray:
         near, rows = self._near(history), self._history_of(np.arange(len(self.users)))
@@ -269,8 +295,13 @@ class UserKNN(_Cosine):
         near = nearest(self._history_of(indices), self._columns, len(self.users), self.shrink, self.alpha, indices)
         return similarity_rows(near, np.arange(len(indices)))
 
+    def _state(self) -> dict[str, np.ndarray]:
+        return super()._state() | numbers(self, "neighbours_")
+
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
+        restore_numbers(self, state, neighbours_=self.neighbours)
+        self.neighbours_ = int(self.neighbours_)
         self._finish()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.errors import ArtifactError
 
-__all__ = ["blocks", "distinct", "expect", "numbers", "pack", "restore_numbers", "unpack", "unpack_if"]
+__all__ = ["blocks", "distinct", "expect", "noise", "numbers", "pack", "restore_numbers", "unpack", "unpack_if"]
 
 _BLOCK_BYTES = 1 << 26
 
@@ -70,6 +70,15 @@ def expect(state: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...
     if not fits or (dtype is not None and array.dtype != dtype):
         raise ArtifactError(f"array {name!r} is {array.dtype}{array.shape}, expected {np.dtype(dtype)}{shape}")
     return array
+
+
+def noise(rows: CSR) -> float:
+    """The largest singular value that chance alone gives a matrix with independent entries as large as these.
+
+    With S the sum of their squares, `sqrt(S / n) + sqrt(S / m)`, over the n rows and m columns that have any.
+    """
+    squares = float(np.sum(rows.weights.astype(np.float64) ** 2))
+    return sum((squares / max(int((side.counts > 0).sum()), 1)) ** 0.5 for side in (rows, rows.T))
 
 
 def numbers(model: Any, *names: str) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from recsys import load
 from recsys.data import Interactions
+from recsys.data.simulate import simulate
 from recsys.errors import UnsupportedError
 from recsys.models import Bias, ItemKNN, ItemKNNBaseline, UserKNN, UserKNNBaseline
 
@@ -64,7 +65,7 @@ def test_an_item_is_like_itself_as_far_as_people_come_back_to_it(seed, shrink, d
     data = streams(seed, 0.5, 20, 9)
     counts = data.csr.toarray()
     x = (counts > 0).astype(np.float64)
-    similarity = cosine(x.T, shrink, 0.4)
+    similarity = cosine(x.T, shrink, 0.3)
     np.fill_diagonal(similarity, (counts > 1).sum(axis=0) / np.maximum(x.sum(axis=0) + shrink, 1e-12))
     held = np.zeros_like(x)
     for user in range(len(x)):
@@ -96,6 +97,16 @@ def test_repeats_and_fading_follow_from_the_data(tmp_path):
     hits = [(m.recommend(k=1, filter_seen=False).items[:, 0] == again.csr.indices[again.csr.indptr[1:] - 1]).mean()
             for m in (model, ItemKNN(repeats=False, decay=1.0).fit(again))]
     assert hits[0] > 0.5 > hits[1]
+
+
+def test_neighbours_are_more_where_events_or_items_are_few():
+    def found(model, n_users, n_items, events):
+        data = simulate(n_users=n_users, n_items=n_items, n_events=events, activity=0.1)[0]
+        return model.fit(data).neighbours_
+    assert found(ItemKNN(), 1000, 800, 40_000) == 50
+    assert found(ItemKNN(), 1000, 800, 3_000) > 150
+    assert found(ItemKNN(), 1000, 60, 20_000) > 300
+    assert 80 < found(UserKNN(), 1000, 800, 40_000) < 120 < 700 < found(UserKNN(), 1000, 800, 3_000)
 
 
 @given(*parameters)
