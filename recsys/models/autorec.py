@@ -8,25 +8,32 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import no_grad, ops
+from minidl.nn import init
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.models.base import Can
-from recsys.models.bias import require_values
+from recsys.models.bias import Biases, fit_biases, fold_user_bias, known_biases, require_values
 from recsys.models.factors import FactorModel
 from recsys.models.history import without_histories
 from recsys.models.neural import NeuralRecommender
-from recsys.models.parameters import Check, at_least, one_of, sizes, whole
-from recsys.models.sparse import blocks, distinct, pack, unpack_if
+from recsys.models.parameters import Check, at_least, one_of, optional, sizes, whole
+from recsys.models.sparse import blocks, distinct, expect, pack, unpack_if
 from recsys.networks.bags import ACTIVATIONS, Autoencoder
 from recsys.networks.kernelised import KernelAutoencoder
 
 __all__ = ["AutoRec", "KernelAutoRec"]
 
+_LOWEST, _SPREAD = 1.0, 4.0  # of the ratings that go in
+_BIAS_EPOCHS = 10
+_REG_ITEMS, _REG_USERS = 100.0, 30.0
+
 
 class RatingAutoencoder(NeuralRecommender, FactorModel):
     """Rows of ratings through a network with `encode(rows)` and `decoder()`, to ratings less their mean.
 
-    The ratings go in as they are, so that a code also knows who rated at all.
+    The range of the ratings is stretched to 4, whatever it is, so that the hyper-parameters always mean the same. Rows
+    of items go in from 1 to 5, and as no rating is 0, a code also knows who rated at all. Rows of users go in, and come
+    out, less the baseline of `Bias`: how many somebody has rated hides how, and the network would learn by heart.
     A prediction is the product of the row's code and the column's output weights: of an item's code and a user's
     weights (`side="items"`), or of a user's code and an item's weights (`side="users"`). So the trained network is a
     factor model. A new user is the ridge regression of the given ratings on the items' codes, or the code of the
@@ -36,20 +43,51 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     """
 
     can: ClassVar[Can] = Can(ratings=True, fold_in=True, explain=True, embeddings=True)
-    checks: ClassVar[dict[str, Check]] = {"side": one_of("items", "users"), "hidden": sizes(), "reg": at_least(0)}
+    checks: ClassVar[dict[str, Check]] = {"side": one_of("items", "users"), "hidden": sizes(),
+                                          "reg": optional(at_least(0))}
 
     history: CSR | None
     side: str
     hidden: tuple[int, ...]
-    reg: float
+    reg: float | None
+    scale_: float  # of the ratings that go in
+    shift_: float
+    baseline: Biases | None  # what rows of users go in without
 
     def _prepare_training(self, data: Interactions) -> None:
         rows = self.history = distinct(data.csr)
-        self._training = rows if self.side == "users" else rows.T
+        low, high = self.rating_range or (0.0, 0.0)
+        self.scale_ = _SPREAD / (high - low) if high > low else 1.0
+        self.shift_ = _LOWEST - self.scale_ * low if high > low else 0.0
+        self.baseline = None
+        if self.side == "users":
+            self.baseline = fit_biases(rows, self.mean_value, _BIAS_EPOCHS, None, None)
+            self._training = self._deviations(rows, self.baseline.user, self.baseline.item)
+        else:
+            self._training = self._scaled(rows).T
+
+    def _scaled(self, rows: CSR) -> CSR:
+        """Ratings from 1 to 5."""
+        return _with(rows, rows.weights * np.float32(self.scale_) + np.float32(self.shift_))
+
+    def _deviations(self, rows: CSR, user_bias: np.ndarray, item_bias: np.ndarray) -> CSR:
+        """Ratings less the baseline, their range stretched."""
+        assumed = known_biases(self.mean_value, user_bias, item_bias, rows.row_of_entry, rows.indices)
+        return _with(rows, (rows.weights - assumed) * self.scale_)
+
+    @property
+    def _centre(self) -> np.float32:
+        """What the network's answers are added to."""
+        return np.float32(0 if self.baseline is not None else self.mean_value * self.scale_ + self.shift_)
 
     @property
     def _columns(self) -> int:
         return len(self.items) if self.side == "users" else len(self.users)
+
+    @property
+    def _strength(self) -> float:
+        """The penalty of the weights."""
+        return (_REG_USERS if self.baseline is not None else _REG_ITEMS) if self.reg is None else self.reg
 
     def _penalty(self) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define _penalty.")
@@ -66,11 +104,22 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
                 codes[block] = self.network.encode(rows.rows(np.arange(block.start, block.stop))).data
         codes[rows.counts == 0] = 0  # nothing is known of them
         weights[columns == 0], bias[columns == 0] = 0, 0
+        weights, bias = weights / np.float32(self.scale_), bias / np.float32(self.scale_)
         ones = np.ones((len(codes), 1), np.float32)
         of_rows, of_columns = np.hstack([codes, ones]), np.hstack([weights, bias[:, None]])
         of_rows[rows.counts == 0] = 0
-        self.user_factors, self.item_factors = (of_rows, of_columns) if self.side == "users" else (of_columns, of_rows)
         self.item_bias = np.full(len(self.items), self.mean_value, np.float32)
+        if self.baseline is not None:  # one more factor takes the users' biases along
+            of_rows = np.hstack([of_rows, self.baseline.user[:, None].astype(np.float32)])
+            of_columns = np.hstack([of_columns, np.ones((len(of_columns), 1), np.float32)])
+            self.item_bias += self.baseline.item.astype(np.float32)
+        self.user_factors, self.item_factors = (of_rows, of_columns) if self.side == "users" else (of_columns, of_rows)
+
+    def _item_vectors(self) -> np.ndarray:
+        return self.item_factors if self.baseline is None else self.item_factors[:, :-1]
+
+    def _user_vectors(self) -> np.ndarray:
+        return self.user_factors if self.baseline is None else self.user_factors[:, :-1]
 
     def _history_of(self, users: np.ndarray) -> CSR:
         if self.history is None:
@@ -82,18 +131,41 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
         rows = distinct(history)
         if self.side == "items":
             centred = rows.weights - np.float32(self.mean_value)
-            return np.stack([_ridge(self.item_factors[rows.indices[a:b]], centred[a:b], self.reg)
+            return np.stack([_ridge(self.item_factors[rows.indices[a:b]], centred[a:b], self._strength)
                              for a, b in pairwise(rows.indptr)])
+        if self.baseline is None:  # a file of before
+            return self._with_one(rows)
+        bias = fold_user_bias(rows, self.mean_value, self.baseline.item, self.baseline.reg_user)
+        vectors = self._with_one(self._deviations(rows, bias, self.baseline.item))
+        vectors[rows.counts == 0] = 0
+        return np.hstack([vectors, bias[:, None].astype(np.float32)])
+
+    def _with_one(self, rows: CSR) -> np.ndarray:
+        """Codes, and the factor of the columns' biases: (B, width + 1)."""
         with no_grad():
             codes = self.network.encode(rows).data
         return np.hstack([codes, np.ones((len(codes), 1), np.float32)])
 
     def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | pack("seen.history", self.history)
+        state = super()._state() | pack("seen.history", self.history)
+        if self.baseline is None:
+            return state
+        return state | {"baseline.item": self.baseline.item, "baseline.reg_user": np.array(self.baseline.reg_user),
+                        "baseline.scale": np.array(self.scale_)}
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
         self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
+        self.baseline = None
+        if "baseline.item" in state:
+            item = expect(state, "baseline.item", (len(self.items),), np.float64)
+            self.scale_ = float(expect(state, "baseline.scale", (), np.float64))
+            reg_user = float(expect(state, "baseline.reg_user", (), np.float64))
+            self.baseline = Biases(self.user_factors[:, -1].astype(np.float64), item, reg_user, 0.0)
+
+
+def _with(rows: CSR, values: np.ndarray) -> CSR:
+    return CSR(rows.indptr, rows.indices, values.astype(np.float32), rows.shape)
 
 
 def _ridge(codes: np.ndarray, values: np.ndarray, reg: float) -> np.ndarray:
@@ -119,7 +191,7 @@ class _Entries:
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         """Of the rows `active[batch]`."""
         rows = self.rows.rows(self.active[batch])
-        target = rows.weights - np.float32(self.model.mean_value)
+        target = rows.weights - self.model._centre
         network = self.model.network
         weights, bias = network.decoder()
         found = ops.sampled_matmul(network.encode(rows), weights, rows.indices, rows.indptr) + bias[rows.indices]
@@ -140,7 +212,8 @@ class AutoRec(RatingAutoencoder):
         Widths of the hidden layers; one in the paper.
     activation : {"sigmoid", "tanh", "relu", "selu", "identity"}
         The paper's g.
-    reg : float
+    reg : float, optional
+        By default 100 for items, and 30 for users, whose deviations from the baseline are smaller than ratings.
     epochs, batch_size, seed : int
         A batch is of rows.
     lr, weight_decay : float
@@ -164,17 +237,20 @@ class AutoRec(RatingAutoencoder):
     activation: str
 
     def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500,), activation: str = "sigmoid",
-                 reg: float = 100.0, epochs: int = 55, batch_size: int = 4096, lr: float = 3e-3,
+                 reg: float | None = None, epochs: int = 55, batch_size: int = 4096, lr: float = 3e-3,
                  weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
         self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> Autoencoder:
-        return Autoencoder(self._columns, self.hidden, activation=self.activation, generator=rng)
+        network = Autoencoder(self._columns, self.hidden, activation=self.activation, generator=rng)
+        if self.side == "users":  # begins with the baseline
+            init.zeros_(network.output.weight)
+        return network
 
     def _penalty(self) -> Any:
         network = self.network
         layers = [network.bag.table, *network.inner, network.output]
-        return 0.5 * self.reg * sum((ops.square(layer.weight).sum() for layer in layers), 0.0)
+        return 0.5 * self._strength * sum((ops.square(layer.weight).sum() for layer in layers), 0.0)
 
 
 class KernelAutoRec(RatingAutoencoder):
@@ -211,7 +287,7 @@ class KernelAutoRec(RatingAutoencoder):
     True
     """
 
-    checks: ClassVar[dict[str, Check]] = {"dimensions": whole(1), "reg_kernel": at_least(0)}
+    checks: ClassVar[dict[str, Check]] = {"dimensions": whole(1), "reg": at_least(0), "reg_kernel": at_least(0)}
 
     dimensions: int
     reg_kernel: float
@@ -225,4 +301,4 @@ class KernelAutoRec(RatingAutoencoder):
         return KernelAutoencoder(self._columns, self.hidden, self.dimensions, rng)
 
     def _penalty(self) -> Any:
-        return self.network.penalty(self.reg, self.reg_kernel)
+        return self.network.penalty(self._strength, self.reg_kernel)
