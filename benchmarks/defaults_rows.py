@@ -116,6 +116,9 @@ def _each(**values: Sequence[Any]) -> list[dict[str, Any]]:
 
 _RANKS = ("ranking", "next", "sessions")
 
+_SMALL = ("restaurants", "jokes", "msweb", "filmtrust", "ml-100k")  # for networks
+_RATED_SMALL = ("restaurants ratings", "jokes ratings", "filmtrust ratings", "ml-100k ratings", "ml-latest ratings")
+
 MODELS: tuple[Tried, ...] = (
     Tried("Popular", _RANKS),
     Tried("Bias", ("ratings",), _each(reg_user=[1.0, 3.0, 10.0, 30.0], reg_item=[1.0, 3.0, 10.0, 30.0])),
@@ -129,4 +132,9 @@ MODELS: tuple[Tried, ...] = (
     Tried("MatrixFactorization", ("ratings",), _each(factors=[20, 100], reg=[0.02, 0.05, 0.1], lr=[0.005, 0.01])),
     Tried("ItemKNNBaseline", ("ratings",), _each(neighbours=[20, 40, 80], shrink=[30.0, 100.0], prior=[0.1, 0.3, 1.0])),
     Tried("UserKNNBaseline", ("ratings",), _each(neighbours=[40, 80], shrink=[30.0, 100.0], prior=[0.1, 0.3, 1.0])),
+    Tried("AutoRec", ("ratings",), _each(side=["items", "users"], reg=[30.0, 100.0]), _RATED_SMALL),
+    Tried("LinearAutoencoder", ("ranking",), _each(dropout=[0.5, 0.9], factors=[32, 64]), _SMALL),
+    Tried("MultDAE", ("ranking",), _each(dropout=[0.2, 0.7]), _SMALL),
+    Tried("CDAE", ("ranking",), _each(dropout=[0.2, 0.7]), _SMALL),
+    Tried("MultVAE", ("ranking",), _each(dropout=[0.2, 0.5], beta=[0.1, 0.4]), _SMALL),
 )

@@ -25,15 +25,16 @@ __all__ = ["AutoRec", "KernelAutoRec"]
 
 _LOWEST, _SPREAD = 1.0, 4.0  # of the ratings that go in
 _BIAS_EPOCHS = 10
-_REG_ITEMS, _REG_USERS = 100.0, 30.0
+_REG_ITEMS, _REG_USERS = (40.0, 100.0), 30.0
 
 
 class RatingAutoencoder(NeuralRecommender, FactorModel):
-    """Rows of ratings through a network with `encode(rows)` and `decoder()`, to ratings less their mean.
+    """Rows of ratings through a network with `encode(rows)` and `decoder()`, to ratings less the baseline.
 
-    The range of the ratings is stretched to 4, whatever it is, so that the hyper-parameters always mean the same. Rows
-    of items go in from 1 to 5, and as no rating is 0, a code also knows who rated at all. Rows of users go in, and come
-    out, less the baseline of `Bias`: how many somebody has rated hides how, and the network would learn by heart.
+    The range of the ratings is stretched to 4, whatever it is, so that the hyper-parameters always mean the same. What
+    comes out is added to the baseline of `Bias`. Rows of items go in from 1 to 5, and as no rating is 0, a code also
+    knows who rated at all. Rows of users go in less the baseline: how many somebody has rated hides how, and the
+    network would learn by heart.
     A prediction is the product of the row's code and the column's output weights: of an item's code and a user's
     weights (`side="items"`), or of a user's code and an item's weights (`side="users"`). So the trained network is a
     factor model. A new user is the ridge regression of the given ratings on the items' codes, or the code of the
@@ -52,33 +53,24 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     reg: float | None
     scale_: float  # of the ratings that go in
     shift_: float
-    baseline: Biases | None  # what rows of users go in without
+    baseline: Any  # Biases, or None in a model of a file from before there was a baseline
 
     def _prepare_training(self, data: Interactions) -> None:
         rows = self.history = distinct(data.csr)
         low, high = self.rating_range or (0.0, 0.0)
         self.scale_ = _SPREAD / (high - low) if high > low else 1.0
         self.shift_ = _LOWEST - self.scale_ * low if high > low else 0.0
-        self.baseline = None
-        if self.side == "users":
-            self.baseline = fit_biases(rows, self.mean_value, _BIAS_EPOCHS, None, None)
-            self._training = self._deviations(rows, self.baseline.user, self.baseline.item)
-        else:
-            self._training = self._scaled(rows).T
+        self.baseline = fit_biases(rows, self.mean_value, _BIAS_EPOCHS, None, None)
+        self._training = self._deviations(rows, self.baseline) if self.side == "users" else self._scaled(rows).T
 
     def _scaled(self, rows: CSR) -> CSR:
         """Ratings from 1 to 5."""
         return _with(rows, rows.weights * np.float32(self.scale_) + np.float32(self.shift_))
 
-    def _deviations(self, rows: CSR, user_bias: np.ndarray, item_bias: np.ndarray) -> CSR:
+    def _deviations(self, rows: CSR, baseline: Biases) -> CSR:
         """Ratings less the baseline, their range stretched."""
-        assumed = known_biases(self.mean_value, user_bias, item_bias, rows.row_of_entry, rows.indices)
+        assumed = known_biases(self.mean_value, baseline.user, baseline.item, rows.row_of_entry, rows.indices)
         return _with(rows, (rows.weights - assumed) * self.scale_)
-
-    @property
-    def _centre(self) -> np.float32:
-        """What the network's answers are added to."""
-        return np.float32(0 if self.baseline is not None else self.mean_value * self.scale_ + self.shift_)
 
     @property
     def _columns(self) -> int:
@@ -87,13 +79,20 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     @property
     def _strength(self) -> float:
         """The penalty of the weights."""
-        return (_REG_USERS if self.baseline is not None else _REG_ITEMS) if self.reg is None else self.reg
+        if self.reg is not None:
+            return self.reg
+        if self.side == "users":
+            return _REG_USERS
+        ratings = int(self.item_counts.sum())
+        return float(np.clip(ratings ** 0.5 / 3, *_REG_ITEMS))
 
     def _penalty(self) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define _penalty.")
 
     def _objective(self, data: Interactions) -> _Entries:
-        return _Entries(self)
+        if self.side == "users":
+            return _Entries(self, self._training)
+        return _Entries(self, self._deviations(distinct(data.csr), self.baseline).T)
 
     def _settle(self) -> None:
         rows, columns = self._training, np.bincount(self._training.indices, minlength=self._columns)
@@ -108,12 +107,10 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
         ones = np.ones((len(codes), 1), np.float32)
         of_rows, of_columns = np.hstack([codes, ones]), np.hstack([weights, bias[:, None]])
         of_rows[rows.counts == 0] = 0
-        self.item_bias = np.full(len(self.items), self.mean_value, np.float32)
-        if self.baseline is not None:  # one more factor takes the users' biases along
-            of_rows = np.hstack([of_rows, self.baseline.user[:, None].astype(np.float32)])
-            of_columns = np.hstack([of_columns, np.ones((len(of_columns), 1), np.float32)])
-            self.item_bias += self.baseline.item.astype(np.float32)
+        self.item_bias = (self.mean_value + self.baseline.item).astype(np.float32)
         self.user_factors, self.item_factors = (of_rows, of_columns) if self.side == "users" else (of_columns, of_rows)
+        self.user_factors = np.hstack([self.user_factors, self.baseline.user[:, None].astype(np.float32)])
+        self.item_factors = np.hstack([self.item_factors, np.ones((len(self.items), 1), np.float32)])
 
     def _item_vectors(self) -> np.ndarray:
         return self.item_factors if self.baseline is None else self.item_factors[:, :-1]
@@ -129,16 +126,23 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     def _fold_vectors(self, history: CSR) -> np.ndarray:
         require_values(self, history.data)
         rows = distinct(history)
-        if self.side == "items":
-            centred = rows.weights - np.float32(self.mean_value)
-            return np.stack([_ridge(self.item_factors[rows.indices[a:b]], centred[a:b], self._strength)
-                             for a, b in pairwise(rows.indptr)])
         if self.baseline is None:  # a file of before
-            return self._with_one(rows)
+            if self.side == "users":
+                return self._with_one(rows)
+            return self._ridges(rows, self.item_factors, rows.weights - np.float32(self.mean_value))
         bias = fold_user_bias(rows, self.mean_value, self.baseline.item, self.baseline.reg_user)
-        vectors = self._with_one(self._deviations(rows, bias, self.baseline.item))
-        vectors[rows.counts == 0] = 0
+        deviations = self._deviations(rows, self.baseline._replace(user=bias))
+        if self.side == "items":
+            vectors = self._ridges(rows, self.item_factors[:, :-1], deviations.weights / np.float32(self.scale_))
+        else:
+            vectors = self._with_one(deviations)
+            vectors[rows.counts == 0] = 0
         return np.hstack([vectors, bias[:, None].astype(np.float32)])
+
+    def _ridges(self, rows: CSR, codes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """The vectors that take the codes of each row's items to its values: (B, width + 1)."""
+        return np.stack([_ridge(codes[rows.indices[a:b]], values[a:b], self._strength)
+                         for a, b in pairwise(rows.indptr)])
 
     def _with_one(self, rows: CSR) -> np.ndarray:
         """Codes, and the factor of the columns' biases: (B, width + 1)."""
@@ -180,8 +184,8 @@ def _ridge(codes: np.ndarray, values: np.ndarray, reg: float) -> np.ndarray:
 class _Entries:
     """Half the squared error of the given ratings of some rows, and the batch's share of the penalty, a rating."""
 
-    def __init__(self, model: RatingAutoencoder) -> None:
-        self.model, self.rows = model, model._training
+    def __init__(self, model: RatingAutoencoder, wanted: CSR) -> None:
+        self.model, self.rows, self.wanted = model, model._training, wanted
         self.active = np.flatnonzero(self.rows.counts)
 
     def begin(self, epoch: int, rng: np.random.Generator) -> int:
@@ -190,17 +194,16 @@ class _Entries:
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         """Of the rows `active[batch]`."""
-        rows = self.rows.rows(self.active[batch])
-        target = rows.weights - self.model._centre
+        rows, target = (each.rows(self.active[batch]) for each in (self.rows, self.wanted))
         network = self.model.network
         weights, bias = network.decoder()
         found = ops.sampled_matmul(network.encode(rows), weights, rows.indices, rows.indptr) + bias[rows.indices]
-        squares = 0.5 * ops.square(found - target).sum()
+        squares = 0.5 * ops.square(found - target.weights).sum()
         return (squares + self.model._penalty() * (rows.nnz / self.rows.nnz)) * (1 / rows.nnz)
 
 
 class AutoRec(RatingAutoencoder):
-    """Rating = `c_u + V_u . g(W r_i + b)`: an item's ratings through one hidden layer, and back.
+    """Rating = baseline + `c_u + V_u . g(W r_i + b)`: an item's ratings through one hidden layer, and back.
 
     The network minimises `sum (r - prediction)^2 + reg (|W|^2 + |V|^2)` over the given ratings; with
     `side="users"` it takes rows of users instead.
@@ -213,7 +216,7 @@ class AutoRec(RatingAutoencoder):
     activation : {"sigmoid", "tanh", "relu", "selu", "identity"}
         The paper's g.
     reg : float, optional
-        By default 100 for items, and 30 for users, whose deviations from the baseline are smaller than ratings.
+        By default 30 for users, and for items a third of the root of the number of ratings, from 40 to 100.
     epochs, batch_size, seed : int
         A batch is of rows.
     lr, weight_decay : float
@@ -243,8 +246,7 @@ class AutoRec(RatingAutoencoder):
 
     def _network(self, rng: np.random.Generator) -> Autoencoder:
         network = Autoencoder(self._columns, self.hidden, activation=self.activation, generator=rng)
-        if self.side == "users":  # begins with the baseline
-            init.zeros_(network.output.weight)
+        init.zeros_(network.output.weight)  # begins with the baseline
         return network
 
     def _penalty(self) -> Any:
