@@ -78,7 +78,7 @@ def noise(rows: CSR) -> float:
     With S the sum of their squares, `sqrt(S / n) + sqrt(S / m)`, over the n rows and m columns that have any.
     """
     squares = float(np.sum(rows.weights.astype(np.float64) ** 2))
-    return sum((squares / max(int((side.counts > 0).sum()), 1)) ** 0.5 for side in (rows, rows.T))
+    return float(sum(np.sqrt(squares / max(int((side.counts > 0).sum()), 1)) for side in (rows, rows.T)))
 
 
 def numbers(model: Any, *names: str) -> dict[str, np.ndarray]:
