@@ -92,7 +92,8 @@ class BPR(MappedFactorModel):
         self.item_bias = np.zeros(n_items, np.float32)
         self.reg_ = _by_density(pairs) if self.reg is None else float(self.reg)
         schedule = _Schedule(pairs)
-        asked = None if valid is None else Split(data, *[_of_some_users(valid)] * 2)
+        few = None if valid is None else _of_some_users(valid)
+        asked = None if few is None else Split(data, few, few)
         stopping, quality = EarlyStopping(lambda: [part.copy() for part in self._parts()]), 0.0
 
         def step(epoch: int) -> dict[str, float]:
