@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("accuracy", "cold")  # files with a `main`; without one of them it is `speed`
+COMMANDS = ("accuracy", "cold", "defaults")  # files with a `main`; without one of them it is `speed`
 
 
 def main(arguments: list[str]) -> int:

@@ -25,7 +25,7 @@ from benchmarks.table import put, span
 
 RESULTS = Path(__file__).parent / "results.json"
 INFRASTRUCTURE = {"harness", "worker", "__main__", "datasets", "table", "accuracy", "accuracy_rows", "cold",
-                  "compiling", "provenance", "speed", "store"}
+                  "compiling", "defaults", "defaults_rows", "provenance", "speed", "store"}
 
 
 def claims() -> Iterator[tuple[str, Claim]]:

@@ -70,10 +70,11 @@ def same_error(ours: Arrays, theirs: Arrays) -> str:
 
 CLAIMS = [
     Claim("svd", "SVD, 100 factors, 20 epochs, 80 % of the ratings", "Surprise", 6, data,
-          lambda a: our_model(a, {"factors": 100, "epochs": 20, "lr": 0.005, "reg": 0.02, "seed": 0}),
+          lambda a: our_model(a, {"factors": 100, "epochs": 20, "lr": 0.005, "reg": 0.02, "reg_bias": 0.02,
+                                  "seed": 0}),
           lambda a: their_model(a, _svd), same_error, on="ml-100k"),
     Claim("svd++", "SVD++, 20 factors, 20 epochs, 80 % of the ratings", "Surprise", 10, data,
-          lambda a: our_model(a, {"factors": 20, "epochs": 20, "lr": 0.007, "reg": 0.02, "implicit_feedback": True,
-                                  "seed": 0}),
+          lambda a: our_model(a, {"factors": 20, "epochs": 20, "lr": 0.007, "reg": 0.02, "reg_bias": 0.02,
+                                  "implicit_feedback": True, "seed": 0}),
           lambda a: their_model(a, _svdpp), same_error, rounds=3, on="ml-100k"),
 ]

@@ -198,13 +198,14 @@ def _sum_dense_rows(first, last, indptr, indices, weights, matrix, out):
 
 # ------------------------------------------------------------------------------------------------------- ratings
 
-def rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k):
+def rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices, similar_data, n, k, min_k,
+         prior):
     n_rows = len(indptr) - 1
     out = np.zeros(len(targets), np.float32)
 
     def share(first, last):
         _rate(first, last, n_rows, indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices,
-              similar_data, k, min_k, np.zeros(n, np.bool_), np.zeros(n), out)
+              similar_data, k, min_k, prior, np.zeros(n, np.bool_), np.zeros(n), out)
 
     spread(share, min(_SHARES, n_rows), len(indices) > _LARGE)
     return out
@@ -212,15 +213,15 @@ def rate(indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_i
 
 @njit(cache=True, nogil=True, **_FAST)
 def _rate(first, last, n_rows, indptr, indices, data, pairs_indptr, targets, similar_indptr, similar_indices,
-          similar_data, k, min_k, held, value, out):
+          similar_data, k, min_k, prior, held, value, out):
     for share in range(first, last):
         for row in range(share, n_rows, _SHARES):
             for at in range(indptr[row], indptr[row + 1]):
                 held[indices[at]], value[indices[at]] = True, data[at]
             for pair in range(pairs_indptr[row], pairs_indptr[row + 1]):
-                weighted, total, taken = 0.0, 0.0, 0
-                at, last = similar_indptr[targets[pair]], similar_indptr[targets[pair] + 1]
-                while at < last and taken < k:
+                weighted, total, taken = 0.0, prior, 0
+                at, stop = similar_indptr[targets[pair]], similar_indptr[targets[pair] + 1]
+                while at < stop and taken < k:
                     if held[similar_indices[at]]:
                         weighted += similar_data[at] * value[similar_indices[at]]
                         total += similar_data[at]

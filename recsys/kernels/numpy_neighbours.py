@@ -119,10 +119,10 @@ def sum_dense_rows(indptr: np.ndarray, indices: np.ndarray, weights: np.ndarray,
 
 def rate(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, pairs_indptr: np.ndarray, targets: np.ndarray,
          similar_indptr: np.ndarray, similar_indices: np.ndarray, similar_data: np.ndarray, n: int, k: int,
-         min_k: int) -> np.ndarray:
+         min_k: int, prior: float) -> np.ndarray:
     """Weighted means of what a row holds, over the k entries most similar to a target.
 
-    For row b and target t: `sum(s d) / sum(s)` over the first k of t's neighbours that row b holds,
+    For row b and target t: `sum(s d) / (sum(s) + prior)` over the first k of t's neighbours that row b holds,
     where s is the similarity and d the row's value; 0 if there are fewer than `min_k`.
 
     Parameters
@@ -134,6 +134,7 @@ def rate(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, pairs_indptr
     similar_indptr, similar_indices, similar_data
         Neighbours of each target among the n columns, most similar first.
     n, k, min_k : int
+    prior : float
 
     Returns
     -------
@@ -149,6 +150,6 @@ def rate(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, pairs_indptr
             chosen = np.flatnonzero(held[similar_indices[near]])[:k]
             if len(chosen) >= min_k and len(chosen):
                 weight = similar_data[near][chosen].astype(np.float64)
-                out[at] = weight @ value[similar_indices[near][chosen]] / weight.sum()
+                out[at] = weight @ value[similar_indices[near][chosen]] / (weight.sum() + prior)
         held[indices[part]] = False
     return out

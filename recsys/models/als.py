@@ -14,10 +14,13 @@ from recsys.epochs import run_epochs
 from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.factors import FactorModel, draw
-from recsys.models.parameters import Check, at_least, whole
-from recsys.models.sparse import pack, unpack_if
+from recsys.models.parameters import Check, at_least, optional, whole
+from recsys.models.sparse import expect, noise, numbers, pack, restore_numbers, unpack_if
 
 __all__ = ["ALS"]
+
+_SPARSER = 0.6  # exponent of the density
+_OF_NOISE = 0.45  # the penalty, relative to the noise
 
 
 class ALS(FactorModel):
@@ -28,16 +31,24 @@ class ALS(FactorModel):
     a few steps of conjugate gradients from where it stands: a product of matrices for the zeros, and a
     pass over the stored pairs for the rest. Values of repeated pairs are added; without values a pair counts 1.
 
+    The defaults follow from the data, whatever its size, density and unit; a number means what the formulas say.
+
     Parameters
     ----------
     factors : int
     epochs : int
-    reg : float
-    alpha : float
-        Confidence that a unit of value adds. 1 / alpha is the "unobserved weight" of other formulations.
-    reg_exponent : float
+    reg : float, optional
+        By default .45 times the noise, the largest singular value that chance alone gives a matrix with independent
+        entries as large as `c_ui / (sum_i c_ui sum_u c_ui) ** (reg_exponent / 2)` at the pairs that are there: with S
+        the sum of their squares, `sqrt(S / n_users) + sqrt(S / n_items)`. What is not above it is not learned.
+    alpha : float, optional
+        Confidence that a unit of value adds. 1 / alpha is the "unobserved weight" of other formulations. By default
+        `density ** -0.6`, density being the share of pairs that are there: the sparser, the more a pair says. A value v
+        then counts as `log(1 + v / m)`, m being the mean value, divided by its mean: 1 on average, in any unit, and
+        hundreds of plays no hundred times as much as one.
+    reg_exponent : float, optional
         0 is the same penalty for all, and then `reg` has to grow with the data (some tens for MovieLens); 1 makes it
-        proportional to a user's, or item's, total confidence.
+        proportional to a user's, or item's, total confidence. By default 1, and 0.5 if `reg` is a number.
     cg_steps : int
         Steps of conjugate gradients in each half epoch, twice as many for the users in the end; `factors` of them
         solve exactly.
@@ -45,6 +56,8 @@ class ALS(FactorModel):
 
     Attributes
     ----------
+    alpha_, reg_, reg_exponent_ : float
+        What was taken.
     history_ : dict of list of float
         `"loss"`: the objective, between the two halves of each epoch.
 
@@ -57,8 +70,9 @@ class ALS(FactorModel):
     ----------
     Hu, Koren, Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008. Takács, Pilászy,
     Tikk, Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative Filtering, RecSys
-    2011. Rendle et al., Revisiting the Performance of iALS on Item Recommendation Benchmarks, RecSys 2022
-    (`reg_exponent`).
+    2011. Bai, Yin, Limit of the Smallest Eigenvalue of a Large Dimensional Sample Covariance Matrix, Annals of
+    Probability 1993 (the noise, for entries of one variance). Rendle et al., Revisiting the Performance of iALS on Item
+    Recommendation Benchmarks, RecSys 2022 (`reg_exponent`).
 
     Examples
     --------
@@ -69,24 +83,31 @@ class ALS(FactorModel):
 
     can: ClassVar[Can] = Can(fold_in=True, explain=True, explain_exact=True, embeddings=True)
     checks: ClassVar[dict[str, Check]] = {
-        "factors": whole(1), "epochs": whole(1), "reg": at_least(0), "alpha": at_least(0), "reg_exponent": at_least(0),
+        "factors": whole(1), "epochs": whole(1), "reg": optional(at_least(0)), "alpha": optional(at_least(0)),
+        "reg_exponent": optional(at_least(0)),
         "cg_steps": whole(1), "seed": whole(0)}
 
     factors: int
     epochs: int
-    reg: float
-    alpha: float
-    reg_exponent: float
+    reg: float | None
+    alpha: float | None
+    reg_exponent: float | None
     cg_steps: int
     seed: int
+    alpha_: float
+    reg_: float
+    reg_exponent_: float
+    _unit: tuple[float, float] | None  # of values: their mean, and the mean of log(1 + value / mean)
 
-    def __init__(self, *, factors: int = 64, epochs: int = 15, reg: float = 0.8, alpha: float = 4.0,
-                 reg_exponent: float = 0.5, cg_steps: int = 3, seed: int = 0) -> None:
+    def __init__(self, *, factors: int = 64, epochs: int = 15, reg: float | None = None, alpha: float | None = None,
+                 reg_exponent: float | None = None, cg_steps: int = 3, seed: int = 0) -> None:
         self._store(locals())
 
     # ------------------------------------------------------------------------------------- learning
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
+        self._unit = None
         events = self._query(data.csr)
+        self._take(events)
         sides = self._side(events), self._side(events.T)
         rng = np.random.default_rng(self.seed)
         n_users, n_items = events.shape
@@ -108,11 +129,34 @@ class ALS(FactorModel):
     def _looks_at_values(self) -> bool:
         return True
 
+    def _take(self, events: CSR) -> None:
+        """What follows from the data for parameters that are None."""
+        active = [max(int((side.counts > 0).sum()), 1) for side in (events, events.T)]
+        self.alpha_ = (events.nnz / (active[0] * active[1])) ** -_SPARSER if self.alpha is None else float(self.alpha)
+        if self.alpha is None and events.weights.max(initial=0) > 0:
+            mean = float(events.weights.mean(dtype=np.float64))
+            self._unit = mean, float(np.log1p(events.weights / mean).mean(dtype=np.float64))
+        self.reg_exponent_ = (1.0 if self.reg is None else 0.5) if self.reg_exponent is None else self.reg_exponent
+        if self.reg is not None:
+            self.reg_ = float(self.reg)
+            return
+        extra = self._extra(events.weights)
+        of_users = _totals(events, extra)[events.row_of_entry]
+        of_items = events.shape[0] + np.bincount(events.indices, extra, events.shape[1])[events.indices]
+        entries = (1 + extra) / (of_users * of_items) ** (self.reg_exponent_ / 2)
+        self.reg_ = _OF_NOISE * noise(CSR(events.indptr, events.indices, entries, events.shape))
+
+    def _extra(self, values: np.ndarray) -> np.ndarray:
+        """What values add to the confidence of 1: float64 (n,)."""
+        values = values.astype(np.float64)
+        return self.alpha_ * (values if self._unit is None else np.log1p(values / self._unit[0]) / self._unit[1])
+
     def _query(self, events: CSR) -> CSR:
-        """Each pair once, sorted, its values added up; ones where there are no values."""
+        """Each pair once, sorted, its values added up; where there are none, what counts 1."""
         pattern = events.unique()
         if events.data is None:
-            return CSR(pattern.indptr, pattern.indices, np.ones(pattern.nnz, np.float32), pattern.shape)
+            one = 1.0 if self._unit is None else self._unit[0] * np.expm1(self._unit[1])
+            return CSR(pattern.indptr, pattern.indices, np.full(pattern.nnz, one, np.float32), pattern.shape)
         if events.nnz and events.data.min() < 0:
             raise DataError(f"{type(self).__name__}: values must not be negative, and one is {events.data.min()}; they "
                             f"add confidence. Use clean(negative=...), filter(min_value=...) or binarise(...) first.")
@@ -121,9 +165,8 @@ class ALS(FactorModel):
         return CSR(pattern.indptr, pattern.indices, sums.astype(np.float32), pattern.shape)
 
     def _side(self, events: CSR) -> _Side:
-        extra = np.float32(self.alpha) * events.weights
-        total = events.shape[1] + np.bincount(events.row_of_entry, extra, events.shape[0])
-        ridge = (self.reg * total ** self.reg_exponent).astype(np.float32)
+        extra = self._extra(events.weights).astype(np.float32)
+        ridge = (self.reg_ * _totals(events, extra) ** self.reg_exponent_).astype(np.float32)
         return _Side(np.argsort(-events.counts, kind="stable"), events.indptr, events.indices, extra, ridge)
 
     def _half_epoch(self, side: _Side, X: np.ndarray, Y: np.ndarray, steps: int) -> float:
@@ -155,11 +198,11 @@ class ALS(FactorModel):
     def _equations(self, gram: np.ndarray, items: np.ndarray,
                    values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Matrix (f, f) and right side, item by item (n, f), of a user's normal equations."""
-        extra = self.alpha * (np.ones(len(items)) if values is None else values.astype(np.float64))
+        extra = np.full(len(items), self.alpha_) if values is None else self._extra(values)
         rows = self.item_factors[items].astype(np.float64)
         system = gram + (rows.T * extra) @ rows
         total = len(self.items) + extra.sum()
-        system[np.diag_indices(len(system))] += max(self.reg * total ** self.reg_exponent, 1e-9)
+        system[np.diag_indices(len(system))] += max(self.reg_ * total ** self.reg_exponent_, 1e-9)
         return system, (1 + extra)[:, None] * rows
 
     def _history_of(self, users: np.ndarray) -> CSR:
@@ -171,11 +214,20 @@ class ALS(FactorModel):
         return np.asarray(weighted @ np.linalg.solve(system, self.item_factors[item].astype(np.float64)))
 
     def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | pack("seen.history", self.history)
+        unit = {} if self._unit is None else {"unit": np.array(self._unit)}
+        taken = numbers(self, "alpha_", "reg_", "reg_exponent_")
+        return super()._state() | taken | unit | pack("seen.history", self.history)
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
         self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
+        restore_numbers(self, state, alpha_=self.alpha, reg_=self.reg, reg_exponent_=self.reg_exponent)
+        self._unit = tuple(expect(state, "unit", (2,), np.float64).tolist()) if "unit" in state else None
+
+
+def _totals(events: CSR, extra: np.ndarray) -> np.ndarray:
+    """Confidence of each row, that of the zeros included: float64 (n_rows,)."""
+    return np.asarray(events.shape[1] + np.bincount(events.row_of_entry, extra, events.shape[0]))
 
 
 class _Side(NamedTuple):

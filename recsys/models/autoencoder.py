@@ -176,7 +176,8 @@ class CDAE(HistoryNetwork):
 class LinearAutoencoder(HistoryNetwork):
     """`V W' x`, with V and W chosen to minimise `|x - V W' x|^2` over all histories x.
 
-    If they are tied, `V = W`, the minimum spans the first principal directions of the histories.
+    If they are tied, `V = W`, the minimum spans the first principal directions of the histories. Without dropout that
+    is what it learns, and with it, to say from a part of a history what the rest is, which ranks better.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ class LinearAutoencoder(HistoryNetwork):
     tied: bool
     dropout: float
 
-    def __init__(self, *, factors: int = 64, tied: bool = True, dropout: float = 0.0, epochs: int = 100,
+    def __init__(self, *, factors: int = 64, tied: bool = True, dropout: float = 0.8, epochs: int = 100,
                  batch_size: int = 500, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = None,
                  seed: int = 0) -> None:
         self._store(locals())
@@ -279,7 +280,7 @@ class MultVAE(HistoryNetwork):
     beta: float
     anneal: int
 
-    def __init__(self, *, hidden: tuple[int, ...] = (), latent: int = 600, dropout: float = 0.5,
+    def __init__(self, *, hidden: tuple[int, ...] = (), latent: int = 600, dropout: float = 0.3,
                  rest: bool = False, beta: float = 0.2, anneal: int = 50, epochs: int = 200, batch_size: int = 200,
                  lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 20, seed: int = 0) -> None:
         self._store(locals())

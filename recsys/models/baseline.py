@@ -13,8 +13,8 @@ from recsys.models.base import Can
 from recsys.models.bias import fit_biases, fold_user_bias, known_biases, plus_biases, require_values
 from recsys.models.history import HistoryRecommender, without_histories
 from recsys.models.neighbours import ItemNeighbours, ragged, similarity_rows
-from recsys.models.parameters import Check, at_least, whole
-from recsys.models.sparse import blocks, distinct, expect
+from recsys.models.parameters import Check, at_least, optional, whole
+from recsys.models.sparse import blocks, distinct, expect, numbers, restore_numbers
 
 __all__ = ["ItemKNNBaseline", "UserKNNBaseline"]
 
@@ -24,23 +24,26 @@ class _Baseline(HistoryRecommender):
 
     can: ClassVar[Can] = Can(ratings=True, fold_in=True, explain=True, explain_exact=True)
     checks: ClassVar[dict[str, Check]] = {
-        "neighbours": whole(1), "min_neighbours": whole(1), "shrink": at_least(0), "pool": whole(1),
-        "epochs": whole(1), "reg_user": at_least(0), "reg_item": at_least(0)}
+        "neighbours": whole(1), "min_neighbours": whole(1), "shrink": at_least(0),
+        "prior": at_least(0), "pool": whole(1), "epochs": whole(1), "reg_user": optional(at_least(0)),
+        "reg_item": optional(at_least(0))}
 
     neighbours: int
     min_neighbours: int
     shrink: float
+    prior: float
     pool: int
     epochs: int
-    reg_user: float
-    reg_item: float
+    reg_user: float | None
+    reg_item: float | None
 
-    def __init__(self, *, neighbours: int = 40, min_neighbours: int = 1, shrink: float = 100.0, pool: int = 1000,
-                 epochs: int = 10, reg_user: float = 15.0, reg_item: float = 10.0) -> None:
+    def __init__(self, *, neighbours: int = 40, min_neighbours: int = 1, shrink: float = 100.0, prior: float = 0.3,
+                 pool: int = 1000, epochs: int = 10, reg_user: float | None = None,
+                 reg_item: float | None = None) -> None:
         self._store(locals())
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
-        self.user_bias, self.item_bias = fit_biases(
+        self.user_bias, self.item_bias, self.reg_user_, self.reg_item_ = fit_biases(
             self._keep(data), self.mean_value, self.epochs, self.reg_user, self.reg_item)
         self._finish()
 
@@ -64,7 +67,7 @@ class _Baseline(HistoryRecommender):
         return CSR(history.indptr, history.indices, deviations, history.shape)
 
     def _fold_bias(self, history: CSR) -> np.ndarray:
-        return fold_user_bias(history, self.mean_value, self.item_bias, self.reg_user)
+        return fold_user_bias(history, self.mean_value, self.item_bias, self.reg_user_)
 
     def _single(self, indices: np.ndarray, values: np.ndarray | None) -> tuple[CSR, np.ndarray]:
         """One history as a matrix (1, n_items), less its baseline, and its user's bias (1,)."""
@@ -77,7 +80,7 @@ class _Baseline(HistoryRecommender):
         chosen = near.indptr[row] + np.flatnonzero(np.isin(near.row(row)[0], held))[:self.neighbours]
         chosen = chosen[:0] if len(chosen) < self.min_neighbours else chosen
         similarity = near.weights[chosen].astype(np.float64)
-        return near.indices[chosen], similarity / similarity.sum()
+        return near.indices[chosen], similarity / (similarity.sum() + self.prior)
 
     def _correlated(self, rows: CSR, columns: CSR, own: np.ndarray) -> CSR:
         """The `pool` rows of Y with the highest shrunk correlation to each row of X: CSR (B, n)."""
@@ -91,7 +94,7 @@ class _Baseline(HistoryRecommender):
         """For pairs (row of `held`, target): the mean deviation over the target's neighbours in the row."""
         return np.asarray(kernels.rate(
             held.indptr, held.indices, held.weights, pairs_indptr, targets, near.indptr, near.indices,
-            near.weights, held.shape[1], self.neighbours, self.min_neighbours))
+            near.weights, held.shape[1], self.neighbours, self.min_neighbours, float(self.prior)))
 
     def _predict_unknown(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         return known_biases(self.mean_value, self.user_bias, self.item_bias, users, items)
@@ -101,10 +104,12 @@ class _Baseline(HistoryRecommender):
         return float(self.mean_value + self._single(indices, values)[1][0] + self.item_bias[item])
 
     def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | {"user_bias": self.user_bias, "item_bias": self.item_bias}
+        own = {"user_bias": self.user_bias, "item_bias": self.item_bias}
+        return super()._state() | own | numbers(self, "prior", "reg_user_", "reg_item_")
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
+        restore_numbers(self, state, prior=0.0, reg_user_=self.reg_user, reg_item_=self.reg_item)
         self.user_bias = expect(state, "user_bias", (len(self.users),), np.float64)
         self.item_bias = expect(state, "item_bias", (len(self.items),), np.float64)
         self._finish()
@@ -113,8 +118,8 @@ class _Baseline(HistoryRecommender):
 class ItemKNNBaseline(ItemNeighbours, _Baseline):
     """Ratings from the user's ratings of similar items.
 
-    `r(u, i) = b(u, i) + sum s(i, j) (r(u, j) - b(u, j)) / sum s(i, j)`, over the (at most `neighbours`) items j
-    most similar to i that the user has rated. b is the baseline of `Bias`; s is the correlation of deviations
+    `r(u, i) = b(u, i) + sum s(i, j) (r(u, j) - b(u, j)) / (sum s(i, j) + prior)`, over the (at most `neighbours`) items
+    j most similar to i that the user has rated. b is the baseline of `Bias`; s is the correlation of deviations
     from it over the c users in common, times `(c - 1) / (c - 1 + shrink)`; only s > 0 counts.
 
     Parameters
@@ -124,6 +129,9 @@ class ItemKNNBaseline(ItemNeighbours, _Baseline):
         With fewer, the answer is the baseline.
     shrink : float
         Lowers similarities that few users support.
+    prior : float
+        Similarity that the baseline itself is given: one neighbour that is hardly alike moves it little. 0 takes the
+        neighbours' mean as it is.
     pool : int
         How many similar items are stored for each item, from which the rated ones are taken; memory grows
         with items times pool.
@@ -161,13 +169,13 @@ class ItemKNNBaseline(ItemNeighbours, _Baseline):
 class UserKNNBaseline(_Baseline):
     """Ratings from what similar users gave the item.
 
-    `r(u, i) = b(u, i) + sum s(u, v) (r(v, i) - b(v, i)) / sum s(u, v)`, over the (at most `neighbours`) users v
-    most similar to u who have rated i; b and s as in `ItemKNNBaseline`, with users and items exchanged.
+    `r(u, i) = b(u, i) + sum s(u, v) (r(v, i) - b(v, i)) / (sum s(u, v) + prior)`, over the (at most `neighbours`)
+    users v most similar to u who have rated i; b and s as in `ItemKNNBaseline`, with users and items exchanged.
     Similar users are looked up when they are needed: `fit` keeps the ratings and the baseline.
 
     Parameters
     ----------
-    neighbours, min_neighbours, shrink, epochs, reg_user, reg_item
+    neighbours, min_neighbours, shrink, prior, epochs, reg_user, reg_item
         As for `ItemKNNBaseline`.
     pool : int
         How many similar users are looked at for each user.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -10,10 +10,11 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.models.base import Can, Recommender
-from recsys.models.parameters import Check, at_least, whole
-from recsys.models.sparse import expect
+from recsys.models.parameters import Check, at_least, optional, whole
+from recsys.models.sparse import expect, numbers, restore_numbers
 
-__all__ = ["Bias", "fit_biases", "fold_user_bias", "known_biases", "plus_biases", "require_values"]
+__all__ = ["Bias", "Biases", "fit_biases", "fold_user_bias", "known_biases", "plus_biases", "require_values",
+           "variance_ratio"]
 
 
 class Bias(Recommender):
@@ -23,14 +24,25 @@ class Bias(Recommender):
     alternating least squares: each is a sum of residuals over (reg + number of ratings). A user or item
     without ratings has bias 0.
 
+    The best reg is the variance of a rating around its user's, or item's, mean over the variance of these means: where
+    people differ much and items little, `reg_user` is small and `reg_item` large. None estimates it from the data by
+    the analysis of variance, in every epoch of what the other biases leave.
+
     Parameters
     ----------
     epochs : int
-    reg_user, reg_item : float
+    reg_user, reg_item : float, optional
+        In ratings; None takes them from the data.
+
+    Attributes
+    ----------
+    reg_user_, reg_item_ : float
+        What was taken.
 
     References
     ----------
-    Koren, Factor in the Neighbors, TKDD 2010, section 2.1.
+    Koren, Factor in the Neighbors, TKDD 2010, section 2.1. Searle, Casella, McCulloch, Variance Components, 1992,
+    section 3.6 (unbalanced data).
 
     Examples
     --------
@@ -41,17 +53,18 @@ class Bias(Recommender):
     """
 
     can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True)
-    checks: ClassVar[dict[str, Check]] = {"epochs": whole(1), "reg_user": at_least(0), "reg_item": at_least(0)}
+    checks: ClassVar[dict[str, Check]] = {"epochs": whole(1), "reg_user": optional(at_least(0)),
+                                          "reg_item": optional(at_least(0))}
 
     epochs: int
-    reg_user: float
-    reg_item: float
+    reg_user: float | None
+    reg_item: float | None
 
-    def __init__(self, *, epochs: int = 10, reg_user: float = 15.0, reg_item: float = 10.0) -> None:
+    def __init__(self, *, epochs: int = 10, reg_user: float | None = None, reg_item: float | None = None) -> None:
         self._store(locals())
 
     def _fit(self, data: Interactions, valid: Interactions | None, progress: Any) -> None:
-        self.user_bias, self.item_bias = fit_biases(
+        self.user_bias, self.item_bias, self.reg_user_, self.reg_item_ = fit_biases(
             data.csr, self.mean_value, self.epochs, self.reg_user, self.reg_item)
 
     def _score(self, users: np.ndarray) -> np.ndarray:
@@ -59,7 +72,7 @@ class Bias(Recommender):
 
     def _fold(self, history: CSR) -> np.ndarray:
         require_values(self, history.data)
-        bias = fold_user_bias(history, self.mean_value, self.item_bias, self.reg_user)
+        bias = fold_user_bias(history, self.mean_value, self.item_bias, self.reg_user_)
         return plus_biases(self.mean_value, bias, self.item_bias)
 
     def _predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -69,9 +82,10 @@ class Bias(Recommender):
         return known_biases(self.mean_value, self.user_bias, self.item_bias, users, items)
 
     def _state(self) -> dict[str, np.ndarray]:
-        return {"user_bias": self.user_bias, "item_bias": self.item_bias}
+        return {"user_bias": self.user_bias, "item_bias": self.item_bias} | numbers(self, "reg_user_", "reg_item_")
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
+        restore_numbers(self, state, reg_user_=self.reg_user, reg_item_=self.reg_item)
         self.user_bias = expect(state, "user_bias", (len(self.users),), np.float64)
         self.item_bias = expect(state, "item_bias", (len(self.items),), np.float64)
 
@@ -83,22 +97,59 @@ def require_values(model: Recommender, values: np.ndarray | None) -> np.ndarray:
     return values
 
 
-def fit_biases(ratings: CSR, mean: float, epochs: int, reg_user: float,
-               reg_item: float) -> tuple[np.ndarray, np.ndarray]:
-    """Biases of users and items by alternating least squares.
+class Biases(NamedTuple):
+    """Biases, and the regs that they were found with."""
 
-    Returns
-    -------
-    user_bias, item_bias : ndarray of float64, shapes (n_users,) and (n_items,)
-    """
+    user: np.ndarray  # float64 (n_users,)
+    item: np.ndarray  # float64 (n_items,)
+    reg_user: float
+    reg_item: float
+
+
+def fit_biases(ratings: CSR, mean: float, epochs: int, reg_user: float | None, reg_item: float | None) -> Biases:
+    """Biases of users and items by alternating least squares; a reg of None is estimated from the data."""
     (n_users, n_items), user, item = ratings.shape, ratings.row_of_entry, ratings.indices
     rating = ratings.weights.astype(np.float64) - mean
     of_items = np.bincount(item, minlength=n_items)
     user_bias, item_bias = np.zeros(n_users), np.zeros(n_items)
     for _ in range(epochs):
-        item_bias = _shrunk(np.bincount(item, rating - user_bias[user], n_items), of_items, reg_item)
-        user_bias = _shrunk(np.bincount(user, rating - item_bias[item], n_users), ratings.counts, reg_user)
-    return user_bias, item_bias
+        rest = rating - user_bias[user]
+        of_item = variance_ratio(rest, item, of_items) if reg_item is None else reg_item
+        item_bias = _shrunk(np.bincount(item, rest, n_items), of_items, of_item)
+        rest = rating - item_bias[item]
+        of_user = variance_ratio(rest, user, ratings.counts) if reg_user is None else reg_user
+        user_bias = _shrunk(np.bincount(user, rest, n_users), ratings.counts, of_user)
+    return Biases(user_bias, item_bias, of_user, of_item)
+
+
+def variance_ratio(values: np.ndarray, group: np.ndarray, counts: np.ndarray) -> float:
+    """Variance within groups over the variance of the groups' means, by the analysis of variance (one way).
+
+    At least 0, and at most the number of values, where the means differ no more than by chance. Where no group has two
+    values, nothing tells the two apart, and they count as equal.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+    group : ndarray of int, shape (n,)
+    counts : ndarray of int, shape (g,)
+        Values of each group.
+
+    Examples
+    --------
+    >>> variance_ratio(np.array([1.0, 3.0, 11.0, 13.0]), np.array([0, 0, 1, 1]), np.array([2, 2]))  # 2 / 49
+    0.04081632653061224
+    """
+    n, some = len(values), counts > 0
+    groups = int(some.sum())
+    if n <= groups or groups < 2:
+        return 1.0
+    sums = np.bincount(group, values, len(counts))[some]
+    explained = float(np.sum(sums ** 2 / counts[some]))
+    within = max(float(np.sum(values ** 2)) - explained, 0.0) / (n - groups)
+    spread = explained - float(values.sum()) ** 2 / n - (groups - 1) * within
+    between = spread / (n - float(np.sum(counts.astype(np.float64) ** 2)) / n)
+    return min(within / between, float(n)) if between > 0 else float(n)
 
 
 def fold_user_bias(history: CSR, mean: float, item_bias: np.ndarray, reg_user: float) -> np.ndarray:

@@ -9,13 +9,17 @@ import numpy as np
 from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
-from recsys.epochs import run_epochs
+from recsys.data.parts import Split
+from recsys.epochs import EarlyStopping, run_epochs
 from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel, draw
-from recsys.models.parameters import Check, above, at_least, whole
+from recsys.models.parameters import Check, above, at_least, optional, whole
+from recsys.models.sparse import numbers, restore_numbers
 
 __all__ = ["BPR"]
 
+_EVERY = 10  # epochs from one validation to the next
+_ASKED = 5000  # users to validate
 _BLOCKS = 8
 _BLOCK_ITEMS = 32  # a block with fewer items would offer too few negatives
 
@@ -34,16 +38,21 @@ class BPR(MappedFactorModel):
     ----------
     factors : int
     epochs : int
+        With validation data, whose NDCG@10 is looked at every tenth epoch, for at most 5000 users, the best is kept.
     lr : float
-    reg : float
+    reg : float, optional
+        By default .3 times the density, the share of pairs that are there, but at least .003 and at most .1: where
+        users have met half of everything, what they have not met says little, and is soon learned by heart.
     init_std : float
         Standard deviation of the initial factors, times sqrt(factors).
     seed : int
 
     Attributes
     ----------
+    reg_ : float
+        What was taken.
     history_ : dict of list of float
-        `"loss"`, the mean over the steps of an epoch.
+        `"loss"`, the mean over the steps of an epoch, and with validation data `"valid"`, its last value.
 
     References
     ----------
@@ -58,17 +67,18 @@ class BPR(MappedFactorModel):
 
     can: ClassVar[Can] = Can(fold_in=True, explain=True, embeddings=True)
     checks: ClassVar[dict[str, Check]] = {
-        "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": at_least(0), "init_std": at_least(0),
+        "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": optional(at_least(0)), "init_std": at_least(0),
         "seed": whole(0)}
 
     factors: int
     epochs: int
     lr: float
-    reg: float
+    reg: float | None
+    reg_: float
     init_std: float
     seed: int
 
-    def __init__(self, *, factors: int = 64, epochs: int = 150, lr: float = 0.03, reg: float = 0.01,
+    def __init__(self, *, factors: int = 64, epochs: int = 150, lr: float = 0.03, reg: float | None = None,
                  init_std: float = 0.1, seed: int = 0) -> None:
         self._store(locals())
 
@@ -80,14 +90,62 @@ class BPR(MappedFactorModel):
         self.user_factors = draw(rng, n_users, self.factors, std)
         self.item_factors = draw(rng, n_items, self.factors, std)
         self.item_bias = np.zeros(n_items, np.float32)
+        self.reg_ = _by_density(pairs) if self.reg is None else float(self.reg)
         schedule = _Schedule(pairs)
+        few = None if valid is None else _of_some_users(valid)
+        asked = None if few is None else Split(data, few, few)
+        stopping, quality = EarlyStopping(lambda: [part.copy() for part in self._parts()]), 0.0
 
         def step(epoch: int) -> dict[str, float]:
+            nonlocal quality
             schedule.deal(np.random.default_rng((self.seed, epoch)))
-            return {"loss": schedule.run(self, epoch) / max(pairs.nnz, 1)}
+            report = {"loss": schedule.run(self, epoch) / max(pairs.nnz, 1)}
+            if asked is None:
+                return report
+            if epoch % _EVERY == 0 or epoch == self.epochs - 1:
+                quality = self._quality(asked)
+                stopping.update(quality)
+            return report | {"valid": quality}
 
         self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress, remedy=self.remedy())
+        if stopping.best_state is not None:
+            for part, best in zip(self._parts(), stopping.best_state, strict=True):
+                part[:] = best
         self._learn_map(pairs)
+
+    def _parts(self) -> tuple[np.ndarray, ...]:
+        return self.user_factors, self.item_factors, self.item_bias
+
+    def _quality(self, split: Split) -> float:
+        """NDCG@10 of the validation part by the factors as they stand."""
+        from recsys.evaluation.evaluator import evaluate
+
+        self._fitted = True  # for as long as it is measured
+        try:
+            return evaluate(self, split, metrics=["ndcg@10"], part="valid").metrics["ndcg@10"]
+        finally:
+            self._fitted = False
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return super()._state() | numbers(self, "reg_")
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        restore_numbers(self, state, reg_=self.reg)
+
+
+def _of_some_users(valid: Interactions) -> Interactions:
+    """The rows of `_ASKED` users at most, evenly chosen."""
+    users = np.unique(valid.user)
+    if len(users) <= _ASKED:
+        return valid
+    return valid.take(np.isin(valid.user, users[np.linspace(0, len(users) - 1, _ASKED).astype(np.int64)]))
+
+
+def _by_density(pairs: CSR) -> float:
+    """The penalty for such data: .3 times the share of pairs of active users and items that are there."""
+    active = int((pairs.counts > 0).sum()) * int((pairs.T.counts > 0).sum())
+    return min(max(0.3 * pairs.nnz / max(active, 1), 0.003), 0.1)
 
 
 class _Schedule:
@@ -117,6 +175,6 @@ class _Schedule:
         """An epoch of steps -> the sum of their losses."""
         loss = np.zeros(self.blocks)
         kernels.bpr.epoch(self.users, self.items, self.cells, self.pool, self.edges, model.user_factors,
-                          model.item_factors, model.item_bias, self.mark, model.lr, model.reg,
+                          model.item_factors, model.item_bias, self.mark, model.lr, model.reg_,
                           (model.seed * 1_000_003 + epoch) % (1 << 50), loss)
         return float(loss.sum())

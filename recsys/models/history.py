@@ -8,9 +8,9 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import UnsupportedError
 from recsys.models.base import Recommender
-from recsys.models.sparse import pack, unpack_if
+from recsys.models.sparse import distinct, pack, unpack_if
 
-__all__ = ["HistoryRecommender", "without_histories"]
+__all__ = ["HistoryRecommender", "faded", "without_histories"]
 
 
 class HistoryRecommender(Recommender):
@@ -19,7 +19,9 @@ class HistoryRecommender(Recommender):
     A subclass writes `_score_histories(history)`: CSR (B, n_items) -> float32 (B, n_items), calls
     `_keep(data)` in `_fit`, and may override `_prepare`, which brings any history (trained on or
     given) into the form that the model wants; by default the distinct items without values. If it has a
-    parameter `recent`, only so many last events of a history are scored.
+    parameter `recent`, only so many last events of a history are scored. If it sets `decay_`, below 1, before `_keep`,
+    an item of a history that is scored weighs `decay_ ** age` times as much, age being the number of events after its
+    last one.
 
     Attributes
     ----------
@@ -29,6 +31,11 @@ class HistoryRecommender(Recommender):
 
     history: CSR | None
     recent: int | None = None
+    decay_: float  # a class attribute would hide what the fitted copy has learned
+
+    @property
+    def _fading(self) -> float:
+        return float(vars(self).get("decay_", 1.0))
 
     def _keep(self, data: Interactions) -> CSR:
         """Keep the histories to score, and return all of them to learn from."""
@@ -36,10 +43,12 @@ class HistoryRecommender(Recommender):
         if history.data is None and seen is not None and np.array_equal(history.indices, seen.indices):
             history = seen  # the same pairs in the same order: kept once
         self.history = history
-        return history if self.recent is None else self._prepare(data.csr)
+        return history if self.recent is None and self._fading == 1 else self._prepare(data.csr)
 
     def _query(self, history: CSR) -> CSR:
-        return self._prepare(history if self.recent is None else history.tail(self.recent))
+        recent = history if self.recent is None else history.tail(self.recent)
+        prepared = self._prepare(recent)
+        return prepared if self._fading == 1 else faded(recent, prepared, self._fading)
 
     def _prepare(self, history: CSR) -> CSR:
         return history.unique()
@@ -63,6 +72,21 @@ class HistoryRecommender(Recommender):
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
+
+
+def faded(history: CSR, prepared: CSR, decay: float) -> CSR:
+    """`prepared`, the distinct items of `history`, with weights times `decay` to the power of the events since.
+
+    Examples
+    --------
+    >>> history = CSR.from_pairs([0, 0, 0, 0], [2, 1, 2, 0], shape=(1, 3))
+    >>> faded(history, history.unique(), 0.5).toarray()
+    array([[1.  , 0.25, 0.5 ]], dtype=float32)
+    """
+    age = np.repeat(history.indptr[1:], history.counts) - 1 - np.arange(history.nnz)
+    last = distinct(CSR(history.indptr, history.indices, age.astype(np.float32), history.shape))
+    weights = prepared.weights * np.float32(decay) ** last.weights
+    return CSR(prepared.indptr, prepared.indices, weights, prepared.shape)
 
 
 def without_histories(model: Recommender) -> UnsupportedError:

@@ -14,7 +14,7 @@ from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
 from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, above, one_of, optional, whole
-from recsys.models.sparse import distinct, expect
+from recsys.models.sparse import distinct, expect, noise, numbers, restore_numbers
 
 __all__ = ["EASE", "inverse_of"]
 
@@ -31,8 +31,9 @@ class EASE(HistoryRecommender):
 
     Parameters
     ----------
-    reg : float
-        The larger, the more the weights shrink towards 0.
+    reg : float, optional
+        The larger, the more the weights shrink towards 0. By default the noise, the largest eigenvalue that chance
+        alone gives `X' X`: with S the sum of the squares of X, `(sqrt(S / n_users) + sqrt(S / n_items)) ** 2`.
     recent : int or None
         Score only so many last events of a history (training uses all): what came last says most where
         interests move.
@@ -41,9 +42,15 @@ class EASE(HistoryRecommender):
     max_gib : float
         `fit` refuses data whose items would need more memory than this; it grows with their square.
 
+    Attributes
+    ----------
+    reg_ : float
+        What was taken.
+
     References
     ----------
-    Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equations 7 and 8.
+    Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equations 7 and 8. Bai, Yin, Limit of the
+    Smallest Eigenvalue of a Large Dimensional Sample Covariance Matrix, Annals of Probability 1993 (the noise).
 
     Examples
     --------
@@ -54,14 +61,14 @@ class EASE(HistoryRecommender):
     """
 
     can: ClassVar[Can] = Can(fold_in=True, explain=True, explain_exact=True)
-    checks: ClassVar[dict[str, Check]] = {"reg": above(0), "recent": optional(whole(1)),
+    checks: ClassVar[dict[str, Check]] = {"reg": optional(above(0)), "recent": optional(whole(1)),
                                           "weights": one_of("binary", "value"), "max_gib": above(0)}
 
-    reg: float
+    reg: float | None
     weights: str
     max_gib: float
 
-    def __init__(self, *, reg: float = 300.0, recent: int | None = None, weights: str = "binary",
+    def __init__(self, *, reg: float | None = None, recent: int | None = None, weights: str = "binary",
                  max_gib: float = 4.0) -> None:
         self._store(locals())
 
@@ -78,7 +85,8 @@ class EASE(HistoryRecommender):
         columns = rows.T
         gram = kernels.gram(columns.indptr, columns.indices, columns.weights, rows.indptr, rows.indices,
                             rows.weights)
-        gram[np.diag_indices(n)] += self.reg
+        self.reg_ = noise(rows) ** 2 if self.reg is None else float(self.reg)
+        gram[np.diag_indices(n)] += self.reg_
         inverse = inverse_of(gram)
         inverse /= -np.diag(inverse).copy()
         inverse[np.diag_indices(n)] = 0
@@ -100,11 +108,12 @@ class EASE(HistoryRecommender):
         return np.where(rows > 0, rows, np.float32(-np.inf))
 
     def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | {"item_weights": self.item_weights}
+        return super()._state() | {"item_weights": self.item_weights} | numbers(self, "reg_")
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
         self.item_weights = expect(state, "item_weights", (len(self.items), len(self.items)), np.float32)
+        restore_numbers(self, state, reg_=self.reg)
 
 
 def inverse_of(matrix: np.ndarray) -> np.ndarray:

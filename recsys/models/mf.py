@@ -12,14 +12,15 @@ from recsys.data.interactions import Interactions
 from recsys.epochs import EarlyStopping, run_epochs
 from recsys.errors import DataError
 from recsys.models.base import Can
-from recsys.models.bias import known_biases, require_values
+from recsys.models.bias import fit_biases, known_biases, require_values
 from recsys.models.factors import FactorModel, draw
-from recsys.models.parameters import Check, above, at_least, flag, whole
-from recsys.models.sparse import distinct, expect, pack, unpack_if
+from recsys.models.parameters import Check, above, at_least, flag, optional, whole
+from recsys.models.sparse import distinct, expect, numbers, pack, restore_numbers, unpack_if
 
 __all__ = ["MatrixFactorization"]
 
 _RANGE = 5.0  # of ratings that are learned as they are
+_BIAS_EPOCHS = 10
 
 
 class MatrixFactorization(FactorModel):
@@ -30,7 +31,12 @@ class MatrixFactorization(FactorModel):
     `(r - r_ui)**2 + reg * (squares of all parameters of r_ui)`, users in an order drawn anew every epoch, the
     ratings of a user one after the other. Of repeated pairs the last counts.
 
-    Of a new user, `p_u` and `b_u` solve the same regularised least squares exactly, items held fixed.
+    The biases are those of `Bias`, which come first and stay; what they leave is for the factors to explain. So a user
+    with three ratings is predicted as well as there, which biases learned by SGD from 0 do not reach. With a number as
+    `reg_bias` they are learned along with the factors.
+
+    Of a new user, `p_u` solves the same regularised least squares exactly, items held fixed, and so does `b_u`, or it
+    is that of `Bias`.
 
     The hyper-parameters are meant for ratings of 1 to 5 or the like. So ratings that range wider than 5 are divided by
     `scale`, the fifth part of their range, to learn from them, and what is predicted is multiplied by it.
@@ -42,6 +48,8 @@ class MatrixFactorization(FactorModel):
         With validation data, the epoch with the least error there is kept.
     lr : float
     reg : float
+    reg_bias : float, optional
+        Learn the biases by SGD, with this penalty, instead.
     init_std : float
         Standard deviation of the initial factors. Surprise starts from 0.1, which leaves noise in the predictions
         that costs .008 of RMSE on MovieLens 100K.
@@ -76,23 +84,27 @@ class MatrixFactorization(FactorModel):
     """
 
     history: CSR | None  # the ratings, each pair once
+    reg_user_: float | None  # of the biases, if they are those of `Bias`
 
     can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True, explain=True, embeddings=True)
     checks: ClassVar[dict[str, Check]] = {
-        "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": at_least(0), "init_std": at_least(0),
+        "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": at_least(0),
+        "reg_bias": optional(at_least(0)), "init_std": at_least(0),
         "biased": flag(), "implicit_feedback": flag(), "seed": whole(0)}
 
     factors: int
     epochs: int
     lr: float
     reg: float
+    reg_bias: float | None
     init_std: float
     biased: bool
     implicit_feedback: bool
     seed: int
 
-    def __init__(self, *, factors: int = 100, epochs: int = 20, lr: float = 0.005, reg: float = 0.02,
-                 init_std: float = 0.05, biased: bool = True, implicit_feedback: bool = False, seed: int = 0) -> None:
+    def __init__(self, *, factors: int = 100, epochs: int = 50, lr: float = 0.005, reg: float = 0.05,
+                 reg_bias: float | None = None, init_std: float = 0.05, biased: bool = True,
+                 implicit_feedback: bool = False, seed: int = 0) -> None:
         self._store(locals())
 
     # ------------------------------------------------------------------------------------- learning
@@ -104,6 +116,7 @@ class MatrixFactorization(FactorModel):
         ratings = rows.weights / np.float32(self.scale)
         n_users, n_items = rows.shape
         self._initialise(np.random.default_rng(self.seed), n_users, n_items)
+        self.reg_user_ = self._settle_biases(rows) if self.biased and self.reg_bias is None else None
         stopping = EarlyStopping(lambda: [part.copy() for part in self._parts()], larger_is_better=False)
 
         def step(epoch: int) -> dict[str, float]:
@@ -125,15 +138,21 @@ class MatrixFactorization(FactorModel):
         self.item_factors = draw(rng, n_items, self.factors, self.init_std)
         self.implicit_factors = draw(rng, n_items if self.implicit_feedback else 0, self.factors, self.init_std)
 
+    def _settle_biases(self, rows: CSR) -> float:
+        """Biases as `Bias` has them -> its `reg_user_`."""
+        found = fit_biases(rows, self.mean_value, _BIAS_EPOCHS, None, None)
+        self.user_bias[:], self.item_bias[:] = found.user / self.scale, found.item / self.scale
+        return found.reg_user
+
     def _parts(self) -> tuple[np.ndarray, ...]:
         return self.user_bias, self.item_bias, self.user_factors, self.item_factors, self.implicit_factors
 
     def _epoch(self, epoch: int, rows: CSR, ratings: np.ndarray) -> float:
         """One pass over the ratings, divided by `scale` -> root mean squared error on the way."""
         order = np.random.default_rng((self.seed, epoch)).permutation(rows.shape[0])
-        lr_bias = self.lr if self.biased else 0.0
+        learned = self.biased and self.reg_bias is not None
         squares = kernels.mf.epoch(order, rows.indptr, rows.indices, ratings, self._mean, *self._parts(), self.lr,
-                                   self.reg, lr_bias, self.reg)
+                                   self.reg, self.lr if learned else 0.0, self.reg_bias or 0.0)
         return float(np.sqrt(squares / rows.nnz)) * self.scale
 
     @property
@@ -191,14 +210,16 @@ class MatrixFactorization(FactorModel):
     def _solve(self, items: np.ndarray, ratings: np.ndarray, implicit: np.ndarray) -> tuple[np.ndarray, float]:
         """A user's `p` and bias from ratings, items and the sum of implicit factors held fixed."""
         target = ratings - self._mean - self.item_bias[items] - self.item_factors[items] @ implicit
+        bias = 0.0 if self.reg_user_ is None else float((ratings - self._mean - self.item_bias[items]).sum()
+                                                        / max(len(items) + self.reg_user_, 1e-12))
         design = np.ones((len(items), self.factors + 1))
         design[:, 1:] = self.item_factors[items]
-        if not self.biased:
+        if not self.biased or self.reg_user_ is not None:
             design[:, 0] = 0
         gram = design.T @ design
         gram[np.diag_indices(len(gram))] += max(self.reg * len(items), 1e-6)  # SGD pays the penalty per rating
-        solution = np.linalg.solve(gram, design.T @ target).astype(np.float32)
-        return solution[1:], float(solution[0])
+        solution = np.linalg.solve(gram, design.T @ (target - bias)).astype(np.float32)
+        return solution[1:], float(solution[0]) + bias
 
     def _query(self, history: CSR) -> CSR:
         return distinct(history)
@@ -208,7 +229,7 @@ class MatrixFactorization(FactorModel):
         return rows.rows(users)
 
     def _state(self) -> dict[str, np.ndarray]:
-        own = {"user_bias": self.user_bias, "implicit_factors": self.implicit_factors}
+        own = {"user_bias": self.user_bias, "implicit_factors": self.implicit_factors} | numbers(self, "reg_user_")
         return super()._state() | own | pack("seen.history", self.history)
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
@@ -218,3 +239,4 @@ class MatrixFactorization(FactorModel):
         self.user_bias = expect(state, "user_bias", (len(self.users),), np.float32)
         self.implicit_factors = expect(state, "implicit_factors", (rows, factors), np.float32)
         self.history = unpack_if("seen.history", state, (len(self.users), n_items))
+        restore_numbers(self, state, reg_user_=None)

@@ -10,7 +10,7 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.errors import ArtifactError
 
-__all__ = ["blocks", "distinct", "expect", "pack", "unpack", "unpack_if"]
+__all__ = ["blocks", "distinct", "expect", "noise", "numbers", "pack", "restore_numbers", "unpack", "unpack_if"]
 
 _BLOCK_BYTES = 1 << 26
 
@@ -70,3 +70,25 @@ def expect(state: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...
     if not fits or (dtype is not None and array.dtype != dtype):
         raise ArtifactError(f"array {name!r} is {array.dtype}{array.shape}, expected {np.dtype(dtype)}{shape}")
     return array
+
+
+def noise(rows: CSR) -> float:
+    """The largest singular value that chance alone gives a matrix with independent entries as large as these.
+
+    With S the sum of their squares, `sqrt(S / n) + sqrt(S / m)`, over the n rows and m columns that have any.
+    """
+    squares = float(np.sum(rows.weights.astype(np.float64) ** 2))
+    return float(sum(np.sqrt(squares / max(int((side.counts > 0).sum()), 1)) for side in (rows, rows.T)))
+
+
+def numbers(model: Any, *names: str) -> dict[str, np.ndarray]:
+    """What a model took from the data for parameters that were None, for its file; nothing for None."""
+    return {f"taken.{name}": np.array(getattr(model, name), np.float64) for name in names
+            if getattr(model, name) is not None}
+
+
+def restore_numbers(model: Any, state: dict[str, np.ndarray], **before: float | None) -> None:
+    """Take back what `numbers` gave; what it did not give, as in files from before, is what `before` says."""
+    for name, value in before.items():
+        held = f"taken.{name}" in state
+        setattr(model, name, float(expect(state, f"taken.{name}", (), np.float64)) if held else value)

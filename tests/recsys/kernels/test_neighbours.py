@@ -100,8 +100,8 @@ def test_gram(x):
 
 
 @given(matrices(columns=st.just(7)), matrices(rows=st.just(5), columns=st.just(7)), st.integers(1, 4),
-       st.integers(1, 3), st.integers(0, 99))
-def test_rate_is_a_weighted_mean_of_the_nearest(held, similar, k, min_k, seed):
+       st.integers(1, 3), st.integers(0, 99), st.sampled_from([0.0, 0.5]))
+def test_rate_is_a_weighted_mean_of_the_nearest(held, similar, k, min_k, seed, prior):
     similar = CSR(similar.indptr, similar.indices, np.abs(similar.data) + np.float32(0.5), similar.shape)
     counts = np.random.default_rng(seed).integers(0, 4, held.shape[0])
     targets = np.random.default_rng(seed).integers(0, 5, counts.sum()).astype(np.int32)
@@ -112,9 +112,9 @@ def test_rate_is_a_weighted_mean_of_the_nearest(held, similar, k, min_k, seed):
         for target in targets[pairs[row]:pairs[row + 1]]:
             near = [(s, value[j]) for j, s in zip(*similar.row(target), strict=True) if j in value][:k]
             enough = len(near) >= min_k
-            expected.append(sum(s * d for s, d in near) / sum(s for s, _ in near) if enough else 0.0)
+            expected.append(sum(s * d for s, d in near) / (sum(s for s, _ in near) + prior) if enough else 0.0)
     for module in (NUMBA, NUMPY):
-        found = module.rate(*parts(held), pairs, targets, *parts(similar), 7, k, min_k)
+        found = module.rate(*parts(held), pairs, targets, *parts(similar), 7, k, min_k, prior)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 

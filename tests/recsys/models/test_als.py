@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from recsys import datasets
+from recsys import datasets, load
 from recsys.data import Interactions
 from recsys.data.splits import split_random
 from recsys.errors import DataError
@@ -23,22 +26,42 @@ def tastes(seed=0, n_users=120, n_items=60, values=False):
     return Interactions.from_arrays(user, item, rng.integers(1, 4, 3000) if values else None)
 
 
+def confidences(model, dense):
+    """By the formulas of the class docstring, of the sums of the values of all pairs (n_users, n_items)."""
+    counted = dense.astype(np.float64)
+    alpha = model.alpha
+    if alpha is None:
+        held = counted[counted > 0]
+        counted = np.log1p(counted / held.mean()) / np.log1p(held / held.mean()).mean()
+        alpha = (len(held) / counted.size) ** -0.6
+    return 1 + alpha * counted
+
+
+def noise(confidence, held, exponent):
+    users, items = confidence.sum(1, keepdims=True), confidence.sum(0, keepdims=True)
+    entries = np.where(held, confidence / (users * items) ** (exponent / 2), 0)
+    return sum((np.square(entries).sum() / n) ** 0.5 for n in held.shape)
+
+
 def objective(model, data, X, Y):
     """The loss of the class docstring, dense and in float64."""
     dense = np.zeros((data.n_users, data.n_items))
     np.add.at(dense, (data.user, data.item), 1 if data.value is None else data.value)
     preference = (dense > 0).astype(float)
-    confidence = 1 + model.alpha * (preference if data.value is None else dense)
-    penalty = [model.reg * confidence.sum(axis) ** model.reg_exponent for axis in (1, 0)]
+    confidence = confidences(model, preference if data.value is None else dense)
+    exponent = 1.0 if model.reg_exponent is None else model.reg_exponent
+    reg = 0.45 * noise(confidence, dense > 0, exponent) if model.reg is None else model.reg
+    penalty = [reg * confidence.sum(axis) ** exponent for axis in (1, 0)]
     return float((confidence * (preference - X @ Y.T) ** 2).sum()
                  + penalty[0] @ (X ** 2).sum(1) + penalty[1] @ (Y ** 2).sum(1))
 
 
 @pytest.mark.parametrize("values", [False, True])
-@pytest.mark.parametrize("reg_exponent", [0.0, 0.5])
-def test_the_reported_loss_is_the_objective_and_falls(values, reg_exponent):
+@pytest.mark.parametrize("given", [{"reg": 2.0, "alpha": 4.0, "reg_exponent": 0.0}, {"reg": 2.0, "reg_exponent": 0.5},
+                                   {"alpha": 4.0}, {}], ids=str)
+def test_the_reported_loss_is_the_objective_and_falls(values, given):
     data = tastes(values=values)
-    parameters = {"factors": 6, "reg": 2.0, "reg_exponent": reg_exponent, "cg_steps": 3}
+    parameters = {"factors": 6, "cg_steps": 3, **given}
     model = ALS(epochs=12, **parameters).fit(data)
     curve = model.history_["loss"]
     assert np.all(np.diff(curve) < 1e-5 * curve[0])
@@ -60,10 +83,39 @@ def test_fold_in_solves_the_normal_equations():
     history = data.csr.rows(np.array([3]))
     value = np.bincount(history.indices, history.data, data.n_items)
     Y = model.item_factors.astype(np.float64)
-    confidence = 1 + model.alpha * value
-    ridge = model.reg * confidence.sum() ** model.reg_exponent
+    dense = data.csr.toarray()
+    assert (dense[3] == value).all()
+    confidence = confidences(model, dense)
+    ridge = 0.45 * noise(confidence, dense > 0, 1.0) * confidence[3].sum()
+    confidence = confidence[3]
     x = np.linalg.solve((Y.T * confidence) @ Y + ridge * np.eye(5), Y.T @ (confidence * (value > 0)))
     np.testing.assert_allclose(model.score_block(np.array([-1]), history)[0], Y @ x, rtol=1e-4, atol=1e-6)
+
+
+def test_the_unit_of_the_values_does_not_matter_by_default():
+    data = tastes(values=True)
+    large = replace(data, value=data.value * 2**10)
+    users = np.arange(data.n_users, dtype=np.int32)
+    a, b = (ALS(factors=5, epochs=5).fit(each).score_block(users) for each in (data, large))
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_numbers_keep_their_meaning_and_files_of_before_their_answers(tmp_path):
+    data = tastes(values=True)
+    model = ALS(factors=5, epochs=5, reg=0.8, alpha=4.0).fit(data)
+    assert (model.reg_, model.alpha_, model.reg_exponent_) == (0.8, 4.0, 0.5)
+    state = {name: array for name, array in model._state().items() if not name.startswith("taken.")}
+    before = copy.copy(model.require_fitted("test"))
+    before.reg_exponent = 0.5
+    before._restore(state)
+    users = np.arange(9, dtype=np.int32)
+    assert before.score_block(users, data.csr.rows(users)).tobytes() == \
+        model.score_block(users, data.csr.rows(users)).tobytes()
+    plain = ALS(factors=5).fit(data)
+    plain.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.score_block(users, data.csr.rows(users)).tobytes() == \
+        plain.score_block(users, data.csr.rows(users)).tobytes()
 
 
 def test_an_explanation_sums_to_the_score():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from minidl import tensor
 from recsys.data import CSR, Interactions, splits
 from recsys.errors import ParameterError
 from recsys.evaluation import evaluate
-from recsys.models import CDAE, AutoRec, KernelAutoRec, LinearAutoencoder, MultDAE, MultVAE, Popular
+from recsys.models import CDAE, AutoRec, Bias, KernelAutoRec, LinearAutoencoder, MultDAE, MultVAE, Popular
 from recsys.models.autoencoder import bce, multinomial, squares
 from recsys.networks.bags import Bag
 from recsys.networks.kernelised import KernelLayer
@@ -92,7 +94,7 @@ def test_groups_of_users_are_found(model):
 
 def test_a_tied_linear_autoencoder_finds_the_principal_directions():
     data = groups(n_users=60, n_items=16, events=3).binarise()
-    model = LinearAutoencoder(factors=3, epochs=1500, lr=0.01, batch_size=60).fit(data)
+    model = LinearAutoencoder(dropout=0.0, factors=3, epochs=1500, lr=0.01, batch_size=60).fit(data)
     x = data.csr.unique().toarray().astype(np.float64)
     found = ((x - model.score_block(np.arange(60, dtype=np.int32))) ** 2).sum()
     assert found == pytest.approx((np.linalg.svd(x, compute_uv=False)[3:] ** 2).sum(), rel=1e-3)
@@ -146,14 +148,38 @@ def test_a_history_without_ratings_is_refused(model):
 
 
 @pytest.mark.parametrize("model", RATING_MODELS, ids=repr)
-def test_who_has_no_ratings_gets_the_mean(model):
+def test_who_has_no_ratings_gets_the_baseline(model):
     data = groups()
     ids = recsys.data.IdMap(np.arange(41)), recsys.data.IdMap(np.arange(121))
     wider = Interactions.from_arrays(data.user, data.item, data.value, item_ids=ids[0], user_ids=ids[1])
     model = model.clone().set_params(epochs=2).fit(wider)
-    assert model.predict(0, 40) == pytest.approx(model.mean_value, abs=1e-5)
-    assert model.predict(120, 0) == pytest.approx(model.mean_value, abs=1e-5)
+    baseline = Bias().fit(wider)
+    for pair in (0, 40), (120, 0):
+        assert model.predict(*pair) == pytest.approx(baseline.predict(*pair), abs=1e-5)
 
+
+@pytest.mark.parametrize("model", RATING_MODELS, ids=repr)
+def test_the_range_of_the_ratings_does_not_matter(model):
+    data = groups()
+    other = replace(data, value=data.value * np.float32(5) - np.float32(15))  # 1 to 5 -> -10 to 10
+    a, b = (model.clone().set_params(epochs=5).fit(each).score_block(np.arange(20)) for each in (data, other))
+    np.testing.assert_allclose(b, 5 * a - 15, atol=2e-2)
+
+
+def test_rows_of_users_beat_the_baseline_on_dense_ratings():
+    """Without the baseline the network learned nothing there."""
+    rng = np.random.default_rng(0)
+    rating = rng.standard_normal((400, 1)) * 2.5 + rng.standard_normal(40) * 1.5
+    rating = rating + rng.standard_normal((400, 3)) @ rng.standard_normal((3, 40)) * 2 + rng.standard_normal((400, 40))
+    user, item = np.nonzero(rng.random((400, 40)) < 0.6)
+    data = Interactions.from_arrays(user, item, np.clip(rating, -10, 10)[user, item])
+    split = splits.split_random(data, valid=0.1, test=0.1, by="global")
+    found = {}
+    for model in (Bias(), AutoRec(side="users"), AutoRec()):
+        model.fit(split.train, split.valid)
+        found[repr(model)] = evaluate(model, split, metrics=["rmse"], task="ratings").metrics["rmse"]
+    assert found["AutoRec(side='users')"] < 0.85 * found["Bias()"]
+    assert found["AutoRec()"] < 0.85 * found["Bias()"]
 
 # ------------------------------------------------------------------------------------------------ keeping
 

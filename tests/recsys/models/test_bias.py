@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from recsys.data import Interactions
 from recsys.errors import ParameterError
 from recsys.models import Bias
+from recsys.models.bias import variance_ratio
 
 
 def ratings(seed, n_users=8, n_items=6, density=0.6):
@@ -35,7 +38,30 @@ def test_folding_in_a_training_history_gives_the_users_scores(seed):
     data = ratings(seed)
     model = Bias().fit(data)
     users = np.arange(data.n_users, dtype=np.int32)
-    np.testing.assert_allclose(model.score_block(users, data.csr), model.score_block(users), rtol=1e-6)
+    np.testing.assert_allclose(model.score_block(users, data.csr), model.score_block(users), rtol=1e-6, atol=1e-6)
+
+
+@given(st.integers(0, 1000), st.floats(0.2, 3), st.floats(0.2, 3))
+def test_regs_are_the_ratios_of_the_variances(seed, of_users, of_noise):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 40, 2000)
+    group = np.repeat(np.arange(2000), counts)
+    values = of_users * rng.standard_normal(2000)[group] + of_noise * rng.standard_normal(len(group))
+    assert variance_ratio(values, group, counts) == pytest.approx((of_noise / of_users) ** 2, rel=0.4)
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 1], [3], [0, 4], []])
+def test_without_two_groups_and_a_repeated_one_variances_count_as_equal(counts):
+    group = np.repeat(np.arange(len(counts)), counts)
+    assert variance_ratio(np.arange(len(group), dtype=float), group, np.array(counts)) == 1.0
+
+
+@given(st.integers(0, 1000), st.floats(0.01, 100))
+def test_regs_do_not_depend_on_the_unit(seed, unit):
+    data = ratings(seed)
+    a, b = Bias().fit(data), Bias().fit(replace(data, value=data.value * np.float32(unit)))
+    assert (b.reg_user_, b.reg_item_) == pytest.approx((a.reg_user_, a.reg_item_), rel=1e-2)
+    assert 0 <= a.reg_user_ <= len(data)
 
 
 def test_unknown_ids_get_what_is_known():

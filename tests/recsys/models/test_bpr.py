@@ -8,6 +8,7 @@ import pytest
 from minidl import runtime
 from recsys import datasets
 from recsys.data import Interactions
+from recsys.data.simulate import simulate
 from recsys.data.splits import split_random
 from recsys.evaluation import evaluate
 from recsys.models.bpr import BPR
@@ -71,3 +72,21 @@ def test_quality_on_movielens(shared_data):
     popular = evaluate(Popular().fit(split.train), split, k=10).metrics
     assert metrics["recall@10"] > 1.7 * popular["recall@10"]
     assert metrics["ndcg@10"] > 0.24
+
+
+def test_the_best_of_the_validated_epochs_is_kept():
+    split = split_random(simulate(n_users=150, n_items=40, n_events=2500)[0], valid=0.1, test=0.1)
+    model = BPR(factors=16, epochs=25, lr=0.2, reg=0.0).fit(split.train, split.valid)
+    valid = model.history_["valid"]
+    assert len(valid) == 25
+    assert evaluate(model, split, metrics=["ndcg@10"], part="valid").metrics["ndcg@10"] == pytest.approx(max(valid))
+    best = valid.index(max(valid)) + 1
+    again = BPR(factors=16, epochs=best, lr=0.2, reg=0.0).fit(split.train)
+    assert again.item_factors.tobytes() == model.item_factors.tobytes()
+
+
+@pytest.mark.parametrize(("n_items", "n_events", "reg"), [(2000, 4000, 0.003), (100, 4000, 0.1)])
+def test_the_penalty_follows_from_the_density(n_items, n_events, reg):
+    data = simulate(n_users=60, n_items=n_items, n_events=n_events, popularity=0.0)[0]
+    assert BPR(factors=2, epochs=1).fit(data).reg_ == pytest.approx(reg, abs=0.04)
+    assert BPR(factors=2, epochs=1, reg=0.5).fit(data).reg_ == 0.5

@@ -310,3 +310,9 @@ def test_a_checkpoint_of_data_that_is_numbered_differently_is_refused(data: Inte
     assert moved.fingerprint() == data.fingerprint()
     with pytest.raises(ParameterError, match="another training: numbering is"):
         model.fit(moved, checkpoint=path)
+
+
+def test_no_attribute_of_the_class_hides_what_was_learned(model):
+    learned = vars(model.require_fitted("test"))
+    hidden = [name for name in learned if name not in model.get_params() and hasattr(type(model), name)]
+    assert not [name for name in hidden if not name.startswith("_")]
