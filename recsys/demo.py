@@ -182,7 +182,7 @@ def _compare(entries: Sequence[Entry], built: Sequence[Any], split: Split, progr
             fitted[entry.label], card = model, card or found.card
             rows.append(Row(entry.label, metrics, dict(found.errors), seconds, quantity, tuple(curve)))
             plan.add(watch.seconds + watch.compiling)
-            bar.advance(1, last=entry.label, left=f"about {pace.about(plan.left())}")
+            bar.advance(1, last=entry.label, left=pace.about(plan.left()))
     return fitted, rows, card
 
 

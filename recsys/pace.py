@@ -68,9 +68,11 @@ class Pace:
 def about(seconds: float) -> str:
     """Seconds in words, as exact as a guess may be.
 
-    >>> about(0.4), about(23), about(212)
-    ('a second', '25 s', '4 min')
+    >>> about(0), about(0.4), about(23), about(212)
+    ('0 s', 'a second', '25 s', '4 min')
     """
+    if seconds < 0.05:
+        return "0 s"
     if seconds < 1.5:
         return "a second"
     if seconds < 120:

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     watch = runtime.Stopwatch()
     model.fit(data, progress=fitting.progress_bar(options), **kept)
     seconds, compiling = watch.seconds, watch.compiling
+    warmup.remember([model])
     model.save(options.out, seen=not options.no_seen)
     found = {"model": type(model).__name__, "parameters": model.get_params(), "events": len(data),
              "users": data.n_users, "items": data.n_items, "fingerprint": data.fingerprint(), "seconds": seconds,

@@ -86,13 +86,15 @@ def _offer(j, found, products, common, mine, other, scale, column_scale, own, sh
         spread = math.sqrt(mine[j] * other[j])
         support = common[j] - 1
         common[j], mine[j], other[j] = 0, 0, 0
-        if spread <= 0 or support <= 0:
+        if product <= 0 or spread <= 0 or support <= 0:
             return found
         product *= support
         denominator = spread * (support + shrink)
     else:
+        if product <= 0:  # as most are: asked first, and alone
+            return found
         denominator = scale * column_scale[j] + shrink
-    if product <= 0 or denominator <= 0 or j == own:
+    if denominator <= 0 or j == own:
         return found
     if found == len(neighbours) and product < similarities[0] * denominator * _BELOW:
         return found

@@ -37,6 +37,8 @@ def test_prints_everything_and_writes_the_page(ratings, tmp_path, capsys):
                  "last 5 of each user", "because of", *demo.SHOWN, "Popular is the floor", str(page)):
         assert word in out
     assert "models 18/18" in err
+    assert " to learn and measure" in out
+    assert "left=0 s" in err
     drawn = page.read_text(encoding="utf-8")
     assert drawn.count("<svg ") == 2 + drawn.count("in training against the epoch") > 10
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
