@@ -12,7 +12,8 @@ that writes these, on internal indices (int32) and float32 scores:
 - `_explain(indices, values, item)`: contributions (n,) of a history's events; by default what the
   score loses without the event.
 - `_state()`, `_restore(state)`: what was learned, as a dictionary of arrays.
-- `_partial_fit(data)`, when `can.partial_fit`: new events, on id maps that are already extended.
+- `_partial_fit(data)`, when `can.partial_fit`: new events, on id maps that are already extended, with the help of
+  `recsys.models.updating`; or the model is one of `recsys.models.relearning`.
 
 Hyper-parameters are keyword-only, stored under their names, with a row each in `checks`.
 """
@@ -31,7 +32,7 @@ from recsys.data.ids import as_ids, is_one
 from recsys.data.interactions import Interactions
 from recsys.data.parts import require_same_ids
 from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
-from recsys.models import answering
+from recsys.models import answering, updating
 from recsys.models.hooks import Can, Hooks, answers
 from recsys.recs import Reason, Recs
 
@@ -58,7 +59,7 @@ class Recommender(Hooks):
     mean_value : float
         Mean value of the training data (1 if it has no values).
     fingerprint : str
-        Of the training data.
+        Of the training data; after `partial_fit`, of all its parts in turn.
     """
 
     # ------------------------------------------------------------------------------------- learning
@@ -119,24 +120,42 @@ class Recommender(Hooks):
     def partial_fit(self, data: Interactions) -> Self:
         """Learn from new events, with new users and items if there are any, or not at all; the first call is `fit`.
 
-        The hyper-parameters are those of the last `fit`.
+        New events count as later than all before. The hyper-parameters are those of the last `fit`. The docstring of a
+        model says how far it is then from one that is fitted on all events.
+
+        Parameters
+        ----------
+        data : Interactions
+            The new events alone, with ids in any numbering. Models that read features learn of users and items that the
+            id maps have and that are without events from `user_features` and `item_features`; then there need be
+            no rows at all. What is known of users and items that are known stays as it is.
+
+        Returns
+        -------
+        Recommender
+            The model itself. Users and items keep their numbers; new ones follow.
 
         Raises
         ------
         UnsupportedError
-            The model cannot; the message names models that can.
+            The model cannot, or was saved without seen items; the message names models that can.
+        DataError
+            The data has values and the training had none, or the other way round; ids of another kind; or nothing but
+            users and items without events, for a model that reads no features.
         """
         if not self.can.partial_fit:
             raise self._unsupported("partial_fit", "partial_fit", "call fit with all data")
         learned = self._learned
         if learned is None:
             return self.fit(data)
-        if not len(data):
-            return self
-        constant = learned.users, learned.items, learned.item_features  # none of them is changed in place
-        learner = copy.deepcopy(learned, {id(each): each for each in constant})
+        return self._adopt(learned._updated(data)) if updating.is_news(learned, data) else self
+
+    def _updated(self, data: Interactions) -> Self:
+        """A copy that has learned from new events, too."""
+        constant = self.users, self.items, self.item_features  # none of them is changed in place
+        learner = copy.deepcopy(self, {id(each): each for each in constant})
         learner._partial_fit(learner._grow(data))
-        return self._adopt(learner)
+        return learner
 
     def _remember(self, data: Interactions) -> None:
         self.users, self.items = data.users, data.items
@@ -151,20 +170,22 @@ class Recommender(Hooks):
             self.mean_value = float(data.value.mean(dtype=np.float64))
 
     def _grow(self, data: Interactions) -> Interactions:
-        """The new events on extended id maps; `seen` and the counts take them in."""
-        seen = self.require_seen("partial_fit")
-        users, items = self.users.add(data.users.ids), self.items.add(data.items.ids)
-        data = data.reindex(users, items)
+        """The new events on extended id maps; what every model keeps takes them in."""
+        seen, before = self.require_seen("partial_fit"), int(self.item_counts.sum())
+        self.item_features = updating.all_titles(self, data)
+        data = updating.renumbered(self, data)
+        self.users, self.items = data.users, data.items
         pairs = np.concatenate([seen.row_of_entry, data.user]), np.concatenate([seen.indices, data.item])
-        if self.item_features is not None:
-            old = np.arange(len(items))
-            old[len(self.items):] = -1  # nothing is known of the new ones
-            self.item_features = self.item_features.take(old)
-        self.users, self.items = users, items
-        self.seen = CSR.from_pairs(*pairs, shape=(len(users), len(items))).unique()
-        counts = np.bincount(data.item, minlength=len(items))
+        self.seen = CSR.from_pairs(*pairs, shape=(len(data.users), len(data.items))).unique()
+        counts = np.bincount(data.item, minlength=len(data.items))
         counts[:len(self.item_counts)] += self.item_counts
         self.item_counts = counts
+        self.fingerprint = updating.chained(self.fingerprint, data.fingerprint())
+        if data.value is not None and len(data) and self.rating_range is not None:
+            low, high = self.rating_range
+            self.rating_range = min(low, float(data.value.min())), max(high, float(data.value.max()))
+            total = self.mean_value * before + float(data.value.sum(dtype=np.float64))
+            self.mean_value = total / (before + len(data))
         return data
 
     # ------------------------------------------------------------------------------------ answering

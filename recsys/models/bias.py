@@ -11,17 +11,18 @@ from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.models.base import Can, Recommender
 from recsys.models.parameters import Check, at_least, whole
+from recsys.models.relearning import LearnsAgain
 from recsys.models.sparse import expect
 
 __all__ = ["Bias", "fit_biases", "fold_user_bias", "known_biases", "plus_biases", "require_values"]
 
 
-class Bias(Recommender):
+class Bias(LearnsAgain):
     """Rating = mean + bias of the user + bias of the item.
 
     The biases minimise `sum (r - m - b_u - b_i)**2 + reg_user sum b_u**2 + reg_item sum b_i**2` by
     alternating least squares: each is a sum of residuals over (reg + number of ratings). A user or item
-    without ratings has bias 0.
+    without ratings has bias 0. The ratings are kept, and `partial_fit` gives what `fit` of all gives, at its cost.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class Bias(Recommender):
     4.0
     """
 
-    can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True)
+    can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True, partial_fit=True)
     checks: ClassVar[dict[str, Check]] = {"epochs": whole(1), "reg_user": at_least(0), "reg_item": at_least(0)}
 
     epochs: int
@@ -69,9 +70,10 @@ class Bias(Recommender):
         return known_biases(self.mean_value, self.user_bias, self.item_bias, users, items)
 
     def _state(self) -> dict[str, np.ndarray]:
-        return {"user_bias": self.user_bias, "item_bias": self.item_bias}
+        return super()._state() | {"user_bias": self.user_bias, "item_bias": self.item_bias}
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
         self.user_bias = expect(state, "user_bias", (len(self.users),), np.float64)
         self.item_bias = expect(state, "item_bias", (len(self.items),), np.float64)
 

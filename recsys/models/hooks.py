@@ -46,7 +46,7 @@ class Can:
     sequence : bool
         The order of a history matters.
     partial_fit : bool
-        Learns from new events without starting again.
+        Learns from new events, of new users and items too, without being given the old ones again.
     explain, explain_exact : bool
         Splits a score over the history; whether the parts sum to the score.
     embeddings : bool
@@ -74,6 +74,7 @@ class Hooks(Parameters):
 
     can: ClassVar[Can] = Can()
     needs_histories: ClassVar[bool] = False  # it is nothing without its users' histories
+    reads_features: ClassVar[bool] = False  # of users or items, so that it knows what has no events
 
     users: IdMap
     items: IdMap
