@@ -50,6 +50,8 @@ class Recommender(Hooks):
         External ids of the training data.
     seen : CSR, shape (n_users, n_items), or None
         Training pairs, each once, sorted by item; None in a model that was saved without them.
+    events : CSR, shape (n_users, n_items), or None
+        All training events with their values, in the order of time, in models that `partial_fit` needs them for.
     item_counts : ndarray, int64, shape (n_items,)
         Training events of each item.
     item_features : Features or None
@@ -152,7 +154,7 @@ class Recommender(Hooks):
 
     def _updated(self, data: Interactions) -> Self:
         """A copy that has learned from new events, too."""
-        constant = self.users, self.items, self.item_features  # none of them is changed in place
+        constant = self.users, self.items, self.item_features, self.seen, self.events  # not changed in place
         learner = copy.deepcopy(self, {id(each): each for each in constant})
         learner._partial_fit(learner._grow(data))
         return learner
@@ -163,6 +165,7 @@ class Recommender(Hooks):
         self.item_features = None if titles is None else Features(titles=titles)
         self.fingerprint = data.fingerprint()
         self.seen = data.csr.unique()
+        self.events = updating.events_of(data) if self._keeps_events else None
         self.item_counts = np.bincount(data.item, minlength=len(data.items))
         self.rating_range, self.mean_value = None, 1.0
         if data.value is not None:
@@ -177,6 +180,7 @@ class Recommender(Hooks):
         self.users, self.items = data.users, data.items
         pairs = np.concatenate([seen.row_of_entry, data.user]), np.concatenate([seen.indices, data.item])
         self.seen = CSR.from_pairs(*pairs, shape=(len(data.users), len(data.items))).unique()
+        self.events = None if self.events is None else updating.behind(self.events, data.csr)
         counts = np.bincount(data.item, minlength=len(data.items))
         counts[:len(self.item_counts)] += self.item_counts
         self.item_counts = counts

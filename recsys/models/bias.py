@@ -70,10 +70,9 @@ class Bias(LearnsAgain):
         return known_biases(self.mean_value, self.user_bias, self.item_bias, users, items)
 
     def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | {"user_bias": self.user_bias, "item_bias": self.item_bias}
+        return {"user_bias": self.user_bias, "item_bias": self.item_bias}
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
-        super()._restore(state)
         self.user_bias = expect(state, "user_bias", (len(self.users),), np.float64)
         self.item_bias = expect(state, "item_bias", (len(self.items),), np.float64)
 

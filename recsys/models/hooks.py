@@ -79,6 +79,7 @@ class Hooks(Parameters):
     users: IdMap
     items: IdMap
     seen: CSR | None
+    events: CSR | None
     item_counts: np.ndarray
     item_features: Features | None
     rating_range: tuple[float, float] | None
@@ -109,6 +110,11 @@ class Hooks(Parameters):
     def with_blanks(self, data: Interactions) -> Interactions:
         """The data with content that no item has, if the model reads some and can learn without; else as it is."""
         return data
+
+    @property
+    def _keeps_events(self) -> bool:
+        """Whether `partial_fit` needs more of the training events than what each user has seen."""
+        return False
 
     def _lacks_values(self, data: Interactions) -> bool:
         return self.can.ratings and data.value is None

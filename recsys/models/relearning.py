@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-import numpy as np
-
-from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import UnsupportedError
 from recsys.models.base import Recommender
-from recsys.models.sparse import pack, unpack_if
 from recsys.models.updating import all_titles, behind, chained, renumbered
 
 __all__ = ["LearnsAgain"]
@@ -20,21 +16,11 @@ class LearnsAgain(Recommender):
     """Keeps its training events, and `partial_fit` learns from them and the new ones as `fit` does from all.
 
     So the distance to a refit is 0, to the bit if users and items are numbered alike, and it costs what a `fit` costs.
-
-    Attributes
-    ----------
-    events : CSR, shape (n_users, n_items), or None
-        All training events in the order of time, with their values; None in a model that was saved without seen items.
     """
 
-    events: CSR | None
-
-    def _remember(self, data: Interactions) -> None:
-        super()._remember(data)
-        events, seen = data.csr, self.seen
-        if events.data is None and seen is not None and np.array_equal(events.indices, seen.indices):
-            events = seen  # kept once
-        self.events = CSR(events.indptr, events.indices, events.data, events.shape)  # without what it has cached
+    @property
+    def _keeps_events(self) -> bool:
+        return True
 
     def _updated(self, data: Interactions) -> Self:
         self.require_seen("partial_fit")
@@ -49,10 +35,3 @@ class LearnsAgain(Recommender):
         learner._fit(everything, None, None)
         learner.fingerprint = chained(self.fingerprint, new.fingerprint())
         return learner
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | pack("seen.events", self.events)
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        super()._restore(state)
-        self.events = unpack_if("seen.events", state, (len(self.users), len(self.items)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from recsys.errors import DataError
 if TYPE_CHECKING:
     from recsys.models.hooks import Hooks
 
-__all__ = ["all_titles", "behind", "chained", "grown", "is_news", "renumbered"]
+__all__ = ["all_but", "all_titles", "behind", "chained", "grown", "events_of", "is_news", "members", "renumbered"]
 
 
 def is_news(model: Hooks, data: Interactions) -> bool:
@@ -34,6 +35,14 @@ def is_news(model: Hooks, data: Interactions) -> bool:
                         f"{type(model).__name__} reads no features; give events, or take a model that does, such as "
                         f"FactorizationMachine.")
     return any(new)
+
+
+def events_of(data: Interactions) -> CSR:
+    """The events in the order of time, with values, to be kept; those that are in `data.csr.unique()` are kept once."""
+    events, seen = data.csr, data.csr.unique()
+    if events.data is None and np.array_equal(events.indices, seen.indices):
+        events = seen
+    return CSR(events.indptr, events.indices, events.data, events.shape)  # without what it has cached
 
 
 def renumbered(model: Hooks, data: Interactions) -> Interactions:
@@ -76,3 +85,29 @@ def grown(table: np.ndarray, rows: int) -> np.ndarray:
     out = np.zeros((rows, *table.shape[1:]), table.dtype)
     out[:len(table)] = table
     return out
+
+
+def members(numbers: np.ndarray, n: int) -> np.ndarray:
+    """Which of n are among the numbers: bool (n,)."""
+    return np.bincount(numbers, minlength=n) > 0
+
+
+def all_but(parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> Callable[[], None]:
+    """Of tables, each with the rows, bool (n,), that may change: what puts back all others as they are now.
+
+    Examples
+    --------
+    >>> table = np.zeros(2)
+    >>> put_back = all_but([(table, np.array([True, False]))])
+    >>> table += 1
+    >>> put_back()
+    >>> table
+    array([1., 0.])
+    """
+    kept = [(table, ~rows, table[~rows]) for table, rows in parts]
+
+    def put_back() -> None:
+        for table, others, before in kept:
+            table[others] = before
+
+    return put_back
