@@ -78,6 +78,8 @@ class MatrixFactorization(FactorModel):
     """
 
     history: CSR | None  # the ratings, each pair once
+    user_bias: np.ndarray
+    implicit_factors: np.ndarray
 
     can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True, partial_fit=True, explain=True,
                              embeddings=True)

@@ -1,0 +1,68 @@
+"""How networks of pairs learn from new events: their tables grow, and the rows that the events touch are refined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl import nn, optim
+from recsys.data.interactions import Interactions
+from recsys.models.updating import all_but, members
+from recsys.training import Trainer
+
+if TYPE_CHECKING:
+    from recsys.models.pairs import PairModel
+
+__all__ = ["refine", "regrow"]
+
+_NEW, _TOUCHED = 1 / 3, 1 / 6  # of the epochs of a fit
+
+
+def regrow(network: Any, old: Any) -> None:
+    """Take the weights of a smaller network of the same kind; the rows that its tables lack stay as they are."""
+    before = old.state_dict()
+    network.load_state_dict({name: np.concatenate([before[name], value[len(before[name]):]])
+                             for name, value in network.state_dict().items()})
+
+
+def refine(model: PairModel, data: Interactions, known: tuple[int, int],
+           tables: tuple[list[nn.Parameter], list[nn.Parameter]]) -> None:
+    """Learn new rows alone, then all rows of the users and items of new events; the others and the layers stay.
+
+    Parameters
+    ----------
+    model : PairModel
+        Grown, with its network.
+    data : Interactions
+        The new events, in the model's numbering.
+    known : (int, int)
+        How many users and items there were.
+    tables : pair of list of Parameter
+        Of users and of items: row i belongs to number i. There may be more rows, which stay.
+    """
+    n_users, n_items = len(model.users), len(model.items)
+    new = np.arange(n_users) >= known[0], np.arange(n_items) >= known[1]
+    touched = members(data.user, n_users), members(data.item, n_items)
+    meets_new = new[0] | members(data.user[new[1][data.item]], n_users)
+    _learn(model, meets_new, new, tables, _NEW)
+    _learn(model, touched[0], touched, tables, _TOUCHED)
+
+
+def _learn(model: PairModel, of: np.ndarray, change: tuple[np.ndarray, np.ndarray],
+           tables: tuple[list[nn.Parameter], list[nn.Parameter]], share: float) -> None:
+    """A share of the epochs, over the events of some users, bool (n_users,); ratings also over those of the items."""
+    pairs = model.require_seen("partial_fit") if model.events is None else model.events
+    part = pairs.where(of[pairs.row_of_entry] | (change[1][pairs.indices] & (model.events is not None)))
+    if not part.nnz:
+        return
+    events = Interactions(model.users, model.items, part.row_of_entry, part.indices, part.data)
+    put_back = all_but((table.data, np.concatenate([rows, np.zeros(len(table.data) - len(rows), bool)]))
+                       for side, rows in zip(tables, change, strict=True) for table in side)
+    parameters = [table for side in tables for table in side]
+    trainer = Trainer(epochs=max(1, round(share * model.epochs)), batch_size=model.batch_size, seed=model.seed,
+                      name=type(model).__name__)
+    trainer.fit(model.network, optim.Adam(parameters, lr=model.lr, weight_decay=model.weight_decay),
+                model._objective(events), callbacks=[lambda epoch, report: put_back()])
+    model.network.eval()
+    model.network.zero_grad()
