@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ArtifactError",
     "DataError",
+    "DataWarning",
     "LeakWarning",
     "NotFittedError",
     "ParameterError",
@@ -21,6 +22,10 @@ class RecsysError(Exception):
 
 class DataError(RecsysError, ValueError):
     """Data that cannot be used; the message names the file, column, row and value, and what to do."""
+
+
+class DataWarning(UserWarning):
+    """Data that can be used, but hardly as it is meant; the message says what to do."""
 
 
 class UnknownIdError(RecsysError, LookupError, ValueError):

@@ -143,7 +143,12 @@ class Recommender(Hooks):
             The model cannot, or was saved without seen items; the message names models that can.
         DataError
             The data has values and the training had none, or the other way round; ids of another kind; or nothing but
-            users and items without events, for a model that reads no features.
+            users or items without events, for a model that reads no features of them.
+
+        Warns
+        -----
+        DataWarning
+            Features are missing, or have words that the training did not have; these count nothing.
         """
         if not self.can.partial_fit:
             raise self._unsupported("partial_fit", "partial_fit", "call fit with all data")

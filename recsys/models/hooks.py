@@ -74,7 +74,6 @@ class Hooks(Parameters):
 
     can: ClassVar[Can] = Can()
     needs_histories: ClassVar[bool] = False  # it is nothing without its users' histories
-    reads_features: ClassVar[bool] = False  # of users or items, so that it knows what has no events
 
     users: IdMap
     items: IdMap
@@ -110,6 +109,11 @@ class Hooks(Parameters):
     def with_blanks(self, data: Interactions) -> Interactions:
         """The data with content that no item has, if the model reads some and can learn without; else as it is."""
         return data
+
+    @property
+    def reads_features(self) -> tuple[bool, bool]:
+        """Whether it knows users, and items, by their features, so that it can be told of some without events."""
+        return False, False
 
     @property
     def _keeps_events(self) -> bool:

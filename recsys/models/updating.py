@@ -28,13 +28,16 @@ def is_news(model: Hooks, data: Interactions) -> bool:
                 "values, and these have none; give values")
             raise DataError(f"{name}: the events before had {had}.")
         return True
-    sides = (model.users, data.users), (model.items, data.items)
-    new = [len(known.add(given.ids)) - len(known) for known, given in sides]
-    if any(new) and not model.reads_features:
-        raise DataError(f"{name}: the data has no rows, only {new[0]:,} new users and {new[1]:,} new items, and "
-                        f"{type(model).__name__} reads no features; give events, or take a model that does, such as "
-                        f"FactorizationMachine.")
-    return any(new)
+    news = False
+    for side, known, given, reads in (("users", model.users, data.users, model.reads_features[0]),
+                                      ("items", model.items, data.items, model.reads_features[1])):
+        new = len(known.add(given.ids)) - len(known)
+        if new and not reads:
+            raise DataError(f"{name}: the data has no rows, but {new:,} new {side}, and this {type(model).__name__} "
+                            f"reads no features of {side}; give events, or fit a model that does on data with features, "
+                            f"such as FactorizationMachine.")
+        news = news or new > 0
+    return news
 
 
 def events_of(data: Interactions) -> CSR:

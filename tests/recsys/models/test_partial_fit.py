@@ -157,16 +157,21 @@ def test_without_seen_items_it_is_refused(able: Recommender, data: Interactions,
     assert loaded.items.ids.tolist() == data.items.ids.tolist()
 
 
-def test_users_and_items_without_events(able: Recommender, data: Interactions) -> None:
+@pytest.mark.parametrize("side", [0, 1])
+def test_users_and_items_without_events(able: Recommender, data: Interactions, side: int) -> None:
     """They are for models that read features."""
     empty = replace(more(data), user=[], item=[], value=[], time=[])
-    if able.reads_features:
+    ids = able.users if side == 1 else empty.users, able.items if side == 0 else empty.items
+    empty = empty.reindex(*ids)
+    before = answers(able)
+    if able.reads_features[side]:
         able.partial_fit(empty)
-        assert able.items.ids[-1] == "a new item"
-        assert able.item_counts[-1] == 0
+        assert (able.items if side else able.users).ids[-1] == ("a new item" if side else 1)
+        assert able.item_counts.sum() == len(data)
         return
-    with pytest.raises(DataError, match=r"no rows, only 1 new users and 1 new items.*reads no features"):
+    with pytest.raises(DataError, match=rf"no rows, but 1 new {('users', 'items')[side]}.*reads no features of"):
         able.partial_fit(empty)
+    assert answers(able) == before
 
 
 @pytest.mark.parametrize("rows", [[(999, "item 01")], [(7, "new")], [(999, "new")], [(7, "item 01")] * 3])
