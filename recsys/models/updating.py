@@ -34,8 +34,8 @@ def is_news(model: Hooks, data: Interactions) -> bool:
         new = len(known.add(given.ids)) - len(known)
         if new and not reads:
             raise DataError(f"{name}: the data has no rows, but {new:,} new {side}, and this {type(model).__name__} "
-                            f"reads no features of {side}; give events, or fit a model that does on data with features, "
-                            f"such as FactorizationMachine.")
+                            f"reads no features of {side}; give events, or take a model that does, such as "
+                            f"FactorizationMachine, fitted on data with features.")
         news = news or new > 0
     return news
 
