@@ -47,6 +47,8 @@ def refine(model: PairModel, data: Interactions, known: tuple[int, int],
     meets_new = new[0] | members(data.user[new[1][data.item]], n_users)
     _learn(model, meets_new, new, tables, _NEW)
     _learn(model, touched[0], touched, tables, _TOUCHED)
+    model.network.eval()
+    model.network.zero_grad()
 
 
 def _learn(model: PairModel, of: np.ndarray, change: tuple[np.ndarray, np.ndarray],
@@ -64,5 +66,3 @@ def _learn(model: PairModel, of: np.ndarray, change: tuple[np.ndarray, np.ndarra
                       name=type(model).__name__)
     trainer.fit(model.network, optim.Adam(parameters, lr=model.lr, weight_decay=model.weight_decay),
                 model._objective(events), callbacks=[lambda epoch, report: put_back()])
-    model.network.eval()
-    model.network.zero_grad()
