@@ -1,4 +1,4 @@
-"""How networks of pairs learn from new events: their tables grow, and the rows that the events touch are refined."""
+"""How networks learn from new events: their tables grow, and what the events touch is refined."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from recsys.models.updating import all_but, members
 from recsys.training import Trainer
 
 if TYPE_CHECKING:
+    from recsys.models.neural import HistoryNetwork
     from recsys.models.pairs import PairModel
 
-__all__ = ["refine", "regrow"]
+__all__ = ["go_on", "refine", "regrow"]
 
 _NEW, _TOUCHED = 1 / 3, 1 / 6  # of the epochs of a fit
+_REPLAYED = 1  # histories of others for each one that has grown
 
 
 def regrow(network: Any, old: Any) -> None:
@@ -66,3 +68,30 @@ def _learn(model: PairModel, of: np.ndarray, change: tuple[np.ndarray, np.ndarra
                       name=type(model).__name__)
     trainer.fit(model.network, optim.Adam(parameters, lr=model.lr, weight_decay=model.weight_decay),
                 model._objective(events), callbacks=[lambda epoch, report: put_back()])
+
+
+def go_on(model: HistoryNetwork, data: Interactions) -> None:
+    """Train a grown network for a few epochs on the histories with new events, and on as many others, drawn at random.
+
+    The others are there so that what is not in the new events is not forgotten. The optimizer begins anew.
+
+    Parameters
+    ----------
+    model : HistoryNetwork
+        Grown, with its network and its histories.
+    data : Interactions
+        The new events, in the model's numbering.
+    """
+    rows, rng = model.history_of_all(), np.random.default_rng((model.seed, len(data)))
+    grew = members(data.user, len(model.users))
+    others = np.flatnonzero(~grew & (rows.counts > 0))
+    grew[rng.permutation(others)[:_REPLAYED * int(grew.sum())]] = True
+    part = rows.where(grew[rows.row_of_entry])
+    events = Interactions(model.users, model.items, part.row_of_entry, part.indices, part.data, np.arange(part.nnz))
+    model._training = part
+    trainer = Trainer(epochs=max(1, round(_TOUCHED * model.epochs)), batch_size=model.batch_size, seed=model.seed,
+                      name=type(model).__name__)
+    trainer.fit(model.network, model._optimizer(), model._objective(events))
+    model._training = None
+    model.network.eval()
+    model.network.zero_grad()
