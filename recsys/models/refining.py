@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from minidl import nn, optim
 from recsys.data.interactions import Interactions
 from recsys.models.updating import all_but, members
-from recsys.training import Trainer
+from recsys.training import Objective, Trainer
 
 if TYPE_CHECKING:
     from recsys.models.neural import HistoryNetwork
@@ -22,10 +23,17 @@ _REPLAYED = 1  # histories of others for each one that has grown
 
 
 def regrow(network: Any, old: Any) -> None:
-    """Take the weights of a smaller network of the same kind; the rows that its tables lack stay as they are."""
-    before = old.state_dict()
-    network.load_state_dict({name: np.concatenate([before[name], value[len(before[name]):]])
-                             for name, value in network.state_dict().items()})
+    """Take the weights of a smaller network of the same kind; the rows that its tables lack stay as they are.
+
+    Biases that it lacks are the mean of those that it has.
+    """
+    state = old.state_dict()
+    for name, value in network.state_dict().items():
+        known, more = state[name], value[len(state[name]):]
+        if known.ndim == 1 and len(known):
+            more = np.full_like(more, known.mean())
+        state[name] = np.concatenate([known, more])
+    network.load_state_dict(state)
 
 
 def refine(model: PairModel, data: Interactions, known: tuple[int, int],
@@ -91,7 +99,23 @@ def go_on(model: HistoryNetwork, data: Interactions) -> None:
     model._training = part
     trainer = Trainer(epochs=max(1, round(_TOUCHED * model.epochs)), batch_size=model.batch_size, seed=model.seed,
                       name=type(model).__name__)
-    trainer.fit(model.network, model._optimizer(), model._objective(events))
+    trainer.fit(model.network, model._optimizer(), _Later(model._objective(events), model.epochs))
     model._training = None
     model.network.eval()
     model.network.zero_grad()
+
+
+@dataclass(frozen=True)
+class _Later:
+    """An objective as it is after so many epochs: what rises with them has risen."""
+
+    objective: Objective
+    epochs: int
+
+    def begin(self, epoch: int, rng: np.random.Generator) -> int:
+        """Number of examples."""
+        return self.objective.begin(epoch + self.epochs, rng)
+
+    def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
+        """Mean loss of some."""
+        return self.objective.loss(batch, rng)

@@ -15,9 +15,7 @@ from recsys.losses import SAMPLED
 from recsys.models.base import Can
 from recsys.models.neural import HistoryNetwork
 from recsys.models.parameters import Check, at_least, between, flag, one_of, optional, whole
-from recsys.models.refining import go_on, regrow
 from recsys.models.sparse import blocks
-from recsys.models.updating import behind
 from recsys.networks.sequence_encoders import (
     RECURRENT,
     AttentionEncoder,
@@ -77,14 +75,8 @@ class SequenceModel(HistoryNetwork):
         self._keep(data)
         self._training = data.csr
 
-    def _partial_fit(self, data: Interactions) -> None:
-        """Histories grow; new items start among their neighbours; then a few epochs, see `refining.go_on`."""
-        new, known = data.csr, len(self.network.bias)
-        self.history = self._prepare(behind(self.history_of_all(), CSR(new.indptr, new.indices, None, new.shape)))
-        old, self.network = self.network, self._network(np.random.default_rng((self.seed, len(self.items))))
-        regrow(self.network, old)
+    def _place_new(self, known: int) -> None:
         self.network.place(known, self.history)
-        go_on(self, data)
 
     def _network(self, rng: np.random.Generator) -> SequenceNetwork:
         length = 0.1 if self.loss == "mse" else 1.0  # squares begin with scores near 0
