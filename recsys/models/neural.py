@@ -123,6 +123,10 @@ class NeuralRecommender(Recommender):
     def _optimizer(self) -> optim.Optimizer:
         return optim.Adam(self.network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
+    def _optimizer_anew(self) -> optim.Optimizer:
+        """For a network that is trained and goes on."""
+        return self._optimizer()
+
     def _identity(self, split: Split | None) -> dict[str, Any]:
         """What has to be the same for a training to go on."""
         parts = () if split is None else (split.valid, split.valid_history)
@@ -166,7 +170,7 @@ class HistoryNetwork(NeuralRecommender, HistoryRecommender):
     The module's `forward(history)` takes a CSR (B, n_items) to scores (B, n_items).
 
     With `partial_fit` histories grow, and so do the tables: the biases of new items are the mean of all, their other
-    numbers as at the start of a fit, or what `_place_new(known)` makes of them. Then come a sixth of the epochs of a
+    numbers as at the start of a fit, or what `_place_new(known)` makes of them. Then come a fourth of the epochs of a
     fit, over the histories that have grown and as many others.
     """
 

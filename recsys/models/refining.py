@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["go_on", "refine", "regrow"]
 
-_NEW, _TOUCHED = 1 / 3, 1 / 6  # of the epochs of a fit
+_NEW, _TOUCHED = 1 / 3, 1 / 3  # of the epochs of a fit
+_MORE = 1 / 4  # of them, for networks of histories
 _REPLAYED = 1  # histories of others for each one that has grown
 
 
@@ -97,9 +98,9 @@ def go_on(model: HistoryNetwork, data: Interactions) -> None:
     part = rows.where(grew[rows.row_of_entry])
     events = Interactions(model.users, model.items, part.row_of_entry, part.indices, part.data, np.arange(part.nnz))
     model._training = part
-    trainer = Trainer(epochs=max(1, round(_TOUCHED * model.epochs)), batch_size=model.batch_size, seed=model.seed,
+    trainer = Trainer(epochs=max(1, round(_MORE * model.epochs)), batch_size=model.batch_size, seed=model.seed,
                       name=type(model).__name__)
-    trainer.fit(model.network, model._optimizer(), _Later(model._objective(events), model.epochs))
+    trainer.fit(model.network, model._optimizer_anew(), _Later(model._objective(events), model.epochs))
     model._training = None
     model.network.eval()
     model.network.zero_grad()
