@@ -56,6 +56,10 @@ class ALS(FactorModel):
     The score of a new user, or an explanation, solves the user's equations exactly. A user's own vector has
     converged to the same up to the steps taken.
 
+    `partial_fit` makes two sweeps over the users and items of the new events, all their events counting, and leaves the
+    others; new ones start as in `fit`. Updated by a tenth of ml-100k, NDCG@10 is .307 (fitted on all .311, not updated
+    .300); a test holds it within 5 % of a refit on simulated events, a fifth of which are new.
+
     References
     ----------
     Hu, Koren, Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008. Takács, Pilászy,

@@ -149,6 +149,13 @@ class Recommender(Hooks):
         -----
         DataWarning
             Features are missing, or have words that the training did not have; these count nothing.
+
+        Examples
+        --------
+        >>> from recsys.models import ItemKNN
+        >>> model = ItemKNN().fit(Interactions.from_arrays([1, 1, 2], ["tea", "jam", "tea"]))
+        >>> model.partial_fit(Interactions.from_arrays([2, 3, 3], ["bun", "bun", "tea"])).recommend(1, k=1).items
+        array(['bun'], dtype='<U3')
         """
         if not self.can.partial_fit:
             raise self._unsupported("partial_fit", "partial_fit", "call fit with all data")

@@ -22,6 +22,8 @@ class GMF(MappedFactorModel, PairModel):
     Once trained, `q_i * h` are the item factors: it answers as fast as any factor model. A new user's vector is a
     linear function of the mean of the items' vectors, learned on the known users.
 
+    `partial_fit` is that of `PairModel`.
+
     Parameters
     ----------
     factors, epochs : int

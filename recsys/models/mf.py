@@ -34,6 +34,11 @@ class MatrixFactorization(FactorModel):
 
     Of a new user, `p_u` and `b_u` solve the same regularised least squares exactly, items held fixed.
 
+    `partial_fit` learns new users and items alone for as many epochs as `fit`, then all users and items of the new
+    ratings for 5, over all of their ratings; the others stay. Updated by a tenth of ml-100k, the RMSE is .921 (fitted
+    on all .925, not updated .931); a test holds it within 2 % of a refit on simulated ratings, a fifth of which are
+    new.
+
     The hyper-parameters are meant for ratings of 1 to 5 or the like. So ratings that range wider than 5 are divided by
     `scale`, the fifth part of their range, to learn from them, and what is predicted is multiplied by it.
 

@@ -46,6 +46,10 @@ class PairModel(NeuralRecommender):
     - All of `recsys.losses.SAMPLED`: against `negatives` items that the user has not met, drawn anew for every batch in
       proportion to `count ** alpha`.
 
+    `partial_fit` learns vectors and biases of new users and items alone for a third of the epochs, then those of all
+    users and items of the new events for as many, over all events of these users; the others stay, and so do layers.
+    A test holds it within 5 % (MLP 7 %) of a refit on simulated events, a fifth of which are new.
+
     A subclass has the hyper-parameters in `checks` and writes `_network(rng)`.
     """
 
@@ -69,7 +73,6 @@ class PairModel(NeuralRecommender):
         return self.loss == "mse"
 
     def _partial_fit(self, data: Interactions) -> None:
-        """Tables grow; see `recsys.models.refining`."""
         old = self._trained()
         (users, items), *_ = old.tables()
         known = len(users.weight), len(items.weight)

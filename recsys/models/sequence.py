@@ -39,7 +39,11 @@ ENCODERS: dict[str, Callable[[Any, np.random.Generator], nn.Module]] = {
 
 
 class SequenceModel(HistoryNetwork):
-    """What all models of the next item share; a subclass says which encoder, and has the hyper-parameters."""
+    """What all models of the next item share; a subclass says which encoder, and has the hyper-parameters.
+
+    `partial_fit` is that of `HistoryNetwork`; new items start at the mean of those next to them in the new histories. A
+    test holds it within 5 % of a refit on simulated sequences, a fifth of whose events are new.
+    """
 
     can: ClassVar[Can] = Can(fold_in=True, sequence=True, partial_fit=True, explain=True, embeddings=True)
     checks: ClassVar[dict[str, Check]] = {
