@@ -158,13 +158,14 @@ def _arrays(model: Recommender) -> dict[str, np.ndarray]:
     titles = None if model.item_features is None else model.item_features.titles
     named = {"users": model.users.ids, "items": model.items.ids, "item_counts": model.item_counts}
     named |= {} if titles is None else {"titles": titles}
-    named |= pack("seen", model.seen)
+    named |= pack("seen", model.seen) | pack("seen.events", model.events)
     return named | {f"state.{name}": array for name, array in model._state().items()}
 
 
 def _restore(model: Recommender, data: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     model.users, model.items = IdMap(arrays["users"]), IdMap(arrays["items"])
     model.seen = unpack_if("seen", arrays, (len(model.users), len(model.items)))
+    model.events = unpack_if("seen.events", arrays, (len(model.users), len(model.items)))
     model.item_counts = expect(arrays, "item_counts", (len(model.items),))
     model.item_features = Features(titles=arrays["titles"]) if "titles" in arrays else None
     model.fingerprint, model.mean_value = str(data["fingerprint"]), float(data["mean_value"])

@@ -96,7 +96,7 @@ class MultDAE(HistoryNetwork):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Can] = Can(fold_in=True, explain=True)
+    can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True)
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "dropout": between(0, 0.99)}
 
     hidden: tuple[int, ...]
@@ -145,7 +145,7 @@ class CDAE(HistoryNetwork):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Can] = Can(fold_in=True, explain=True)
+    can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True)
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "activation": one_of(*ACTIVATIONS),
                                           "loss": one_of(*_LOSSES), "dropout": between(0, 0.99)}
 
@@ -201,7 +201,7 @@ class LinearAutoencoder(HistoryNetwork):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Can] = Can(fold_in=True, explain=True, embeddings=True)
+    can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, embeddings=True)
     checks: ClassVar[dict[str, Check]] = {"factors": whole(1), "tied": flag(), "dropout": between(0, 0.99)}
 
     factors: int
@@ -269,7 +269,7 @@ class MultVAE(HistoryNetwork):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Can] = Can(fold_in=True, explain=True)
+    can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True)
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(0), "latent": whole(1), "dropout": between(0, 0.99),
                                           "rest": flag(), "beta": at_least(0), "anneal": whole(0)}
 

@@ -12,7 +12,8 @@ that writes these, on internal indices (int32) and float32 scores:
 - `_explain(indices, values, item)`: contributions (n,) of a history's events; by default what the
   score loses without the event.
 - `_state()`, `_restore(state)`: what was learned, as a dictionary of arrays.
-- `_partial_fit(data)`, when `can.partial_fit`: new events, on id maps that are already extended.
+- `_partial_fit(data)`, when `can.partial_fit`: new events, on id maps that are already extended, with the help of
+  `recsys.models.updating`; or the model is one of `recsys.models.relearning`.
 
 Hyper-parameters are keyword-only, stored under their names, with a row each in `checks`.
 """
@@ -32,7 +33,7 @@ from recsys.data.ids import is_one
 from recsys.data.interactions import Interactions
 from recsys.data.parts import require_same_ids
 from recsys.errors import DataError, ParameterError, RecsysError, UnsupportedError
-from recsys.models import answering
+from recsys.models import answering, updating
 from recsys.models.choosing import choose
 from recsys.models.hooks import Can, Hooks, answers
 from recsys.recs import Reason, Recs
@@ -51,6 +52,8 @@ class Recommender(Hooks):
         External ids of the training data.
     seen : CSR, shape (n_users, n_items), or None
         Training pairs, each once, sorted by item; None in a model that was saved without them.
+    events : CSR, shape (n_users, n_items), or None
+        All training events with their values, in the order of time, in models that `partial_fit` needs them for.
     item_counts : ndarray, int64, shape (n_items,)
         Training events of each item.
     item_features : Features or None
@@ -60,7 +63,7 @@ class Recommender(Hooks):
     mean_value : float
         Mean value of the training data (1 if it has no values).
     fingerprint : str
-        Of the training data.
+        Of the training data; after `partial_fit`, of all its parts in turn.
     """
 
     # ------------------------------------------------------------------------------------- learning
@@ -124,12 +127,40 @@ class Recommender(Hooks):
     def partial_fit(self, data: Interactions) -> Self:
         """Learn from new events, with new users and items if there are any, or not at all; the first call is `fit`.
 
-        The hyper-parameters are those of the last `fit`.
+        New events count as later than all before. The hyper-parameters are those of the last `fit`. The docstring of a
+        model says how far it is then from one that is fitted on all events.
+
+        Parameters
+        ----------
+        data : Interactions
+            The new events alone, with ids in any numbering. Models that read features learn of users and items that the
+            id maps have and that are without events from `user_features` and `item_features`; then there need be
+            no rows at all. What is known of users and items that are known stays as it is.
+
+        Returns
+        -------
+        Recommender
+            The model itself. Users and items keep their numbers; new ones follow.
 
         Raises
         ------
         UnsupportedError
-            The model cannot; the message names models that can.
+            The model cannot, or was saved without seen items; the message names models that can.
+        DataError
+            The data has values and the training had none, or the other way round; ids of another kind; or nothing but
+            users or items without events, for a model that reads no features of them.
+
+        Warns
+        -----
+        DataWarning
+            Features are missing, or have words that the training did not have; these count nothing.
+
+        Examples
+        --------
+        >>> from recsys.models import ItemKNN
+        >>> model = ItemKNN().fit(Interactions.from_arrays([1, 1, 2], ["tea", "jam", "tea"]))
+        >>> model.partial_fit(Interactions.from_arrays([2, 3, 3], ["bun", "bun", "tea"])).recommend(1, k=1).items
+        array(['bun'], dtype='<U3')
         """
         if not self.can.partial_fit:
             raise self._unsupported("partial_fit", "partial_fit", "call fit with all data")
@@ -137,12 +168,14 @@ class Recommender(Hooks):
         learned = self._learned
         if learned is None:
             return self.fit(data)
-        if not len(data):
-            return self
-        constant = learned.users, learned.items, learned.item_features  # none of them is changed in place
-        learner = copy.deepcopy(learned, {id(each): each for each in constant})
+        return self._adopt(learned._updated(data)) if updating.is_news(learned, data) else self
+
+    def _updated(self, data: Interactions) -> Self:
+        """A copy that has learned from new events, too."""
+        constant = self.users, self.items, self.item_features, self.seen, self.events  # not changed in place
+        learner = copy.deepcopy(self, {id(each): each for each in constant})
         learner._partial_fit(learner._grow(data))
-        return self._adopt(learner)
+        return learner
 
     def _remember(self, data: Interactions) -> None:
         self.users, self.items = data.users, data.items
@@ -150,6 +183,7 @@ class Recommender(Hooks):
         self.item_features = None if titles is None else Features(titles=titles)
         self.fingerprint = data.fingerprint()
         self.seen = data.csr.unique()
+        self.events = updating.events_of(data) if self._keeps_events else None
         self.item_counts = np.bincount(data.item, minlength=len(data.items))
         self.rating_range, self.mean_value = None, 1.0
         if data.value is not None:
@@ -157,21 +191,24 @@ class Recommender(Hooks):
             self.mean_value = float(data.value.mean(dtype=np.float64))
 
     def _grow(self, data: Interactions) -> Interactions:
-        """The new events on extended id maps; `seen` and the counts take them in."""
-        seen = self.require_seen("partial_fit")
+        """The new events on extended id maps; what every model keeps takes them in."""
+        seen, before = self.require_seen("partial_fit"), int(self.item_counts.sum())
         self._warn_of_values(data)
-        users, items = self.users.add(data.users.ids), self.items.add(data.items.ids)
-        data = data.reindex(users, items)
+        self.item_features = updating.all_titles(self, data)
+        data = updating.renumbered(self, data)
+        self.users, self.items = data.users, data.items
         pairs = np.concatenate([seen.row_of_entry, data.user]), np.concatenate([seen.indices, data.item])
-        if self.item_features is not None:
-            old = np.arange(len(items))
-            old[len(self.items):] = -1  # nothing is known of the new ones
-            self.item_features = self.item_features.take(old)
-        self.users, self.items = users, items
-        self.seen = CSR.from_pairs(*pairs, shape=(len(users), len(items))).unique()
-        counts = np.bincount(data.item, minlength=len(items))
+        self.seen = CSR.from_pairs(*pairs, shape=(len(data.users), len(data.items))).unique()
+        self.events = None if self.events is None else updating.behind(self.events, data.csr)
+        counts = np.bincount(data.item, minlength=len(data.items))
         counts[:len(self.item_counts)] += self.item_counts
         self.item_counts = counts
+        self.fingerprint = updating.chained(self.fingerprint, data.fingerprint())
+        if data.value is not None and len(data) and self.rating_range is not None:
+            low, high = self.rating_range
+            self.rating_range = min(low, float(data.value.min())), max(high, float(data.value.max()))
+            total = self.mean_value * before + float(data.value.sum(dtype=np.float64))
+            self.mean_value = total / (before + len(data))
         return data
 
     # ------------------------------------------------------------------------------------ answering

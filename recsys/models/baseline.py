@@ -14,15 +14,16 @@ from recsys.models.bias import fit_biases, fold_user_bias, known_biases, plus_bi
 from recsys.models.history import HistoryRecommender, without_histories
 from recsys.models.neighbours import ItemNeighbours, ragged, similarity_rows
 from recsys.models.parameters import Check, at_least, optional, whole
+from recsys.models.relearning import LearnsAgain
 from recsys.models.sparse import blocks, distinct, expect, numbers, restore_numbers
 
 __all__ = ["ItemKNNBaseline", "UserKNNBaseline"]
 
 
-class _Baseline(HistoryRecommender):
+class _Baseline(LearnsAgain, HistoryRecommender):
     """What the two share: parameters, biases, deviations from them, and their correlation."""
 
-    can: ClassVar[Can] = Can(ratings=True, fold_in=True, explain=True, explain_exact=True)
+    can: ClassVar[Can] = Can(ratings=True, fold_in=True, partial_fit=True, explain=True, explain_exact=True)
     checks: ClassVar[dict[str, Check]] = {
         "neighbours": whole(1), "min_neighbours": whole(1), "shrink": at_least(0),
         "prior": at_least(0), "pool": whole(1), "epochs": whole(1), "reg_user": optional(at_least(0)),
@@ -120,7 +121,8 @@ class ItemKNNBaseline(ItemNeighbours, _Baseline):
 
     `r(u, i) = b(u, i) + sum s(i, j) (r(u, j) - b(u, j)) / (sum s(i, j) + prior)`, over the (at most `neighbours`) items
     j most similar to i that the user has rated. b is the baseline of `Bias`; s is the correlation of deviations
-    from it over the c users in common, times `(c - 1) / (c - 1 + shrink)`; only s > 0 counts.
+    from it over the c users in common, times `(c - 1) / (c - 1 + shrink)`; only s > 0 counts. `partial_fit`
+    gives what `fit` of all ratings gives, at its cost.
 
     Parameters
     ----------
@@ -171,7 +173,8 @@ class UserKNNBaseline(_Baseline):
 
     `r(u, i) = b(u, i) + sum s(u, v) (r(v, i) - b(v, i)) / (sum s(u, v) + prior)`, over the (at most `neighbours`)
     users v most similar to u who have rated i; b and s as in `ItemKNNBaseline`, with users and items exchanged.
-    Similar users are looked up when they are needed: `fit` keeps the ratings and the baseline.
+    Similar users are looked up when they are needed: `fit` keeps the ratings and the baseline. `partial_fit` gives what
+    `fit` of all ratings gives.
 
     Parameters
     ----------

@@ -11,18 +11,19 @@ from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.models.base import Can, Recommender
 from recsys.models.parameters import Check, at_least, optional, whole
+from recsys.models.relearning import LearnsAgain
 from recsys.models.sparse import expect, numbers, restore_numbers
 
 __all__ = ["Bias", "Biases", "fit_biases", "fold_user_bias", "known_biases", "plus_biases", "require_values",
            "variance_ratio"]
 
 
-class Bias(Recommender):
+class Bias(LearnsAgain):
     """Rating = mean + bias of the user + bias of the item.
 
     The biases minimise `sum (r - m - b_u - b_i)**2 + reg_user sum b_u**2 + reg_item sum b_i**2` by
     alternating least squares: each is a sum of residuals over (reg + number of ratings). A user or item
-    without ratings has bias 0.
+    without ratings has bias 0. The ratings are kept, and `partial_fit` gives what `fit` of all gives, at its cost.
 
     The best reg is the variance of a rating around its user's, or item's, mean over the variance of these means: where
     people differ much and items little, `reg_user` is small and `reg_item` large. None estimates it from the data by
@@ -52,7 +53,7 @@ class Bias(Recommender):
     4.0
     """
 
-    can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True)
+    can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True, partial_fit=True)
     checks: ClassVar[dict[str, Check]] = {"epochs": whole(1), "reg_user": optional(at_least(0)),
                                           "reg_item": optional(at_least(0))}
 

@@ -15,11 +15,13 @@ from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel, draw
 from recsys.models.parameters import Check, above, at_least, optional, whole
 from recsys.models.sparse import numbers, restore_numbers
+from recsys.models.updating import all_but, grown, members
 
 __all__ = ["BPR"]
 
 _EVERY = 10  # epochs from one validation to the next
 _ASKED = 5000  # users to validate
+_NEW_EPOCHS, _TOUCHED_EPOCHS = 30, 10  # of `partial_fit`: for what is new, for what new events touch
 _BLOCKS = 8
 _BLOCK_ITEMS = 32  # a block with fewer items would offer too few negatives
 
@@ -33,6 +35,10 @@ class BPR(MappedFactorModel):
     the result does not either.
 
     A new user's vector is a linear function of the mean of the items' vectors, learned on the known users.
+
+    `partial_fit` learns new users and items alone for 30 epochs, then all users and items of the new events for 10,
+    over all pairs of these users; the others stay. Updated by a tenth of ml-100k, NDCG@10 is .306 (fitted on all .311,
+    not updated .284); a test holds it within 5 % of a refit on simulated events, a fifth of which are new.
 
     Parameters
     ----------
@@ -65,7 +71,7 @@ class BPR(MappedFactorModel):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Can] = Can(fold_in=True, explain=True, embeddings=True)
+    can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, embeddings=True)
     checks: ClassVar[dict[str, Check]] = {
         "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": optional(at_least(0)), "init_std": at_least(0),
         "seed": whole(0)}
@@ -132,6 +138,32 @@ class BPR(MappedFactorModel):
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
         restore_numbers(self, state, reg_=self.reg)
+
+    def _partial_fit(self, data: Interactions) -> None:
+        """New rows alone, then all that new events touch, by SGD over the pairs of their users; the others stay."""
+        pairs = self.require_seen("partial_fit")
+        known, (n_users, n_items) = (len(self.user_factors), len(self.item_factors)), pairs.shape
+        rng, std = np.random.default_rng((self.seed, n_users, n_items)), self.init_std / np.sqrt(self.factors)
+        self.user_factors = np.concatenate([self.user_factors, draw(rng, n_users - known[0], self.factors, std)])
+        self.item_factors = np.concatenate([self.item_factors, draw(rng, n_items - known[1], self.factors, std)])
+        self.item_bias = grown(self.item_bias, n_items)
+        users, items = members(data.user, n_users), members(data.item, n_items)
+        new_users, new_items = np.arange(n_users) >= known[0], np.arange(n_items) >= known[1]
+        of_new = new_users | members(data.user[new_items[data.item]], n_users)
+        self._steps(pairs.where(of_new[pairs.row_of_entry]), new_users, new_items, _NEW_EPOCHS)
+        self._steps(pairs.where(users[pairs.row_of_entry]), users, items, _TOUCHED_EPOCHS)
+        self._learn_map(pairs)
+
+    def _steps(self, pairs: CSR, users: np.ndarray, items: np.ndarray, epochs: int) -> None:
+        """Epochs over some pairs that change some users and items alone, bool (n,)."""
+        if not pairs.nnz:
+            return
+        schedule = _Schedule(pairs)
+        put_back = all_but([(self.user_factors, users), (self.item_factors, items), (self.item_bias, items)])
+        for epoch in range(self.epochs, self.epochs + epochs):
+            schedule.deal(np.random.default_rng((self.seed, epoch)))
+            schedule.run(self, epoch)
+            put_back()
 
 
 def _of_some_users(valid: Interactions) -> Interactions:

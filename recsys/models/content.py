@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
@@ -15,13 +16,16 @@ from recsys.data.features import Features
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.data.sampling import NegativeSampler
+from recsys.errors import DataWarning
 from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel
 from recsys.models.hooks import answers
 from recsys.models.neural import NeuralRecommender
 from recsys.models.pairs import CanByLoss
 from recsys.models.parameters import Check, at_least, between, one_of, whole
+from recsys.models.refining import regrow
 from recsys.models.sparse import distinct, expect
+from recsys.models.updating import grown
 from recsys.networks.content import ContentNetwork
 
 __all__ = ["ContentModel", "Reader"]
@@ -52,6 +56,9 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
     Once trained, the vectors of all items are computed, and the model is a factor model. An item that nobody has met
     has the vector of its content and the mean bias; an item without content has a vector that is learned for all such.
 
+    `partial_fit` takes items by their content, with events or without; known items stay. A user's vector becomes the
+    mean of itself and the fold-in of the new events, weighted by how many there are: the fold-in, for a new user.
+
     A subclass has the hyper-parameters in `checks` and writes `_content_needed(features)`, `_blank(features, n)`,
     `_learn_reader(data)`, `_restore_reader(state)` and `_tower(rng)`, and `_width` and `_own` if they differ.
 
@@ -75,7 +82,7 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
         How many items have no content.
     """
 
-    can: ClassVar[Any] = CanByLoss(Can(fold_in=True, cold_item=True, explain=True, embeddings=True))
+    can: ClassVar[Any] = CanByLoss(Can(fold_in=True, cold_item=True, partial_fit=True, explain=True, embeddings=True))
     checks: ClassVar[dict[str, Check]] = {
         "factors": whole(1), "loss": one_of("mse", *losses.SAMPLED), "negatives": whole(1), "dropout": between(0, 0.99),
         "init_std": at_least(0)}
@@ -158,6 +165,47 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
         offset = self.mean_value if self.loss == "mse" else 0.0
         self.item_bias = np.where(met, bias, bias[met].mean()) + np.float32(offset)
         self._learn_map(self.require_seen("fit"))
+
+    @property
+    def reads_features(self) -> tuple[bool, bool]:
+        """Of items."""
+        return False, True
+
+    def _partial_fit(self, data: Interactions) -> None:
+        (known, n_items), n_users = (len(self.item_factors), len(self.items)), len(self.users)
+        vectors, given = grown(self.item_factors, n_items), np.zeros(0, bool)
+        if n_items > known:
+            content, given = self._read_new(data, known)
+            vectors[known:, :self._width], vectors[known:, -1] = self._vectors(content, given), 1
+        met = self.item_counts[:known] > np.bincount(data.item, minlength=n_items)[:known]  # in training
+        usual = np.full(n_items - known, self.item_bias[met].mean(), np.float32)
+        self.item_factors, self.item_bias = vectors, np.concatenate([self.item_bias, usual])
+        self.missing_ += int(np.count_nonzero(~given))
+        self._move_users(data.csr.unique())
+        old = self.network
+        self.network = self._network(np.random.default_rng((self.seed, n_users, n_items)))
+        regrow(self.network, old)
+        self.network.users.weight.data[:] = self.user_factors[:, :-1]
+        self.network.user_bias.weight.data[:] = self.user_factors[:, -1:]
+        self.network.eval()
+
+    def _read_new(self, data: Interactions, known: int) -> tuple[np.ndarray, np.ndarray]:
+        """The content of items from `known` on, and which have any."""
+        who, features = f"{type(self).__name__}.partial_fit", data.item_features or Features()
+        if self._content_needed(features):
+            features = self._blank(features, len(self.items))
+        content, given = self.reader.read(features.take(np.arange(known, len(self.items))), who)
+        if not given.all():
+            warnings.warn(f"{who}: {np.count_nonzero(~given):,} of {len(given):,} new items have no content, or none "
+                          f"that the model can read; they share a vector.", DataWarning, stacklevel=5)
+        return content, given
+
+    def _move_users(self, new: CSR) -> None:
+        """To the mean of what was learned and the fold-in of the new pairs, weighted by how many there are."""
+        users = np.flatnonzero(new.counts)
+        share = (new.counts / np.maximum(self.require_seen("partial_fit").counts, 1))[users, None].astype(np.float32)
+        self.user_factors = grown(self.user_factors, new.shape[0])
+        self.user_factors[users] += share * (self._fold_vectors(new.rows(users)) - self.user_factors[users])
 
     def _vectors(self, content: np.ndarray, given: np.ndarray) -> np.ndarray:
         """The tower's vectors of items, a block at a time: (n, ...), bool (n,) -> (n, width)."""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
 
 from minidl import no_grad
 from recsys import losses
+from recsys.data.csr import CSR
+from recsys.data.features import Features
 from recsys.data.interactions import Interactions
+from recsys.errors import DataError, DataWarning, UnsupportedError
 from recsys.models.base import Can
 from recsys.models.factors import FactorModel
 from recsys.models.pairs import CanByLoss, PairModel
 from recsys.models.parameters import Check, between, one_of, sizes
+from recsys.models.refining import refine
 from recsys.models.sparse import expect, pack, unpack
-from recsys.networks.features import FactorizationNetwork, Fields, encode
+from recsys.networks.features import FactorizationNetwork, Fields, assemble
+from recsys.networks.vocabulary import Vocabulary
 
 __all__ = ["DeepFM", "FactorizationMachine", "LinearRegression", "LogisticRegression"]
 
@@ -37,6 +43,10 @@ class FeatureModel(PairModel):
     The row of a user or an item has its id, its attributes and its genres; `recsys.networks.features.encode` says how.
     An id that never occurs in training counts nothing, so the features of a cold item make its score.
 
+    `partial_fit` takes users and items by their features alone, which are read as in the training, or with events: then
+    the weights and vectors of their ids are learned, and those of known users and items that the events touch. Those of
+    features, and layers, stay.
+
     Attributes
     ----------
     has_features : ndarray, bool, shape (2,)
@@ -49,14 +59,72 @@ class FeatureModel(PairModel):
     init_std: float = 0.0
     has_features: np.ndarray
     _sides: tuple[Fields, Fields]
+    _words: tuple[Vocabulary, Vocabulary]
 
     def _prepare_training(self, data: Interactions) -> None:
-        active = np.bincount(data.user, minlength=len(data.users)) > 0
-        self._keep(encode(data.user_features, active), encode(data.item_features, self.item_counts > 0))
+        given = data.user_features, data.item_features
+        present = np.bincount(data.user, minlength=len(data.users)) > 0, self.item_counts > 0
+        self._words = Vocabulary.learn(given[0], present[0]), Vocabulary.learn(given[1], present[1])
+        users, items = (assemble(words.read(features, len(there))[0], there)
+                        for words, features, there in zip(self._words, given, present, strict=True))
+        self._keep(users, items)
 
     def _keep(self, users: Fields, items: Fields) -> None:
         self._sides = users, items
         self.has_features = np.array([side.count > 1 for side in self._sides])
+
+    @property
+    def reads_features(self) -> tuple[bool, bool]:
+        """Whether there were features of users, of items."""
+        return bool(self.has_features[0]), bool(self.has_features[1])
+
+    def _partial_fit(self, data: Interactions) -> None:
+        if self.network is None:
+            raise UnsupportedError(f"{type(self).__name__}.partial_fit needs the trained network, and the file of this "
+                                   f"model is of an earlier version without it; fit it again.")
+        old, sides = self.network, self._sides
+        known = tuple(side.rows.shape[0] // side.count for side in sides)
+        present = self.require_seen("partial_fit").counts > 0, self.item_counts > 0
+        given = data.user_features, data.item_features
+        grown = [side.grown(self._read(number, features, n, len(there)), there) for number, (side, features, n, there)
+                 in enumerate(zip(sides, given, known, present, strict=True))]
+        self._keep(grown[0], grown[1])
+        self.network = self._network(np.random.default_rng((self.seed, *map(len, present))))
+        self.network.load_from(old, known)
+        tables = [[bag.weight for bag in (side.weights, side.vectors) if bag is not None]
+                  for side in (self.network.users, self.network.items)]
+        refine(self, data, (known[0], known[1]), (tables[0], tables[1]))
+        self._settle()
+
+    def _read(self, number: int, features: Features | None, known: int, n: int) -> list[CSR]:
+        """The fields of new users (number 0) or items (1); a warning says what of them is not known."""
+        new = None if features is None else features.take(np.arange(known, n))
+        try:
+            fields, said = self._words[number].read(new, n - known)
+        except DataError as error:
+            raise DataError(f"{type(self).__name__}.partial_fit: {('user', 'item')[number]} {error}.") from error
+        if said and n > known:
+            warnings.warn(f"{type(self).__name__}.partial_fit: of {n - known:,} new {('users', 'items')[number]}, "
+                          f"{'; '.join(said)}; this counts nothing, until the model is fitted again.", DataWarning,
+                          stacklevel=5)
+        return fields
+
+    def _state(self) -> dict[str, np.ndarray]:
+        state = super()._state()
+        for name, side in zip(("user", "item"), self._sides, strict=True):
+            state |= pack(f"fields.{name}", side.rows)
+            state[f"fields.{name}.sizes"] = np.array([side.count, side.rows.shape[1]])
+        return state | self._words[0].state("words.user") | self._words[1].state("words.item")
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        sides = []
+        for name, n in (("user", len(self.users)), ("item", len(self.items))):
+            count, columns = expect(state, f"fields.{name}.sizes", (2,), np.int64).tolist()
+            sides.append(Fields(unpack(f"fields.{name}", state, (n * count, columns)), count))
+        self._keep(sides[0], sides[1])
+        super()._restore(state)
+        if "words.user.attributes" in state:
+            self._words = Vocabulary.restore("words.user", state), Vocabulary.restore("words.item", state)
 
     def _known_users(self) -> np.ndarray:
         return super()._known_users() | bool(self.has_features[0])
@@ -88,11 +156,15 @@ class Product(FactorModel, FeatureModel):
         return self.user_factors[:, :-1] if self.can.embeddings else None
 
     def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | {"has_features": self.has_features}
+        network = {} if self.network is None else FeatureModel._state(self)
+        return FactorModel._state(self) | network | {"has_features": self.has_features}
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
-        super()._restore(state)
+        FactorModel._restore(self, state)
         self.has_features = expect(state, "has_features", (2,), np.bool_)
+        self.network = None
+        if "fields.user.sizes" in state:  # not in files from before `partial_fit`
+            FeatureModel._restore(self, state)
 
 
 class LinearRegression(Product):
@@ -119,7 +191,7 @@ class LinearRegression(Product):
     True
     """
 
-    can: ClassVar[Any] = CanByFeatures(Can(ratings=True, cold_user=True, cold_item=True))
+    can: ClassVar[Any] = CanByFeatures(Can(ratings=True, cold_user=True, cold_item=True, partial_fit=True))
     loss = "mse"
     negatives = 1
 
@@ -155,7 +227,7 @@ class LogisticRegression(Product):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Any] = CanByFeatures(Can(cold_user=True, cold_item=True))
+    can: ClassVar[Any] = CanByFeatures(Can(cold_user=True, cold_item=True, partial_fit=True))
     checks: ClassVar[dict[str, Check]] = {"loss": one_of("softmax", *losses.SAMPLED)}
 
     def __init__(self, *, loss: str = "bce", negatives: int = 4, epochs: int = 50, batch_size: int = 1024,
@@ -201,7 +273,7 @@ class FactorizationMachine(Product):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Any] = CanByFeatures(Can(cold_user=True, cold_item=True, embeddings=True))
+    can: ClassVar[Any] = CanByFeatures(Can(cold_user=True, cold_item=True, partial_fit=True, embeddings=True))
 
     def __init__(self, *, factors: int = 32, loss: str = "softmax", negatives: int = 4, alpha: float = 0.0,
                  init_std: float = 0.1, epochs: int = 60, batch_size: int = 8192, lr: float = 0.02,
@@ -236,7 +308,7 @@ class DeepFM(FeatureModel):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Any] = CanByFeatures(Can(cold_user=True, cold_item=True, embeddings=True))
+    can: ClassVar[Any] = CanByFeatures(Can(cold_user=True, cold_item=True, partial_fit=True, embeddings=True))
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "dropout": between(0, 0.99)}
 
     def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (64, 32), dropout: float = 0.2,
@@ -250,18 +322,3 @@ class DeepFM(FeatureModel):
 
     def _user_vectors(self) -> np.ndarray:
         return self._encoded()[0][1]
-
-    def _state(self) -> dict[str, np.ndarray]:
-        state = super()._state()
-        for name, side in zip(("user", "item"), self._sides, strict=True):
-            state |= pack(f"fields.{name}", side.rows)
-            state[f"fields.{name}.sizes"] = np.array([side.count, side.rows.shape[1]])
-        return state
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        sides = []
-        for name, n in (("user", len(self.users)), ("item", len(self.items))):
-            count, columns = expect(state, f"fields.{name}.sizes", (2,), np.int64).tolist()
-            sides.append(Fields(unpack(f"fields.{name}", state, (n * count, columns)), count))
-        self._keep(sides[0], sides[1])
-        super()._restore(state)

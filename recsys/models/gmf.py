@@ -10,6 +10,7 @@ from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel
 from recsys.models.pairs import CanByLoss, PairModel
 from recsys.models.parameters import Check
+from recsys.models.sparse import expect
 from recsys.networks.pairs import GMFNetwork
 
 __all__ = ["GMF"]
@@ -20,6 +21,8 @@ class GMF(MappedFactorModel, PairModel):
 
     Once trained, `q_i * h` are the item factors: it answers as fast as any factor model. A new user's vector is a
     linear function of the mean of the items' vectors, learned on the known users.
+
+    `partial_fit` is that of `PairModel`.
 
     Parameters
     ----------
@@ -55,11 +58,12 @@ class GMF(MappedFactorModel, PairModel):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Any] = CanByLoss(Can(fold_in=True, explain=True, embeddings=True))
+    can: ClassVar[Any] = CanByLoss(Can(fold_in=True, partial_fit=True, explain=True, embeddings=True))
     checks: ClassVar[dict[str, Check]] = {}
 
     factors: int
     init_std: float
+    output: np.ndarray  # h
 
     def __init__(self, *, factors: int = 32, epochs: int = 60, lr: float = 0.02, reg: float = 0.2,
                  batch_size: int = 8192, loss: str = "softmax", negatives: int = 4, init_std: float = 0.1,
@@ -69,9 +73,28 @@ class GMF(MappedFactorModel, PairModel):
     def _network(self, rng: np.random.Generator) -> GMFNetwork:
         return GMFNetwork(len(self.users), len(self.items), self.factors, self.init_std, rng)
 
+    def _trained(self) -> GMFNetwork:
+        """The network out of the factors, as a model that was loaded has these alone."""
+        n_items = len(self.item_factors)
+        network = GMFNetwork(len(self.user_factors), n_items, self.factors, self.init_std, np.random.default_rng(0))
+        output = np.where(self.output == 0, np.float32(1), self.output)
+        network.load_state_dict({
+            "users.weight": self.user_factors, "items.weight": self.item_factors / output,
+            "bias.weight": self.item_bias[:, None] - self._offset, "output": output})
+        return network
+
     def _settle(self) -> None:
         network = self.network
+        self.output = network.output.data
         self.user_factors = network.users.weight.data
         self.item_factors = network.items.weight.data * network.output.data
         self.item_bias = network.bias.weight.data[:, 0] + self._offset
         self._learn_map(self.require_seen("fit"))
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return super()._state() | {"output": self.output}
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        whole = np.ones(self.factors, np.float32)  # of files from before `partial_fit`
+        self.output = expect(state, "output", (self.factors,), np.float32) if "output" in state else whole

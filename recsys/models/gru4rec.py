@@ -76,6 +76,10 @@ class GRU4Rec(SequenceModel):
     def _optimizer(self) -> optim.Optimizer:
         return optim.Adagrad(self.network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
+    def _optimizer_anew(self) -> optim.Optimizer:
+        """The first steps of Adagrad are its longest."""
+        return optim.Adagrad(self.network.parameters(), lr=0.3 * self.lr, weight_decay=self.weight_decay)
+
     def _objective(self, data: Interactions) -> ParallelSessions:
         return ParallelSessions(self, self._training)
 

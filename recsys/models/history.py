@@ -62,6 +62,12 @@ class HistoryRecommender(Recommender):
     def _fold(self, history: CSR) -> np.ndarray:
         return self._score_histories(self._query(history))
 
+    def history_of_all(self) -> CSR:
+        """The histories of all users, or UnsupportedError if they were not saved."""
+        if self.history is None:
+            raise without_histories(self)
+        return self.history
+
     def _history_of(self, users: np.ndarray) -> CSR:
         if self.history is None:
             raise without_histories(self)

@@ -47,7 +47,7 @@ class Can:
     sequence : bool
         The order of a history matters.
     partial_fit : bool
-        Learns from new events without starting again.
+        Learns from new events, of new users and items too, without being given the old ones again.
     explain, explain_exact : bool
         Splits a score over the history; whether the parts sum to the score.
     embeddings : bool
@@ -79,6 +79,7 @@ class Hooks(Parameters):
     users: IdMap
     items: IdMap
     seen: CSR | None
+    events: CSR | None
     item_counts: np.ndarray
     item_features: Features | None
     rating_range: tuple[float, float] | None
@@ -118,6 +119,16 @@ class Hooks(Parameters):
         """A warning of values up to 0, if the model does not look at them."""
         if not self._looks_at_values():
             warn_of_nothing(data)
+
+    @property
+    def reads_features(self) -> tuple[bool, bool]:
+        """Whether it knows users, and items, by their features, so that it can be told of some without events."""
+        return False, False
+
+    @property
+    def _keeps_events(self) -> bool:
+        """Whether `partial_fit` needs more of the training events than what each user has seen."""
+        return False
 
     def _lacks_values(self, data: Interactions) -> bool:
         return self.can.ratings and data.value is None

@@ -14,6 +14,7 @@ from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
 from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, above, one_of, optional, whole
+from recsys.models.relearning import LearnsAgain
 from recsys.models.sparse import distinct, expect, noise, numbers, restore_numbers
 
 __all__ = ["EASE", "inverse_of"]
@@ -22,12 +23,13 @@ _BYTES_AN_ENTRY = 28  # Gram matrix, its inverse and LAPACK's copy in float64, t
 _SMALL = 256  # below, one call of LAPACK is faster than products of blocks
 
 
-class EASE(HistoryRecommender):
+class EASE(LearnsAgain, HistoryRecommender):
     """Embarrassingly shallow autoencoder: ridge regression of each item on all others, in closed form.
 
     With `G = X' X + reg I` and `P = inverse(G)`, the weights are `B[i, j] = -P[i, j] / P[j, j]` and
     `B[i, i] = 0`, which minimise `|X - X B|**2 + reg |B|**2` under a zero diagonal. The scores are `X B`,
-    for a user of the training data and for any other history alike.
+    for a user of the training data and for any other history alike. `partial_fit` counts and inverts G anew: it gives
+    what `fit` of all events gives, at its cost, which grows with the cube of the items.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class EASE(HistoryRecommender):
     ['jam']
     """
 
-    can: ClassVar[Can] = Can(fold_in=True, explain=True, explain_exact=True)
+    can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, explain_exact=True)
     checks: ClassVar[dict[str, Check]] = {"reg": optional(above(0)), "recent": optional(whole(1)),
                                           "weights": one_of("binary", "value"), "max_gib": above(0)}
 

@@ -13,6 +13,7 @@ from recsys.models.base import Can
 from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, above, between, optional, whole
 from recsys.models.sparse import pack, unpack
+from recsys.models.updating import behind
 
 __all__ = ["Markov"]
 
@@ -25,7 +26,8 @@ class Markov(HistoryRecommender):
     of a row and q the share of each item in all events. The score of i is
     `sum over the d-th last item j of the history of decay ** (d - 1) * P(i | j)`, over `order` items.
 
-    The order of a history is the order of time, and of the rows where times tie.
+    The order of a history is the order of time, and of the rows where times tie. `partial_fit` counts all again, new
+    events behind the old ones, in one pass: it gives what `fit` of all events gives.
 
     Parameters
     ----------
@@ -71,9 +73,8 @@ class Markov(HistoryRecommender):
 
     def _partial_fit(self, data: Interactions) -> None:
         """New events follow the old ones; counting all again is one pass and gives what `fit` would."""
-        old, new, shape = self._history_of(np.arange(self._n_counted)), data.csr, (len(self.users), len(self.items))
-        self.history = CSR.from_pairs(np.concatenate([old.row_of_entry, new.row_of_entry]),
-                                      np.concatenate([old.indices, new.indices]), shape=shape)
+        old, new = self._history_of(np.arange(self._n_counted)), data.csr
+        self.history = behind(old, CSR(new.indptr, new.indices, None, new.shape))
         self._count(self.history)
 
     def _count(self, history: CSR) -> None:

@@ -10,15 +10,17 @@ from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.epochs import EarlyStopping, run_epochs
-from recsys.errors import DataError
+from recsys.errors import DataError, UnsupportedError
 from recsys.models.base import Can
 from recsys.models.bias import fit_biases, known_biases, require_values
 from recsys.models.factors import FactorModel, draw
 from recsys.models.parameters import Check, above, at_least, flag, optional, whole
 from recsys.models.sparse import distinct, expect, numbers, pack, restore_numbers, unpack_if
+from recsys.models.updating import all_but, behind, grown, members
 
 __all__ = ["MatrixFactorization"]
 
+_TOUCHED_EPOCHS = 5  # of `partial_fit`, for what new ratings touch
 _RANGE = 5.0  # of ratings that are learned as they are
 _BIAS_EPOCHS = 10
 
@@ -37,6 +39,11 @@ class MatrixFactorization(FactorModel):
 
     Of a new user, `p_u` solves the same regularised least squares exactly, items held fixed, and so does `b_u`, or it
     is that of `Bias`.
+
+    `partial_fit` learns new users and items alone for as many epochs as `fit`, then all users and items of the new
+    ratings for 5, over all of their ratings; the others stay. Updated by a tenth of ml-100k, the RMSE is .921 (fitted
+    on all .925, not updated .931); a test holds it within 2 % of a refit on simulated ratings, a fifth of which are
+    new.
 
     The hyper-parameters are meant for ratings of 1 to 5 or the like. So ratings that range wider than 5 are divided by
     `scale`, the fifth part of their range, to learn from them, and what is predicted is multiplied by it.
@@ -85,8 +92,11 @@ class MatrixFactorization(FactorModel):
 
     history: CSR | None  # the ratings, each pair once
     reg_user_: float | None  # of the biases, if they are those of `Bias`
+    user_bias: np.ndarray
+    implicit_factors: np.ndarray
 
-    can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True, explain=True, embeddings=True)
+    can: ClassVar[Can] = Can(ratings=True, fold_in=True, cold_user=True, partial_fit=True, explain=True,
+                             embeddings=True)
     checks: ClassVar[dict[str, Check]] = {
         "factors": whole(1), "epochs": whole(1), "lr": above(0), "reg": at_least(0),
         "reg_bias": optional(at_least(0)), "init_std": at_least(0),
@@ -131,6 +141,50 @@ class MatrixFactorization(FactorModel):
             for part, best in zip(self._parts(), stopping.best_state, strict=True):
                 part[:] = best
         self.user_factors += self._implicit_sums(rows)
+
+    def _grow(self, data: Interactions) -> Interactions:
+        """Parameters follow where new ratings widen the range, and so the scale."""
+        before = self.scale
+        data = super()._grow(data)
+        shrink = np.float32(before / self.scale)
+        self.user_bias, self.item_bias = self.user_bias * shrink, self.item_bias * shrink
+        self.user_factors, self.item_factors, self.implicit_factors = (
+            part * np.sqrt(shrink) for part in (self.user_factors, self.item_factors, self.implicit_factors))
+        return data
+
+    def _partial_fit(self, data: Interactions) -> None:
+        """New rows alone, then all that new ratings touch, by SGD over all of their ratings; the others stay."""
+        if self.history is None:
+            raise UnsupportedError(f"{type(self).__name__}.partial_fit needs the ratings of the training; save the "
+                                   f"model with seen=True.")
+        known = len(self.user_factors), len(self.item_factors)
+        self.user_factors -= self._implicit_sums(self.history)
+        rows = self.history = self._query(behind(self.history, data.csr))
+        n_users, n_items = rows.shape
+        rng = np.random.default_rng((self.seed, n_users, n_items))
+        added = [draw(rng, n, self.factors, self.init_std) for n in (n_users - known[0], n_items - known[1])]
+        self.user_factors = np.concatenate([self.user_factors, added[0]])
+        self.item_factors = np.concatenate([self.item_factors, added[1]])
+        self.user_bias, self.item_bias = grown(self.user_bias, n_users), grown(self.item_bias, n_items)
+        if self.implicit_feedback:
+            added = [draw(rng, n_items - known[1], self.factors, self.init_std)]
+            self.implicit_factors = np.concatenate([self.implicit_factors, *added])
+        if self.biased and self.reg_bias is None:
+            self.reg_user_ = self._settle_biases(rows)
+        self._steps(rows, np.arange(n_users) >= known[0], np.arange(n_items) >= known[1], self.epochs)
+        self._steps(rows, members(data.user, n_users), members(data.item, n_items), _TOUCHED_EPOCHS)
+        self.user_factors += self._implicit_sums(rows)
+
+    def _steps(self, rows: CSR, users: np.ndarray, items: np.ndarray, epochs: int) -> None:
+        """Epochs over the ratings of some users and items, bool (n,), that change these alone."""
+        part = rows.where(users[rows.row_of_entry] | items[rows.indices])
+        if not part.nnz:
+            return
+        of = [users, items, users, items, items[:len(self.implicit_factors)]]
+        put_back = all_but(zip(self._parts(), of, strict=True))
+        for epoch in range(self.epochs, self.epochs + epochs):
+            self._epoch(epoch, part, part.weights / np.float32(self.scale))
+            put_back()
 
     def _initialise(self, rng: np.random.Generator, n_users: int, n_items: int) -> None:
         self.user_bias, self.item_bias = np.zeros(n_users, np.float32), np.zeros(n_items, np.float32)

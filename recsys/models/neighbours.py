@@ -12,6 +12,7 @@ from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
 from recsys.models.history import HistoryRecommender, faded
 from recsys.models.parameters import Check, at_least, between, flag, one_of, optional, whole
+from recsys.models.relearning import LearnsAgain
 from recsys.models.sparse import blocks, distinct, expect, numbers, pack, restore_numbers, unpack
 
 __all__ = ["ItemKNN", "ItemNeighbours", "UserKNN", "nearest", "ragged", "similarity_rows"]
@@ -26,10 +27,10 @@ _ASKED = 1000  # users whose last events choose the decay
 _DECAYS = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2)
 
 
-class _Cosine(HistoryRecommender):
+class _Cosine(LearnsAgain, HistoryRecommender):
     """What the two share: parameters, weights and the search for neighbours."""
 
-    can: ClassVar[Can] = Can(fold_in=True, explain=True, explain_exact=True)
+    can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, explain_exact=True)
     checks: ClassVar[dict[str, Check]] = {
         "neighbours": optional(whole(1)), "shrink": at_least(0), "alpha": between(0, 1),
         "weights": one_of("binary", "value", "idf")}
@@ -85,7 +86,7 @@ class ItemKNN(ItemNeighbours, _Cosine):
 
     `s(i, j) = x_i . x_j / (|x_i| ** (2 alpha) * |x_j| ** (2 (1 - alpha)) + shrink)`; of each item i the
     nearest neighbours N(i) are kept, and the score of i is `sum over j in history and N(i) of x_uj s(i, j)`.
-    Memory grows with items times neighbours.
+    Memory grows with items times neighbours. `partial_fit` gives what `fit` of all events gives, at its cost.
 
     Where people come back to items, as in sessions, an item is also like itself: `s(i, i)` is the same with `x_i . x_i`
     replaced by its part from users who interacted with i more than once. And the weight of j in a history is
@@ -248,6 +249,7 @@ class UserKNN(_Cosine):
     `s(u, v) = x_u . x_v / (|x_u| ** (2 alpha) * |x_v| ** (2 (1 - alpha)) + shrink)`; the score of i is
     `sum over v in N(u) of s(u, v) x_vi`, where N(u) are the nearest neighbours of the history. They are looked
     up when they are needed: `fit` keeps the histories, and a user of the training data is a neighbour of itself.
+    `partial_fit` gives what `fit` of all events gives.
 
     Parameters
     ----------

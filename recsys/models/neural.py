@@ -20,7 +20,9 @@ from recsys.epochs import History, curves_of_state, curves_to_state
 from recsys.models.base import Recommender
 from recsys.models.history import HistoryRecommender
 from recsys.models.parameters import Check, above, at_least, optional, whole
+from recsys.models.refining import go_on, regrow
 from recsys.models.sparse import blocks
+from recsys.models.updating import behind
 from recsys.training import Callback, Objective, Trainer
 
 __all__ = ["HistoryNetwork", "NeuralRecommender"]
@@ -123,6 +125,10 @@ class NeuralRecommender(Recommender):
     def _optimizer(self) -> optim.Optimizer:
         return optim.Adam(self.network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
+    def _optimizer_anew(self) -> optim.Optimizer:
+        """For a network that is trained and goes on."""
+        return self._optimizer()
+
     def _identity(self, split: Split | None) -> dict[str, Any]:
         """What has to be the same for a training to go on."""
         parts = () if split is None else (split.valid, split.valid_history)
@@ -164,10 +170,26 @@ class HistoryNetwork(NeuralRecommender, HistoryRecommender):
     """A network that takes histories to scores of all items: a user's score is that of the history.
 
     The module's `forward(history)` takes a CSR (B, n_items) to scores (B, n_items).
+
+    With `partial_fit` histories grow, and so do the tables: the biases of new items are the mean of all, their other
+    numbers as at the start of a fit, or what `_place_new(known)` makes of them. Then come a fourth of the epochs of a
+    fit, over the histories that have grown and as many others.
     """
 
     def _prepare_training(self, data: Interactions) -> None:
         self._training = self._keep(data)
+
+    def _partial_fit(self, data: Interactions) -> None:
+        before, new = self.history_of_all(), data.csr
+        values = None if before.data is None else new.data
+        self.history = self._prepare(behind(before, CSR(new.indptr, new.indices, values, new.shape)))
+        old, self.network = self.network, self._network(np.random.default_rng((self.seed, *new.shape)))
+        regrow(self.network, old)
+        self._place_new(before.shape[1])
+        go_on(self, data)
+
+    def _place_new(self, known: int) -> None:
+        """Give items from `known` on, the new ones, other numbers than those of the start."""
 
     def _score_histories(self, history: CSR) -> np.ndarray:
         scores = np.empty(history.shape, np.float32)

@@ -16,6 +16,7 @@ from recsys.data.sampling import NegativeSampler
 from recsys.models.base import Can
 from recsys.models.neural import NeuralRecommender
 from recsys.models.parameters import Check, at_least, between, one_of, sizes, whole
+from recsys.models.refining import refine, regrow
 from recsys.networks.pairs import ConvNCFNetwork, MLPNetwork, NeuMFNetwork
 from recsys.training import Objective
 
@@ -45,6 +46,10 @@ class PairModel(NeuralRecommender):
     - All of `recsys.losses.SAMPLED`: against `negatives` items that the user has not met, drawn anew for every batch in
       proportion to `count ** alpha`.
 
+    `partial_fit` learns vectors and biases of new users and items alone for a third of the epochs, then those of all
+    users and items of the new events for as many, over all events of these users; the others stay, and so do layers.
+    A test holds it within 5 % (MLP 7 %) of a refit on simulated events, a fifth of which are new.
+
     A subclass has the hyper-parameters in `checks` and writes `_network(rng)`.
     """
 
@@ -62,6 +67,25 @@ class PairModel(NeuralRecommender):
     def _objective(self, data: Interactions) -> Objective:
         kinds: dict[str, type[_Pairs]] = {"softmax": _Softmax, "mse": _Ratings}
         return kinds.get(self.loss, _Negatives)(self, data)
+
+    @property
+    def _keeps_events(self) -> bool:
+        return self.loss == "mse"
+
+    def _partial_fit(self, data: Interactions) -> None:
+        old = self._trained()
+        (users, items), *_ = old.tables()
+        known = len(users.weight), len(items.weight)
+        self.network = self._network(np.random.default_rng((self.seed, len(self.users), len(self.items))))
+        regrow(self.network, old)
+        of_users, of_items = zip(*self.network.tables(), strict=True)
+        refine(self, data, known, ([table.weight for table in of_users],
+                                   [table.weight for table in (*of_items, *self.network.biases())]))
+        self._settle()
+
+    def _trained(self) -> Any:
+        """The network, as large as it was when it was trained."""
+        return self.network
 
     @property
     def _offset(self) -> np.float32:
@@ -284,7 +308,7 @@ class MLP(PairModel):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Any] = CanByLoss(Can(embeddings=True))
+    can: ClassVar[Any] = CanByLoss(Can(partial_fit=True, embeddings=True))
     checks: ClassVar[dict[str, Check]] = {"hidden": sizes(), "dropout": between(0, 0.99)}
 
     factors: int
@@ -366,7 +390,7 @@ class ConvNCF(PairModel):
     array(['jam'], dtype='<U3')
     """
 
-    can: ClassVar[Any] = CanByLoss(Can(embeddings=True))
+    can: ClassVar[Any] = CanByLoss(Can(partial_fit=True, embeddings=True))
     checks: ClassVar[dict[str, Check]] = {
         "factors": Check(lambda n: whole(1).accepts(n) and n & (n - 1) == 0, "a power of 2"), "channels": whole(1)}
 

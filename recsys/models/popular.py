@@ -21,7 +21,8 @@ class Popular(Recommender):
 
     `count(i) = sum over events of i of w`, with `w = 2 ** (-age / half_life)` if there is a half-life
     (age before the latest event), else 1. `mean(i) = (sum w value + prior m) / (sum w + prior)`, where
-    m is the mean over all events: few events stay near the mean.
+    m is the mean over all events: few events stay near the mean. `partial_fit` adds to the sums: it gives what `fit` of
+    all events gives, up to rounding (a relative 1e-6), and costs what is new.
 
     Parameters
     ----------

@@ -39,9 +39,13 @@ ENCODERS: dict[str, Callable[[Any, np.random.Generator], nn.Module]] = {
 
 
 class SequenceModel(HistoryNetwork):
-    """What all models of the next item share; a subclass says which encoder, and has the hyper-parameters."""
+    """What all models of the next item share; a subclass says which encoder, and has the hyper-parameters.
 
-    can: ClassVar[Can] = Can(fold_in=True, sequence=True, explain=True, embeddings=True)
+    `partial_fit` is that of `HistoryNetwork`; new items start at the mean of those next to them in the new histories. A
+    test holds it within 5 % of a refit on simulated sequences, a fifth of whose events are new.
+    """
+
+    can: ClassVar[Can] = Can(fold_in=True, sequence=True, partial_fit=True, explain=True, embeddings=True)
     checks: ClassVar[dict[str, Check]] = {
         "factors": whole(1), "max_length": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
         "window": whole(1), "horizontal": whole(1), "vertical": whole(1), "dropout": between(0, 0.99),
@@ -75,6 +79,9 @@ class SequenceModel(HistoryNetwork):
         self._keep(data)
         self._training = data.csr
 
+    def _place_new(self, known: int) -> None:
+        self.network.place(known, self.history)
+
     def _network(self, rng: np.random.Generator) -> SequenceNetwork:
         length = 0.1 if self.loss == "mse" else 1.0  # squares begin with scores near 0
         return SequenceNetwork(len(self.items), self.factors, self._encoder(rng), dropout=self.dropout,
@@ -85,7 +92,7 @@ class SequenceModel(HistoryNetwork):
 
     def _objective(self, data: Interactions) -> Objective:
         rows = self._training
-        repeats = rows.unique().nnz < rows.nnz if self.repeats is None else self.repeats
+        repeats = any(map(_repeating, (rows, self.history))) if self.repeats is None else self.repeats
         moments = self._moments(data)
         if moments is not None and self.loss in FULL and (self.order == "none" or self.wide):
             return Rest(rows, self.max_length, self.network, self._loss(), moments, repeats)
@@ -122,6 +129,10 @@ class SequenceModel(HistoryNetwork):
                 users = np.arange(block.start, block.stop)
                 vectors[block] = self.network.last_states(self._history_of(users)).data
         return vectors
+
+
+def _repeating(rows: CSR | None) -> bool:
+    return rows is not None and rows.unique().nnz < rows.nnz
 
 
 class SequenceRecommender(SequenceModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,8 +13,9 @@ from minidl import nn, ops
 from recsys.data.csr import CSR
 from recsys.data.features import Features
 from recsys.networks.bags import dense
+from recsys.networks.vocabulary import Vocabulary
 
-__all__ = ["FactorizationNetwork", "Fields", "Side", "encode"]
+__all__ = ["FactorizationNetwork", "Fields", "Side", "assemble", "encode"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,19 @@ class Fields:
         """The fields of some, int (m,): CSR (m * count, columns)."""
         return self.rows.rows((numbers[:, None] * self.count + np.arange(self.count)).ravel())
 
+    def grown(self, parts: Sequence[CSR], present: np.ndarray) -> Fields:
+        """With the parts, each (m, width), of m more, and columns for their ids behind the known ones'."""
+        known = self.rows.shape[0] // self.count
+        start, held = known, []
+        for f, part in enumerate(parts, start=1):
+            mine, (m, width) = self.rows.rows(np.arange(known) * self.count + f), part.shape
+            held.append(CSR.from_pairs(
+                np.concatenate([mine.row_of_entry, part.row_of_entry + known]),
+                np.concatenate([mine.indices - start, part.indices]), np.concatenate([mine.weights, part.weights]),
+                (known + m, width)))
+            start += width
+        return assemble(held, present)
+
 
 def encode(features: Features | None, present: np.ndarray) -> Fields:
     """Ids and features as fields.
@@ -51,8 +65,12 @@ def encode(features: Features | None, present: np.ndarray) -> Fields:
     present : bool array, shape (n,)
         Which of them occur in training.
     """
-    fields = [CSR.from_pairs(np.flatnonzero(present), np.flatnonzero(present), None, (len(present),) * 2)]
-    fields += [] if features is None else _fields(features, present)
+    return assemble(Vocabulary.learn(features, present).read(features, len(present))[0], present)
+
+
+def assemble(parts: Sequence[CSR], present: np.ndarray) -> Fields:
+    """The id of those that are present, bool (n,), and parts (n, width), as fields."""
+    fields = [CSR.from_pairs(np.flatnonzero(present), np.flatnonzero(present), None, (len(present),) * 2), *parts]
     rows, columns, values, width = [], [], [], 0
     for f, field in enumerate(fields):
         rows.append(field.row_of_entry.astype(np.int64) * len(fields) + f)
@@ -62,34 +80,6 @@ def encode(features: Features | None, present: np.ndarray) -> Fields:
     shape = len(present) * len(fields), width
     entries = CSR.from_pairs(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), shape)
     return Fields(entries, len(fields))
-
-
-def _fields(features: Features, present: np.ndarray) -> Iterator[CSR]:
-    for values in features.attributes.values():
-        if values.dtype.kind in "UTb":
-            words = values.astype(np.str_)
-            named = np.flatnonzero(words != "")
-            names, column = np.unique(words[named], return_inverse=True)
-            yield CSR.from_pairs(named, column, None, (len(values), len(names)))
-        elif values.dtype.kind in "iuf" and values.ndim <= 2:
-            yield _numbers(values.reshape((len(values), -1)).astype(np.float64), present)
-    if features.genres is not None:
-        genres, weights = features.genres, features.genres.weights
-        sums = np.bincount(genres.row_of_entry, np.abs(weights), genres.shape[0])
-        scaled = weights / np.maximum(sums[genres.row_of_entry], 1e-12)
-        yield CSR(genres.indptr, genres.indices, scaled.astype(np.float32), genres.shape)
-
-
-def _numbers(values: np.ndarray, present: np.ndarray) -> CSR:
-    """Columns with mean 0 and variance 1 over those that occur in training: (n, d)."""
-    known = np.isfinite(values)
-    inside = np.where(known, values, 0.0)
-    count = np.maximum((known & present[:, None]).sum(axis=0), 1)
-    mean = inside[present].sum(axis=0) / count
-    deviation = np.where(known, values - mean, 0.0)
-    spread = np.sqrt(np.square(deviation[present]).sum(axis=0) / count)
-    rows, columns = np.nonzero(known & (spread > 0))
-    return CSR.from_pairs(rows, columns, (deviation / np.where(spread > 0, spread, 1))[rows, columns], values.shape)
 
 
 class Side(nn.Module):
@@ -170,6 +160,16 @@ class FactorizationNetwork(nn.Module):
         self.layers = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(widths) if hidden)
         self.dropout = nn.Dropout(dropout, generator=generator)
         self.width = sum(hidden) + factors + 1
+
+    def load_from(self, old: FactorizationNetwork, known: Sequence[int]) -> None:
+        """Take the weights of a smaller network, of so many users and items; columns of new ids stay as they are."""
+        state = old.state_dict()
+        own = self.state_dict()
+        for name, n, side in (("users", known[0], self.users), ("items", known[1], self.items)):
+            more = side.fields.rows.shape[0] // side.fields.count - n
+            for table in (each for each in own if each.startswith(f"{name}.")):
+                state[table] = np.concatenate([state[table][:n], own[table][n:n + more], state[table][n:]])
+        self.load_state_dict(state)
 
     def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
         """int (B,); int (B, K), (K,) or None (all) -> (B, K). What occurs more than once is encoded once."""

@@ -35,6 +35,10 @@ class PairNetwork(nn.Module):
         """The vectors of users and items, as pairs of tables."""
         return [(self.users, self.items)]
 
+    def biases(self) -> list[nn.Embedding]:
+        """The biases of items, as tables of one column."""
+        return []
+
     def penalty(self, users: np.ndarray, items: np.ndarray) -> Any:
         """The squared norms of the vectors of pairs, int (n,) and (n,); their sum."""
         of_users, of_items = zip(*self.tables(), strict=True)
@@ -76,6 +80,10 @@ class GMFNetwork(PairNetwork):
         self.bias = embedding(n_items, 1, 0.0, generator)
         self.output = nn.Parameter(np.ones(factors, np.float32))
         self.width = factors
+
+    def biases(self) -> list[nn.Embedding]:
+        """One for each item."""
+        return [self.bias]
 
     def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
         """int (B,); int (B, K), (K,) or None -> (B, K)."""
@@ -152,6 +160,10 @@ class NeuMFNetwork(PairNetwork):
     def tables(self) -> list[tuple[nn.Embedding, nn.Embedding]]:
         """Of both parts."""
         return self.product.tables() + self.layers.tables()
+
+    def biases(self) -> list[nn.Embedding]:
+        """Of the product."""
+        return self.product.biases()
 
     def forward(self, users: np.ndarray, items: np.ndarray | None = None) -> Any:
         """int (B,); int (B, K), (K,) or None -> (B, K)."""

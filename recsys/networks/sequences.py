@@ -92,6 +92,25 @@ class SequenceNetwork(nn.Module):
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout, generator)
 
+    def place(self, known: int, history: CSR) -> None:
+        """Put items from `known` on, of which nothing was learned, where their neighbours in histories are.
+
+        Each row of a table becomes the mean of those of the known items directly before and after the item, or of all
+        known items, if there are none.
+        """
+        same = history.row_of_entry[1:] == history.row_of_entry[:-1]
+        before, after = history.indices[:-1][same], history.indices[1:][same]
+        item, other = np.concatenate([before, after]), np.concatenate([after, before])
+        of_new = (item >= known) & (other < known)
+        item, other, n = item[of_new] - known, other[of_new], len(self.bias) - known
+        count = np.bincount(item, minlength=n)
+        tables = (self.items, self.tastes, self.wide)
+        for data in (self.bias.data, *(table.weight.data for table in tables if table is not None)):
+            sums = np.zeros((n, *data.shape[1:]))
+            np.add.at(sums, item, data[other])
+            sums[count == 0] = data[:known].mean(axis=0)
+            data[known:] = (sums.T / np.maximum(count, 1)).T
+
     def vectors(self, items: np.ndarray) -> Any:
         """The encoder's input, 0 for the item -1: int (...) -> (..., factors)."""
         scale = (items >= 0) * np.float32(math.sqrt(self.items.embedding_dim))

@@ -297,7 +297,7 @@ def test_the_order_of_items_does_not_matter(new, model, data):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_partial_fit(new, data):
+def test_partial_fit(new, data, describe):
     model = new()
     if not model.can.partial_fit:
         with pytest.raises(UnsupportedError, match="Popular"):
@@ -305,7 +305,7 @@ def test_partial_fit(new, data):
         return
     model.partial_fit(data)
     more = Interactions.from_arrays([7, 1, 1], ["item 01", "a new item", "item 02"], [5, 5, 4], [500, 501, 502])
-    model.partial_fit(more)
+    model.partial_fit(describe(more))
     assert model.users.ids.tolist() == [*data.users.ids, 1]
     assert model.items.ids.tolist() == [*data.items.ids, "a new item"]
     assert model.item_counts.sum() == len(data) + 3
