@@ -197,14 +197,14 @@ def from_tiles(tiles, bias, y, across, first, rows):
 
 
 @njit(cache=True, nogil=True)
-def uneven(bits, origin, size, across, first, rows, gap, most, found):
+def uneven(bits, origin, size, across, first, rows, gap, most, found, blank):
     magnitude, (height, wide), width = np.iinfo(bits.dtype).max, bits.shape[2:], 4 * across + 2
     above, start, stop = 4 * first - origin[0], max(origin[1], 0), min(bits.shape[3] + origin[1], width)
     top, bottom = max(above, 0), min(above + 4 * rows + 2, height)
     flat, count = bits.reshape(-1), _U(max(bottom - top, 0) * wide)
     largest = np.empty(count, bits.dtype)  # of the channels of a pixel
     windows = np.zeros((4 * rows + 2) * width + 2, bits.dtype)  # those of 3x3 pixels, where zeros surround the sample
-    total = 0
+    total, known = 0, blank.size > 0
     for n in range(len(bits)):
         largest[:] = 0
         for c in range(0, bits.shape[1], 2):  # two at a time, or the last one twice
@@ -221,27 +221,32 @@ def uneven(bits, origin, size, across, first, rows, gap, most, found):
             windows[j] = max(max(windows[j], windows[j + 1]), windows[j + 2])
         for j in range(_U(4 * rows * width)):
             windows[j] = max(max(windows[j], windows[j + _U(width)]), windows[j + _U(2 * width)])
+        if known:
+            for i in range(4 * rows):
+                for k in range(4 * across):
+                    blank[n, i, k] = windows[i * width + k] == 0
         for r in range(rows):
             high = min(4, size[0] - 4 * (first + r))
             lines = windows[4 * r * width:]
-            apart = _apart(lines, width, high, size[1], 0, 4 * across, gap, most)
+            apart = _apart(lines, width, high, size[1], 0, 4 * across, gap, most, known)
             if apart:  # in the row of tiles; perhaps in none of them
                 apart = False
                 for q in range(across):
-                    apart |= _apart(lines, width, high, size[1], 4 * q, 4 * q + 4, gap, most)
+                    apart |= _apart(lines, width, high, size[1], 4 * q, 4 * q + 4, gap, most, known)
             found[n, r] = apart
             total += apart
     return total
 
 
 @njit(cache=True, nogil=True)
-def _apart(lines, width, high, wide, start, stop, gap, most):
+def _apart(lines, width, high, wide, start, stop, gap, most, known):
     """Whether of columns of windows, four lines of them, the largest is far above the least of an output."""
-    largest, least = lines.dtype.type(0), np.iinfo(lines.dtype).max
+    largest, highest = lines.dtype.type(0), lines.dtype.type(np.iinfo(lines.dtype).max)
+    least, nothing = highest, highest if known else lines.dtype.type(0)  # what a window of zeros counts as
     for i in range(4):
         for k in range(_U(i * width + start), _U(i * width + stop)):
             largest = max(largest, lines[k])
     for i in range(high):
         for k in range(_U(i * width + start), _U(i * width + min(stop, wide))):
-            least = min(least, lines[k])
+            least = min(least, lines[k] if lines[k] else nothing)
     return largest > most or largest - least > gap

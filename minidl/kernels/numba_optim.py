@@ -2,7 +2,8 @@
 
 A rule updates one stretch of one row in a single pass; a `_rest` function says when a row without a gradient moves no
 more. The loops around them are written once, and compiled for each rule (`_around`). No fastmath: the passes wait for
-memory anyway, and so the bits are those of the twin. `error_model="numpy"` lets divisions vectorise.
+memory anyway, and so the bits are those of the twin. `error_model="numpy"` lets divisions vectorise. A rule is a
+function of its own, because the compiler does not vectorise its loop inside of another.
 """
 
 from __future__ import annotations
@@ -27,12 +28,11 @@ START = np.int64(0)  # not the literal 0, for which Numba would compile a functi
 SHRINK, DECAY, LR, EPS, CALM, KEEP = 1, 2, 3, 4, 5, 6  # places of numbers that all rules have
 
 _serial = njit(cache=True, nogil=True, error_model="numpy")
-_inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
 
 # ------------------------------------------------------------------------------------------ rules
 
-@_inlined
+@_serial
 def _sgd(p, g, state, row, lo, s):
     sign, decay, lr, keep, take, of_gradient, of_buffer = s[0], s[2], s[3], s[6], s[7], s[8], s[9]
     if not len(state):
@@ -47,7 +47,7 @@ def _sgd(p, g, state, row, lo, s):
         p[i] -= lr * (of_gradient * gradient + of_buffer * b)
 
 
-@_inlined
+@_serial
 def _rmsprop(p, g, state, row, lo, s):
     sign, decay, lr, eps, keep, take, momentum = s[0], s[2], s[3], s[4], s[6], s[9], s[10]
     centered = len(state) - 1 - (momentum > 0)
@@ -68,7 +68,7 @@ def _rmsprop(p, g, state, row, lo, s):
         p[i] -= lr * move
 
 
-@_inlined
+@_serial
 def _adam(p, g, state, row, lo, s):
     sign, shrink, decay, lr, eps, beta2, w1, w2 = s[0], s[1], s[2], s[3], s[4], s[7], s[9], s[10]
     of_gradient, correction = s[11], s[12]
@@ -88,7 +88,7 @@ def _adam(p, g, state, row, lo, s):
         p[i] = x - (of_gradient * gradient + lr * mean) / (np.sqrt(square) / correction + eps)
 
 
-@_inlined
+@_serial
 def _adamax(p, g, state, row, lo, s):
     sign, decay, lr, eps, beta2, w1 = s[0], s[2], s[3], s[4], s[7], s[8]
     m, u = state[0, row, lo:lo + p.size], state[1, row, lo:lo + p.size]
@@ -101,7 +101,7 @@ def _adamax(p, g, state, row, lo, s):
         p[i] -= lr * mean / greatest
 
 
-@_inlined
+@_serial
 def _adadelta(p, g, state, row, lo, s):
     sign, decay, lr, eps, rho, take = s[0], s[2], s[3], s[4], s[6], s[8]
     square, moved = state[0, row, lo:lo + p.size], state[1, row, lo:lo + p.size]
@@ -114,7 +114,7 @@ def _adadelta(p, g, state, row, lo, s):
         p[i] -= lr * move
 
 
-@_inlined
+@_serial
 def _lion(p, g, state, row, lo, s):
     sign, shrink, decay, lr, beta2, beta1, w1, w2 = s[0], s[1], s[2], s[3], s[6], s[7], s[8], s[9]
     m = state[0, row, lo:lo + p.size]
@@ -136,7 +136,7 @@ def _scale(p, state, row, lo, tail):
     return True
 
 
-@_inlined
+@_serial
 def _coasts(p, buffer, lr):
     moves = False
     for i in range(p.size):

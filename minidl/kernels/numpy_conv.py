@@ -124,7 +124,7 @@ def from_tiles(tiles: np.ndarray, bias: np.ndarray, y: np.ndarray, across: int, 
 
 
 def uneven(bits: np.ndarray, origin: Pair, size: Pair, across: int, first: int, rows: int, gap: int, most: int,
-           found: np.ndarray) -> int:
+           found: np.ndarray, blank: np.ndarray) -> int:
     """Find rows of tiles that Winograd's algorithm would smear: what is large reaches windows where all is small.
 
     The bits of a float but for its sign are an integer that grows with its magnitude, NaN above all; of two that differ
@@ -144,6 +144,9 @@ def uneven(bits: np.ndarray, origin: Pair, size: Pair, across: int, first: int, 
         What no magnitude may exceed.
     found : bool array, shape (S, rows)
         Written: whether the row has a tile that breaks one of the two.
+    blank : bool array, shape (S, 4 * rows, 4 * across), or of size 0
+        Written: which windows hold nothing but zeros. What is computed of them is known, so they do not count as small;
+        without this array they do.
 
     Returns
     -------
@@ -160,7 +163,11 @@ def uneven(bits: np.ndarray, origin: Pair, size: Pair, across: int, first: int, 
     pixels[:, *inside] = seen.max(axis=1, initial=0)
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (3, 3), axis=(1, 2)).max(axis=(3, 4))
     outputs = np.indices(windows.shape[1:]) + np.reshape((4 * first, 0), (2, 1, 1)) < np.reshape(size, (2, 1, 1))
-    small = np.where(outputs.all(axis=0), windows, np.iinfo(bits.dtype).max)
+    counted = outputs.all(axis=0)
+    if blank.size:
+        blank[...] = windows == 0
+        counted = counted & ~blank
+    small = np.where(counted, windows, np.iinfo(bits.dtype).max)
     largest, least = (a.reshape(len(bits), rows, 4, across, 4) for a in (windows, small))
     top, bottom = largest.max(axis=(2, 4)), least.min(axis=(2, 4))
     found[...] = ((top > most) | (top - bottom > gap)).any(axis=2)

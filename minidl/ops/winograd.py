@@ -9,14 +9,11 @@ to three times that of the definition.
 
 Rounding is relative to the largest element of a tile, though an output sees a window of 3x3 only. So rows of tiles in
 which one element is `_APART` times the largest of some window, NaN, infinite or near to overflow, are computed by the
-definition. Then the error of an output is bounded by what its own window holds: |error| <= 1e-6 max|x| sum|w| with
-the maximum over the window and the sum over the kernel (a quarter of it is the most that was found). NaN and infinity
-are where the definition has them. `minidl.runtime.exact_convolutions` leaves the algorithm out.
+definition, and outputs of windows of zeros alone are set to the bias. Then the error of an output is bounded by what
+its own window holds: |error| <= 1e-6 max|x| sum|w| with the maximum over the window and the sum over the kernel (a
+quarter of it is the most that was found). NaN and infinity are where the definition has them.
+`minidl.runtime.exact_convolutions` leaves the algorithm out.
 
-The check takes 1 to 2 % of a convolution of 32 to 64 channels, 6 % of one of 16 to 16. In a network that learns posters
-no row is uneven if they are scaled to [0, 1], a tenth if to [0, 255]; of the gradients that global max pooling or dead
-units leave, zeros but for a few pixels, up to three quarters. Where all rows are, a convolution takes a fifth longer
-than by the definition.
 Source: Lavin and Gray 2016, "Fast algorithms for convolutional neural networks".
 """
 
@@ -46,6 +43,7 @@ _APART = 8.0  # how many times the largest element of a tile may be that of a wi
 _MOST = 2.0**50  # elements and kernels up to here have transforms and products that cannot overflow
 _PARTS = 8  # partial sums of a weight gradient, each of at least this many multiplications:
 _PART = blas.BLAS_LARGE // 2
+_NOTHING = np.empty((0, 0, 0), bool)
 
 _suspended: ContextVar[bool] = ContextVar("_suspended", default=False)
 
@@ -112,13 +110,16 @@ def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, origin:
     def work(pieces: Iterator[_Piece]) -> None:
         tiles, products = _Buffer(x.shape[1], x.dtype), _Buffer(len(weight), x.dtype)
         for samples, first, rows in pieces:
-            count = len(x[samples]) * rows * across
-            uneven = _uneven(x[samples], origin, size, first, rows) if tame else [*np.ndindex(len(x[samples]), rows)]
+            count, blank = len(x[samples]) * rows * across, np.empty((len(x[samples]), 4 * rows, 4 * across), bool)
+            blank[...] = False
+            uneven = _uneven(x[samples], origin, size, first, rows, blank) if tame else [
+                *np.ndindex(len(x[samples]), rows)]
             if len(uneven) * across < count:
                 image, sums = tiles.of(count), products.of(count)
                 kernels.to_tiles(x[samples], image, 6, origin, across, first, rows)
                 np.matmul(image, factors, out=sums)  # (36, T, C), (36, C, O) -> (36, T, O)
                 kernels.from_tiles(sums, more, out[samples], across, first, rows)
+                _set_blank(out[samples], blank, first, more)
             for n, r in uneven:
                 cols, target = _columns(x[samples][n], first + r, origin, size), out[samples][n, :, _lines(first + r)]
                 target[...] = (matrix @ cols + more[:, None]).reshape(target.shape)
@@ -152,7 +153,7 @@ def weight_gradient(g: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndar
                 image, up = tiles.of(each), upstream.of(each)
                 kernels.to_tiles(x[samples], image, 6, origin, across, first, rows)
                 kernels.to_tiles(g[samples], up, 4, (0, 0), across, first, rows)
-                for n, r in _uneven(x[samples], origin, size, first, rows):
+                for n, r in _uneven(x[samples], origin, size, first, rows, _NOTHING):
                     skipped = slice((n * rows + r) * across, (n * rows + r + 1) * across)
                     image[:, skipped] = up[:, skipped] = 0
                     cols = _columns(x[samples][n], first + r, origin, size)
@@ -171,11 +172,20 @@ def weight_gradient(g: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndar
     return both
 
 
-def _uneven(x: np.ndarray, origin: Ints, size: Ints, first: int, rows: int) -> list[tuple[int, int]]:
-    """The sample and row, of rows of tiles, that are to be computed by the definition."""
+def _set_blank(out: np.ndarray, blank: np.ndarray, first: int, bias: np.ndarray) -> None:
+    """Outputs of windows that hold nothing but zeros, which are the bias: of rounding elsewhere in a tile, too."""
+    lines = out[:, :, 4 * first:4 * first + blank.shape[1]]
+    for n in np.flatnonzero(blank.any(axis=(1, 2))):
+        where = blank[n, :lines.shape[2], :lines.shape[3]]
+        lines[n, :, where] = bias
+
+
+def _uneven(x: np.ndarray, origin: Ints, size: Ints, first: int, rows: int, blank: np.ndarray
+            ) -> list[tuple[int, int]]:
+    """The sample and row, of rows of tiles, that are to be computed by the definition; see the kernel for `blank`."""
     found, across = np.empty((len(x), rows), bool), _grid(size)[1]
     bits = x.view(f"i{x.itemsize}")
-    count = columns_of(x.dtype).uneven(bits, origin, size, across, first, rows, *_limits(x.dtype), found)
+    count = columns_of(x.dtype).uneven(bits, origin, size, across, first, rows, *_limits(x.dtype), found, blank)
     return [*zip(*np.nonzero(found), strict=True)] if count else []
 
 

@@ -130,8 +130,8 @@ def test_the_matrices_convolve(seed):
 
 
 @given(drawn=tilings(), short=st.tuples(st.integers(0, 3), st.integers(0, 3)), wild=st.integers(0, 4),
-       seed=st.integers(0, 2**32 - 1))
-def test_uneven_rows_are_those_of_the_twin(drawn, short, wild, seed):
+       seed=st.integers(0, 2**32 - 1), known=st.booleans())
+def test_uneven_rows_are_those_of_the_twin(drawn, short, wild, seed, known):
     x, _, across, first, rows, origin = drawn
     rng = np.random.default_rng(seed)
     if x.size:
@@ -144,8 +144,9 @@ def test_uneven_rows_are_those_of_the_twin(drawn, short, wild, seed):
     for numba in (True, False):
         held, untouched = guarded(bits)
         found = np.ones((len(x), rows), bool)
-        count = FAMILY.module(numba).uneven(held, origin, size, across, first, rows, *limits, found)
+        blank = np.ones((len(x), 4 * rows, 4 * across) if known else (0, 0, 0), bool)
+        count = FAMILY.module(numba).uneven(held, origin, size, across, first, rows, *limits, found, blank)
         assert untouched()
         assert count == found.sum()
-        results.append(found)
+        results.append(np.concatenate([found.ravel(), blank.ravel()]))
     assert np.array_equal(*results)
