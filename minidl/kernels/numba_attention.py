@@ -7,9 +7,8 @@ causal mask forbids is not computed.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
-from minidl.kernels.launch import spread
 from minidl.kernels.numba_loss import _exp
 
 __all__ = ["attention", "attention_gradient"]
@@ -18,6 +17,7 @@ _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _WIDE = 64  # columns of a panel: a constant, so that the compiler sees what cannot overlap
 _VECTOR = 16  # columns that are computed together
 _LARGE = 1 << 17  # multiplications; with fewer, other threads are not worth waking
+_PARTS = 32  # that groups are cut into, for several threads
 _FULL, _LOWER, _UPPER, _OUT = 0, 1, 2, 3  # which triangle counts: all, of a lower or upper a, of a lower out
 
 
@@ -25,7 +25,10 @@ def attention(q, k, v, bias, keep, causal, scale):
     p = np.empty((len(q), q.shape[1], k.shape[1]), q.dtype)
     out = np.empty((len(q), q.shape[1], v.shape[2]), q.dtype)
     _multiply(q, False, k, True, _OUT if causal else _FULL, scale, p)
-    spread(_weights, len(p), p.size > _LARGE // 16, p, bias, causal)
+    if p.size > _LARGE // 16:
+        _weights_on_threads(p, bias, causal)
+    else:
+        _weights(0, len(p), p, bias, causal)
     _multiply(p * keep if len(keep) else p, False, v, False, _LOWER if causal else _FULL, 1.0, out)
     return out, p
 
@@ -34,7 +37,10 @@ def attention_gradient(g, q, k, v, p, keep, causal, scale, gq, gk, gv):
     gs = np.empty_like(p)
     _multiply(p * keep if len(keep) else p, True, g, False, _UPPER if causal else _FULL, 1.0, gv)
     _multiply(g, False, v, True, _OUT if causal else _FULL, 1.0, gs)
-    spread(_weights_gradient, len(gs), gs.size > _LARGE // 16, gs, p, keep, causal)
+    if gs.size > _LARGE // 16:
+        _weights_gradient_on_threads(gs, p, keep, causal)
+    else:
+        _weights_gradient(0, len(gs), gs, p, keep, causal)
     _multiply(gs, False, k, False, _LOWER if causal else _FULL, scale, gq)
     _multiply(gs, True, q, False, _UPPER if causal else _FULL, scale, gk)
     return gs
@@ -48,12 +54,11 @@ def _multiply(a, turn_a, b, turn_b, triangle, scale, out):
     A triangle of zeros in `a` is passed over, and what lies above the diagonal of `out` may stay undefined.
     """
     depth = a.shape[1] if turn_a else a.shape[2]
-
-    def some(first, last):
-        panel, sums = np.empty((depth + 3) * _WIDE, a.dtype), np.empty(4 * _WIDE, a.dtype)
-        _products(first, last, a, turn_a, b, turn_b, triangle, out.dtype.type(scale), panel, sums, out)
-
-    spread(some, len(out), out.size * depth > _LARGE)
+    large = out.size * depth > _LARGE
+    parts = min(len(out), _PARTS) if large else 1
+    panels, sums = np.empty((parts, (depth + 3) * _WIDE), a.dtype), np.empty((parts, 4 * _WIDE), a.dtype)
+    run = _products_on_threads if large else _products
+    run(a, turn_a, b, turn_b, triangle, out.dtype.type(scale), panels, sums, out)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -96,7 +101,7 @@ def _block(a, transposed, i, m):
             a[i2, m0], a[i2, m1], a[i2, m2], a[i2, m3], a[i3, m0], a[i3, m1], a[i3, m2], a[i3, m3])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", inline="always")
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _product(a, turn_a, b, turn_b, triangle, scale, panel, sums, out):
     """One group, by panels of b and four rows of a."""
     n, depth = (a.shape[1], a.shape[0]) if turn_a else a.shape
@@ -121,10 +126,18 @@ def _product(a, turn_a, b, turn_b, triangle, scale, panel, sums, out):
                     out[i + r, column + j] = scale * sums[at + np.uintp(j)]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _products(first, last, a, turn_a, b, turn_b, triangle, scale, panel, sums, out):
-    for g in range(first, last):
-        _product(a[g], turn_a, b[g], turn_b, triangle, scale, panel, sums, out[g])
+@njit(cache=True, nogil=True, error_model="numpy")
+def _products(a, turn_a, b, turn_b, triangle, scale, panels, sums, out):
+    for g in range(len(out)):
+        _product(a[g], turn_a, b[g], turn_b, triangle, scale, panels[0], sums[0], out[g])
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def _products_on_threads(a, turn_a, b, turn_b, triangle, scale, panels, sums, out):
+    n, parts = len(out), len(panels)
+    for c in prange(parts):
+        for g in range(n * c // parts, n * (c + 1) // parts):
+            _product(a[g], turn_a, b[g], turn_b, triangle, scale, panels[c], sums[c], out[g])
 
 
 # ---------------------------------------------------------------------------------------------- weights
@@ -150,7 +163,7 @@ def _softmax(p, i, width):
         p[i, j] = 0
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _weights(first, last, p, bias, causal):
     """Scores to probabilities, in place."""
     for g in range(first, last):
@@ -161,6 +174,13 @@ def _weights(first, last, p, bias, causal):
                 for j in range(seen):
                     rows[i, j] += bias[b, i, j]
             _softmax(rows, i, seen)
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def _weights_on_threads(p, bias, causal):
+    n = len(p)
+    for c in prange(_PARTS):
+        _weights(n * c // _PARTS, n * (c + 1) // _PARTS, p, bias, causal)
 
 
 @njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST, error_model="numpy")
@@ -186,3 +206,10 @@ def _weights_gradient(first, last, gs, p, keep, causal):
                 up[i, j] = rows[i, j] * (up[i, j] - inner)
             for j in range(seen, up.shape[1]):
                 up[i, j] = 0
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def _weights_gradient_on_threads(gs, p, keep, causal):
+    n = len(gs)
+    for c in prange(_PARTS):
+        _weights_gradient(n * c // _PARTS, n * (c + 1) // _PARTS, gs, p, keep, causal)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
-from minidl.kernels.launch import spread
 from minidl.kernels.numpy_masks import GAMMA, MIX, threshold
 
 __all__ = ["dropout_factors"]
@@ -18,7 +17,8 @@ _S27, _S30, _S31, _S32, _LOW = (np.uint64(n) for n in (27, 30, 31, 32, 0xFFFFFFF
 def dropout_factors(key: np.uint64, p: float, scale: float, out: np.ndarray) -> None:
     half = (len(out) + 1) // 2
     parts = (half + _PART - 1) // _PART
-    spread(_draw, parts, parts > 4, key, threshold(p), out.dtype.type(scale), out[:half], out[half:])
+    draw = _draw if parts <= 2 else _draw_on_threads
+    draw(0, parts, key, threshold(p), out.dtype.type(scale), out[:half], out[half:])
 
 
 @njit(cache=True, nogil=True)
@@ -38,3 +38,9 @@ def _number(key, j):
     z = (z ^ (z >> _S30)) * _MIX1
     z = (z ^ (z >> _S27)) * _MIX2
     return z ^ (z >> _S31)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _draw_on_threads(first_part, last_part, key, least, scale, first, second):
+    for part in prange(first_part, last_part):
+        _draw(part, part + 1, key, least, scale, first, second)

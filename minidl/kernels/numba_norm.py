@@ -4,6 +4,8 @@ Chunks of rows whose number the shape alone decides, or channels, are what threa
 depends on the number of threads. Elements of a row or line are summed in their own dtype, and what rows or lines give
 in float64. The variance is that of the differences from a rounded mean, less the square of what its rounding leaves.
 
+Rows take so little time that threads of Numba's, which wait awake for a moment, are worth their compiling here.
+
 Only loops that write nothing are compiled with fast mathematics. One that writes exists twice in machine code, as
 vectors and one by one, and which is taken depends on how far apart in memory its arrays happen to be.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from minidl.kernels.launch import spread
 
@@ -70,19 +72,18 @@ def _weighted_products(g, x, i, centre, weight):
 
 def row_norm(x, weight, bias, eps, centred):
     out, (mean, scale) = np.empty_like(x), np.empty((2, len(x)), x.dtype)
-    spread(_rows, len(x), x.size >= _LARGE, x, weight, bias, eps, centred, out, mean, scale)
+    if x.size < _LARGE:
+        _rows(0, len(x), x, weight, bias, eps, centred, out, mean, scale)
+    else:
+        _rows_on_threads(x, weight, bias, eps, centred, out, mean, scale)
     return out, mean, scale
 
 
 def row_norm_gradient(g, x, weight, mean, scale, centred, gx):
     chunks = min(_CHUNKS, -(-len(x) // _CHUNKS))
-    sums = np.zeros((2, chunks, x.shape[1]), x.dtype)
-
-    def some(first, last):
-        inner, slope = np.empty((2, _BLOCK), x.dtype)
-        _rows_gradient(first, last, g, x, weight, mean, scale, centred, inner, slope, gx, sums)
-
-    spread(some, chunks, x.size >= _LARGE)
+    sums, (inner, slope) = np.zeros((2, chunks, x.shape[1]), x.dtype), np.empty((2, chunks, _BLOCK), x.dtype)
+    run = _rows_gradient if x.size < _LARGE else _rows_gradient_on_threads
+    run(g, x, weight, mean, scale, centred, inner, slope, gx, sums)
     gw, gb = sums.sum(axis=1, dtype=np.float64).astype(x.dtype)
     return gw, gb
 
@@ -105,7 +106,14 @@ def _rows(first, last, x, weight, bias, eps, centred, out, mean, scale):
                 out[i, j] = (x[i, j] - centre) * factor * weight[j] + bias[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def _rows_on_threads(x, weight, bias, eps, centred, out, mean, scale):
+    n = len(x)
+    for c in prange(_CHUNKS):
+        _rows(n * c // _CHUNKS, n * (c + 1) // _CHUNKS, x, weight, bias, eps, centred, out, mean, scale)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _chunk_gradient(g, x, c, weight, mean, scale, centred, inner, slope, gx, sums):
     chunks, zero, count = sums.shape[1], x.dtype.type(0), x.dtype.type(x.shape[1])
     first, last = len(x) * c // chunks, len(x) * (c + 1) // chunks
@@ -129,9 +137,15 @@ def _chunk_gradient(g, x, c, weight, mean, scale, centred, inner, slope, gx, sum
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _rows_gradient(first, last, g, x, weight, mean, scale, centred, inner, slope, gx, sums):
-    for c in range(first, last):
-        _chunk_gradient(g, x, c, weight, mean, scale, centred, inner, slope, gx, sums)
+def _rows_gradient(g, x, weight, mean, scale, centred, inner, slope, gx, sums):
+    for c in range(sums.shape[1]):
+        _chunk_gradient(g, x, c, weight, mean, scale, centred, inner[c], slope[c], gx, sums)
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def _rows_gradient_on_threads(g, x, weight, mean, scale, centred, inner, slope, gx, sums):
+    for c in prange(sums.shape[1]):
+        _chunk_gradient(g, x, c, weight, mean, scale, centred, inner[c], slope[c], gx, sums)
 
 
 # ------------------------------------------------- channels: the lines c, C + c, 2 C + c, ... of x (N C, L)
