@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from recsys.data import intake
 from recsys.data.interactions import Interactions
-from recsys.errors import DataError, ParameterError
+from recsys.errors import DataError, DataWarning, ParameterError
 
 __all__ = ["described", "interactions", "is_frame", "number", "parts", "training", "whole"]
 
@@ -113,11 +114,14 @@ def _of_frame(who: str, frame: Any, what: str) -> Interactions:
                         f"frame.stack().reset_index() if it is users x items.") from error
     taken = ", ".join(f"{role} {column!r}" for role, column in chosen.items() if column is not None)
     try:
-        return Interactions.from_dataframe(frame, name=f"frame with {taken}")
+        data = Interactions.from_dataframe(frame, name=f"frame with {taken}")
     except DataError as error:
         raise DataError(f"{who}: {what}, a frame with {taken}: {str(error).removeprefix('the frame, ')} Options are "
                         f"those of Interactions.from_dataframe; or drop or convert such rows before, as with "
                         f"frame.dropna(subset=[column]) or frame[column].astype(str).") from error
+    for note in data.notes:  # nobody has asked for the data, so nobody will read them there
+        warnings.warn(f"{who}: {what}: {note}", DataWarning, stacklevel=4)
+    return data
 
 
 def _like(who: str, data: Interactions, part: Any, what: str) -> Interactions:

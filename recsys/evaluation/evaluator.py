@@ -11,6 +11,7 @@ import numpy as np
 
 from minidl import runtime
 from recsys.data import given
+from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError, LeakWarning, ParameterError, UnsupportedError
@@ -145,6 +146,8 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     -----
     LeakWarning
         The model has learned from events of the part that the split does not show it.
+    DataWarning
+        Items are ranked, and events to be found have a value of 0 or less.
 
     Raises
     ------
@@ -174,6 +177,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     if task == "ratings":
         found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
     else:
+        warn_of_nothing(part_of(split, part))
         pool = Pool.of(split, part, candidates, exclude_seen, negatives, seed)
         found, card = measure(model, pool, asked, vectors, block, progress)
         users, weights = pool.users, np.ones(len(pool.users))

@@ -12,7 +12,7 @@ import pytest
 import recsys
 from recsys import compare, evaluate
 from recsys.data import Interactions, given, splits
-from recsys.errors import DataError, NotFittedError, ParameterError, RecsysError
+from recsys.errors import DataError, DataWarning, NotFittedError, ParameterError, RecsysError
 from recsys.evaluation import protocols
 from recsys.models.bpr import BPR
 from recsys.models.linear import EASE
@@ -214,6 +214,12 @@ def test_records_that_are_none():
 def test_models_are_found_where_they_are():
     with pytest.raises(AttributeError, match=r"no attribute 'EASE'; it is in recsys\.models: from recsys"):
         recsys.EASE  # noqa: B018
+
+
+def test_what_is_guessed_of_a_frame_is_said():
+    frame = Frame({"user": np.array([1, 2]), "item": np.array([5, 6]), "time": np.array([881250949000, 881250950000])})
+    with pytest.warns(DataWarning, match=r"EASE\.fit: data: .*took the times as milliseconds since 1970"):
+        assert given.interactions("EASE.fit", frame).time.tolist() == [881250949, 881250950]
 
 
 def test_evaluate_says_what_is_missing():

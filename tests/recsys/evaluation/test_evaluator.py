@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data import Interactions, splits
-from recsys.errors import DataError, ParameterError, UnsupportedError
+from recsys.data import Interactions, Split, splits
+from recsys.errors import DataError, DataWarning, ParameterError, UnsupportedError
 from recsys.evaluation import evaluate
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -280,3 +280,12 @@ def test_a_model_of_other_ids_is_refused(known, random_data, task):
     model = known(rule=distinct).fit(moved)
     with pytest.raises(DataError, match=r"Known was fitted on other items .*number 0 is .*fit it on split"):
         evaluate(model, split, task=task)
+
+
+def test_events_worth_nothing_are_told_when_items_are_ranked(known):
+    data = Interactions.from_arrays([1, 1, 2, 2], [5, 6, 5, 7], [4.0, -1.0, 3.0, 2.0])
+    split = Split(data.take([0, 2, 3]), None, data.take([1]))
+    model = known(rule=lambda user, item: 1.0).fit(split.train)
+    with pytest.warns(DataWarning, match="1 of 1 events have a value of 0 or less"):
+        evaluate(model, split, metrics=["hit@1"])
+    assert evaluate(model, split, task="ratings", metrics=["rmse"]).metrics
