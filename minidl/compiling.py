@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import cache
-from typing import Any
 
-__all__ = ["Stopwatch", "compilations", "compile_seconds", "listen"]
+__all__ = ["Stopwatch", "clock", "compilations", "compile_seconds"]
 
 
 class _Clock:
-    """Runs while at least one thread compiles; compilations nest."""
+    """Runs while at least one thread compiles; compilations nest. `minidl.kernels.listening` starts and stops it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,33 +39,17 @@ class _Clock:
             return self._past + (time.perf_counter() - self._began if self._open else 0.0)
 
 
-_clock = _Clock()
-
-
-@cache
-def listen() -> None:
-    """Let Numba say when it compiles; `minidl.kernels` calls this before it loads a kernel."""
-    from numba.core import event
-
-    class Listener(event.Listener):
-        def on_start(self, event: Any) -> None:
-            _clock.start()
-
-        def on_end(self, event: Any) -> None:
-            _clock.stop()
-
-    register: Any = event.register  # without hints
-    register("numba:compile", Listener())
+clock = _Clock()
 
 
 def compile_seconds() -> float:
     """Wall seconds during which this process compiled kernels, on any thread, since it loaded the first one."""
-    return _clock.seconds()
+    return clock.seconds()
 
 
 def compilations() -> int:
     """How many functions this process has compiled: kernels, and what they call."""
-    return _clock.count
+    return clock.count
 
 
 class Stopwatch:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from minidl.compiling import listen
 from minidl.runtime import numba_enabled, parallel_guard, parallel_is_safe
 
 __all__ = ["Kernels", "dense", "loss", "masks", "optim", "rows", "takes"]
@@ -50,7 +49,7 @@ class Kernels:
     def module(self, numba: bool) -> Any:
         """The module of one of the two worlds."""
         if numba:
-            listen()
+            importlib.import_module("minidl.kernels.listening").listen()
         return importlib.import_module(f"{self._package}.{'numba' if numba else 'numpy'}_{self._family}")
 
 

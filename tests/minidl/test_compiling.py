@@ -13,7 +13,7 @@ from minidl import compiling, runtime
 @pytest.fixture
 def clock(monkeypatch):
     made = compiling._Clock()
-    monkeypatch.setattr(compiling, "_clock", made)
+    monkeypatch.setattr(compiling, "clock", made)
     return made
 
 
@@ -61,7 +61,9 @@ def test_a_stopwatch_leaves_compiling_out(clock):
 @pytest.mark.skipif(not runtime.numba_enabled(), reason="compiles with Numba")
 def test_numba_is_listened_to():
     numba = pytest.importorskip("numba")
-    compiling.listen()
+    from minidl.kernels import listening
+
+    listening.listen()
     watch, before = runtime.Stopwatch(), runtime.compilations()
     function = numba.njit(lambda x: x + 1)
     function(1)

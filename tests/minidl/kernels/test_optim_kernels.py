@@ -77,8 +77,9 @@ def test_nothing_is_written_around_the_rows(name: str, catch_up: bool) -> None:
 SCRIPT = """
 import json
 import numpy as np
-from minidl import compiling, runtime
-compiling.listen()
+from minidl import runtime
+from minidl.kernels import listening
+listening.listen()
 from minidl.kernels import numba_optim as k
 p, i, state, s = np.ones((1, 4)), np.zeros(1, np.int64), np.zeros((1, 1, 4)), np.ones(10)
 k.sgd(p, i, p.copy(), state, s)
