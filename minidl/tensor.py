@@ -95,6 +95,7 @@ class Tensor:
     def data(self, array: np.ndarray) -> None:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"data: a {type(array).__name__} is no array; pass np.asarray(...), or .data of a Tensor")
+        refuse_masked("data", array)
         wrote(self)
         self._array = array
 
@@ -220,6 +221,7 @@ class Tensor:
             raise GradientError("grad: only a leaf with requires_grad=True has a gradient")
         if value is not None and tuple(value.shape) != self.shape:
             raise GradientError(f"grad: shape {tuple(value.shape)} does not fit a Tensor of shape {self.shape}")
+        refuse_masked("grad", value)
         self.node.grad = value
 
     def backward(self, gradient: Any = None, create_graph: bool = False) -> None:

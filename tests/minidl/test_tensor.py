@@ -213,7 +213,10 @@ X = minidl.tensor(np.ones(3), requires_grad=True)
     lambda: ops.embedding(MASKED.astype(int), np.ones((10, 2))), lambda: X.backward(MASKED), lambda: ops.relu(MASKED),
     lambda: ops.binary_cross_entropy_with_logits(X, MASKED), lambda: nn.Linear(3, 1)(MASKED),
     lambda: ops.cross_entropy(np.ones((3, 4)), MASKED.astype(int) % 4),
-    lambda: ops.take_along_axis(X, MASKED.astype(int), 0), lambda: minidl.grad(ops.sum)(MASKED)])
+    lambda: ops.take_along_axis(X, MASKED.astype(int), 0), lambda: minidl.grad(ops.sum)(MASKED),
+    lambda: minidl.tensor([MASKED, MASKED]), lambda: ops.sum([[MASKED], [MASKED]]), lambda: nn.Parameter((MASKED,)),
+    lambda: minidl.tensor([1.0, np.ma.masked]), lambda: setattr(minidl.tensor(X), "data", MASKED),
+    lambda: setattr(X, "grad", MASKED)])
 def test_masks_are_not_dropped(use):
     with pytest.raises(TypeError, match=r"masked array.*filled.*compressed"):
         use()
