@@ -100,6 +100,32 @@ def test_a_fork_from_another_thread_while_gradients_are_collected():
     """)
 
 
+@pytest.mark.parametrize("lock", ["behind.lock", "blas.openblas()._lock", "compiling._clock._lock"])
+def test_a_fork_while_another_thread_has_a_lock(lock):
+    _runs(f"""
+        import time
+        from minidl import behind, blas, compiling
+        if not {lock.startswith("blas")} or blas.openblas() is not None:
+            lock, taken = {lock}, threading.Event()
+            def hold():
+                with lock:
+                    taken.set()
+                    time.sleep(.3)
+            t = threading.Thread(target=hold)
+            t.start()
+            taken.wait()
+            def free():
+                "Whether a thread of the child gets the lock that is there now."
+                found = []
+                helper = threading.Thread(target=lambda: found.append({lock}.acquire(timeout=10)))
+                helper.start()
+                helper.join()
+                return 0 if found == [True] else 5
+            assert child(free) == 0
+            t.join()
+    """)
+
+
 def test_more_threads_are_refused_where_they_would_be_waited_for():
     _runs("""
         def ask():
