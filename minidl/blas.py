@@ -45,6 +45,13 @@ class _OpenBLAS:
         self._lock = threading.Lock()
         self._pins = 0
         self.count: int = get()
+        if hasattr(os, "register_at_fork"):  # no fork while another thread, which the child lacks, is in OpenBLAS
+            os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
+                                after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._pins = 0  # those of other threads, which will not undo them
+        self._lock.release()
 
     def use(self, count: int) -> None:
         """Have so many threads, as soon as nothing is pinned."""

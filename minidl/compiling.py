@@ -6,6 +6,7 @@ seconds that no later one does.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -20,6 +21,12 @@ class _Clock:
         self._open = 0
         self._began = self._past = 0.0
         self.count = 0
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()  # another thread, which the child lacks, may have held it, or was compiling
+        self._open = 0
 
     def start(self) -> None:
         with self._lock:

@@ -98,7 +98,11 @@ def no_array(error: AttributeError, arguments: Mapping[str, Any]) -> Exception |
 
 
 def refuse_masked(name: str, value: Any) -> None:
-    """Raise for a `numpy.ma.MaskedArray`: nothing here knows masks, and without them masked values would count."""
+    """Raise for a `numpy.ma.MaskedArray`, also in sequences: without masks, which nothing knows, all values count."""
+    if type(value) in (list, tuple):
+        for part in value:
+            if type(part) not in (float, int, np.ndarray):
+                refuse_masked(name, part)
     if type(value) is not np.ndarray and isinstance(value, np.ndarray) and hasattr(value, "compressed"):
         raise TypeError(f"{name} is a masked array, {value.dtype}{value.shape}, and its mask would get lost; pass "
                         ".filled(value), with what masked elements stand for, or .compressed(), without them")

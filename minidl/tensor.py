@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from opcode import opmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from minidl.errors import GradientError, refuse_masked
 from minidl.versions import wrote
 
 if TYPE_CHECKING:
-    from minidl.engine import Node
+    from minidl.engine import Leaf, Node
 
 __all__ = ["Tensor", "as_array", "tensor"]
 
@@ -71,10 +71,11 @@ class Tensor:
     array. Comparisons give plain boolean arrays.
     """
 
-    __slots__ = ("_array", "node", "__weakref__")
+    __slots__ = ("_array", "node", "_frozen", "__weakref__")
 
     _array: np.ndarray
     node: Node | None
+    _frozen: Leaf  # the node of a leaf that required a gradient, and does not at the moment; mostly not there
 
     def __init__(self, data: np.ndarray, node: Node | None = None) -> None:
         self._array = data
@@ -94,6 +95,7 @@ class Tensor:
     def data(self, array: np.ndarray) -> None:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"data: a {type(array).__name__} is no array; pass np.asarray(...), or .data of a Tensor")
+        refuse_masked("data", array)
         wrote(self)
         self._array = array
 
@@ -176,7 +178,11 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
-        """Whether operations on this Tensor are recorded."""
+        """Whether operations on this Tensor are recorded.
+
+        A leaf that is frozen (False) and learns again (True) has the gradient and the hooks that it had, and graphs
+        from before lead to it. In between `.grad` is None, so that optimizers pass it over.
+        """
         return self.node is not None
 
     @requires_grad.setter
@@ -184,11 +190,16 @@ class Tensor:
         if value and self.node is None:
             if self.data.dtype.kind != "f":
                 raise GradientError(f"requires_grad: dtype {self.dtype} has no gradient; use floating point numbers")
-            self.node = engine.Leaf(self.shape, self.dtype)
+            before = getattr(self, "_frozen", None)
+            if before is not None and (before.shape, before.dtype) == (self.shape, self.dtype):
+                self.node = before
+            else:
+                self.node = engine.Leaf(self.shape, self.dtype)
+                self.node.hooks = None if before is None else before.hooks
         elif not value and self.node is not None:
             if not self.is_leaf:
                 raise GradientError("requires_grad: only a leaf can stop requiring a gradient; use .detach()")
-            self.node = None
+            self._frozen, self.node = cast("Leaf", self.node), None
 
     @property
     def is_leaf(self) -> bool:
@@ -202,10 +213,15 @@ class Tensor:
 
     @grad.setter
     def grad(self, value: Any) -> None:
+        if value is None and self.node is None:
+            if (frozen := getattr(self, "_frozen", None)) is not None:
+                frozen.grad = None
+            return
         if not isinstance(self.node, engine.Leaf):
             raise GradientError("grad: only a leaf with requires_grad=True has a gradient")
         if value is not None and tuple(value.shape) != self.shape:
             raise GradientError(f"grad: shape {tuple(value.shape)} does not fit a Tensor of shape {self.shape}")
+        refuse_masked("grad", value)
         self.node.grad = value
 
     def backward(self, gradient: Any = None, create_graph: bool = False) -> None:

@@ -267,8 +267,7 @@ class Module:
     def zero_grad(self) -> None:
         """Forget the gradients: `.grad` of every parameter becomes None."""
         for p in self.parameters():
-            if p.node is not None:
-                p.grad = None
+            p.grad = None
 
     def apply(self: _M, function: Callable[[Module], Any]) -> _M:
         """Call `function` with every module, children first, for example to initialise them."""
@@ -280,7 +279,7 @@ class Module:
     def to(self: _M, dtype: Any) -> _M:
         """Cast parameters and floating point buffers, in place; gradients are forgotten."""
         for p in self.parameters():
-            learned = p.requires_grad
+            learned, p.grad = p.requires_grad, None
             p.requires_grad = False
             p.data = p.data.astype(dtype)
             p.requires_grad = learned

@@ -205,8 +205,7 @@ class Optimizer:
         """Forget the gradients: `.grad` becomes None."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.node is not None:
-                    p.grad = None
+                p.grad = None
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.

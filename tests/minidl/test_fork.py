@@ -100,6 +100,25 @@ def test_a_fork_from_another_thread_while_gradients_are_collected():
     """)
 
 
+@pytest.mark.parametrize("lock", ["behind.lock", "blas.openblas()._lock", "compiling._clock._lock"])
+def test_a_fork_while_another_thread_has_a_lock(lock):
+    _runs(f"""
+        import time
+        from minidl import behind, blas, compiling
+        if not {lock.startswith("blas")} or blas.openblas() is not None:
+            lock, taken = {lock}, threading.Event()
+            def hold():
+                with lock:
+                    taken.set()
+                    time.sleep(.3)
+            t = threading.Thread(target=hold)
+            t.start()
+            taken.wait()
+            assert child(lambda: 0 if {lock}.acquire(timeout=10) else 5) == 0  # the one that is there now
+            t.join()
+    """)
+
+
 def test_more_threads_are_refused_where_they_would_be_waited_for():
     _runs("""
         def ask():

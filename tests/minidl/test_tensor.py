@@ -213,7 +213,10 @@ X = minidl.tensor(np.ones(3), requires_grad=True)
     lambda: ops.embedding(MASKED.astype(int), np.ones((10, 2))), lambda: X.backward(MASKED), lambda: ops.relu(MASKED),
     lambda: ops.binary_cross_entropy_with_logits(X, MASKED), lambda: nn.Linear(3, 1)(MASKED),
     lambda: ops.cross_entropy(np.ones((3, 4)), MASKED.astype(int) % 4),
-    lambda: ops.take_along_axis(X, MASKED.astype(int), 0), lambda: minidl.grad(ops.sum)(MASKED)])
+    lambda: ops.take_along_axis(X, MASKED.astype(int), 0), lambda: minidl.grad(ops.sum)(MASKED),
+    lambda: minidl.tensor([MASKED, MASKED]), lambda: ops.sum([[MASKED], [MASKED]]), lambda: nn.Parameter((MASKED,)),
+    lambda: minidl.tensor([1.0, np.ma.masked]), lambda: setattr(minidl.tensor(X), "data", MASKED),
+    lambda: setattr(X, "grad", MASKED)])
 def test_masks_are_not_dropped(use):
     with pytest.raises(TypeError, match=r"masked array.*filled.*compressed"):
         use()
@@ -272,3 +275,37 @@ def test_hooks_need_a_gradient():
 def test_no_new_attributes():
     with pytest.raises(AttributeError):
         tensor([1.0]).colour = "red"
+
+
+def test_freezing_loses_no_gradient():
+    layer, x = nn.Linear(2, 1), np.ones((1, 2), np.float32)
+    seen = []
+    layer.weight.register_hook(lambda g: seen.append(1))
+    (2 * layer(x)).sum().backward()
+    before = layer(x).sum()
+    layer.requires_grad_(False)
+    assert layer.weight.grad is None
+    layer.requires_grad_(True)
+    assert layer.weight.grad.tolist() == [[2.0, 2.0]]
+    before.backward()  # a graph from before leads to the same leaf
+    assert layer.weight.grad.tolist() == [[3.0, 3.0]]
+    assert seen == [1, 1]
+
+
+@pytest.mark.parametrize("forget", [lambda m: m.zero_grad(), lambda m: minidl.optim.SGD(m.parameters()).zero_grad(),
+                                    lambda m: [setattr(p, "grad", None) for p in m.parameters()],
+                                    lambda m: m.to(np.float32)])
+def test_gradients_of_frozen_parameters_can_be_forgotten(forget):
+    layer = nn.Linear(2, 1)
+    layer(np.ones((1, 2), np.float32)).sum().backward()
+    layer.requires_grad_(False)
+    forget(layer)
+    layer.requires_grad_(True)
+    assert layer.weight.grad is layer.bias.grad is None
+
+
+def test_hooks_outlive_a_cast():
+    layer = nn.Linear(2, 1)
+    layer.weight.register_hook(lambda g: 3 * g)
+    layer.double()(np.ones((1, 2))).sum().backward()
+    assert layer.weight.grad.tolist() == [[3.0, 3.0]]
