@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ import numpy as np
 from minidl import MissingExtraError, runtime, streams
 from recsys.cli import reading
 from recsys.console import Console
-from recsys.errors import DataError, DataWarning, RecsysError
+from recsys.errors import DataError, DataWarning, ParameterError, RecsysError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark
     try:
+        _keep_inputs(options)
         runtime.tune()
         with np.errstate(all="ignore"), warnings.catch_warnings():  # divergence is said by the model, in a sentence
             warnings.simplefilter("default", DataWarning)
@@ -58,6 +60,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}.")
     return 0
+
+
+_INPUTS = ("data", "test", "valid", "model", "titles", "item_features", "user_features", "text", "friends", "images",
+           "candidates", "exclude")
+_OUTPUTS = ("out", "checkpoint")
+
+
+def _keep_inputs(options: argparse.Namespace) -> None:
+    """Refuse to write over a file that the same command reads, or twice over the same."""
+    taken: dict[str, str] = {}
+    for name in (*_INPUTS, *_OUTPUTS):
+        path = getattr(options, name, None)
+        if path is None or (name in _INPUTS and not Path(path).is_file()):
+            continue
+        flag, real = f"--{name.replace('_', '-')}", os.path.realpath(path)
+        if name in _OUTPUTS and real in taken:
+            raise ParameterError(f"{flag} {path} is the file of {taken[real]}, and would replace it; name another one.")
+        taken.setdefault(real, flag)
 
 
 def _placed(error: Exception, source: str | None) -> str:
@@ -85,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
         summary = _module(name).SUMMARY
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".", allow_abbrev=False)
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False)
         command.set_defaults(command=name)
         command.add_argument("--json", action="store_true", help="print one JSON document")
         _module(name).add_arguments(command)
