@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return _complain(str(error) or "stopped.", 130)
     except (RecsysError, MissingExtraError) as error:
-        return _complain(reading.in_flags(_placed(error, getattr(options, "data", None))))
+        return _complain(reading.in_flags(_placed(error, options)))
     except MemoryError as error:
         return _complain(f"not enough memory: {str(error) or 'the data or the model is too large'}.")
     except OSError as error:
@@ -80,10 +80,12 @@ def _keep_inputs(options: argparse.Namespace) -> None:
         taken.setdefault(real, flag)
 
 
-def _placed(error: Exception, source: str | None) -> str:
-    """The message, with the data's name if it is about the data and does not say which."""
-    text = str(error)
-    return f"{source}: {text}" if isinstance(error, DataError) and source and Path(source).name not in text else text
+def _placed(error: Exception, options: argparse.Namespace) -> str:
+    """The message, with the data's name if it is about the data and names no file."""
+    text, source = str(error), getattr(options, "data", None)
+    files = [Path(path).name for path in (getattr(options, name, None) for name in _INPUTS) if path is not None]
+    return f"{source}: {text}" if isinstance(error, DataError) and source and not any(
+        name in text for name in files) else text
 
 
 def _tell(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,
@@ -105,7 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
         summary = _module(name).SUMMARY
-        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False)
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
+                                      allow_abbrev=False)
         command.set_defaults(command=name)
         command.add_argument("--json", action="store_true", help="print one JSON document")
         _module(name).add_arguments(command)

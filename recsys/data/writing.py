@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from recsys.data.missing import stands_for_nothing
-from recsys.data.times import guess_unit
+from recsys.data.times import are_plainly_seconds
 from recsys.errors import ParameterError
 from recsys.files import replacing
 
@@ -21,8 +21,8 @@ __all__ = ["write_csv"]
 
 _SAFE = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)  # nothing else can be read in it
 
-_OTHERS = {".parquet", ".pq", ".feather", ".arrow", ".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".npz", ".npy", ".pkl",
-           ".html", ".zip", ".bz2", ".xz", ".zst", ".7z"}
+_OTHERS = {".parquet", ".pq", ".feather", ".arrow", ".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".npz", ".npy",
+           ".pkl", ".html", ".zip", ".bz2", ".xz", ".zst", ".7z"}
 
 
 def write_csv(path: str | Path, columns: Mapping[str, np.ndarray]) -> None:
@@ -41,7 +41,7 @@ def write_csv(path: str | Path, columns: Mapping[str, np.ndarray]) -> None:
         raise ParameterError(f"{path}: what is written is CSV; name a file that ends in .csv or .csv.gz.")
     with replacing(path) as file, _packed(file, Path(path).suffix == ".gz") as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogatepass", newline="")
-        names = [f"{name}:s" if name == "time" and guess_unit(column) != "s" else name
+        names = [f"{name}:s" if name == "time" and not are_plainly_seconds(column) else name
                  for name, column in columns.items()]
         text.write(",".join(names) + "\n")
         text.writelines(",".join(row) + "\n" for row in zip(*map(_written, columns.values()), strict=True))
