@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import Interactions, splits
-from recsys.errors import DataError, ParameterError, UnsupportedError
+from recsys.errors import DataError, DataWarning, ParameterError, UnsupportedError
 from recsys.evaluation import evaluate
+from recsys.models.popular import Popular
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -280,3 +281,12 @@ def test_a_model_of_other_ids_is_refused(known, random_data, task):
     model = known(rule=distinct).fit(moved)
     with pytest.raises(DataError, match=r"Known was fitted on other items .*number 0 is .*fit it on split"):
         evaluate(model, split, task=task)
+
+
+def test_targets_that_cannot_be_found_are_told():
+    data = Interactions.from_arrays([1, 1, 2, 2], ["a", "b", "b", "c"])
+    split = splits.split_predefined(data, data)
+    with pytest.warns(DataWarning, match=r"none of the 4 targets of the test part can be found.*last-one-repeats"):
+        found = evaluate(Popular().fit(split.train), split)
+    assert set(found.metrics.values()) == {0}
+    assert evaluate(Popular().fit(split.train), split, exclude_seen=False).card["unreachable targets"] == 0
