@@ -22,7 +22,7 @@ import numpy as np
 from minidl import MissingExtraError, runtime, streams
 from recsys.cli import reading
 from recsys.console import Console
-from recsys.errors import DataError, DataWarning, ParameterError, RecsysError
+from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, UnknownIdError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -83,6 +83,8 @@ def _keep_inputs(options: argparse.Namespace) -> None:
 def _placed(error: Exception, options: argparse.Namespace) -> str:
     """The message, with the data's name if it is about the data and names no file."""
     text, source = str(error), getattr(options, "data", None)
+    if isinstance(error, UnknownIdError) and hasattr(options, "on_unknown"):
+        return f"{text.removesuffix('.')}; --on-unknown skip leaves such ids out."
     files = [Path(path).name for path in (getattr(options, name, None) for name in _INPUTS) if path is not None]
     return f"{source}: {text}" if isinstance(error, DataError) and source and not any(
         name in text for name in files) else text
