@@ -162,7 +162,8 @@ class IdMap:
             return self
         if len(self) and (new.dtype.kind == "i") != self.integers:
             held, got = ("integers", "strings") if self.integers else ("strings", "integers")
-            raise DataError(f"IdMap.add: the map holds {held}, the new ids are {got}.")
+            raise DataError(f"IdMap.add: the map holds {held}, the new ids are {got}; convert them, or read "
+                            f"both with id_type=str.")
         if not len(self):
             self = IdMap(new[:0])
         unseen = new[self._find(new) < 0]

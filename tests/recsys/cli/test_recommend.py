@@ -105,7 +105,7 @@ def test_a_history_may_hold_any_ids(run):
     (["--all", "--out", "x.csv", "--why"], "leave out --out or --why"),
     (["--user", "7", "--exclude", "missing.csv"], "missing.csv"),
     (["--user", "7", "--exclude", "wide.csv"], "wide.csv: which of its 3 columns holds users and which items"),
-    (["--user", "7", "--user", "99999"], "Unknown ids: 99999; 1 of 2 asked for; --on-unknown skip leaves such ids out."),
+    (["--user", "7", "--user", "99999"], "99999; 1 of 2 asked for; --on-unknown skip leaves such ids out."),
     (['--history="tea'], "put an id that holds a comma in double quotes"),
 ])
 def test_what_cannot_be_meant_is_one_sentence(run, folder, words, says):
