@@ -12,6 +12,8 @@ rule can do without, and the gradient is right, or there is an error.
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -24,6 +26,9 @@ from minidl.errors import GradientError
 __all__ = ["Changed", "clock", "shield", "tick", "wrote"]
 
 tick = itertools.count(1).__next__
+_lock = threading.RLock()  # two threads may write at once, and the clock must not go back
+if hasattr(os, "register_at_fork"):  # a child has no thread that would release it, or finish what it began
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 class _Clock:
@@ -41,14 +46,13 @@ clock = _Clock()
 class _Mark:
     """The writes to one piece of memory: how many, when the latest were, and through which Tensor."""
 
-    __slots__ = ("owner", "version", "ticks", "latest", "whole", "name", "shape")
+    __slots__ = ("owner", "version", "ticks", "name", "shape")
 
     def __init__(self, owner: np.ndarray) -> None:
         key = id(owner)
         self.owner = weakref.ref(owner, lambda _: _marks.pop(key, None))
         self.version = 0
         self.ticks: deque[int] = deque(maxlen=64)
-        self.latest = self.whole = 0  # when it was last written, and when other than by rows
         self.name, self.shape = "", owner.shape
 
 
@@ -82,15 +86,15 @@ def wrote(written: Any, of: Any = None) -> None:
     """
     array: np.ndarray = written if isinstance(written, np.ndarray) else written.data
     owner = written if of is None else of
-    mark = _mark(array)
-    if mark is None:
+    with _lock:
         memory = _owner(array)
-        mark = _marks[id(memory)] = _Mark(memory)
-    if owner is not array:
-        mark.name, mark.shape = getattr(owner, "name", ""), array.shape
-    mark.version += 1
-    clock.latest = now = tick()
-    mark.ticks.append(now)
+        mark = _mark(array) or _Mark(memory)
+        if owner is not array:
+            mark.name, mark.shape = getattr(owner, "name", ""), array.shape
+        mark.version += 1
+        clock.latest = now = tick()
+        mark.ticks.append(now)
+        _marks[id(memory)] = mark  # last, for whoever reads it in another thread
 
 
 def shield(op: str, node: Any) -> tuple[Sequence[Any], Any, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import importlib
 import importlib.util
@@ -116,22 +117,35 @@ def _jsonl(file: IO[bytes], gzipped: bool = False) -> Iterator[Callable[[Columns
 @contextmanager
 def _parquet(file: IO[bytes]) -> Iterator[Callable[[Columns], None]]:
     duckdb = importlib.import_module("duckdb")
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(f"{folder}/lists.duckdb") as base:
-        begun = False
-
-        def add(columns: Columns) -> None:
-            nonlocal begun
-            base.register("block", {name: column.astype(object) if column.dtype.kind == "U" else column
-                                    for name, column in columns.items()})
-            base.execute("INSERT INTO lists SELECT * FROM block" if begun else
-                         "CREATE TABLE lists AS SELECT * FROM block")
-            base.unregister("block")
-            begun = True
-
-        yield add
-        if begun:
-            base.execute(f"COPY lists TO '{folder}/lists.parquet' (FORMAT parquet)")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with duckdb.connect(f"{folder}/lists.duckdb") as base:
+                lists = _Lists(base)
+                yield lists.add
+                if lists.begun:
+                    base.execute(f"COPY lists TO '{folder}/lists.parquet' (FORMAT parquet)")
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0].rpartition(": ")[2]
+            raise OSError(errno.EIO, f"cannot hold the lists until they are written ({reason}); make room there, or "
+                          "name another folder as TMPDIR", folder) from None
+        if lists.begun:
             file.write(Path(folder, "lists.parquet").read_bytes())
+
+
+class _Lists:
+    """A table of a database that blocks of columns are added to."""
+
+    def __init__(self, base: Any) -> None:
+        self.base, self.begun = base, False
+
+    def add(self, columns: Columns) -> None:
+        """Add a block; the first one gives the columns."""
+        self.base.register("block", {name: column.astype(object) if column.dtype.kind == "U" else column
+                                     for name, column in columns.items()})
+        self.base.execute("INSERT INTO lists SELECT * FROM block" if self.begun else
+                          "CREATE TABLE lists AS SELECT * FROM block")
+        self.base.unregister("block")
+        self.begun = True
 
 
 _WRITERS: dict[str, Callable[[IO[bytes]], AbstractContextManager[Callable[[Columns], None]]]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ import numpy as np
 from minidl import MissingExtraError, runtime, streams
 from recsys.cli import reading
 from recsys.console import Console
-from recsys.errors import DataError, DataWarning, RecsysError
+from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, UnknownIdError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark
     try:
+        _keep_inputs(options)
         runtime.tune()
         with np.errstate(all="ignore"), warnings.catch_warnings():  # divergence is said by the model, in a sentence
             warnings.simplefilter("default", DataWarning)
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return _complain(str(error) or "stopped.", 130)
     except (RecsysError, MissingExtraError) as error:
-        return _complain(reading.in_flags(_placed(error, getattr(options, "data", None))))
+        return _complain(reading.in_flags(_placed(error, options)))
     except MemoryError as error:
         return _complain(f"not enough memory: {str(error) or 'the data or the model is too large'}.")
     except OSError as error:
@@ -60,10 +62,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _placed(error: Exception, source: str | None) -> str:
-    """The message, with the data's name if it is about the data and does not say which."""
-    text = str(error)
-    return f"{source}: {text}" if isinstance(error, DataError) and source and Path(source).name not in text else text
+_INPUTS = ("data", "test", "valid", "model", "titles", "item_features", "user_features", "text", "friends", "images",
+           "candidates", "exclude")
+_OUTPUTS = ("out", "checkpoint")
+
+
+def _keep_inputs(options: argparse.Namespace) -> None:
+    """Refuse to write over a file that the same command reads, or twice over the same."""
+    taken: dict[str, str] = {}
+    for name in (*_INPUTS, *_OUTPUTS):
+        path = getattr(options, name, None)
+        if path is None or (name in _INPUTS and not Path(path).is_file()):
+            continue
+        flag, real = f"--{name.replace('_', '-')}", os.path.realpath(path)
+        if name in _OUTPUTS and real in taken:
+            raise ParameterError(f"{flag} {path} is the file of {taken[real]}, and would replace it; name another one.")
+        taken.setdefault(real, flag)
+
+
+def _placed(error: Exception, options: argparse.Namespace) -> str:
+    """The message, with the data's name if it is about the data and names no file."""
+    text, source = str(error), getattr(options, "data", None)
+    if isinstance(error, UnknownIdError) and hasattr(options, "on_unknown"):
+        return f"{text.removesuffix('.')}; --on-unknown skip leaves such ids out."
+    files = [Path(path).name for path in (getattr(options, name, None) for name in _INPUTS) if path is not None]
+    return f"{source}: {text}" if isinstance(error, DataError) and source and not any(
+        name in text for name in files) else text
 
 
 def _tell(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,
@@ -85,7 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
         summary = _module(name).SUMMARY
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".", allow_abbrev=False)
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
+                                      allow_abbrev=False)
         command.set_defaults(command=name)
         command.add_argument("--json", action="store_true", help="print one JSON document")
         _module(name).add_arguments(command)

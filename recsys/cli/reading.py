@@ -107,7 +107,11 @@ def _with_sides(data: Any, options: argparse.Namespace) -> Any:
     encoding = {"encoding": options.encoding} if options.encoding else {}
     for name in _SIDES:
         if getattr(options, name, None) is not None:
-            data = add[name](data, getattr(options, name), **encoding)
+            try:
+                data = add[name](data, getattr(options, name), **encoding)
+            except DataError as error:  # --header is said of the data alone
+                raise DataError(str(error).replace("pass header=True or header=False", (
+                    "if it does, call them by words such as user, item, friend or title"))) from None
     return data if getattr(options, "images", None) is None else images.add_images(data, options.images)
 
 
@@ -127,7 +131,8 @@ def _flag(found: re.Match[str]) -> str:
     return f"--{found['name'].replace('_', '-')}{f' {value}' if value else ''}"
 
 
-_CALLS = {"header=True": "--header", "header=False": "--no-header", "drop_missing=True": "--drop-missing",
+_CALLS = {"seen=False": "--no-seen", "header=True": "--header", "header=False": "--no-header",
+          "drop_missing=True": "--drop-missing",
           "na=()": "--na ''", "clean(negative=...)": "--negative", "filter(min_value=...)": "--min-value",
           "binarise(...)": "--implicit", "to clean, or min_value= to filter": "or --min-value",
           "None to drop its rows": "'drop' to drop its rows"}
@@ -142,6 +147,8 @@ def _weights(text: str) -> dict[str, float | None]:
         name, equals, value = part.rpartition("=")
         if not equals or not name.strip():
             raise argparse.ArgumentTypeError(f"{part!r} is not NAME=NUMBER")
+        if name.strip() in found:
+            raise argparse.ArgumentTypeError(f"{name.strip()!r} has two weights; give it one")
         found[name.strip()] = None if value.strip() == "drop" else finite(value)
     return found
 

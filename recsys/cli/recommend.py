@@ -61,6 +61,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     settings = {"k": options.k, "filter_seen": not options.keep_seen, "on_unknown": options.on_unknown,
                 "items": _chosen(options.candidates, model, console),
                 "exclude": _chosen(options.exclude, model, console)}
+    _tell_unrestricted(settings["items"], model, options, console)
     if options.out is not None:
         _write(model, options, settings, console)
         return
@@ -103,6 +104,16 @@ def _chosen(path: str | None, model: Any, console: Console) -> Any:
                          model.items.parse(table.strings(item).tolist()).tolist(), strict=True):
         own.setdefault(who, []).append(what)
     return own
+
+
+def _tell_unrestricted(candidates: Any, model: Any, options: argparse.Namespace, console: Console) -> None:
+    """Say for how many users a file of candidates of each user's own has none."""
+    if isinstance(candidates, Mapping) and options.history is None:
+        users = model.users.ids if options.all else model.users.parse(options.user)
+        without = sum(user not in candidates for user in users.tolist())
+        if without:
+            console.warn(f"{options.candidates}: {without:,} of {len(users):,} users asked for have no candidates of "
+                         f"their own, and may get all items.")
 
 
 def _write(model: Any, options: argparse.Namespace, settings: Mapping[str, Any], console: Console) -> None:

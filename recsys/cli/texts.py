@@ -76,11 +76,13 @@ def settings(texts: Sequence[str], flag: str) -> dict[str, Any]:
     >>> settings(["factors=64", "lr=0.1", "weights=binary", "implicit_feedback=True"], "--set")
     {'factors': 64, 'lr': 0.1, 'weights': 'binary', 'implicit_feedback': True}
     """
-    found = {}
+    found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise ParameterError(f"{flag} {text!r} is not NAME=VALUE.")
+        if name in found:
+            raise ParameterError(f"{flag} {name} is given twice; give it once.")
         try:
             found[name] = _tuple(json.loads(value))
         except (json.JSONDecodeError, RecursionError):

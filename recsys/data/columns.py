@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.data.ids import Place
 from recsys.data.notes import Tell, unsaid
-from recsys.data.times import in_seconds, parse_dates
+from recsys.data.times import in_seconds, parse_dates, tell_of_fractions
 from recsys.errors import DataError
 
 __all__ = ["as_times", "as_values"]
@@ -18,6 +18,8 @@ __all__ = ["as_times", "as_values"]
 def as_values(values: Any, n: int, where: Place) -> np.ndarray:
     """Ratings or weights as float32, shape (n,); NaN and infinity are refused by row."""
     array = _column(values, n, where)
+    if array.dtype.kind not in "iufbOUS":
+        raise DataError(f"{where(0)}: values must be numbers, got {array.dtype}.")
     if array.dtype.kind not in "iufb":
         array = _as_floats(array, where)
     with np.errstate(over="ignore"):
@@ -43,7 +45,9 @@ def as_times(times: Any, n: int, where: Place, unit: str | None = "s", format: s
         array = _from_objects(array, where, format, tell)
     if array.dtype.kind == "M":
         missing = np.isnat(array)
-        found = array.astype("datetime64[s]").astype(np.int64)
+        whole = array.astype("datetime64[s]")
+        tell_of_fractions(int(np.count_nonzero((whole != array) & ~missing)), where, tell)
+        found = whole.astype(np.int64)
     elif array.dtype.kind == "f":
         missing = ~(np.abs(array) < 2.0**63)
         found = np.where(missing, 0, array)
@@ -93,7 +97,7 @@ def _from_objects(array: np.ndarray, where: Place, format: str | None, tell: Tel
         whole = all(isinstance(x, int | np.integer) for x in array)
         return array.astype(np.int64) if whole else _as_floats(array, where)
     try:
-        return np.array([_utc(x) for x in array], "datetime64[s]")
+        return np.array([_utc(x) for x in array], "datetime64[us]")
     except (TypeError, ValueError, AttributeError):
         i, bad = next((i, x) for i, x in enumerate(array.tolist()) if not isinstance(x, int | float | date))
         raise DataError(f"{where(i)}: {bad!r} is neither a number nor a date such as 2011-12-09 12:50.") from None

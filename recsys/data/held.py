@@ -98,16 +98,24 @@ class Held:
             tell: Tell = unsaid) -> np.ndarray:
         """A column as ids, int64 or str, in the kind that it has, unless `id_type` asks for another."""
         self._refuse_missing(which, na, "id")
-        ids = as_ids(self.array(which), self.place(which))
+        held = self.array(which)
+        if id_type is str and held.dtype.kind == "O":
+            held = _in_texts(held)
+        try:
+            ids = as_ids(held, self.place(which))
+        except DataError as error:
+            if {type(x) for x in held.tolist()} != {int, str}:
+                raise
+            raise DataError(f"{str(error).removesuffix('.')}; id_type=str takes them as strings.") from None
         if id_type is str:
             return ids.astype(np.str_)
         if id_type is int and ids.dtype.kind == "U":
             try:
                 return np.array([int(id) for id in ids.tolist()], np.int64)
             except (ValueError, OverflowError):
-                bad = next(i for i, id in enumerate(ids.tolist()) if not id.strip().lstrip("+-").isdecimal())
-                raise DataError(f"{self.place(which)(bad)}: the id {str(ids[bad])!r} is not a whole number; correct "
-                                f"the row, or pass id_type=str.") from None
+                bad = next(i for i, id in enumerate(ids.tolist()) if not _is_int64(id))
+                raise DataError(f"{self.place(which)(bad)}: the id {str(ids[bad])!r} is not a whole number of 64 bits; "
+                                f"correct the row, or pass id_type=str.") from None
         return ids
 
     def strings(self, which: str | int) -> np.ndarray:
@@ -149,6 +157,20 @@ class Held:
 
     def _refuse_missing(self, which: str | int, na: Sequence[str], what: str) -> None:
         refuse(self.missing(which, na), lambda i: self.array(which)[i], self.place(which), what)
+
+
+def _in_texts(ids: np.ndarray) -> np.ndarray:
+    """Integers among strings as strings; anything else as it is."""
+    texts = np.empty(len(ids), np.object_)
+    texts[:] = [str(x) if isinstance(x, int | np.integer) and not isinstance(x, bool) else x for x in ids]
+    return texts
+
+
+def _is_int64(text: str) -> bool:
+    try:
+        return -2**63 <= int(text) < 2**63
+    except ValueError:
+        return False
 
 
 def parse_json_lines(raw: bytes, file: str) -> Held:

@@ -162,7 +162,8 @@ class IdMap:
             return self
         if len(self) and (new.dtype.kind == "i") != self.integers:
             held, got = ("integers", "strings") if self.integers else ("strings", "integers")
-            raise DataError(f"IdMap.add: the map holds {held}, the new ids are {got}.")
+            raise DataError(f"IdMap.add: the map holds {held}, the new ids are {got}; convert them, or read "
+                            f"both with id_type=str.")
         if not len(self):
             self = IdMap(new[:0])
         unseen = new[self._find(new) < 0]
@@ -240,7 +241,7 @@ def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:
     if array.dtype.kind == "O":
         array = _from_objects(array, where)
     if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
+        array = _decoded(array, where)
     if array.dtype.kind == "f":
         return _whole(array, where)
     if array.dtype.kind == "u" and array.dtype.itemsize == 8:
@@ -297,10 +298,21 @@ def _from_objects(array: np.ndarray, where: Place) -> np.ndarray:
     _refuse(missing, array, where, "is missing")
     if all(issubclass(k, int | float | np.integer | np.floating) and not issubclass(k, bool) for k in kinds):
         return array.astype(np.float64)
-    strange = np.array([not isinstance(x, type(array[0])) for x in array])
-    bad = int(np.argmax(strange)) if strange.any() else 0
-    raise DataError(
-        f"{where(bad)}: {array[bad]!r} is a {type(array[bad]).__name__}; ids must be all integers or all strings.")
+    known = np.array([isinstance(x, (int, np.integer, str)) and not isinstance(x, bool) for x in array])
+    strange = ~known if not known.all() else np.array([isinstance(x, str) != isinstance(array[0], str) for x in array])
+    bad = int(np.argmax(strange))
+    kind = {"int": "an integer", "str": "a string"}.get(type(array[bad]).__name__, f"a {type(array[bad]).__name__}")
+    raise DataError(f"{where(bad)}: {array[bad]!r} is {kind}; ids must be all integers or all strings.")
+
+
+def _decoded(array: np.ndarray, where: Place) -> np.ndarray:
+    """Bytes as texts."""
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError as error:
+        bad = array == error.object
+        _refuse(bad, array, where, "is not text in utf-8; decode it")
+        raise
 
 
 def _refuse(bad: Any, array: np.ndarray, where: Place, what: str) -> None:

@@ -42,7 +42,6 @@ def refuse(missing: np.ndarray, field: Callable[[int], Any], where: Callable[[in
     nothing = field(row)
     nothing = nothing.item() if isinstance(nothing, np.generic) else nothing
     word = nothing.strip() if isinstance(nothing, str) else ""
-    subject = f"the {what}" if isinstance(nothing, str) else repr(nothing)
-    raise DataError(f"{where(row)}: {subject} is missing ({f'{word!r} means that; ' if word else ''}"
+    raise DataError(f"{where(row)}: the {what} is missing ({f'{word!r} means that; ' if word else ''}"
                     f"{int(missing.sum()):,} such rows); leave them out with drop_missing=True"
                     f"{f', or keep {word!r} as what it is with na=()' if word else ''}.")

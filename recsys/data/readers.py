@@ -85,7 +85,7 @@ def parse_table(
     if decimal not in (".", ","):
         raise ParameterError(f"decimal must be '.' or ',', got {decimal!r}.")
     delimiter = delimiter or _sniff(raw, decimal)
-    if delimiter == decimal:
+    if delimiter == decimal and b'"' not in raw:
         raise DataError(f"{file}: {decimal!r} cannot be both the delimiter and the decimal sign; pass another "
                         f"delimiter= or decimal=.")
     if quoted and len(delimiter) == 1 and b'"' in raw:
@@ -105,6 +105,8 @@ def _sniff(raw: bytes, decimal: str) -> str:
     head = re.sub(r'"[^"]*"', "", raw[:65536].decode("utf-8", "ignore"))
     lines = [line for line in re.split(r"\r\n|\n|\r", head)[:20] if line.strip()][:10]
     candidates = [delimiter for delimiter in DELIMITERS if delimiter != decimal]
+    if decimal in DELIMITERS and b'"' in raw:  # such numbers may stand in quotes, and it between the fields
+        candidates.append(decimal)
     for delimiter in candidates:
         counts = {line.strip(" ").count(delimiter) for line in lines}
         if len(counts) == 1 and counts != {0}:

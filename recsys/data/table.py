@@ -20,6 +20,7 @@ from recsys.errors import DataError
 __all__ = ["Table"]
 
 _PLAIN_INTEGER = re.compile(r"-?[1-9]\d{0,17}|0", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)
 _WIDEST_ID = 256  # bytes; wider columns are decoded field by field
 _BLOCK = 1 << 14  # rows scanned at a time: what that needs stays in the cache
 
@@ -169,9 +170,7 @@ class Table:
                 number = field.strip().replace(self.decimal, ".") if "." not in field or self.decimal == "." else ""
                 if not FLOAT.fullmatch(number):
                     self._refuse_missing(rest, which, na, "value")
-                    comma = self.decimal == "." and FLOAT.fullmatch(field.strip().replace(",", "."))
-                    hint = "decimal=',' reads it" if comma else "correct or drop the row, or choose another column"
-                    raise DataError(f"{where(row)}: {field!r} is not a number; {hint}.")
+                    raise DataError(f"{where(row)}: {field!r} is not a number; {_remedy(field.strip(), self.decimal)}.")
                 value[row] = float(number)
         return value
 
@@ -284,3 +283,12 @@ def _whole(field: str, where: str) -> int:
         what = "beyond the 64-bit integers" if abs(number) >= 2.0**53 else "not a whole number"
         raise DataError(f"{where}: the id {field!r} is {what}; correct the row, or pass id_type=str.")
     return int(number)
+
+
+def _remedy(field: str, decimal: str) -> str:
+    """What to do about a field that is no number."""
+    if decimal == "." and _THOUSANDS.fullmatch(field):
+        return "remove the commas, if they divide thousands; decimal=',' reads them as decimal signs"
+    if decimal == "." and FLOAT.fullmatch(field.replace(",", ".")):
+        return "decimal=',' reads it"
+    return "correct or drop the row, or choose another column"

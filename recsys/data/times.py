@@ -11,7 +11,7 @@ from recsys.data.ids import Place
 from recsys.data.notes import Tell
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["UNITS", "guess_unit", "in_seconds", "is_date", "parse_dates"]
+__all__ = ["UNITS", "are_plainly_seconds", "guess_unit", "in_seconds", "is_date", "parse_dates", "tell_of_fractions"]
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """How many of each a second has."""
@@ -25,6 +25,7 @@ _ISO = re.compile(
     r"(?P<y>\d{4})(?P<sep>[-/.])(?P<m>\d{1,2})(?:(?P=sep)(?P<d>\d{1,2}))?"
     r"(?:[T ]\s*(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,]\d*)?)?)?"
     r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?", re.ASCII | re.IGNORECASE)
+_FRACTION = re.compile(r":\d{2}[.,]0*[1-9]", re.ASCII)
 _DAY_OR_MONTH_FIRST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})\b.*", re.ASCII)
 
 
@@ -54,6 +55,11 @@ def guess_unit(times: np.ndarray) -> str:
     return likely if shares[likely] > 0.5 else "s"
 
 
+def are_plainly_seconds(times: np.ndarray) -> bool:
+    """Whether times (n,) are taken as seconds by their size alone."""
+    return guess_unit(times) == "s" and _strays(times, "s") is None
+
+
 def in_seconds(times: np.ndarray, unit: str | None, where: Place, tell: Tell) -> np.ndarray:
     """Times (n,), int64 or float64 and finite, as whole seconds, rounded down.
 
@@ -80,13 +86,23 @@ def in_seconds(times: np.ndarray, unit: str | None, where: Place, tell: Tell) ->
     if unit not in UNITS:
         raise ParameterError(f"time_unit must be one of {', '.join(UNITS)}, or None, got {unit!r}.")
     size = UNITS[unit]
-    if guessed and unit != "s":
+    if guessed:
         _refuse_mixed(times, unit, where)
+    if guessed and unit != "s":
         tell(f"{_column(where)}: took the times as {_LONG_NAMES[unit]} since 1970, by their size, and rounded them "
              f"down to whole seconds; time_unit='s' takes them as they are.")
     if times.dtype.kind == "f":
+        if size == 1:
+            tell_of_fractions(int(np.count_nonzero(times % 1)), where, tell)
         return np.floor(times / size).astype(np.int64)
     return times if size == 1 else times // size
+
+
+def tell_of_fractions(count: int, where: Place, tell: Tell) -> None:
+    """Say that so many times lose their fraction of a second, if any do."""
+    if count:
+        tell(f"{_column(where)}: rounded {count:,} times down to whole seconds; events within a second stay in the "
+             f"order of their rows.")
 
 
 def parse_dates(fields: np.ndarray, format: str | None, where: Place, tell: Tell) -> np.ndarray:
@@ -109,18 +125,22 @@ def parse_dates(fields: np.ndarray, format: str | None, where: Place, tell: Tell
     """
     texts = fields.tolist()
     seconds: dict[str, int] = {}
+    fractions = set()
     zones = 0
     for text in dict.fromkeys(texts):
         try:
             moment = _moment(text.strip(), format)
         except (ValueError, OverflowError):
             raise DataError(f"{where(texts.index(text))}: {_complaint(texts, text, format)}") from None
+        if (format is not None and moment.microsecond) or _FRACTION.search(text):
+            fractions.add(text)
         zones += moment.tzinfo is not None
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         seconds[text] = (moment - _EPOCH) // timedelta(seconds=1)
     if 0 < zones < len(seconds):
         tell(f"{_column(where)}: {len(seconds) - zones:,} of {len(seconds):,} different dates have no time zone; took "
              f"them as UTC.")
+    tell_of_fractions(sum(text in fractions for text in texts) if fractions else 0, where, tell)
     return np.fromiter(map(seconds.__getitem__, texts), np.int64, len(texts))
 
 
@@ -162,15 +182,23 @@ def _are_dates(times: np.ndarray) -> bool:
     return bool(np.all(days == np.floor(days)) and np.all((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
 
 
+def _strays(times: np.ndarray, unit: str) -> tuple[str, np.ndarray] | None:
+    """Another unit whose size some times have, and which, bool (n,), where others have the size of this one."""
+    sized = {name: (times >= _EARLY * size) & (times < _LATE * size) for name, size in UNITS.items()}
+    if not sized.pop(unit).any():
+        return None
+    return next(((other, odd) for other, odd in sized.items() if odd.any()), None)
+
+
 def _refuse_mixed(times: np.ndarray, unit: str, where: Place) -> None:
-    """Refuse times of which some have the size of another unit than most."""
-    for other, size in UNITS.items():
-        odd = (times >= _EARLY * size) & (times < _LATE * size)
-        if other != unit and odd.any():
-            i = int(np.argmax(odd))
-            raise DataError(f"{where(i)}: the time {times[i]} looks like {_LONG_NAMES[other]} since 1970 "
-                            f"({int(odd.sum()):,} such rows), most others like {_LONG_NAMES[unit]}; correct the rows, "
-                            f"or pass time_unit=.")
+    """Refuse times of which some have the size of another unit than the rest."""
+    found = _strays(times, unit)
+    if found is not None:
+        other, odd = found
+        i = int(np.argmax(odd))
+        raise DataError(f"{where(i)}: the time {times[i]} looks like {_LONG_NAMES[other]} since 1970 "
+                        f"({int(odd.sum()):,} such rows), others like {_LONG_NAMES[unit]}; correct the rows, or pass "
+                        f"time_unit=.")
 
 
 def _column(where: Place) -> str:

@@ -13,12 +13,16 @@ from typing import IO, Any
 import numpy as np
 
 from recsys.data.missing import stands_for_nothing
-from recsys.data.times import guess_unit
+from recsys.data.times import are_plainly_seconds
+from recsys.errors import ParameterError
 from recsys.files import replacing
 
 __all__ = ["write_csv"]
 
 _SAFE = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)  # nothing else can be read in it
+
+_OTHERS = {".parquet", ".pq", ".feather", ".arrow", ".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".npz", ".npy",
+           ".pkl", ".html", ".zip", ".bz2", ".xz", ".zst", ".7z"}
 
 
 def write_csv(path: str | Path, columns: Mapping[str, np.ndarray]) -> None:
@@ -27,10 +31,17 @@ def write_csv(path: str | Path, columns: Mapping[str, np.ndarray]) -> None:
     Texts among which one could be read as a number, as nothing or as several fields stand in quotes, all of the
     column; so the reader knows that they are texts. Times of the size of milliseconds say in the header that they
     are seconds.
+
+    Raises
+    ------
+    ParameterError
+        The name says that the file is of another format.
     """
+    if Path(path).name == "-" or Path(path).suffix.lower() in _OTHERS:
+        raise ParameterError(f"{path}: what is written is CSV; name a file that ends in .csv or .csv.gz.")
     with replacing(path) as file, _packed(file, Path(path).suffix == ".gz") as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogatepass", newline="")
-        names = [f"{name}:s" if name == "time" and guess_unit(column) != "s" else name
+        names = [f"{name}:s" if name == "time" and not are_plainly_seconds(column) else name
                  for name, column in columns.items()]
         text.write(",".join(names) + "\n")
         text.writelines(",".join(row) + "\n" for row in zip(*map(_written, columns.values()), strict=True))

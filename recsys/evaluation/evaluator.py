@@ -14,7 +14,7 @@ from recsys.data import given
 from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
-from recsys.errors import DataError, LeakWarning, ParameterError, UnsupportedError
+from recsys.errors import DataError, DataWarning, LeakWarning, ParameterError, UnsupportedError
 from recsys.evaluation.leaks import seen_in_training
 from recsys.evaluation.metrics import RATINGS, Metric, parse, rating_errors
 from recsys.evaluation.ranking import Pool, measure, part_of, require_ids_of
@@ -147,7 +147,8 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     LeakWarning
         The model has learned from events of the part that the split does not show it.
     DataWarning
-        Items are ranked, and events to be found have a value of 0 or less.
+        Items are ranked, and events to be found have a value of 0 or less; or no target is among the
+        items that are ranked, so that the metrics are 0 whatever the model does.
 
     Raises
     ------
@@ -161,10 +162,10 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     --------
     >>> from recsys.data import Interactions, splits
     >>> from recsys.models.popular import Popular
-    >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 2], ["a", "b", "c", "a", "b", "d"])
+    >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 2, 3, 3], ["a", "b", "c", "a", "b", "d", "c", "b"])
     >>> split = splits.split_last(data, valid=False)
     >>> evaluate(Popular().fit(split.train), split, metrics=["hit@1"]).card["unreachable targets"]
-    2
+    1
     """
     if task not in DEFAULT_METRICS or part not in ("test", "valid") or candidates not in ("train", "all", "new"):
         raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
@@ -181,6 +182,10 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
         pool = Pool.of(split, part, candidates, exclude_seen, negatives, seed)
         found, card = measure(model, pool, asked, vectors, block, progress)
         users, weights = pool.users, np.ones(len(pool.users))
+        if card["unreachable targets"] == card["targets"]:
+            warnings.warn(f"evaluate: none of the {card['targets']:,} targets of the {part} part can be found: each is "
+                          f"an item that its user has seen before, or that no training event has; leave such pairs "
+                          f"out, or take a protocol for repeats, such as last-one-repeats.", DataWarning, stacklevel=2)
     per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}
     powers = {str(metric): RATINGS.get(metric.name, 1) for metric in asked}
     values = {str(m): mean(found[m], weights, powers[str(m)]) if np.ndim(found[m]) else float(found[m]) for m in asked}

@@ -119,7 +119,8 @@ def part_of(split: Split, part: str) -> Interactions:
     """The events to be predicted."""
     events = split.test if part == "test" else split.valid
     if events is None or not len(events):
-        raise DataError(f"evaluate: the {part} part of {split!r} has no events.")
+        raise DataError(f"evaluate: the {part} part of {split!r} has no events; take more data, or another "
+                        f"division or protocol.")
     return events
 
 

@@ -100,11 +100,11 @@ def test_a_fork_from_another_thread_while_gradients_are_collected():
     """)
 
 
-@pytest.mark.parametrize("lock", ["behind.lock", "blas.openblas()._lock", "compiling._clock._lock"])
+@pytest.mark.parametrize("lock", ["behind.lock", "blas.openblas()._lock", "compiling.clock._lock", "versions._lock"])
 def test_a_fork_while_another_thread_has_a_lock(lock):
     _runs(f"""
         import time
-        from minidl import behind, blas, compiling
+        from minidl import behind, blas, compiling, versions
         if not {lock.startswith("blas")} or blas.openblas() is not None:
             lock, taken = {lock}, threading.Event()
             def hold():

@@ -121,3 +121,17 @@ def test_what_fails_leaves_nothing(tmp_path):
         with pytest.raises(KeyError):
             half(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_that_finds_no_room_names_the_folder(tmp_path, monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+
+    def full(path):
+        raise duckdb.IOException("IO Error: Could not write file: No space left on device")
+
+    monkeypatch.setattr(duckdb, "connect", full)
+    with pytest.raises(OSError, match=r"cannot hold the lists .*\(No space left on device\); make room") as error, \
+            exporting(tmp_path / "x.parquet"):
+        pass
+    assert error.value.filename
+    assert list(tmp_path.iterdir()) == []

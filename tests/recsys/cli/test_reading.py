@@ -134,3 +134,24 @@ def test_options_for_files_alone(run, option):
     code, _, err = run("data", "movielens-small", option)
     assert code == 2
     assert f"{option.partition('=')[0]} are for files" in err
+
+
+def test_links_without_plain_names_get_advice_that_can_be_followed(run, tmp_path):
+    (tmp_path / "links.csv").write_text("a,b\nann,bob\nbob,ann\n")
+    (tmp_path / "who.csv").write_text("user,item\nann,x\nbob,y\n")
+    command = ["train", "--data", "who.csv", "--model", "Popular", "--out", "p.recsys", "--friends", "links.csv"]
+    code, _, err = run(*command)
+    assert code == 2
+    assert err.startswith("recsys: links.csv: cannot tell")
+    assert "call them by words such as user, item, friend" in err
+    assert "--header" not in err
+    (tmp_path / "links.csv").write_text("user,friend\nann,bob\nbob,ann\n")
+    assert run(*command)[0] == 0
+
+
+def test_parts_with_ids_of_two_kinds_say_what_to_do(run, tmp_path):
+    (tmp_path / "test.csv").write_text("user,item\nann,8\n")
+    code, _, err = run("evaluate", "--data", "log.csv", "--drop-missing", "--model", "Popular", "--protocol",
+                       "predefined", "--test", "test.csv")
+    assert code == 2
+    assert "the map holds integers, the new ids are strings; convert them, or read both with --id-type str." in err

@@ -86,6 +86,8 @@ def test_candidates_and_exclusions_for_everybody_and_for_each(run):
     assert items("--candidates", "own.csv") == {7: {"tea, green", "jam"}, 8: {"-bread"}, 9: everything}
     assert items("--exclude", "own.csv") == {7: everything - {"tea, green", "jam"}, 8: everything - {"-bread"},
                                              9: everything}
+    err = run("--user", "7", "--user", "9", "--candidates", "own.csv")[2]
+    assert "own.csv: 1 of 2 users asked for have no candidates of their own, and may get all items." in err
 
 
 def test_a_history_may_hold_any_ids(run):
@@ -103,6 +105,7 @@ def test_a_history_may_hold_any_ids(run):
     (["--all", "--out", "x.csv", "--why"], "leave out --out or --why"),
     (["--user", "7", "--exclude", "missing.csv"], "missing.csv"),
     (["--user", "7", "--exclude", "wide.csv"], "wide.csv: which of its 3 columns holds users and which items"),
+    (["--user", "7", "--user", "99999"], "99999; 1 of 2 asked for; --on-unknown skip leaves such ids out."),
     (['--history="tea'], "put an id that holds a comma in double quotes"),
 ])
 def test_what_cannot_be_meant_is_one_sentence(run, folder, words, says):

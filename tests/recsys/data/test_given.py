@@ -60,6 +60,7 @@ def frames():
 DATA = Interactions.from_arrays(*list(COLUMNS.values())[:4])
 
 
+@pytest.mark.filterwarnings("ignore:evaluate. none of the:recsys.errors.DataWarning")  # a part tests itself here
 @pytest.mark.parametrize("frame", frames(), ids=lambda frame: type(frame).__module__.partition(".")[0])
 def test_a_frame_is_data(frame):
     found = given.interactions("EASE.fit", frame)
@@ -148,6 +149,7 @@ def test_anything_else_is_told_what_to_call(data, sentence):
             verb(data)
 
 
+@pytest.mark.filterwarnings("ignore:evaluate. none of the:recsys.errors.DataWarning")  # a part tests itself here
 @pytest.mark.parametrize("model", [EASE(), BPR(epochs=1), SASRec(epochs=1)], ids=repr)
 def test_validation_is_numbered_by_the_training_data_or_refused(model):
     known = {name: column[:3] for name, column in COLUMNS.items()}

@@ -94,7 +94,7 @@ def test_objects_of_frames_are_understood():
     ([1, -(2**63) - 1], r"position 1: -9223372036854775809 is beyond"),
     (["a", ""], r"position 1: '' is empty"),
     (["a", None], r"position 1: None is missing"),
-    (["a", 1], r"position 1: 1 is a int; ids must be all integers or all strings"),
+    (["a", 1], r"position 1: 1 is an integer; ids must be all integers or all strings"),
     (["a\0"], r"NUL"),
     ([True, False], r"True is a bool"),
     (np.array([True]), r"got an array of bool"),

@@ -314,7 +314,7 @@ def test_frames_and_records():
         Interactions.from_dataframe(frame, items="film")
     with pytest.raises(DataError, match="a list has no columns"):
         Interactions.from_dataframe([1])
-    with pytest.raises(DataError, match=r"column 'item', row 1: None is missing"):
+    with pytest.raises(DataError, match=r"column 'item', row 1: the id is missing"):
         Interactions.from_dataframe(Frame(user=[1, 2], item=["a", None]))
 
 
@@ -324,7 +324,7 @@ def test_real_frames():
                               "time": pandas.to_datetime(["2020-01-01", "2020-01-02"])})
     data = Interactions.from_dataframe(frame)
     assert data.time.tolist() == [1577836800, 1577923200]
-    with pytest.raises(DataError, match=r"column 'item', row 1: nan is missing"):
+    with pytest.raises(DataError, match=r"column 'item', row 1: the id is missing"):
         Interactions.from_dataframe(frame.assign(item=[1, None]))
 
 
@@ -483,7 +483,7 @@ def test_returned_goods(tmp_path):
 def test_json_lines(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text('{"user": "ann", "item": 7, "time": "2020-01-01T00:00:00+01:00"}\n\n{"item": 8, "user": null}\n')
-    with pytest.raises(DataError, match=r"log\.jsonl, column 'user', line 3: None is missing \(1 such rows\); leave"):
+    with pytest.raises(DataError, match=r"log\.jsonl, column 'user', line 3: the id is missing \(1 such rows\); leave"):
         Interactions.from_file(path)
     data = Interactions.from_file(path, drop_missing=True)
     assert data.time.tolist() == [1577833200]
@@ -509,7 +509,7 @@ def test_parquet(tmp_path):
     path = tmp_path / "log.parquet"
     duckdb.sql("select * from (values ('ann', 7, 1.5, timestamp '2020-01-01'), (null, 8, 2, timestamp '2020-01-02')) "
                "t(user_id, item_id, rating, \"time\")").write_parquet(str(path))
-    with pytest.raises(DataError, match=r"log\.parquet, column 'user_id', row 1: None is missing"):
+    with pytest.raises(DataError, match=r"log\.parquet, column 'user_id', row 1: the id is missing"):
         Interactions.from_file(path)
     data = Interactions.from_file(path, drop_missing=True)
     assert data.users.ids.tolist() == ["ann"]
@@ -529,3 +529,49 @@ def test_notes_stay_with_the_data(tmp_path):
     assert data.take([0]).compact().notes == data.notes
     assert data.describe()["notes"] == list(data.notes)
     assert data.fingerprint() == Interactions.from_arrays([1, 1], [2, 3]).fingerprint()
+
+
+# ---- what is told or refused rather than guessed
+
+def test_mixed_kinds_of_ids_in_records(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"user": 1, "item": "a"}\n{"user": "1", "item": "b"}\n')
+    with pytest.raises(DataError, match=r"line 2: '1' is a string; .* all strings; id_type=str takes them as strings"):
+        Interactions.from_file(path)
+    assert Interactions.from_file(path, id_type=str).users.ids.tolist() == ["1"]
+    path.write_text('{"user": {"id": 1}, "item": "a"}\n{"user": 2, "item": "b"}\n')
+    for kind in (None, str):
+        with pytest.raises(DataError, match=r"line 1: \{'id': 1\} is a dict"):
+            Interactions.from_file(path, id_type=kind)
+    path.write_text('{"user": "99999999999999999999", "item": "a"}\n')
+    with pytest.raises(DataError, match=r"line 1: the id '9{20}' is not a whole number of 64 bits"):
+        Interactions.from_file(path, users="user", items="item", id_type=int)
+
+
+def test_commas_in_numbers(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text('user,item,value\n1,2,"1,200"\n1,3,"3"\n')
+    with pytest.raises(DataError, match=r"'1,200' is not a number; remove the commas, if they divide thousands"):
+        Interactions.from_csv(path)
+    path.write_text('user,item,value\n1,2,"1,25"\n1,3,"3"\n')
+    with pytest.raises(DataError, match=r"'1,25' is not a number; decimal=',' reads it"):
+        Interactions.from_csv(path)
+    assert Interactions.from_csv(path, decimal=",").value.tolist() == [1.25, 3]
+
+
+def test_values_are_real_numbers():
+    for values in (np.array([1j, 2]), np.array(["2020-01-01", "2020-01-02"], "datetime64[D]")):
+        with pytest.raises(DataError, match="values must be numbers, got"):
+            Interactions.from_arrays([1, 2], [1, 2], values)
+
+
+def test_bytes_that_are_no_text():
+    with pytest.raises(DataError, match=r"b'\\xff' is not text in utf-8"):
+        Interactions.from_arrays(np.array([b"a", b"\xff"]), [1, 2])
+
+
+@pytest.mark.parametrize("name", ["log.parquet", "log.JSONL", "-", "log.xlsx"])
+def test_csv_is_not_written_under_another_format_s_name(tmp_path, name):
+    with pytest.raises(ParameterError, match="what is written is CSV"):
+        Interactions.from_arrays([1], [2]).to_csv(tmp_path / name)
+    assert not list(tmp_path.iterdir())

@@ -105,3 +105,25 @@ def test_three_columns_without_names_may_end_in_times(tmp_path):
     assert data.value is None
     assert data.time.tolist() == [881250949, 881250950]
     assert "2 as times" in data.notes[0]
+
+
+@pytest.mark.parametrize("times", [[1.5e9, 1.6e9, 1.6e12], [1.6e12, 1.5e9], [1.5e9, 1.6e15]])
+def test_seconds_among_other_units_are_refused(times):
+    with pytest.raises(DataError, match=r"looks like \w+seconds since 1970 \(1 such rows\), others like"):
+        in_seconds(np.array(times), None, where, unsaid)
+    assert in_seconds(np.array(times), "s", where, unsaid).tolist() == times
+
+
+@pytest.mark.parametrize(("fields", "count"), [
+    ("10.5 11.0 12.25", 2), ("10 11 12", 0), ("10.0 11.0 12.0", 0),
+    ("2020-01-01T00:00:00.5 2020-01-01T00:00:00.000 2020-01-01T00:00:01", 1),
+])
+def test_lost_fractions_of_seconds_are_told(tmp_path, fields, count):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,time\n" + "".join(f"1,{i},{field}\n" for i, field in enumerate(fields.split())))
+    data = Interactions.from_csv(path)
+    expected = f"log.csv, column 'time': rounded {count} times down to whole seconds"
+    assert [note.partition(";")[0] for note in data.notes] == ([expected] if count else [])
+    if "T" in fields:
+        frame = {"user": [1], "item": [2], "time": np.array(fields.split()[0], "datetime64[ms]")}
+        assert "rounded 1 times" in Interactions.from_records([frame | {"user": 1, "item": 2}]).notes[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.data import Interactions
-from recsys.errors import DataError, ParameterError, UnsupportedError
+from recsys.errors import DataError, DataWarning, ParameterError, UnsupportedError
 from recsys.evaluation import PROTOCOLS, protocols, run
 from recsys.evaluation.metrics import parse
 from recsys.models.bias import Bias
@@ -211,7 +211,8 @@ def test_global_time_never_looks_ahead(random_data):
 
 def test_predefined_takes_parts_as_they_are():
     train, test = Interactions.from_arrays([1, 1], ["a", "b"]), Interactions.from_arrays([1], ["c"])
-    found = run(Popular(), (train, test), "predefined", metrics=["hit@1"])
+    with pytest.warns(DataWarning, match="none of the 1 targets of the test part can be found"):
+        found = run(Popular(), (train, test), "predefined", metrics=["hit@1"])
     assert found.card["unreachable targets"] == 1
     with pytest.raises(DataError, match="give a Split"):
         run(Popular(), train, "predefined")
