@@ -37,7 +37,7 @@ def test_sampled_losses_start_at_zero(make):
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_a_batch_without_any_users_first_pair(batch_size):
     """Of the features' networks, too, whose tables are then read at no row."""
-    features = Features(attributes={"colour": np.array(["red", "blue"] * 4)})
-    data = Interactions.from_arrays(np.repeat([0, 1], 8), np.tile(np.arange(8), 2), item_ids=IdMap(np.arange(8)),
-                                    item_features=features)
+    users, items = (Features(attributes={"colour": np.array(["red", "blue"] * n)}) for n in (1, 4))
+    data = Interactions.from_arrays(np.repeat([0, 1], 8), np.tile(np.arange(8), 2), user_ids=IdMap(np.arange(2)),
+                                    item_ids=IdMap(np.arange(8)), user_features=users, item_features=items)
     FactorizationMachine(factors=2, epochs=2, batch_size=batch_size).fit(data)
