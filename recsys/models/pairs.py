@@ -152,7 +152,8 @@ def log_popularity(counts: np.ndarray) -> np.ndarray:
     array([ 0.35, -0.35], dtype=float32)
     """
     logs = np.log1p(counts)
-    return (logs - logs[counts > 0].mean()).astype(np.float32)
+    centred: np.ndarray = logs - logs[counts > 0].mean()
+    return centred.astype(np.float32)
 
 
 class _Pairs:
