@@ -1,8 +1,8 @@
 """Defaults beside tuned settings and a floor: `python -m benchmarks defaults [MODEL ...] [--data SET ...] [--json]`.
 
 Each data set is divided once, at random 8:1:1 or by its protocol. The tuned setting is the one of a small grid, the
-default included, with the best figure on the validation part; all figures of the table are the test part's. The floor
-is Popular, and for ratings Bias.
+default included, with the best figure on the validation part; all figures of the table are the test part's. A model
+without a grid is not tuned, its default alone is measured. The floor is Popular, and for ratings Bias.
 """
 
 from __future__ import annotations
@@ -97,13 +97,15 @@ def row(tried: Tried, divided: Divided, note: Callable[[dict[str, Any]], None]) 
                     "on": source, "task": case.task, "metric": case.metric, "protocol": case.protocol,
                     "drawn": case.users, "users": divided.users, "items": divided.items, "events": divided.events,
                     "seconds": round(time.process_time() - begin, 1), "default": found[0].get("test"),
-                    "refused": found[0].get("refused"), "tuned": best and best["test"],
+                    "refused": found[0].get("refused"), "tuned": best and best["test"] if tried.grid else None,
                     "setting": best and best["setting"]}, {"name": source, "fingerprint": divided.fingerprint})
 
 
 def share(row: Mapping[str, Any]) -> float:
-    """The default's part of the tuned figure; of errors, the tuned one's part of the default's."""
+    """The default's part of the tuned figure; of errors, the tuned one's part of the default's; of no grid, 1."""
     default, tuned = row["default"], row["tuned"]
+    if tuned is None:
+        return 1.0
     return tuned / default if row["metric"] == "rmse" else default / tuned if tuned else 1.0
 
 
@@ -126,8 +128,9 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
         if r["default"] is None:
             lines.append(f"| {r['model']} | {about} | {size} | refused | | {_figure(floors.get(r['set']))} | | |")
             continue
-        lines.append(f"| {r['model']} | {about} | {size} | **{_figure(r['default'])}** | {_figure(r['tuned'])} | "
-                     f"{_figure(floors.get(r['set']))} | {share(r):.0%} | {_verdict(r, floors.get(r['set']))} |")
+        tuned, part = ("not tuned", "") if r["tuned"] is None else (_figure(r["tuned"]), f"{share(r):.0%}")
+        lines.append(f"| {r['model']} | {about} | {size} | **{_figure(r['default'])}** | {tuned} | "
+                     f"{_figure(floors.get(r['set']))} | {part} | {_verdict(r, floors.get(r['set']))} |")
     return "\n".join(lines) + "\n\n" + Machines(rows).legend()
 
 

@@ -52,7 +52,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Tried:
-    """A model, the tasks it is measured in, and the settings that its default is compared with."""
+    """A model, the tasks it is measured in, and the settings that its default is compared with; not tuned, if none."""
 
     model: str
     tasks: tuple[str, ...]
@@ -105,6 +105,10 @@ SETS: tuple[Case, ...] = (
     Case("beauty next", "huge catalogue", *_NEXT, "amazon-beauty", 6000),
     Case("video next", "purchases", *_NEXT, "amazon-video", 6000),
     Case("deskdrop next", "articles, events", *_NEXT, "deskdrop"),
+    Case("ml-100k next, 300", "films", *_NEXT, "ml-100k", 300),
+    Case("deskdrop next, 500", "articles, events", *_NEXT, "deskdrop", 500),
+    Case("retail next, 300", "purchases", *_NEXT, "online-retail", 300),
+    Case("video next, 1000", "few events a user", *_NEXT, "amazon-video", 1000),
     Case("diginetica", "sessions, repeats", *_SESSIONS, "diginetica", 15000),
     Case("wikipedia", "repeats above all", *_SESSIONS, "wikipedia-edits", 1500),
 )
@@ -117,6 +121,8 @@ def _each(**values: Sequence[Any]) -> list[dict[str, Any]]:
 _RANKS = ("ranking", "next", "sessions")
 
 _SMALL = ("restaurants", "jokes", "msweb", "filmtrust", "ml-100k")  # for networks
+_PAIRS = ("restaurants", "filmtrust", "deskdrop", "ml-100k", "msweb")  # for networks of pairs
+_FEW = ("ml-100k next, 300", "deskdrop next, 500", "retail next, 300", "video next, 1000")  # for networks of sequences
 _RATED_SMALL = ("restaurants ratings", "jokes ratings", "filmtrust ratings", "ml-100k ratings", "ml-latest ratings")
 
 MODELS: tuple[Tried, ...] = (
@@ -137,4 +143,13 @@ MODELS: tuple[Tried, ...] = (
     Tried("MultDAE", ("ranking",), _each(dropout=[0.2, 0.7]), _SMALL),
     Tried("CDAE", ("ranking",), _each(dropout=[0.2, 0.7]), _SMALL),
     Tried("MultVAE", ("ranking",), _each(dropout=[0.2, 0.5], beta=[0.1, 0.4]), _SMALL),
+    Tried("GMF", ("ranking",), (), _PAIRS),
+    Tried("FactorizationMachine", ("ranking",), (), _PAIRS),
+    Tried("MLP", ("ranking",), (), _PAIRS),
+    Tried("NeuMF", ("ranking",), (), _PAIRS),
+    Tried("SequenceRecommender", ("next",), (), _FEW),
+    Tried("SASRec", ("next",), (), _FEW),
+    Tried("GRU4Rec", ("next",), (), _FEW),
+    Tried("Caser", ("next",), (), _FEW),
+    Tried("CausalCNN", ("next",), (), _FEW),
 )

@@ -143,6 +143,9 @@ class FeatureModel(PairModel):
 class Product(FactorModel, FeatureModel):
     """Without layers, a score is a product of a user's and an item's vector, and so it is answered and saved."""
 
+    def _item_biases(self) -> list[np.ndarray]:
+        return [self.network.items.weights.weight.data[:len(self.items), 0]]  # of the ids
+
     def _settle(self) -> None:
         (user_bias, p), (item_bias, q) = self._encoded()
         self.item_bias = item_bias + self._offset
@@ -277,7 +280,7 @@ class FactorizationMachine(Product):
 
     def __init__(self, *, factors: int = 32, loss: str = "softmax", negatives: int = 4, alpha: float = 0.0,
                  init_std: float = 0.1, epochs: int = 60, batch_size: int = 8192, lr: float = 0.02,
-                 weight_decay: float = 0.0, reg: float = 0.05, patience: int | None = 5, seed: int = 0) -> None:
+                 weight_decay: float = 0.0, reg: float = 0.05, patience: int | None = None, seed: int = 0) -> None:
         self._store(locals())
 
 

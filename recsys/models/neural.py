@@ -114,10 +114,14 @@ class NeuralRecommender(Recommender):
         learner = self._learner(data, valid, valid_history)
         learner._prepare_training(data)
         learner.network = learner._network(np.random.default_rng(learner.seed))
+        learner._start()
         return learner
 
     def _prepare_training(self, data: Interactions) -> None:
         """What the network is built upon, and `self._training`, which is kept as long as `fit` runs."""
+
+    def _start(self) -> None:
+        """Give a new network other numbers than those of the generator, before the first epoch of a fit."""
 
     def _settle(self) -> None:
         """From the network as it stands to what answers; before each validation, and in the end."""

@@ -40,8 +40,9 @@ class CanByLoss:
 class PairModel(NeuralRecommender):
     """A module that gives scores (B, K) of users (B,) and items (B, K), and the losses it may learn with.
 
-    - "softmax": cross entropy of a user's items among all items. If these are too many for a batch's users, some users
-      at a time share the items that they have, corrected for how often items are there.
+    - "softmax": cross entropy of a user's items among all items, whose biases start at their log popularity. If these
+      are too many for a batch's users, some users at a time share the items that they have, corrected for how often
+      items are there.
     - "mse": squared error of ratings, less their mean; needs values, and then `predict` gives ratings.
     - All of `recsys.losses.SAMPLED`: against `negatives` items that the user has not met, drawn anew for every batch in
       proportion to `count ** alpha`.
@@ -71,6 +72,16 @@ class PairModel(NeuralRecommender):
     @property
     def _keeps_events(self) -> bool:
         return self.loss == "mse"
+
+    def _start(self) -> None:
+        """Where a softmax without vectors has its optimum: few steps of little data do not get there from 0."""
+        if self.loss == "softmax":
+            for bias in self._item_biases():
+                bias[:] = log_popularity(self.item_counts)
+
+    def _item_biases(self) -> list[np.ndarray]:
+        """Views of the network's numbers, each of shape (n_items,)."""
+        return [table.weight.data[:, 0] for table in getattr(self.network, "biases", list)()]
 
     def _partial_fit(self, data: Interactions) -> None:
         old = self._trained()
@@ -130,6 +141,19 @@ class PairModel(NeuralRecommender):
 
     def _user_vectors(self) -> np.ndarray | None:
         return np.hstack([users.weight.data for users, _ in self.network.tables()]) if self.can.embeddings else None
+
+
+def log_popularity(counts: np.ndarray) -> np.ndarray:
+    """`log(count + 1)` of items, less the mean of those with events.
+
+    Examples
+    --------
+    >>> log_popularity(np.array([3, 1])).round(2)
+    array([ 0.35, -0.35], dtype=float32)
+    """
+    logs = np.log1p(counts)
+    centred: np.ndarray = logs - logs[counts > 0].mean()
+    return centred.astype(np.float32)
 
 
 class _Pairs:
@@ -319,7 +343,7 @@ class MLP(PairModel):
     def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (32, 16), dropout: float = 0.1,
                  loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.2,
                  epochs: int = 60, batch_size: int = 4096, lr: float = 0.01, weight_decay: float = 0.0,
-                 reg: float = 0.2, patience: int | None = 10, seed: int = 0) -> None:
+                 reg: float = 0.2, patience: int | None = None, seed: int = 0) -> None:
         self._store(locals())
 
     def _network(self, rng: np.random.Generator) -> nn.Module:

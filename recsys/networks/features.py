@@ -119,7 +119,7 @@ class Side(nn.Module):
         squares = ops.square(self.vectors(rows.indices[:, None])).sum(axis=1) * np.square(values)  # (nnz,)
         within = ops.square(sums).sum(axis=1) - ops.scatter_add(np.zeros(m, np.float32), np.repeat(
             np.arange(m), np.diff(whole)), squares)
-        return bias + 0.5 * within, sums, shares.reshape((m, -1))
+        return bias + 0.5 * within, sums, shares.reshape((m, self.fields.count * self.factors))
 
     def penalty(self, numbers: np.ndarray) -> Any:
         """Squares of the weights and vectors of the entries of the rows int (n,), their sum."""
