@@ -393,7 +393,8 @@ def add_gradients(a: Any, b: Any) -> Any:
     """Sum of two gradients in new memory; rows stay rows as long as both are."""
     if isinstance(a, RowGrad) and isinstance(b, RowGrad):
         return a.append(b)
-    return a + b
+    total = a + b
+    return np.asarray(total) if isinstance(total, np.generic) else total  # NumPy's sums of 0-d arrays are no arrays
 
 
 def _reachable(roots: list[Node], stop: Collection[Node]) -> list[Node]:

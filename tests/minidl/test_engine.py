@@ -323,3 +323,12 @@ def test_hooks_act_under_create_graph_too():
     first.sum().backward()
     np.testing.assert_array_equal(first.data, [12.0])
     np.testing.assert_array_equal(x.grad, [6.0])
+
+
+def test_a_gradient_of_a_single_number_stays_an_array_as_it_grows():
+    x = tensor(3.0, requires_grad=True)
+    for times in (1, 2, 3):
+        (x * x).backward()
+        assert isinstance(x.grad, np.ndarray)
+        assert x.grad.flags.writeable
+        assert x.grad == 6.0 * times

@@ -41,6 +41,8 @@ class Pair:
     tensor: minidl.Tensor
     scalars: np.ndarray
     grad: Any = None
+    frozen: np.ndarray | None = None  # the scalars of a leaf that does not require a gradient for a while
+    kept: Any = None  # and the gradient that they have
 
     @property
     def tracked(self):
@@ -157,9 +159,14 @@ class Machine(RuleBasedStateMachine):
             pair.tensor.backward(upstream, create_graph=create_graph)
         for leaf in self.pairs:
             if leaf.tracked and leaf.is_leaf:
-                g = naive.gradient(pair.scalars, upstream, leaf.scalars, create_graph)
-                if g is not None:
-                    leaf.grad = g if leaf.grad is None else np.asarray(leaf.grad + g, dtype=object)
+                leaf.grad = self._collect(pair, upstream, leaf.scalars, leaf.grad, create_graph)
+            elif leaf.frozen is not None:
+                leaf.kept = self._collect(pair, upstream, leaf.frozen, leaf.kept, create_graph)
+
+    @staticmethod
+    def _collect(pair, upstream, scalars, collected, create_graph):
+        g = naive.gradient(pair.scalars, upstream, scalars, create_graph)
+        return collected if g is None else g if collected is None else np.asarray(collected + g, dtype=object)
 
     @precondition(lambda self: any(map(_has_gradient, self.pairs)))
     @rule(k=picks)
@@ -196,12 +203,18 @@ class Machine(RuleBasedStateMachine):
 
     @rule(k=picks, wanted=st.booleans())
     def switch(self, k, wanted):
-        """A leaf stops or starts to require a gradient; graphs it took part in go on with what it was."""
+        """A leaf stops or starts to require a gradient, again with what it has; graphs it took part in go on."""
         leaf = self.pick(k, lambda p: p.is_leaf)
         if leaf is None or wanted == leaf.tracked:
             return
         leaf.tensor.requires_grad = wanted
-        leaf.scalars, leaf.grad = naive.scalars(naive.floats(leaf.scalars), leaf=wanted), None
+        if wanted and leaf.frozen is not None:
+            leaf.scalars, leaf.grad, leaf.frozen, leaf.kept = leaf.frozen, leaf.kept, None, None
+        elif wanted:
+            leaf.scalars = naive.scalars(naive.floats(leaf.scalars), leaf=True)
+        else:
+            leaf.frozen, leaf.kept = leaf.scalars, leaf.grad
+            leaf.scalars, leaf.grad = naive.scalars(naive.floats(leaf.scalars)), None
 
     # ------------------------------------------------------------------------------------- agreement
 
