@@ -149,11 +149,19 @@ def open_table(path: str | Path, delimiter: str | None, header: bool | None, enc
     raw, file = read_bytes(path), called(path)
     found = format_of(raw)
     if found == "parquet":
+        _only_for_text(file, "Parquet", delimiter, decimal)
         return read_parquet(path)
     text = raw.removeprefix(BOM_UTF8) if found == "jsonl" else as_text(raw, file, (encoding,), refused=("json",))
     if format_of(text) == "jsonl":  # be it in UTF-16
+        _only_for_text(file, "JSON lines", delimiter, decimal)
         return parse_json_lines(text, file)
     return parse_table(text, file, delimiter, header, True, decimal, known, tell)
+
+
+def _only_for_text(file: str, what: str, delimiter: str | None, decimal: str) -> None:
+    given = "delimiter" if delimiter is not None else "decimal" if decimal != "." else None
+    if given is not None:
+        raise ParameterError(f"{file}: the file is {what}, whose values need no {given}; leave {given}= out.")
 
 
 def _header(header: bool | None, wanted: _Wanted, file: str) -> bool | None:

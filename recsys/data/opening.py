@@ -80,7 +80,7 @@ def format_of(raw: bytes) -> str:
     if re.match(rb'\{\s*("|\})', head):
         first = raw.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0].rstrip()
         return "jsonl" if first.endswith(b"}") else "json"
-    return "json" if re.match(rb'\[\s*(\{|\[|\])', head) else "text"
+    return "json" if re.match(rb'\[\s*(\{|\[|\]|[^\n]*\]\s*$)', head, re.MULTILINE) else "text"
 
 
 def read_text(path: str | Path, encodings: Sequence[str] = ("utf-8",), errors: str = "strict") -> bytes:
@@ -125,8 +125,8 @@ def _refuse_other_formats(raw: bytes, name: str, refused: Sequence[str]) -> None
         which = {"parquet": "a Parquet file", "jsonl": "JSON lines"}[found]
         raise DataError(f"{name} is {which}, not delimited text; read it with Interactions.from_file.")
     if found in refused:
-        raise DataError(f"{name} is one JSON document, not delimited text; write it as JSON lines, one record a line "
-                        f"(jq -c '.[]' does that).")
+        raise DataError(f"{name} is JSON, but not one record a line; write it as JSON lines, such as "
+                        '{"user": 1, "item": 2} (of one list of records, jq -c \'.[]\' makes them).')
 
 
 def _decode(raw: bytes, name: str, encodings: Sequence[str], errors: str) -> str:

@@ -235,8 +235,9 @@ OTHERS = {
     "xls": (b"\xd0\xcf\x11\xe0" + bytes(20), r"an Excel workbook \(\.xls\)"),
     "parquet": (b"PAR1" + bytes(20) + b"PAR1", r"a Parquet file.*Interactions\.from_file"),
     "jsonl": (b'{"user": 1, "item": 2}\n{"user": 2, "item": 2}\n', r"JSON lines.*Interactions\.from_file"),
-    "json": (b'[\n{"user": 1, "item": 2}]', r"one JSON document.*JSON lines, one record a line"),
-    "pretty json": (b'{\n"user": [1], "item": [2]}', r"one JSON document"),
+    "json": (b'[\n{"user": 1, "item": 2}]', r"is JSON, but not one record a line; write it as JSON lines"),
+    "pretty json": (b'{\n"user": [1], "item": [2]}', r"is JSON, but not one record a line"),
+    "json lists": (b'[1, 2]\n[1, 3]\n', r"is JSON, but not one record a line"),
     "xz": (b"\xfd7zXZ\0" + bytes(9), "packed with xz.*unxz"),
     "npy": (b"\x93NUMPY" + bytes(9), r"a NumPy array.*from_arrays"),
 }
@@ -480,6 +481,14 @@ def test_returned_goods(tmp_path):
 
 
 # ---- columns that have types
+@pytest.mark.parametrize("options", [{"delimiter": ";"}, {"decimal": ","}])
+def test_what_is_about_text_is_refused_for_json_lines(tmp_path, options):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"user": 1, "item": 7}\n')
+    with pytest.raises(ParameterError, match=f"log.jsonl: the file is JSON lines.*leave {next(iter(options))}= out"):
+        Interactions.from_file(path, **options)
+
+
 def test_json_lines(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text('{"user": "ann", "item": 7, "time": "2020-01-01T00:00:00+01:00"}\n\n{"item": 8, "user": null}\n')
