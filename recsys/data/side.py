@@ -113,8 +113,11 @@ def add_friends(data: Interactions, path: str | Path, **options: Unpack[TableOpt
     row, col = (data.users.encode(ids, "skip") for ids in ends)
     known, own = (row >= 0) & (col >= 0), (row == col) & (row >= 0)
     kept = known & ~own
-    if not kept.any():
+    if not ((row >= 0) | (col >= 0)).any():
         raise _nothing_matches(source.file, ends[0], data.users, "users")
+    if not kept.any():
+        raise DataError(f"{source.file}: none of its {len(row):,} links is between two different users of the data; "
+                        "name a file of links between users.")
     links = CSR.from_pairs(row[kept], col[kept], None, (data.n_users, data.n_users)).unique()
     lost = {"without an id": int(whole.sum()), "with users that the data does not have": int((~known).sum()),
             "of a user with himself": int(own.sum()), "repeated": int(kept.sum()) - links.nnz}

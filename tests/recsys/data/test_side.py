@@ -99,6 +99,8 @@ def test_friends(data, write):
                               "himself, 1 repeated); 1 of 3 users have none.")
     with pytest.raises(DataError, match=r"none of its ids \(70, 80, \.\.\.\) is one of the data's users"):
         add_friends(data, write("user,friend\n70,80\n80,70\n"))
+    with pytest.raises(DataError, match="none of its 2 links is between two different users"):
+        add_friends(data, write("user,friend\n1,70\n2,2\n"))
 
 
 def test_parquet(data, tmp_path):
