@@ -151,6 +151,7 @@ def _probabilities(row: np.ndarray, peak: Any, scale: Any, out: np.ndarray) -> A
     total = row.dtype.type(0)
     for j in range(row.size):
         out[j] = _exp(row[j] - peak) * scale
+    for j in range(row.size):  # a loop of its own: one that also writes adds in another order where arrays are close
         total += out[j]
     return total
 
