@@ -1,7 +1,7 @@
 """The hot loops: each exists in Numba and, under the same name and signature, in NumPy.
 
-A family `rows` is two files, `numba_rows.py` and `numpy_rows.py` (the twin). `kernels.rows.coalesce`
-resolves on first use: Numba when it is installed and `MINIDL_NUMBA` is not `0`, else the twin.
+A family `rows` is two files, `numba_rows.py` and `numpy_rows.py` (the reference). `kernels.rows.coalesce`
+resolves on first use: Numba when it is installed and `MINIDL_NUMBA` is not `0`, else the reference.
 Arrays in, arrays out; nothing here knows Tensors.
 
 A function that kernels call and that sums in an order of the compiler's choice is `forceinline`. Otherwise the process
@@ -47,7 +47,7 @@ class Kernels:
         return kernel
 
     def module(self, numba: bool) -> Any:
-        """The module of one of the two worlds."""
+        """The module of one of the two versions."""
         if numba:
             importlib.import_module("minidl.kernels.listening").listen()
         return importlib.import_module(f"{self._package}.{'numba' if numba else 'numpy'}_{self._family}")

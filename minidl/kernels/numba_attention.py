@@ -1,4 +1,4 @@
-"""Attention kernels in Numba; described at the twin, `numpy_attention`.
+"""Attention kernels in Numba; described at the reference, `numpy_attention`.
 
 A group (one head of one sequence) belongs to one thread, so that no result depends on the number of threads. What a
 causal mask forbids is not computed.

@@ -1,4 +1,4 @@
-"""Convolution kernels in Numba; described at the NumPy twins.
+"""Convolution kernels in Numba; described at the NumPy references.
 
 They are serial: one call is one block of a few samples, which a thread goes on to multiply while it is in its cache.
 Inner loops count unsigned: an index that might be negative, for all that the compiler knows, has to be checked each

@@ -1,4 +1,4 @@
-"""Loss kernels in Numba; described at the twin, `numpy_loss`.
+"""Loss kernels in Numba; described at the reference, `numpy_loss`.
 
 Rows, or chunks of a fixed length, are what threads share out, so that no result depends on their number.
 """

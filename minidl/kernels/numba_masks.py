@@ -1,4 +1,4 @@
-"""The kernel of dropout masks in Numba; described at the NumPy twin."""
+"""The kernel of dropout masks in Numba; described at the NumPy reference."""
 
 from __future__ import annotations
 

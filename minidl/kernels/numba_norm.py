@@ -1,4 +1,4 @@
-"""Normalisation kernels in Numba; described at the twin, `numpy_norm`.
+"""Normalisation kernels in Numba; described at the reference, `numpy_norm`.
 
 Chunks of rows whose number the shape alone decides, or channels, are what threads share out, so that no result
 depends on the number of threads. Elements of a row or line are summed in their own dtype, and what rows or lines give

@@ -1,8 +1,8 @@
-"""Numba kernels of the optimizers; described at their NumPy twins.
+"""Numba kernels of the optimizers; described at their NumPy references.
 
 A rule updates one stretch of one row in a single pass; a `_rest` function says when a row without a gradient moves no
 more. The loops around them are written once, and compiled for each rule (`_around`). No fastmath: the passes wait for
-memory anyway, and so the bits are those of the twin. `error_model="numpy"` lets divisions vectorise. A rule is a
+memory anyway, and so the bits are those of the reference. `error_model="numpy"` lets divisions vectorise. A rule is a
 function of its own, because the compiler does not vectorise its loop inside of another.
 """
 

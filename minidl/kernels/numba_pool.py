@@ -1,4 +1,4 @@
-"""Pooling kernels in Numba; described at the twin, `numpy_pool`.
+"""Pooling kernels in Numba; described at the reference, `numpy_pool`.
 
 Threads share out planes, and every plane is done by one of them.
 """

@@ -1,4 +1,4 @@
-"""Kernels of recurrent layers in Numba; described at the twin, `numpy_recurrent`.
+"""Kernels of recurrent layers in Numba; described at the reference, `numpy_recurrent`.
 
 Each block of samples goes through all its steps by itself, on any thread: its gates and states stay in the cache,
 and the weights in that of the core.

@@ -1,4 +1,4 @@
-"""Row kernels in Numba; described at the NumPy twins.
+"""Row kernels in Numba; described at the NumPy references.
 
 Sums run in order of appearance, and a bag belongs to one thread, so that the bits do not depend on the
 number of threads.

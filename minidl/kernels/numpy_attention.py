@@ -1,4 +1,4 @@
-"""NumPy twins of the attention kernels."""
+"""NumPy references of the attention kernels."""
 
 from __future__ import annotations
 

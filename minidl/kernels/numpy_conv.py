@@ -1,4 +1,4 @@
-"""NumPy twins of the convolution kernels.
+"""NumPy references of the convolution kernels.
 
 A patch is what a window sees; `im2col` writes the patches of one sample as columns, and `col2im`, its adjoint, adds
 columns back to where they came from. The window of output (r, q) starts at row `r * stride[0] - origin[0]` and

@@ -1,4 +1,4 @@
-"""NumPy twins of the kernels of dense layers."""
+"""NumPy references of the kernels of dense layers."""
 
 from __future__ import annotations
 

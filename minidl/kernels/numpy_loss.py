@@ -1,4 +1,4 @@
-"""NumPy twins of the loss kernels."""
+"""NumPy references of the loss kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy twin of the kernel of dropout masks."""
+"""NumPy reference of the kernel of dropout masks."""
 
 from __future__ import annotations
 

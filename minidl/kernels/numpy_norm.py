@@ -1,4 +1,4 @@
-"""NumPy twins of the normalisation kernels."""
+"""NumPy references of the normalisation kernels."""
 
 from __future__ import annotations
 

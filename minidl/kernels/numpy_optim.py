@@ -1,4 +1,4 @@
-"""NumPy twins of the optimizer kernels: two for each rule.
+"""NumPy references of the optimizer kernels: two for each rule.
 
 - `rule(p, indices, rows, state, s)` updates rows of a table `p (n, d)`: `indices (k,)` are unique and in range,
   `rows (k, d)` are their gradients, `state (S, n, d)` holds the rule's S moments. A dense parameter is a table of one

@@ -1,4 +1,4 @@
-"""NumPy twins of the pooling kernels.
+"""NumPy references of the pooling kernels.
 
 Planes are arrays (P, H, W). Windows are told axis by axis, in an int64 array (n, 3): where window i begins,
 where it ends, both inside the input, and what its length counts in an average. So one kernel does sliding,

@@ -1,4 +1,4 @@
-"""NumPy twins of the kernels of recurrent layers.
+"""NumPy references of the kernels of recurrent layers.
 
 A layer of G gates (1, 3 or 4) and H units keeps, of each step and sample, a row of S numbers: G H, but 4 H for the
 GRU. First come the columns to which the previous state contributes (G H of them), last those to which the input does.

@@ -1,4 +1,4 @@
-"""NumPy twins of the row kernels."""
+"""NumPy references of the row kernels."""
 
 from __future__ import annotations
 

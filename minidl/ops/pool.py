@@ -29,7 +29,7 @@ _kernels = Kernels("minidl.kernels", "pool")
 # ------------------------------------------------------------------------------------- calls of kernels
 
 def _family(*arrays: np.ndarray) -> Any:
-    """The kernels that take these arrays: the twins have loops for any dtype."""
+    """The kernels that take these arrays: the references have loops for any dtype."""
     return _kernels if takes(*arrays) else numpy_pool
 
 

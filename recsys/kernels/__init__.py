@@ -1,6 +1,6 @@
-"""The hot loops of recommending; the same two worlds as `minidl.kernels`.
+"""The hot loops of recommending; the same two versions as `minidl.kernels`.
 
-A family is two files here, `numba_<family>.py` and `numpy_<family>.py` (the twin, with the same
+A family is two files here, `numba_<family>.py` and `numpy_<family>.py` (the reference, with the same
 names and signatures).
 """
 

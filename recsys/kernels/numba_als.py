@@ -1,4 +1,4 @@
-"""Conjugate gradients for weighted least squares on sparse rows, in Numba; described at the NumPy twin."""
+"""Conjugate gradients for weighted least squares on sparse rows, in Numba; described at the NumPy reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairwise ranking by sampled SGD, in Numba; described at the NumPy twin."""
+"""Pairwise ranking by sampled SGD, in Numba; described at the NumPy reference."""
 
 from __future__ import annotations
 

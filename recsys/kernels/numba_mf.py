@@ -1,4 +1,4 @@
-"""Stochastic gradient descent for rating matrices, in Numba; described at the NumPy twin."""
+"""Stochastic gradient descent for rating matrices, in Numba; described at the NumPy reference."""
 
 from __future__ import annotations
 

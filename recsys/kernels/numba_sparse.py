@@ -1,4 +1,4 @@
-"""Sparse structure in Numba; what each kernel does is described at its NumPy twin."""
+"""Sparse structure in Numba; what each kernel does is described at its NumPy reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy twins of the kernels for weighted least squares on sparse rows."""
+"""NumPy references of the kernels for weighted least squares on sparse rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy twins of the kernels for pairwise ranking."""
+"""NumPy references of the kernels for pairwise ranking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy twin of the kernel for rating matrices."""
+"""NumPy reference of the kernel for rating matrices."""
 
 from __future__ import annotations
 

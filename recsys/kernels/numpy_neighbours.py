@@ -1,4 +1,4 @@
-"""NumPy twins of the neighbourhood kernels, and what both worlds promise.
+"""NumPy references of the neighbourhood kernels, and what both versions promise.
 
 A sparse matrix is three arrays: indptr int64 (n + 1,), indices int32 (nnz,), data float32 (nnz,).
 Indices are in range; a row holds a column at most once, unless a kernel says otherwise.

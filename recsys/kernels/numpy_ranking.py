@@ -1,4 +1,4 @@
-"""NumPy twins of the ranking kernels, and what both worlds promise.
+"""NumPy references of the ranking kernels, and what both versions promise.
 
 Candidates of a row are the items that are allowed and not seen. `seen` and `targets` are CSR rows
 (indptr int64 (B + 1,), indices integer (nnz,)) in any order, duplicates welcome, indices in range.

@@ -1,4 +1,4 @@
-"""The convolution kernels against their NumPy twins, and within their bounds."""
+"""The convolution kernels against their NumPy references, and within their bounds."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def tilings(draw):
 
 
 def agree(calls):
-    """Both worlds give the same to rounding, the same memory is untouched, and nothing around it."""
+    """Both versions give the same to rounding, the same memory is untouched, and nothing around it."""
     results = []
     for numba in (True, False):
         room, check = calls(FAMILY.module(numba))

@@ -1,4 +1,4 @@
-"""The kernels of dense layers equal their twins, bit for bit."""
+"""The kernels of dense layers equal their references, bit for bit."""
 
 import numpy as np
 import pytest
@@ -23,18 +23,18 @@ def test_parity(data, shape, dtype):
     if x.size:
         x.flat[0], x.flat[-1] = np.nan, 0
     bias = data.draw(arrays(shape[1:], layout=False)).astype(dtype)
-    ours, twin = both("relu")
-    np.testing.assert_array_equal(ours(x.ravel()), twin(x.ravel()))
-    gate = twin(x.ravel())
-    ours, twin = both("relu_gradient")
-    np.testing.assert_array_equal(ours(g.ravel(), gate), twin(g.ravel(), gate))
-    ours, twin = both("add_bias")
+    ours, reference = both("relu")
+    np.testing.assert_array_equal(ours(x.ravel()), reference(x.ravel()))
+    gate = reference(x.ravel())
+    ours, reference = both("relu_gradient")
+    np.testing.assert_array_equal(ours(g.ravel(), gate), reference(g.ravel(), gate))
+    ours, reference = both("add_bias")
     one, other = x.copy(), x.copy()
     ours(one, bias)
-    twin(other, bias)
+    reference(other, bias)
     np.testing.assert_array_equal(one, other)
-    ours, twin = both("sum_rows")
-    np.testing.assert_allclose(ours(g), twin(g), rtol=1e-6 if dtype == np.float32 else 1e-14, atol=1e-6)
+    ours, reference = both("sum_rows")
+    np.testing.assert_allclose(ours(g), reference(g), rtol=1e-6 if dtype == np.float32 else 1e-14, atol=1e-6)
 
 
 def test_infinite_upstream_stays_where_it_passes():

@@ -1,4 +1,4 @@
-"""Masks of dropout: Numba equals its NumPy twin, the numbers are SplitMix64's, and they look random."""
+"""Masks of dropout: Numba equals its NumPy reference, the numbers are SplitMix64's, and they look random."""
 
 import numba
 import numpy as np

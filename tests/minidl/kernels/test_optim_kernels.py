@@ -39,10 +39,10 @@ def _arrays(name: str, n: int, d: int, k: int) -> list[Any]:
 @pytest.mark.parametrize(("n", "d", "k"), [(5, 60_001, 3), (1, 140_003, 1), (3, 0, 2), (4, 3, 0), (9, 1, 9)])
 def test_every_element_of_the_rows_is_updated_once(name: str, n: int, d: int, k: int) -> None:
     """Also where chunks of a parallel run end in the middle of a row."""
-    kernel, twin = getattr(numba_optim, name), getattr(numpy_optim, name)
+    kernel, reference = getattr(numba_optim, name), getattr(numpy_optim, name)
     ours, theirs = _arrays(name, n, d, k), _arrays(name, n, d, k)
     kernel(*ours)
-    twin(*theirs)
+    reference(*theirs)
     for a, b in zip(ours, theirs, strict=True):
         assert (a == b).all()
 

@@ -1,4 +1,4 @@
-"""Pooling kernels: Numba equals its NumPy twin, bits do not depend on threads, nothing is touched out of bounds."""
+"""Pooling kernels: Numba equals its reference, bits do not depend on threads, nothing is touched out of bounds."""
 
 import numpy as np
 import pytest

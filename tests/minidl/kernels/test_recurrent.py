@@ -1,4 +1,4 @@
-"""Kernels of recurrent layers: Numba equals its twin, bits do not depend on threads, nothing is read out of bounds."""
+"""Kernels of recurrent layers: Numba equals NumPy, bits do not depend on threads, nothing is read out of bounds."""
 
 import numpy as np
 import pytest
@@ -57,10 +57,10 @@ def solve(module, kind, reverse, p):
 def test_numba_equals_its_twin(kind, steps, samples, size, dtype, seed, reverse):
     p = problem(kind, steps, samples, size, dtype, seed)
     tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-13}
-    for ours, twin in zip(solve(numba_recurrent, kind, reverse, p), solve(numpy_recurrent, kind, reverse, p),
+    for ours, reference in zip(solve(numba_recurrent, kind, reverse, p), solve(numpy_recurrent, kind, reverse, p),
                           strict=True):
         assert np.isfinite(ours).all()
-        np.testing.assert_allclose(ours, twin, **tolerance)
+        np.testing.assert_allclose(ours, reference, **tolerance)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

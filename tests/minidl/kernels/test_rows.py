@@ -1,4 +1,4 @@
-"""Row kernels: Numba equals its NumPy twin, bits do not depend on threads, nothing is read out of bounds."""
+"""Row kernels: Numba equals its NumPy reference, bits do not depend on threads, nothing is read out of bounds."""
 
 import numba
 import numpy as np

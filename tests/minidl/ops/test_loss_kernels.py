@@ -61,10 +61,10 @@ def test_kernels_of_rows_equal_their_twins(shape, dtype, seed):
     tolerance = 1e-12 if dtype is F8 else 5e-6
     for name, args in calls.items():
         results = [getattr(module, name)(*args) for module in (numba_loss, numpy_loss)]
-        for got, twin in zip(*(r if isinstance(r, tuple) else (r,) for r in results), strict=True):
-            assert got.dtype == twin.dtype == dtype
-            scale_of = float(np.abs(twin).max(initial=1))
-            np.testing.assert_allclose(got, twin, rtol=tolerance, atol=tolerance * scale_of, err_msg=name)
+        for got, reference in zip(*(r if isinstance(r, tuple) else (r,) for r in results), strict=True):
+            assert got.dtype == reference.dtype == dtype
+            scale_of = float(np.abs(reference).max(initial=1))
+            np.testing.assert_allclose(got, reference, rtol=tolerance, atol=tolerance * scale_of, err_msg=name)
 
 
 @pytest.mark.parametrize("module", ["numba_loss", "numpy_loss"])

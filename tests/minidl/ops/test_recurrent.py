@@ -192,5 +192,5 @@ def test_the_twin_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         ours = minidl.grad(lambda x, op=op, weights=weights: op(x, *weights, lengths=[4, 0, 1, 3, 4])[0].sum())(x)
         with monkeypatch.context() as patch:
             patch.setattr(recurrent, "_kernels", recurrent._kernels.module(numba=False))
-            twin = minidl.grad(lambda x, op=op, weights=weights: op(x, *weights, lengths=[4, 0, 1, 3, 4])[0].sum())(x)
-        np.testing.assert_allclose(ours, twin, atol=1e-13)
+            again = minidl.grad(lambda x, op=op, weights=weights: op(x, *weights, lengths=[4, 0, 1, 3, 4])[0].sum())(x)
+        np.testing.assert_allclose(ours, again, atol=1e-13)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import minidl
 from minidl import RowGrad, kernels, nn, optim, runtime
 
-TWINS = kernels.Kernels("minidl.kernels", "optim")
+VERSIONS = kernels.Kernels("minidl.kernels", "optim")
 BETAS = st.tuples(st.floats(0, 0.99), st.floats(0, 0.9999))
 DECAY = {"weight_decay": st.floats(1e-3, 0.1), "maximize": st.booleans()}
 ADAM = {**DECAY, "betas": BETAS, "eps": st.sampled_from([1e-8, 1e-3]), "decoupled_weight_decay": st.booleans()}
@@ -168,7 +168,7 @@ def test_kernels_are_their_twins(configuration: Any, dtype: Any, seed: int) -> N
         gradient = _some_rows(rng, q[0]) if rng.random() < 0.8 else _table(rng, dtype)
         for numba, p, optimizer in zip((True, False), q, optimizers, strict=True):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(kernels, "optim", TWINS.module(numba))
+                patch.setattr(kernels, "optim", VERSIONS.module(numba))
                 p.grad = gradient
                 optimizer.step()
                 optimizer.flush()

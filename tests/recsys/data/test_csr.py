@@ -1,4 +1,4 @@
-"""CSR against dense matrices and lists, and the kernels against their twins."""
+"""CSR against dense matrices and lists, and the kernels against their references."""
 
 import numpy as np
 import pytest

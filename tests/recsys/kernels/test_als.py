@@ -1,4 +1,4 @@
-"""The kernels of ALS: against dense normal equations, their twins, and themselves with other thread counts."""
+"""The kernels of ALS: against dense normal equations, their references, and themselves with other thread counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from minidl import runtime
 from recsys.kernels import numba_als, numpy_als
 
-WORLDS = [numba_als, numpy_als]
+VERSIONS = [numba_als, numpy_als]
 
 
 def problem(seed, rows=9, columns=11, factors=6, dtype=np.float64):
@@ -40,50 +40,50 @@ def systems(sparse, Y, rows):
     return np.array(A), np.array(b), losses
 
 
-def start(world, sparse, Y, X):
+def start(version, sparse, Y, X):
     R, gain = X @ (Y.T @ Y), np.empty(len(X), X.dtype)
-    world.residual(*sparse, Y, X, R, gain)
+    version.residual(*sparse, Y, X, R, gain)
     return R, gain
 
 
-def solve(world, sparse, Y, X, steps):
+def solve(version, sparse, Y, X, steps):
     X = X.copy()
-    R, _ = start(world, sparse, Y, X)
+    R, _ = start(version, sparse, Y, X)
     P = R.copy()
     for _ in range(steps):
         AP = P @ (Y.T @ Y)
-        world.step(*sparse, Y, X, R, P, AP)
+        version.step(*sparse, Y, X, R, P, AP)
     return X, R, P
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("version", VERSIONS)
 @given(seed=st.integers(0, 10**6))
-def test_residual_and_loss(world, seed):
+def test_residual_and_loss(version, seed):
     sparse, Y, X = problem(seed)
     A, b, losses = systems(sparse, Y, len(X))
-    R, gain = start(world, sparse, Y, X)
+    R, gain = start(version, sparse, Y, X)
     np.testing.assert_allclose(R, b - np.einsum("uij,uj->ui", A, X), rtol=1e-9, atol=1e-9)
     loss = np.array([f(x) for f, x in zip(losses, X, strict=True)])
     of_zero = np.array([f(np.zeros(X.shape[1])) for f in losses])
     np.testing.assert_allclose(of_zero - gain, loss, rtol=1e-9)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("version", VERSIONS)
 @given(seed=st.integers(0, 10**6))
-def test_as_many_steps_as_factors_solve_the_normal_equations(world, seed):
+def test_as_many_steps_as_factors_solve_the_normal_equations(version, seed):
     sparse, Y, X = problem(seed)
     A, b, _ = systems(sparse, Y, len(X))
-    found, _, _ = solve(world, sparse, Y, X, steps=2 * X.shape[1])  # twice, for rounding
+    found, _, _ = solve(version, sparse, Y, X, steps=2 * X.shape[1])  # twice, for rounding
     np.testing.assert_allclose(found, np.linalg.solve(A, b[..., None])[..., 0], rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_step_from_the_solution_stays(world):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_step_from_the_solution_stays(version):
     sparse, Y, _ = problem(1)
     X = np.zeros((len(sparse[1]) - 1, Y.shape[1]))
     A, b, _ = systems(sparse, Y, len(X))
     X[:] = np.linalg.solve(A, b[..., None])[..., 0]
-    found, _, _ = solve(world, sparse, Y, X, steps=3)
+    found, _, _ = solve(version, sparse, Y, X, steps=3)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found, X, rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(found[0], 0)  # a row without items

@@ -11,7 +11,7 @@ import minidl
 from minidl import ops, runtime
 from recsys.kernels import numba_bpr, numpy_bpr
 
-WORLDS = [numba_bpr, numpy_bpr]
+VERSIONS = [numba_bpr, numpy_bpr]
 
 
 class Problem:
@@ -32,25 +32,25 @@ class Problem:
         self.bias = rng.normal(size=n_items).astype(dtype)
         self.blocks = blocks
 
-    def deal(self, world):
+    def deal(self, version):
         users, items = np.empty(len(self.indices), np.int32), np.empty(len(self.indices), np.int32)
         cells = np.empty((self.blocks, self.blocks + 1), np.int64)
-        world.deal(self.indptr, self.indices, self.bounds, self.owner, users, items, cells)
+        version.deal(self.indptr, self.indices, self.bounds, self.owner, users, items, cells)
         return users, items, cells
 
-    def epoch(self, world, seed=7, lr=0.05, reg=0.01, epochs=1):
+    def epoch(self, version, seed=7, lr=0.05, reg=0.01, epochs=1):
         X, Y, bias, loss = self.X.copy(), self.Y.copy(), self.bias.copy(), np.zeros(self.blocks)
         mark = np.full((self.blocks, len(Y)), -1, np.int32)
         for n in range(epochs):
-            world.epoch(*self.deal(world), self.pool, self.edges, X, Y, bias, mark, lr, reg, seed + n, loss)
+            version.epoch(*self.deal(version), self.pool, self.edges, X, Y, bias, mark, lr, reg, seed + n, loss)
         return X, Y, bias, loss
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("version", VERSIONS)
 @given(seed=st.integers(0, 10**6))
-def test_every_pair_is_dealt_to_its_cell_once(world, seed):
+def test_every_pair_is_dealt_to_its_cell_once(version, seed):
     p = Problem(seed)
-    users, items, cells = p.deal(world)
+    users, items, cells = p.deal(version)
     dealt = np.zeros_like(p.positive, dtype=int)
     np.add.at(dealt, (users, items), 1)
     np.testing.assert_array_equal(dealt, p.positive)
@@ -71,8 +71,8 @@ def test_numba_equals_numpy(seed, dtype):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_negatives_are_never_positives(world):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_negatives_are_never_positives(version):
     """With users at zero only biases move, and the bias of an item that all users have never goes down."""
     p = Problem(1, blocks=1, density=0.5)
     p.positive[:, :10] = True
@@ -80,22 +80,22 @@ def test_negatives_are_never_positives(world):
     p.indptr, p.indices = np.searchsorted(user, np.arange(len(p.X) + 1)), item.astype(np.int32)
     p.X[:] = 0
     p.bias[:] = 0
-    _, _, bias, _ = p.epoch(world, reg=0.0, lr=0.01, epochs=3)
+    _, _, bias, _ = p.epoch(version, reg=0.0, lr=0.01, epochs=3)
     assert np.all(bias[:10] > 0)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_user_who_has_everything_is_passed_over(world):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_user_who_has_everything_is_passed_over(version):
     p = Problem(2, n_users=1, n_items=5, blocks=1, density=2.0)
-    X, Y, bias, loss = p.epoch(world)
+    X, Y, bias, loss = p.epoch(version)
     np.testing.assert_array_equal(X, p.X)
     np.testing.assert_array_equal(Y, p.Y)
     np.testing.assert_array_equal(bias, p.bias)
     assert loss[0] == 0
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_step_is_the_gradient_by_automatic_differentiation(world):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_step_is_the_gradient_by_automatic_differentiation(version):
     """Two items, of which the user has one: the negative is the other."""
     p, lr, reg = Problem(3, n_users=1, n_items=2, blocks=1, density=0.0), 1e-3, 0.1
     p.indptr, p.indices = np.array([0, 1]), np.array([1], np.int32)
@@ -106,7 +106,7 @@ def test_a_step_is_the_gradient_by_automatic_differentiation(world):
         return ops.softplus(-s) + 0.5 * reg * squares
 
     value, gradients = minidl.value_and_grad(objective, argnums=(0, 1, 2))(p.X, p.Y, p.bias)
-    *after, loss = p.epoch(world, lr=lr, reg=reg)
+    *after, loss = p.epoch(version, lr=lr, reg=reg)
     squares = sum(float((a * a).sum()) for a in (p.X, p.Y, p.bias))
     assert float(loss[0]) == pytest.approx(float(value) - 0.5 * reg * squares, rel=1e-9)
     for name, gradient, now in zip(("X", "Y", "bias"), gradients, after, strict=True):

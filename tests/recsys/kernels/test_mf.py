@@ -1,4 +1,4 @@
-"""The kernel of rating SGD: against its twin, against Koren's loop, and against automatic differentiation."""
+"""The kernel of rating SGD: against its reference, against Koren's loop, and against automatic differentiation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import minidl
 from minidl import ops
 from recsys.kernels import numba_mf, numpy_mf
 
-WORLDS = [numba_mf, numpy_mf]
+VERSIONS = [numba_mf, numpy_mf]
 
 
 def problem(seed: int, implicit: bool, n_users: int = 6, n_items: int = 8, factors: int = 5,
@@ -29,9 +29,9 @@ def problem(seed: int, implicit: bool, n_users: int = 6, n_items: int = 8, facto
             "Y": rng.normal(size=(n_items if implicit else 0, factors)).astype(dtype)}
 
 
-def run(world, p, mean=3.0, lr=0.01, reg=0.05, lr_bias=0.02, reg_bias=0.03):
+def run(version, p, mean=3.0, lr=0.01, reg=0.05, lr_bias=0.02, reg_bias=0.03):
     p = {k: v.copy() for k, v in p.items()}
-    total = world.epoch(p["order"], p["indptr"], p["indices"], p["values"], mean, p["bu"], p["bi"], p["P"], p["Q"],
+    total = version.epoch(p["order"], p["indptr"], p["indices"], p["values"], mean, p["bu"], p["bi"], p["P"], p["Q"],
                         p["Y"], lr, reg, lr_bias, reg_bias)
     return p, total
 
@@ -55,11 +55,11 @@ def one_rating_at_a_time(p, mean, lr, reg):
     return p
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("version", VERSIONS)
 @given(seed=st.integers(0, 10**6), implicit=st.booleans())
-def test_composed_steps_are_the_steps_of_the_paper(world, seed, implicit):
+def test_composed_steps_are_the_steps_of_the_paper(version, seed, implicit):
     p = problem(seed, implicit)
-    ours, _ = run(world, p, lr=0.01, reg=0.05, lr_bias=0.01, reg_bias=0.05)
+    ours, _ = run(version, p, lr=0.01, reg=0.05, lr_bias=0.01, reg_bias=0.05)
     theirs = one_rating_at_a_time(p, 3.0, 0.01, 0.05)
     for name in ("bu", "bi", "P", "Q", "Y"):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-10, atol=1e-12, err_msg=name)
@@ -77,8 +77,8 @@ def test_numba_equals_numpy(seed, implicit, dtype):
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_step_is_the_gradient_by_automatic_differentiation(world, implicit):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_step_is_the_gradient_by_automatic_differentiation(version, implicit):
     """One user, one rating to learn from: the change is -lr times the gradient of half the objective."""
     p, lr, reg, mean = problem(3, implicit), 1e-3, 0.1, 3.0
     p["indptr"] = np.minimum(p["indptr"], 1)  # the first rating is all there is
@@ -95,7 +95,7 @@ def test_a_step_is_the_gradient_by_automatic_differentiation(world, implicit):
         return 0.5 * error ** 2 + 0.5 * reg * squares
 
     gradients = minidl.grad(objective, argnums=tuple(range(len(names))))(*(p[name] for name in names))
-    after, _ = run(world, p, mean, lr, reg, lr, reg)
+    after, _ = run(version, p, mean, lr, reg, lr, reg)
     for name, gradient in zip(names, gradients, strict=True):
         dense = gradient.to_dense() if hasattr(gradient, "to_dense") else np.asarray(gradient)
         np.testing.assert_allclose((p[name] - after[name]) / lr, dense, rtol=1e-8, atol=1e-10, err_msg=name)

@@ -1,4 +1,4 @@
-"""Neighbourhood kernels against their twins and against dense formulas, for any sparse matrix."""
+"""Neighbourhood kernels against their references and against dense formulas, for any sparse matrix."""
 
 from __future__ import annotations
 

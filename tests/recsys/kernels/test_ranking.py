@@ -1,4 +1,4 @@
-"""Top-k and ranks against a lexicographic sort of every row, in both worlds."""
+"""Top-k and ranks against a lexicographic sort of every row, in both versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recsys import kernels
 from recsys.kernels import numpy_ranking
 from recsys.kernels.numpy_ranking import UNREACHABLE
 
-WORLDS = [kernels.ranking.module(numba) for numba in (True, False)]
+VERSIONS = [kernels.ranking.module(numba) for numba in (True, False)]
 LEVELS = np.array([np.nan, -np.inf, -1.0, -0.0, 0.0, 0.5, 2.0, np.inf])
 
 
@@ -44,12 +44,12 @@ def order(scores, among):
     return among[np.lexsort((among, -np.nan_to_num(values, nan=0.0), np.isnan(values)))]
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("version", VERSIONS)
 @given(problem=problems(), k=st.integers(0, 70))
-def test_topk_is_the_head_of_a_full_sort(world, problem, k):
+def test_topk_is_the_head_of_a_full_sort(version, problem, k):
     scores, indptr, indices, allowed, _ = problem
     before = scores.copy()
-    items, best = world.topk(scores, indptr, indices, allowed, k)
+    items, best = version.topk(scores, indptr, indices, allowed, k)
     assert items.dtype == np.int32
     assert best.dtype == scores.dtype
     assert items.shape == best.shape == (len(scores), k)
@@ -61,11 +61,11 @@ def test_topk_is_the_head_of_a_full_sort(world, problem, k):
     np.testing.assert_array_equal(scores, before)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("version", VERSIONS)
 @given(problem=problems(), deepest=st.sampled_from([1, 2, 5, 1000]))
-def test_ranks_count_what_stands_above_and_beside(world, problem, deepest):
+def test_ranks_count_what_stands_above_and_beside(version, problem, deepest):
     scores, indptr, indices, allowed, (target_indptr, targets) = problem
-    greater, equal = world.ranks(scores, indptr, indices, allowed, target_indptr, targets, deepest)
+    greater, equal = version.ranks(scores, indptr, indices, allowed, target_indptr, targets, deepest)
     assert greater.dtype == equal.dtype == np.int32
     for row in range(len(scores)):
         among = candidates(scores.shape[1], indptr, indices, allowed, row)
@@ -94,17 +94,17 @@ def test_many_rows_agree_with_the_twin_for_any_number_of_threads(deepest):
     most = numba.get_num_threads()
     for threads in {1, min(2, most)}:
         numba.set_num_threads(threads)
-        got = *WORLDS[0].topk(scores, *seen, 10), *WORLDS[0].ranks(scores, *seen, *targets, deepest)
+        got = *VERSIONS[0].topk(scores, *seen, 10), *VERSIONS[0].ranks(scores, *seen, *targets, deepest)
         for one, other in zip(got, expected, strict=True):
             np.testing.assert_array_equal(one, other)
     numba.set_num_threads(most)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_rank_of_the_listed_items_is_their_place(world):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_rank_of_the_listed_items_is_their_place(version):
     scores, seen, _ = big_problem()
     scores += np.arange(500, dtype=np.float32) * 1e-4  # no ties
-    items, _ = world.topk(scores, *seen, 30)
-    greater, equal = world.ranks(scores, *seen, np.arange(151) * 30, items.ravel(), scores.shape[1])
+    items, _ = version.topk(scores, *seen, 30)
+    greater, equal = version.ranks(scores, *seen, np.arange(151) * 30, items.ravel(), scores.shape[1])
     assert (greater.reshape(150, 30) == np.arange(30)).all()
     assert (equal == 1).all()

@@ -1,4 +1,4 @@
-"""Kernels of sparse structure: Numba equals its NumPy twin."""
+"""Kernels of sparse structure: Numba equals its NumPy reference."""
 
 from __future__ import annotations
 

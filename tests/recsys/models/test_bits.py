@@ -53,7 +53,7 @@ def test_bits_do_not_depend_on_threads(name: str, data: Interactions) -> None:
     assert found[0]
 
 
-@pytest.mark.skipif(not runtime.numba_enabled(), reason="one process with NumPy's twins takes a minute")
+@pytest.mark.skipif(not runtime.numba_enabled(), reason="one process with NumPy's references takes a minute")
 def test_bits_do_not_depend_on_the_process() -> None:
     code = f"""
 import json, sys
