@@ -178,14 +178,10 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     if task == "ratings":
         found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
     else:
-        warn_of_nothing(part_of(split, part))
         pool = Pool.of(split, part, candidates, exclude_seen, negatives, seed)
         found, card = measure(model, pool, asked, vectors, block, progress)
+        _warn_of_targets(part_of(split, part), part, card)
         users, weights = pool.users, np.ones(len(pool.users))
-        if card["unreachable targets"] == card["targets"]:
-            warnings.warn(f"evaluate: none of the {card['targets']:,} targets of the {part} part can be found: each is "
-                          f"an item that its user has seen before, or that no training event has; leave such pairs "
-                          f"out, or take a protocol for repeats, such as last-one-repeats.", DataWarning, stacklevel=2)
     per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}
     powers = {str(metric): RATINGS.get(metric.name, 1) for metric in asked}
     values = {str(m): mean(found[m], weights, powers[str(m)]) if np.ndim(found[m]) else float(found[m]) for m in asked}
@@ -196,6 +192,15 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     card = {**split.card, "part": part, **card, f"{part} pairs seen in training": seen}
     return Evaluation(values, errors, per_user, split.train.users.ids[users], weights, card,
                       watch.seconds, repr(model))
+
+
+def _warn_of_targets(events: Interactions, part: str, card: dict[str, Any]) -> None:
+    """A warning where there is nothing that a model could find, or should."""
+    warn_of_nothing(events)
+    if card["unreachable targets"] == card["targets"]:
+        warnings.warn(f"evaluate: none of the {card['targets']:,} targets of the {part} part can be found: each is "
+                      f"an item that its user has seen before, or that no training event has; leave such pairs "
+                      f"out, or take a protocol for repeats, such as last-one-repeats.", DataWarning, stacklevel=3)
 
 
 def _check_given(model: Any, split: Any) -> None:
