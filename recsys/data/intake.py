@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -147,12 +146,11 @@ def open_table(path: str | Path, delimiter: str | None, header: bool | None, enc
                known: Known, tell: Tell) -> Source:
     """A file's table, delimited, Parquet or JSON lines, by its contents; parameters as of `read_table`."""
     raw, file = read_bytes(path), called(path)
-    found = format_of(raw)
-    if found == "parquet":
+    if format_of(raw) == "parquet":
         _only_for_text(file, "Parquet", delimiter, decimal)
         return read_parquet(path)
-    text = raw.removeprefix(BOM_UTF8) if found == "jsonl" else as_text(raw, file, (encoding,), refused=("json",))
-    if format_of(text) == "jsonl":  # be it in UTF-16
+    text = as_text(raw, file, (encoding,), refused=("json",))
+    if format_of(text) == "jsonl":
         _only_for_text(file, "JSON lines", delimiter, decimal)
         return parse_json_lines(text, file)
     return parse_table(text, file, delimiter, header, True, decimal, known, tell)

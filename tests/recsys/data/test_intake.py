@@ -489,6 +489,14 @@ def test_what_is_about_text_is_refused_for_json_lines(tmp_path, options):
         Interactions.from_file(path, **options)
 
 
+def test_json_lines_in_another_encoding(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes('{"user": 1, "item": "café"}\n'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"log\.jsonl.*utf-8"):
+        Interactions.from_file(path)
+    assert Interactions.from_file(path, encoding="latin-1").items.ids.tolist() == ["café"]
+
+
 def test_json_lines(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text('{"user": "ann", "item": 7, "time": "2020-01-01T00:00:00+01:00"}\n\n{"item": 8, "user": null}\n')
