@@ -11,19 +11,16 @@ Paying does not change the value of a table, which is that of the dense optimize
 from __future__ import annotations
 
 import functools
-import os
-import threading
 from typing import Any, Protocol
 
 import numpy as np
 
+from minidl.locks import lock_across_forks
 from minidl.tensor import Tensor
 
 __all__ = ["Debt", "debt_of", "lock", "owe", "pay", "with_rows"]
 
-lock = threading.RLock()  # two readers must not make up for the same step
-if hasattr(os, "register_at_fork"):  # a child has no thread that would release it, or finish what it began
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+lock = lock_across_forks()  # two readers must not make up for the same step
 _slot: Any = Tensor.__dict__["_array"]
 
 

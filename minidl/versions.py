@@ -12,8 +12,6 @@ rule can do without, and the gradient is right, or there is an error.
 from __future__ import annotations
 
 import itertools
-import os
-import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -22,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import GradientError
+from minidl.locks import lock_across_forks
 
 __all__ = ["Changed", "clock", "shield", "tick", "wrote"]
 
 tick = itertools.count(1).__next__
-_lock = threading.RLock()  # two threads may write at once, and the clock must not go back
-if hasattr(os, "register_at_fork"):  # a child has no thread that would release it, or finish what it began
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+_lock = lock_across_forks()  # two threads may write at once, and the clock must not go back
 
 
 class _Clock:
