@@ -21,7 +21,7 @@ import numpy as np
 from minidl import MissingExtraError
 from recsys.errors import ParameterError
 from recsys.files import replacing
-from recsys.recs import Recs
+from recsys.recs import Recs, with_python_texts
 
 __all__ = ["check_format", "exporting"]
 
@@ -140,8 +140,7 @@ class _Lists:
 
     def add(self, columns: Columns) -> None:
         """Add a block; the first one gives the columns."""
-        self.base.register("block", {name: column.astype(object) if column.dtype.kind == "U" else column
-                                     for name, column in columns.items()})
+        self.base.register("block", with_python_texts(columns))
         self.base.execute("INSERT INTO lists SELECT * FROM block" if self.begun else
                           "CREATE TABLE lists AS SELECT * FROM block")
         self.base.unregister("block")

@@ -14,7 +14,7 @@ import numpy as np
 from minidl import MissingExtraError
 from recsys.data.ids import IdMap
 
-__all__ = ["Reason", "Recs", "Titles"]
+__all__ = ["Reason", "Recs", "Titles", "with_python_texts"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +170,12 @@ _SHOWN = 5  # lists that a notebook shows
 def _frame(package: str, columns: dict[str, np.ndarray]) -> Any:
     if importlib.util.find_spec(package) is None:
         raise MissingExtraError(package, None, f"Recs.to_{package}")
-    plain = {name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()}
-    return importlib.import_module(package).DataFrame(plain)
+    return importlib.import_module(package).DataFrame(with_python_texts(columns))
+
+
+def with_python_texts(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns as frames and databases take them: texts as Python's, not NumPy's of one width."""
+    return {name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()}
 
 
 def _plain(value: Any) -> Any:
