@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         raise ParameterError("give one of --user ID (which may be repeated), --all, and --history ID,ID,...")
     if options.all and options.out is None:
         raise ParameterError("--all makes a list for every user; say with --out FILE where they go.")
+    if options.values is not None and options.history is None:
+        raise ParameterError("--values are those of a --history; give one.")
     if options.out is not None and options.why:
         raise ParameterError("--why goes with lists that are shown; leave out --out or --why.")
     if options.out is not None:
@@ -61,15 +63,30 @@ def run(options: argparse.Namespace, console: Console) -> None:
     settings = {"k": options.k, "filter_seen": not options.keep_seen, "on_unknown": options.on_unknown,
                 "items": _chosen(options.candidates, model, console),
                 "exclude": _chosen(options.exclude, model, console)}
-    _tell_unrestricted(settings["items"], model, options, console)
+    blocks: Iterable[Any]
+    asker, count = None, 1
+    if options.history is not None:
+        asker, *blocks = _of_history(model, options, settings, console)
+    else:
+        users = model.users.ids if options.all else model.users.parse(options.user)
+        _tell_unrestricted(settings["items"], users, options, console)
+        _tell_skipped(users, model.users, options, console)
+        blocks, count = _blocks(model, users, settings), len(users)
     if options.out is not None:
-        _write(model, options, settings, console)
-        return
+        _write(blocks, count, options, console)
+    else:
+        _show([recs for block in blocks for recs in ([block] if block.single else block)], asker, model, options,
+              console)
+
+
+def _show(lists: Sequence[Any], asker: Any, model: Any, options: argparse.Namespace, console: Console) -> None:
+    """The lists of users, or that of a history with its values, on the terminal."""
     records: list[dict[str, Any]] = []
-    for title, asker, recs in _lists(model, options, settings, console):
+    for recs in lists:
+        title = f"For user {recs.users}" if asker is None else "For this history"
         lines = [{"title": None, **record} for record in recs.to_records()]
         if options.why:
-            lines = [{**line, "why": _why(model, asker, line)} for line in lines]
+            lines = [{**line, "why": _why(model, asker or (recs.users, None), line)} for line in lines]
         records += lines
         _tell_popular(title.lower(), recs, console)
         show(title, "score", lines, options, console)
@@ -106,22 +123,20 @@ def _chosen(path: str | None, model: Any, console: Console) -> Any:
     return own
 
 
-def _tell_unrestricted(candidates: Any, model: Any, options: argparse.Namespace, console: Console) -> None:
+def _tell_unrestricted(candidates: Any, users: np.ndarray, options: argparse.Namespace, console: Console) -> None:
     """Say for how many users a file of candidates of each user's own has none."""
-    if isinstance(candidates, Mapping) and options.history is None:
-        users = model.users.ids if options.all else model.users.parse(options.user)
+    if isinstance(candidates, Mapping):
         without = sum(user not in candidates for user in users.tolist())
         if without:
             console.warn(f"{options.candidates}: {without:,} of {len(users):,} users asked for have no candidates of "
                          f"their own, and may get all items.")
 
 
-def _write(model: Any, options: argparse.Namespace, settings: Mapping[str, Any], console: Console) -> None:
-    """All lists to a file, in blocks of users."""
+def _write(blocks: Iterable[Any], count: int, options: argparse.Namespace, console: Console) -> None:
+    """All lists to a file, as they come."""
     found = {"lists": 0, "entries": 0, "popular": 0}
-    with exporting.exporting(options.out) as add, \
-            task(fitting.progress_bar(options), None if options.history else _count(model, options), "lists") as bar:
-        for recs in _blocks(model, options, settings, console):
+    with exporting.exporting(options.out) as add, task(fitting.progress_bar(options), count, "lists") as bar:
+        for recs in blocks:
             add(recs)
             lists = 1 if recs.single else len(recs)
             found["lists"] += lists
@@ -135,34 +150,19 @@ def _write(model: Any, options: argparse.Namespace, settings: Mapping[str, Any],
     console.result({**found, "file": str(options.out)})
 
 
-def _count(model: Any, options: argparse.Namespace) -> int:
-    return len(model.users) if options.all else len(options.user)
+_AT_ONCE = 4096
 
 
-def _blocks(model: Any, options: argparse.Namespace, settings: Mapping[str, Any], console: Console) -> Iterator[Any]:
+def _blocks(model: Any, users: np.ndarray, settings: Mapping[str, Any]) -> Iterator[Any]:
     """The lists, so many users at a time."""
-    if options.history is not None:
-        yield _lists(model, options, settings, console)[0][2]
-        return
-    users = model.users.ids if options.all else model.users.parse(options.user)
-    _tell_skipped(users, model.users, options, console)
     for start in range(0, len(users), _AT_ONCE):
         yield model.recommend(users[start:start + _AT_ONCE], **settings)
 
 
-_AT_ONCE = 4096
-
-
-def _lists(model: Any, options: argparse.Namespace, settings: Mapping[str, Any], console: Console
-           ) -> list[tuple[str, Any, Any]]:
-    """Of each question: what to call it, who asks (a user, or a history with its values), the list."""
+def _of_history(model: Any, options: argparse.Namespace, settings: Mapping[str, Any], console: Console
+                ) -> tuple[tuple[np.ndarray, Any], Any]:
+    """The history's known items with their values, and the list."""
     values = None if options.values is None else texts.numbers(options.values, "--values")
-    if values is not None and options.history is None:
-        raise ParameterError("--values are those of a --history; give one.")
-    if options.history is None:
-        users = model.users.parse(options.user)
-        _tell_skipped(users, model.users, options, console)
-        return [(f"For user {recs.users}", (recs.users, None), recs) for recs in model.recommend(users, **settings)]
     history = model.items.parse(texts.ids(options.history, "--history"))
     if not len(history):
         raise ParameterError("--history holds no ids; separate item ids by commas.")
@@ -171,8 +171,7 @@ def _lists(model: Any, options: argparse.Namespace, settings: Mapping[str, Any],
     _tell_skipped(history, model.items, options, console)
     recs = model.recommend(history=history, values=values, **settings)
     known = model.items.encode(history, "skip") >= 0
-    asker = history[known], None if values is None else np.array(values)[known]
-    return [("For this history", asker, recs)]
+    return (history[known], None if values is None else np.array(values)[known]), recs
 
 
 def _tell_skipped(asked: np.ndarray, known: Any, options: argparse.Namespace, console: Console) -> None:
