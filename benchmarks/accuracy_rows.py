@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from benchmarks.grids import grid
 
 __all__ = ["ROWS", "Row"]
 
@@ -38,21 +39,16 @@ class Row:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def _each(**values: Sequence[Any]) -> list[dict[str, Any]]:
-    """All combinations."""
-    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
-
-
 _SEEDS = (0, 1, 2)
-_REG = _each(reg=[100.0, 200.0, 300.0, 500.0, 800.0, 1200.0])
-_ALS = [*_each(reg=[10.0, 20.0, 40.0], alpha=[2.0, 5.0], reg_exponent=[0.0]),
-        *_each(reg=[0.2, 0.4], alpha=[2.0, 5.0], reg_exponent=[0.6])]
-_KNN = _each(neighbours=[50, 100, 200], shrink=[0.0, 10.0], alpha=[0.4])
-_BPR = _each(epochs=[100, 200], reg=[0.005, 0.01, 0.02])
-_SHOP_REG = _each(reg=[10.0, 20.0, 50.0, 100.0, 200.0, 300.0])  # fewer users, sharper tastes
-_SHOP_KNN = _each(neighbours=[10, 20, 50, 100], shrink=[0.0, 10.0], alpha=[0.3, 0.4, 0.5])
-_SHOP_ALS = _each(factors=[128, 256], reg=[1.0, 3.0, 10.0], alpha=[2.0, 5.0, 10.0], reg_exponent=[0.0])
-_REST = _each(rest=[True], dropout=[0.2, 0.3], beta=[0.02, 0.05])
+_REG = grid(reg=[100.0, 200.0, 300.0, 500.0, 800.0, 1200.0])
+_ALS = [*grid(reg=[10.0, 20.0, 40.0], alpha=[2.0, 5.0], reg_exponent=[0.0]),
+        *grid(reg=[0.2, 0.4], alpha=[2.0, 5.0], reg_exponent=[0.6])]
+_KNN = grid(neighbours=[50, 100, 200], shrink=[0.0, 10.0], alpha=[0.4])
+_BPR = grid(epochs=[100, 200], reg=[0.005, 0.01, 0.02])
+_SHOP_REG = grid(reg=[10.0, 20.0, 50.0, 100.0, 200.0, 300.0])  # fewer users, sharper tastes
+_SHOP_KNN = grid(neighbours=[10, 20, 50, 100], shrink=[0.0, 10.0], alpha=[0.3, 0.4, 0.5])
+_SHOP_ALS = grid(factors=[128, 256], reg=[1.0, 3.0, 10.0], alpha=[2.0, 5.0, 10.0], reg_exponent=[0.0])
+_REST = grid(rest=[True], dropout=[0.2, 0.3], beta=[0.02, 0.05])
 _LEARNED = {"reg": 0.02, "reg_bias": 0.02}  # biases by SGD, as other libraries have them
 _SVDPP = {"factors": 20, "epochs": 20, "lr": 0.007, "implicit_feedback": True, "init_std": 0.1, **_LEARNED}
 
@@ -67,13 +63,13 @@ def _ratings() -> Iterator[Row]:
     yield Row("svd++", *folds, "MatrixFactorization", metric, [0.919], _SVDPP, slack=0.004, seeds=_SEEDS)
     yield Row("svd++-tuned", *folds, "MatrixFactorization", metric, [0.915],
               {"factors": 50, "epochs": 40, "implicit_feedback": True},
-              [{**each, "reg_bias": each["reg"]} for each in _each(lr=[0.005, 0.007], reg=[0.05, 0.08, 0.1])],
+              [{**each, "reg_bias": each["reg"]} for each in grid(lr=[0.005, 0.007], reg=[0.05, 0.08, 0.1])],
               seeds=_SEEDS)
     yield Row("bias", *folds, "Bias", metric, [0.944])
     yield Row("item-knn-baseline", *folds, "ItemKNNBaseline", metric, [0.918])
     yield Row("user-knn-baseline", *folds, "UserKNNBaseline", metric, [0.931])
     yield Row("fm-5fold", *folds, "FactorizationMachine", metric, [0.934], {"loss": "mse"},
-              _each(epochs=[5, 7, 10], reg=[0.02, 0.05]))
+              grid(epochs=[5, 7, 10], reg=[0.02, 0.05]))
     yield Row("autorec-5fold", *folds, "AutoRec", metric, [0.918], beat=[0.905])
     yield Row("kernel-5fold", *folds, "KernelAutoRec", metric, [0.918], beat=[0.905])
     u1: dict[str, Any] = {"seeds": _SEEDS, "parts": ("u1.base", "u1.test"), "beat": [0.889]}
@@ -176,7 +172,7 @@ def _new_users() -> Iterator[Row]:
     for name, model in _SEQUENCES.items():
         yield Row(f"{name}-new", *strong, model, metrics, "item-knn-new", _SETS | {"order": "none"}, seeds=_SEEDS)
     yield Row("cdae-new", *strong, "CDAE", metrics, "item-knn-new")
-    yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=_each(hidden=[(200,), (600,)]),
+    yield Row("mult-dae-new", *strong, "MultDAE", metrics, [0.30, 0.33], grid=grid(hidden=[(200,), (600,)]),
               beat=[0.347, 0.370])
     yield Row("mult-vae-new", *strong, "MultVAE", metrics, [0.30, 0.33], grid=_REST, beat=[0.347, 0.370])
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import store
-from benchmarks.datasets import SHARED
+from benchmarks.datasets import Absent, described
 from benchmarks.defaults_rows import MODELS, SETS, Case, Tried
-from benchmarks.provenance import Machines, stamped
+from benchmarks.provenance import Machines, label, stamped
 from benchmarks.table import put
 
 RESULTS = Path(__file__).parent / "defaults.json"
@@ -39,8 +39,8 @@ class Divided:
         from recsys.evaluation import protocols
 
         self.case, data = case, _data(case)
-        self.fingerprint, self.users, self.items = data.fingerprint(), data.n_users, data.n_items
-        self.events = len(data)
+        self.about = described(case.source, data) | ({"name": case.source} if case.generate else {})
+        self.users, self.items, self.events = data.n_users, data.n_items, len(data)
         self.settings: Mapping[str, Any] = {}
         if case.task == "ratings":
             from recsys.data.splits import split_random
@@ -66,9 +66,7 @@ class Divided:
 
 
 def _data(case: Case) -> Any:
-    from recsys import datasets
-
-    data = case.generate() if case.generate else datasets.load(SHARED / case.data, **case.reader)
+    data = case.read()
     if case.users is not None and case.users < data.n_users:
         drawn = np.zeros(data.n_users, bool)
         drawn[np.random.default_rng(0).choice(data.n_users, case.users, replace=False)] = True
@@ -92,13 +90,21 @@ def row(tried: Tried, divided: Divided, note: Callable[[dict[str, Any]], None]) 
             break
     sign = -1 if case.metric == "rmse" else 1
     best = max((each for each in found if "valid" in each), key=lambda each: sign * float(each["valid"]), default=None)
-    source = case.data or "generated"
     return stamped({"name": f"{tried.model} on {case.name}", "model": tried.model, "set": case.name, "kind": case.kind,
-                    "on": source, "task": case.task, "metric": case.metric, "protocol": case.protocol,
-                    "drawn": case.users, "users": divided.users, "items": divided.items, "events": divided.events,
+                    "on": case.source, "parameters": _defaults(tried.model), "task": case.task, "metric": case.metric,
+                    "protocol": case.protocol, "drawn": case.users, "users": divided.users, "items": divided.items,
+                    "events": divided.events,
                     "seconds": round(time.process_time() - begin, 1), "default": found[0].get("test"),
                     "refused": found[0].get("refused"), "tuned": best and best["test"] if tried.grid else None,
-                    "setting": best and best["setting"]}, {"name": source, "fingerprint": divided.fingerprint})
+                    "setting": best and best["setting"]}, divided.about)
+
+
+def _defaults(model: str) -> dict[str, Any]:
+    """A model's hyper-parameters, as JSON gives them back."""
+    from recsys import models
+
+    found: dict[str, Any] = json.loads(json.dumps(models.find(model)().get_params(), default=repr))
+    return found
 
 
 def share(row: Mapping[str, Any]) -> float:
@@ -117,21 +123,36 @@ def holds(row: Mapping[str, Any]) -> bool:
 def table(rows: Iterable[Mapping[str, Any]]) -> str:
     """A line for each model and set, and whether its default holds."""
     rows = list(rows)
-    floors = {r["set"]: r["default"] for r in rows if r["model"] in ("Popular", "Bias")}
+    floors = {(r["set"], label(r)): r["default"] for r in rows if r["model"] in ("Popular", "Bias")}
     lines = ["| model | data | users x items | default | tuned | floor | default / tuned | |",
              "|---|---|---:|---:|---:|---:|---:|---|"]
-    for r in rows:
-        if r["model"] == "Popular":
-            continue
-        size = f"{r['users']:,} x {r['items']:,}" + (" (drawn)" if r["drawn"] else "")
-        about = f"{r['set']} ({r['kind']}), {r['metric']}"
-        if r["default"] is None:
-            lines.append(f"| {r['model']} | {about} | {size} | refused | | {_figure(floors.get(r['set']))} | | |")
-            continue
-        tuned, part = ("not tuned", "") if r["tuned"] is None else (_figure(r["tuned"]), f"{share(r):.0%}")
-        lines.append(f"| {r['model']} | {about} | {size} | **{_figure(r['default'])}** | {tuned} | "
-                     f"{_figure(floors.get(r['set']))} | {part} | {_verdict(r, floors.get(r['set']))} |")
-    return "\n".join(lines) + "\n\n" + Machines(rows).legend()
+    lines += [_line(r, floors.get((r["set"], label(r)))) for r in rows if r["model"] != "Popular"]
+    return "\n".join([*lines, "", Machines(rows).legend()])
+
+
+def _line(row: Mapping[str, Any], floor: float | None) -> str:
+    size = f"{row['users']:,} x {row['items']:,}" + (" (drawn)" if row["drawn"] else "")
+    cells = [row["model"], f"{row['set']} ({row['kind']}), {row['metric']}", size]
+    if row["default"] is None:
+        return f"| {' | '.join([*cells, 'refused', '', _figure(floor), '', ''])} |"
+    tuned, part = ("not tuned", "") if row["tuned"] is None else (_figure(row["tuned"]), f"{share(row):.0%}")
+    verdict = ", ".join(filter(None, [_verdict(row, floor), _changed(row)]))
+    cells += [f"**{_figure(row['default'])}**", tuned, _figure(floor), part, verdict]
+    return f"| {' | '.join(cells)} |"
+
+
+def _changed(row: Mapping[str, Any]) -> str:
+    now, then = _defaults(row["model"]), row.get("parameters")
+    return "" if then in (None, now) else "measured with other defaults"
+
+
+def not_measured(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What `MODELS` and `SETS` ask for and no row tells of."""
+    done = {row["name"] for row in rows}
+    absent = {tried.model: [case.name for case in SETS if _asked(tried, case, (), ()) and
+                            f"{tried.model} on {case.name}" not in done] for tried in MODELS}
+    lines = [f"- {model}: {'; '.join(names)}" for model, names in absent.items() if names]
+    return "\n".join(["", "Not measured:", "", *lines, ""]) if lines else ""
 
 
 def _figure(value: float | None) -> str:
@@ -144,7 +165,7 @@ def _verdict(row: Mapping[str, Any], floor: float | None) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure the models named, or all, on the sets named, or all."""
+    """Measure the models named, or all, on the sets named, or all: 0, 2 for a name unknown, 3 for a set absent."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks defaults", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="MODEL")
     parser.add_argument("--data", nargs="+", metavar="SET", default=[], help="names of sets; all when none is given")
@@ -157,21 +178,23 @@ def main(arguments: Sequence[str]) -> int:
             print(f"nothing is named {name!r}; there are {', '.join(known)}", file=sys.stderr)
             return 2
     warnings.simplefilter("ignore")
-    rows = []
+    rows, skipped = [], 0
     for case in SETS:
         chosen = [tried for tried in MODELS if _asked(tried, case, options.models, options.data)]
         if not chosen:
             continue
-        if not case.available:
-            print(f"{case.name}: there is no data in {SHARED / case.data}; not measured", file=sys.stderr)
+        try:
+            divided = Divided(case)
+        except Absent as error:
+            skipped += 1
+            print(f"{case.name}: {error}; skipped, and nothing is written", file=sys.stderr)
             continue
-        divided = Divided(case)
         for tried in chosen:
             rows.append(row(tried, divided, _noting(options.log)))
             print(f"{tried.model}, {case.name}: {rows[-1]['default']}, {rows[-1]['tuned']}", file=sys.stderr)
             _store(rows[-1])
     print(json.dumps(rows, indent=1) if options.json else table(rows))
-    return 0
+    return 3 if skipped else 0
 
 
 def _asked(tried: Tried, case: Case, models: Sequence[str], data: Sequence[str]) -> bool:
@@ -190,4 +213,5 @@ def _noting(path: str | None) -> Callable[[dict[str, Any]], None]:
 def _store(row: Mapping[str, Any]) -> None:
     """Keep a row, and put the whole table into its page."""
     names = [f"{tried.model} on {case.name}" for tried in MODELS for case in SETS]
-    put("defaults", table(store.add(RESULTS, [row], names)), PAGE)
+    kept = store.add(RESULTS, [row], names)
+    put("defaults", table(kept) + not_measured(kept), PAGE)

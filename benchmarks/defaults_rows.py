@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets import SHARED
+from benchmarks.datasets import MADE, real
+from benchmarks.grids import grid
 
 __all__ = ["MODELS", "SETS", "Case", "Tried"]
 
@@ -32,22 +32,20 @@ class Case:
     core: int = 0
     values: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
-    reader: Mapping[str, Any] = field(default_factory=dict)
     generate: Callable[[], Any] | None = None
 
     @property
-    def available(self) -> bool:
-        """Whether there is data to read or to generate."""
-        return self.generate is not None or (SHARED / self.data).is_dir()
+    def source(self) -> str:
+        """The set's name."""
+        return self.data or MADE
+
+    def read(self) -> Any:
+        """The whole set, or `Absent`."""
+        return real(self.data) if self.generate is None else self.generate()
 
     @property
     def metric(self) -> str:
         return "rmse" if self.task == "ratings" else "ndcg@10"
-
-    @property
-    def floor(self) -> str:
-        """The model that none may stay below."""
-        return "Bias" if self.task == "ratings" else "Popular"
 
 
 @dataclass(frozen=True)
@@ -114,10 +112,6 @@ SETS: tuple[Case, ...] = (
 )
 
 
-def _each(**values: Sequence[Any]) -> list[dict[str, Any]]:
-    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
-
-
 _RANKS = ("ranking", "next", "sessions")
 
 _SMALL = ("restaurants", "jokes", "msweb", "filmtrust", "ml-100k")  # for networks
@@ -127,22 +121,22 @@ _RATED_SMALL = ("restaurants ratings", "jokes ratings", "filmtrust ratings", "ml
 
 MODELS: tuple[Tried, ...] = (
     Tried("Popular", _RANKS),
-    Tried("Bias", ("ratings",), _each(reg_user=[1.0, 3.0, 10.0, 30.0], reg_item=[1.0, 3.0, 10.0, 30.0])),
-    Tried("ItemKNN", _RANKS, _each(neighbours=[20, 100, 500], shrink=[0.0, 10.0, 50.0], alpha=[0.3, 0.5])),
-    Tried("UserKNN", ("ranking",), _each(neighbours=[20, 50, 200, 1000], shrink=[0.0, 10.0], alpha=[0.3, 0.5])),
-    Tried("EASE", _RANKS, _each(reg=[5.0, 20.0, 50.0, 150.0, 400.0, 1000.0, 3000.0])),
-    Tried("ALS", ("ranking",), _each(alpha=[4.0, 16.0, 64.0], reg=[0.005, 0.01, 0.02, 0.04, 0.08],
+    Tried("Bias", ("ratings",), grid(reg_user=[1.0, 3.0, 10.0, 30.0], reg_item=[1.0, 3.0, 10.0, 30.0])),
+    Tried("ItemKNN", _RANKS, grid(neighbours=[20, 100, 500], shrink=[0.0, 10.0, 50.0], alpha=[0.3, 0.5])),
+    Tried("UserKNN", ("ranking",), grid(neighbours=[20, 50, 200, 1000], shrink=[0.0, 10.0], alpha=[0.3, 0.5])),
+    Tried("EASE", _RANKS, grid(reg=[5.0, 20.0, 50.0, 150.0, 400.0, 1000.0, 3000.0])),
+    Tried("ALS", ("ranking",), grid(alpha=[4.0, 16.0, 64.0], reg=[0.005, 0.01, 0.02, 0.04, 0.08],
                                      reg_exponent=[1.0])),
-    Tried("BPR", ("ranking",), _each(reg=[0.003, 0.01, 0.03, 0.1])),
-    Tried("Markov", ("next", "sessions"), _each(decay=[0.3, 0.6, 0.9], window=[1, 5], smoothing=[1.0, 10.0])),
-    Tried("MatrixFactorization", ("ratings",), _each(factors=[20, 100], reg=[0.02, 0.05, 0.1], lr=[0.005, 0.01])),
-    Tried("ItemKNNBaseline", ("ratings",), _each(neighbours=[20, 40, 80], shrink=[30.0, 100.0], prior=[0.1, 0.3, 1.0])),
-    Tried("UserKNNBaseline", ("ratings",), _each(neighbours=[40, 80], shrink=[30.0, 100.0], prior=[0.1, 0.3, 1.0])),
-    Tried("AutoRec", ("ratings",), _each(side=["items", "users"], reg=[30.0, 100.0]), _RATED_SMALL),
-    Tried("LinearAutoencoder", ("ranking",), _each(dropout=[0.5, 0.9], factors=[32, 64]), _SMALL),
-    Tried("MultDAE", ("ranking",), _each(dropout=[0.2, 0.7]), _SMALL),
-    Tried("CDAE", ("ranking",), _each(dropout=[0.2, 0.7]), _SMALL),
-    Tried("MultVAE", ("ranking",), _each(dropout=[0.2, 0.5], beta=[0.1, 0.4]), _SMALL),
+    Tried("BPR", ("ranking",), grid(reg=[0.003, 0.01, 0.03, 0.1])),
+    Tried("Markov", ("next", "sessions"), grid(decay=[0.3, 0.6, 0.9], window=[1, 5], smoothing=[1.0, 10.0])),
+    Tried("MatrixFactorization", ("ratings",), grid(factors=[20, 100], reg=[0.02, 0.05, 0.1], lr=[0.005, 0.01])),
+    Tried("ItemKNNBaseline", ("ratings",), grid(neighbours=[20, 40, 80], shrink=[30.0, 100.0], prior=[0.1, 0.3, 1.0])),
+    Tried("UserKNNBaseline", ("ratings",), grid(neighbours=[40, 80], shrink=[30.0, 100.0], prior=[0.1, 0.3, 1.0])),
+    Tried("AutoRec", ("ratings",), grid(side=["items", "users"], reg=[30.0, 100.0]), _RATED_SMALL),
+    Tried("LinearAutoencoder", ("ranking",), grid(dropout=[0.5, 0.9], factors=[32, 64]), _SMALL),
+    Tried("MultDAE", ("ranking",), grid(dropout=[0.2, 0.7]), _SMALL),
+    Tried("CDAE", ("ranking",), grid(dropout=[0.2, 0.7]), _SMALL),
+    Tried("MultVAE", ("ranking",), grid(dropout=[0.2, 0.5], beta=[0.1, 0.4]), _SMALL),
     Tried("GMF", ("ranking",), (), _PAIRS),
     Tried("FactorizationMachine", ("ranking",), (), _PAIRS),
     Tried("MLP", ("ranking",), (), _PAIRS),

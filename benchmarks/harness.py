@@ -61,6 +61,10 @@ class Disagreement(RuntimeError):
     """The two sides did not compute the same thing, so their times must not be compared."""
 
 
+class Ended(RuntimeError):
+    """A side's process has ended before it was told to."""
+
+
 def close(ours: np.ndarray, theirs: np.ndarray, what: str, *, rtol: float) -> str:
     """A sentence if two arrays agree relative to the largest magnitude, else Disagreement."""
     scale = float(np.max(np.abs(theirs))) or 1.0
@@ -111,7 +115,7 @@ class _Worker:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the worker for {' '.join(self.process.args[3:6])} ended; its message is above")
+            raise Ended(f"the worker for {' '.join(self.process.args[3:6])} ended; its message is above")
         return json.loads(line)  # type: ignore[no-any-return]
 
     def close(self) -> None:

@@ -29,8 +29,9 @@ def ours(arrays: Arrays) -> Session:
     whole = Interactions.from_arrays(arrays["user"], arrays["item"])
     split = split_predefined(whole.take(~arrays["held"]), whole.take(arrays["held"]))
     model = ALS(factors=FACTORS, epochs=1).fit(split.train)
-    model.user_factors = arrays["p"][whole.users.ids]
-    model.item_factors = arrays["q"][whole.items.ids]
+    learned = model.require_fitted("ranking")
+    learned.user_factors = arrays["p"][whole.users.ids]
+    learned.item_factors = arrays["q"][whole.items.ids]
     found: dict[str, np.ndarray] = {}
 
     def run() -> None:

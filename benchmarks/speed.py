@@ -1,6 +1,7 @@
 """Claims of speed against peers: `python -m benchmarks [NAME ...]`.
 
-`accuracy`, `cold` in place of a name do the same for claims of accuracy and for what the first run costs.
+`accuracy`, `defaults`, `cold` in place of a name do the same for claims of accuracy, for defaults beside tuned
+settings, and for what the first run costs.
 """
 
 from __future__ import annotations
@@ -19,18 +20,16 @@ from typing import Any
 import benchmarks
 from benchmarks import store
 from benchmarks.datasets import Absent, simulating, title
-from benchmarks.harness import Claim, Disagreement, measure
+from benchmarks.harness import Claim, Disagreement, Ended, measure
 from benchmarks.provenance import Machines
 from benchmarks.table import put, span
 
 RESULTS = Path(__file__).parent / "results.json"
-INFRASTRUCTURE = {"harness", "worker", "__main__", "datasets", "table", "accuracy", "accuracy_rows", "cold",
-                  "compiling", "defaults", "defaults_rows", "provenance", "speed", "store"}
 
 
 def claims() -> Iterator[tuple[str, Claim]]:
     for found in pkgutil.iter_modules(benchmarks.__path__, "benchmarks."):
-        if found.name.rpartition(".")[2] not in INFRASTRUCTURE:
+        if not found.name.endswith("__main__"):
             for claim in getattr(importlib.import_module(found.name), "CLAIMS", ()):
                 yield found.name, claim
 
@@ -69,7 +68,7 @@ def seconds(value: float) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure the claims named, or all: 0, 1 where sides disagree, 2 for an unknown name, 3 where a set is absent."""
+    """Measure the claims named, or all: 0, 1 where sides disagree or fail, 2 for a name unknown, 3 for a set absent."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="claims or files to run; all when none is given")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
@@ -98,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(chosen: Sequence[tuple[str, Claim]], keep: Callable[[dict[str, Any]], None], simulated: bool
         ) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-    """The rows, and the names of claims whose sides disagree and of those whose data is absent.
+    """The rows, and the names of claims whose sides disagree or fail, and of those whose data is absent.
 
     Each row is kept at once, as the next claim may take long or fail.
     """
@@ -108,7 +107,7 @@ def run(chosen: Sequence[tuple[str, Claim]], keep: Callable[[dict[str, Any]], No
         try:
             with simulating() if simulated else nullcontext():
                 row = measure(module, claim, lambda text: print(text, file=sys.stderr))
-        except Disagreement as error:
+        except (Disagreement, Ended) as error:
             failed.append(claim.name)
             print(f"{claim.name}: {error}", file=sys.stderr)
         except Absent as error:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, cold, datasets, speed
+from benchmarks import accuracy, cold, datasets, defaults, speed
 from benchmarks.datasets import SOURCE, Absent, distinct, source
 
 
 @pytest.fixture
 def _nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "SHARED", tmp_path)
-    for module in (accuracy, cold, speed):
+    for module in (accuracy, cold, defaults, speed):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "rows.json")
-        monkeypatch.setattr(module, "put", lambda name, table: pytest.fail("the README was written"))
+        monkeypatch.setattr(module, "put", lambda *_: pytest.fail("a page was written"))
 
 
 @pytest.mark.usefixtures("_nothing")
 class TestWithoutTheSet:
     @pytest.mark.parametrize(("main", "name"), [(speed.main, "svd"), (speed.main, "epoch-gru-online-retail"),
-                                                (accuracy.main, "popular-100k"), (cold.main, "train-als")])
+                                                (accuracy.main, "popular-100k"), (cold.main, "train-als"),
+                                                (defaults.main, "Markov")])
     def test_a_row_says_so_and_is_not_written(self, main, name, capsys, tmp_path):
         assert main([name]) == 3
         assert "skipped, and nothing is written" in capsys.readouterr().err
