@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minidl import kernels
+from minidl.errors import refuse_masked
 
 __all__ = ["RowGrad"]
 
@@ -101,6 +102,7 @@ class RowGrad(NDArrayOperatorsMixin):
 
     def __init__(self, indices: np.ndarray, rows: np.ndarray, shape: tuple[int, ...], *,
                  coalesced: bool = False) -> None:
+        refuse_masked("RowGrad: rows or indices", (rows, indices))
         if len(rows) != len(indices) or rows.shape[1:] != shape[1:]:
             raise ValueError(f"RowGrad: rows have shape {rows.shape}; {len(indices)} indices into a table of shape "
                              f"{tuple(shape)} need {(len(indices), *shape[1:])}")
@@ -254,6 +256,7 @@ class RowGrad(NDArrayOperatorsMixin):
         target = out[0]
         if any(_answers_itself(x) for x in (*inputs, target)):
             return NotImplemented
+        refuse_masked(f"np.{ufunc.__name__}: an operand", (*inputs, target))
         if not any(isinstance(x, RowGrad) for x in inputs):
             _refuse(f"np.{ufunc.__name__} into a RowGrad", "arrays have more rows")
         if method == "__call__" and not kwargs:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minidl.errors import no_array
+from minidl.errors import no_array, refuse_masked
 from minidl.nn.parameter import Parameter
-from minidl.tensor import Tensor
+from minidl.tensor import raw
 from minidl.versions import wrote
 
 __all__ = ["Keys", "Module"]
@@ -90,6 +90,7 @@ class Module:
 
     def register_buffer(self, name: str, array: Any) -> None:
         """Make an array (or None) an attribute that is saved, and cast by `to`, but not learned."""
+        refuse_masked(f"register_buffer: {name}", array)
         setattr(self, name, None if array is None else np.asarray(array))
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
@@ -228,7 +229,7 @@ class Module:
             raise TypeError(f"load_state_dict: the state is a {type(state).__name__}; pass a mapping of names to "
                             "arrays, such as minidl.io.load(path)")
         own = dict(self._named_arrays())
-        given = {k: np.asarray(_plain(v)) for k, v in state.items()
+        given = {k: np.asarray(raw(v, f"load_state_dict: {k}")) for k, v in state.items()
                  if k in own or not k.endswith("num_batches_tracked")}
         keys = Keys([k for k in own if k not in given and not k.endswith("num_batches_tracked")],
                     [k for k in given if k not in own])
@@ -325,10 +326,6 @@ def _part_in(container: Any) -> Any:
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
-
-
-def _plain(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
 
 
 def _misfits(name: str, given: np.ndarray, own: Any) -> Iterator[str]:

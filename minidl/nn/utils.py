@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
@@ -160,7 +160,7 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
     ValueError
         When the vector has not as many elements as the parameters; then nothing is copied.
     """
-    values, parts = np.asarray(vec.data if isinstance(vec, Tensor) else vec), list(parameters)
+    values, parts = np.asarray(raw(vec, "vector_to_parameters: vec")), list(parameters)
     total = sum(p.size for p in parts)
     if values.shape != (total,):
         raise ValueError(f"vector_to_parameters: vec has shape {values.shape}, but the parameters have {total} "

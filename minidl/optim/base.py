@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl import behind, kernels
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["Optimizer"]
@@ -363,7 +363,8 @@ class Optimizer:
         self._moments = loaded
 
     def _load_moments(self, p: Tensor, i: int, saved: Mapping[str, Any]) -> Moments:
-        parts = {name: np.asarray(saved[name]) for name in self.moments if saved.get(name) is not None}
+        parts = {name: np.asarray(raw(saved[name], f"load_state_dict: {name}")) for name in self.moments
+                 if saved.get(name) is not None}
         for name, part in parts.items():
             if part.shape != p.shape:
                 raise ValueError(f"{type(self).__name__}.load_state_dict: {name} of parameter {i} has shape "
