@@ -11,10 +11,11 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minidl import kernels
-from minidl.errors import refuse_masked
+from minidl.errors import ShapeError, refuse_masked
 
 __all__ = ["RowGrad"]
 
+_OTHERS = "it is none of those that are computed row by row"
 _Piece = tuple[np.ndarray, np.ndarray]  # indices and rows
 _FEW = 1024  # rows that are not worth merging
 _LINEAR = frozenset({np.add, np.subtract, np.multiply, np.divide})
@@ -133,7 +134,7 @@ class RowGrad(NDArrayOperatorsMixin):
         return self._rows
 
     @rows.setter
-    def rows(self, value: np.ndarray) -> None:
+    def rows(self, value: np.ndarray) -> None:  # for g.rows *= 2, too
         self._become(RowGrad(self.indices, value, self.shape, coalesced=self._coalesced))
 
     @property
@@ -273,7 +274,7 @@ class RowGrad(NDArrayOperatorsMixin):
         if method == "reduce" or (method == "__call__" and _is_plain(ufunc, inputs)):
             dense = [x.to_dense() if isinstance(x, RowGrad) else x for x in inputs]
             return getattr(ufunc, method)(*dense, **kwargs, **({} if target is None else {"out": out}))
-        _refuse(f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"), "it makes the gradient dense")
+        _refuse(f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"), _OTHERS)
 
     def __getitem__(self, index: Any) -> NoReturn:
         _refuse("g[i]", "its rows are not in the table's order")
@@ -333,7 +334,7 @@ def _by_rows(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     """What can be said of the rows alone, or None."""
     x: Any = inputs[0]
     y: Any = inputs[1] if len(inputs) > 1 else None
-    if ufunc in _KEEP_ZERO or (ufunc is np.power and isinstance(y, (int, float, np.integer)) and y > 0):
+    if ufunc in _KEEP_ZERO or (ufunc is np.power and _is_number(y) and y > 0):
         return _mapped(x, lambda rows: ufunc(rows, *inputs[1:]))
     if isinstance(x, RowGrad) and isinstance(y, RowGrad):
         if ufunc in (np.add, np.subtract):
@@ -347,6 +348,10 @@ def _by_rows(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     return _scaled(ufunc, y, x) if ufunc is np.multiply else None
 
 
+def _is_number(y: Any) -> bool:
+    return not isinstance(y, RowGrad) and np.ndim(y) == 0 and np.asarray(y).dtype.kind in "biuf"
+
+
 def _mapped(g: RowGrad, change: Callable[[np.ndarray], np.ndarray]) -> RowGrad:
     g = g.coalesce()
     return RowGrad(g.indices.copy(), change(g.rows), g.shape, coalesced=True)
@@ -354,9 +359,17 @@ def _mapped(g: RowGrad, change: Callable[[np.ndarray], np.ndarray]) -> RowGrad:
 
 def _scaled(ufunc: np.ufunc, g: RowGrad, x: Any) -> RowGrad:
     """`g * x` or `g / x`; a Python number does not change the dtype, so `x` is used as it came."""
-    factor = np.asarray(x)
-    if factor.dtype.kind not in "biuf" or np.broadcast_shapes(g.shape, factor.shape) != tuple(g.shape):
-        _refuse(f"np.{ufunc.__name__} with {factor.dtype}{factor.shape}", f"it does not broadcast to {g.shape}")
+    factor = np.asarray(float(x) if isinstance(x, int) else x)  # which may be longer than any of NumPy's
+    name = f"np.{ufunc.__name__} with {factor.dtype}{factor.shape}"
+    if factor.dtype.kind not in "biuf":
+        _refuse(name, "its factors and divisors are real numbers")
+    try:
+        shape = np.broadcast_shapes(g.shape, factor.shape)
+    except ValueError:
+        raise ShapeError(f"{name}: it does not broadcast to {g.shape}, the shape of the RowGrad's table; each length "
+                         "has to be that of the table, or 1") from None
+    if shape != tuple(g.shape):
+        _refuse(name, f"it does not broadcast to {g.shape}")
     if not np.isfinite(factor).all() or (ufunc is np.divide and not factor.all()):
         raise ValueError(f"np.{ufunc.__name__} of a RowGrad by a factor that is not finite, or a divisor that is 0: "
                          "rows without gradient would become NaN; use g.to_dense() if that is meant")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from minidl import GradientError, RowGrad, nn, ops
+from minidl import GradientError, RowGrad, ShapeError, nn, ops
 from minidl.nn.utils import clip_grad_norm_, clip_grad_value_
 
 N, D = 5, 3
@@ -132,6 +132,40 @@ def test_norms_neither_overflow_nor_vanish():
     assert RowGrad(np.array([0]), np.full((1, 1), 3e38, np.float32), (2, 1)).norm(1) == pytest.approx(3e38)
     assert RowGrad(np.zeros(0, int), np.zeros((0, 1)), (2, 1)).norm() == 0
     assert np.isnan(RowGrad(np.array([0]), np.array([[np.nan]]), (2, 1)).norm())
+
+
+@pytest.mark.parametrize("x", [2, True, 2 ** 70, 0.5, np.float32(2), np.float64(2), np.int64(2), np.bool_(True),
+                               np.float16(0.5), np.array(2.0), np.array(2)], ids=repr)
+@given(g=gradients())
+def test_numbers_of_all_kinds_scale_and_are_powers(x, g):
+    dense = g.to_dense()
+    same(g * x, dense * x)
+    same(x * g, x * dense)
+    same(g / x, dense / x)
+    if x < 100:
+        same(abs(g) ** x, abs(dense) ** x)
+
+
+@pytest.mark.parametrize(("f", "kind", "said"), [
+    (lambda g: g * 1j, TypeError, r"np.multiply with complex128\(\) .*: its factors and divisors are real numbers"),
+    (lambda g: "a" * g, TypeError, "real numbers"), (lambda g: g / None, TypeError, "real numbers"),
+    (lambda g: g * np.timedelta64(1, "s"), TypeError, "real numbers"),
+    (lambda g: g.__imul__(1j), TypeError, "real numbers"),
+    (lambda g: g * np.ones(4), ShapeError, r"float64\(4,\): it does not broadcast to \(3, 2\)"),
+    (lambda g: g * np.ones((5, 3, 2)), TypeError, r"float64\(5, 3, 2\) .*: it does not broadcast to \(3, 2\)"),
+    (lambda g: g // 2, TypeError, "none of those that are computed row by row"),
+    (lambda g: g ** np.float32(-1), TypeError, "row by row"), (lambda g: g ** 1j, TypeError, "row by row")])
+def test_the_reason_is_the_right_one(f, kind, said):
+    with pytest.raises(kind, match=said):
+        f(RowGrad(np.array([0]), np.ones((1, 2)), (3, 2)))
+
+
+def test_rows_can_be_changed_in_place():
+    g = RowGrad(np.array([0, 2]), np.ones((2, 2)), (3, 2))
+    g.rows *= 3
+    assert g.sum() == 12
+    with pytest.raises(ValueError, match="read-only"):
+        g.read_only().rows = np.zeros((2, 2))
 
 
 @pytest.mark.parametrize("f", [
