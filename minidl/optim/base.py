@@ -298,12 +298,8 @@ class Optimizer:
             Rows, in range and not negative, duplicates allowed; by default all.
         """
         m = self._moments.get(p)
-        if m is None or behind.debt_of(p) is not m:
-            return
-        if indices is None:
-            behind.pay(p)
-        else:
-            behind.with_rows(p, indices)
+        if m is not None and behind.debt_of(p) is m:
+            behind.pay(p, indices)
 
     def flush(self) -> None:
         """Bring all rows of all tables up to date, and with them arrays that were taken from `.data` earlier."""
