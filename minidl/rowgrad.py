@@ -13,7 +13,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from minidl import kernels
 from minidl.errors import ShapeError, refuse_masked
 
-__all__ = ["RowGrad"]
+__all__ = ["RowGrad", "flat_norm"]
 
 _OTHERS = "it is none of those that are computed row by row"
 _Piece = tuple[np.ndarray, np.ndarray]  # indices and rows
@@ -226,11 +226,7 @@ class RowGrad(NDArrayOperatorsMixin):
         if not ord > 0:
             raise ValueError(f"RowGrad.norm: ord={ord} must be positive; for others take np.linalg.norm of "
                              "g.to_dense().ravel()")
-        size = np.abs(self.coalesce().rows, dtype=np.float64).ravel()
-        peak = float(size.max(initial=0.0))
-        if ord == np.inf or peak == 0 or not np.isfinite(peak):
-            return peak
-        return peak * float(np.linalg.norm(size / peak, ord))  # squares neither overflow nor vanish
+        return flat_norm(self.coalesce().rows.astype(np.float64, copy=False), ord)
 
     def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         """Sum over some axes; over rows of the table only those that there are."""
@@ -290,6 +286,22 @@ class RowGrad(NDArrayOperatorsMixin):
 
     def __bool__(self) -> NoReturn:
         _refuse("bool(g)", "a gradient has many elements; for whether there is one write `g is not None`")
+
+
+def flat_norm(values: np.ndarray, order: float) -> float:
+    """The norm of all elements as one vector, computed in their dtype; powers neither overflow nor vanish."""
+    if not values.size:
+        return 0.0
+    values, kind = values.ravel(), np.finfo(values.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        found = float(np.linalg.norm(values, order))
+    if not 0 < order < math.inf:
+        return found
+    least = (values.size * float(kind.tiny) / float(kind.eps)) ** (1 / order)  # below it, what vanishes is missed
+    if least <= found < math.inf:
+        return found
+    top = float(np.abs(values).max())
+    return top * float(np.linalg.norm(values / values.dtype.type(top), order)) if 0 < top < math.inf else top
 
 
 def _lacks(name: str, g: RowGrad) -> NoReturn:

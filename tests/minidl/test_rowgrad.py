@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import minidl
 from minidl import GradientError, RowGrad, ShapeError, nn, ops
 from minidl.nn.utils import clip_grad_norm_, clip_grad_value_
+from minidl.rowgrad import flat_norm
 
 N, D = 5, 3
 
@@ -132,6 +133,18 @@ def test_norms_neither_overflow_nor_vanish():
     assert RowGrad(np.array([0]), np.full((1, 1), 3e38, np.float32), (2, 1)).norm(1) == pytest.approx(3e38)
     assert RowGrad(np.zeros(0, int), np.zeros((0, 1)), (2, 1)).norm() == 0
     assert np.isnan(RowGrad(np.array([0]), np.array([[np.nan]]), (2, 1)).norm())
+
+
+@given(st.sampled_from([np.float32, np.float64]), st.sampled_from([0.5, 1, 2, 3, 4, 10, 50, 1000, np.inf]),
+       st.integers(-40, 37), st.sampled_from([1, 7, 500]), st.integers(0, 9))
+def test_flat_norms_are_those_of_long_numbers(dtype, order, power, n, seed):
+    """Of numbers of any size, also where powers are partly too small to be normal numbers."""
+    values = np.random.default_rng(seed).normal(size=n).astype(dtype) * dtype(10.0 ** power)
+    top = np.abs(values).max().astype(np.longdouble)
+    parts = np.abs(values).astype(np.longdouble) / (top or 1)
+    expected = top * (parts.max() if order == np.inf else (parts ** order).sum() ** np.longdouble(1 / order))
+    close = {"rel": 1e-5 if dtype == np.float32 else 1e-12, "abs": 1e-300}
+    assert flat_norm(values, order) == pytest.approx(float(expected), **close)
 
 
 @pytest.mark.parametrize("x", [2, True, 2 ** 70, 0.5, np.float32(2), np.float64(2), np.int64(2), np.bool_(True),
