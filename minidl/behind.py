@@ -97,14 +97,15 @@ def debt_of(table: Any) -> Debt | None:
     return None if isinstance(held, np.ndarray) else held
 
 
-def pay(table: Any) -> None:
-    """Bring all rows up to date; from now on the table is an ordinary Tensor again."""
+def pay(table: Any, indices: np.ndarray | None = None) -> None:
+    """Bring rows up to date; if all, as by default, the table is an ordinary Tensor again from now on."""
     with lock:
         debt = debt_of(table)
         if debt is not None:
-            debt.catch_up()
-            _slot.__set__(table, debt.data)
-        if isinstance(table, _Behind):
+            debt.catch_up(indices)
+            if indices is None:
+                _slot.__set__(table, debt.data)
+        if indices is None and isinstance(table, _Behind):
             table.__class__ = type(table).__bases__[1]
 
 
@@ -116,5 +117,5 @@ def with_rows(table: Any, indices: np.ndarray) -> Any:
         debt = debt_of(table)
         if debt is None:
             return table
-        debt.catch_up(indices)
+        pay(table, indices)
         return Tensor(debt.data, table.node)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+from minidl.locks import lock_across_forks
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -42,16 +43,12 @@ class _OpenBLAS:
 
     def __init__(self, get: Any, set_: Any) -> None:
         self._set = set_
-        self._lock = threading.Lock()
+        self._lock = lock_across_forks(self._forget)
         self._pins = 0
         self.count: int = get()
-        if hasattr(os, "register_at_fork"):  # no fork while another thread, which the child lacks, is in OpenBLAS
-            os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
-                                after_in_child=self._after_fork)
 
-    def _after_fork(self) -> None:
+    def _forget(self) -> None:
         self._pins = 0  # those of other threads, which will not undo them
-        self._lock.release()
 
     def use(self, count: int) -> None:
         """Have so many threads, as soon as nothing is pinned."""

@@ -6,9 +6,9 @@ seconds that no later one does.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
+
+from minidl.locks import lock_across_forks
 
 __all__ = ["Stopwatch", "clock", "compilations", "compile_seconds"]
 
@@ -17,16 +17,13 @@ class _Clock:
     """Runs while at least one thread compiles; compilations nest. `minidl.kernels.listening` starts and stops it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_across_forks(self._forget)
         self._open = 0
         self._began = self._past = 0.0
         self.count = 0
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
 
-    def _after_fork(self) -> None:
-        self._lock = threading.Lock()  # another thread, which the child lacks, may have held it, or was compiling
-        self._open = 0
+    def _forget(self) -> None:
+        self._open = 0  # what other threads were compiling
 
     def start(self) -> None:
         with self._lock:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from minidl import ops
-from minidl.errors import GradientError, ShapeError
+from minidl.errors import GradientError, ShapeError, refuse_masked
 from minidl.ops.index import as_indices
 from minidl.tensor import Tensor, as_array
 
@@ -328,7 +328,10 @@ def _stack(values: Sequence[Any]) -> Any:
     if len(shapes) > 1:
         raise ShapeError(f"default_collate: items have shapes {', '.join(map(str, sorted(shapes)))}; "
                          "sequences of different lengths need collate_fn=pad_collate")
-    return ops.stack(values) if isinstance(values[0], Tensor) else np.array(values)
+    if isinstance(values[0], Tensor):
+        return ops.stack(values)
+    refuse_masked("default_collate: an item", list(values))
+    return np.array(values)
 
 
 def pad_sequence(sequences: Sequence[Any], batch_first: bool = False, padding_value: float = 0.0,

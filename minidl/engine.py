@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl.errors import GradientError, ShapeError, explain, locate, name_of, refuse_masked
+from minidl.errors import GradientError, ShapeError, explain, locate, masked_in, name_of, refuse_masked
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor, as_array
 from minidl.versions import clock, shield, tick
@@ -29,7 +29,9 @@ __all__ = ["Leaf", "Node", "alias", "backward", "depends_on_others", "fused", "i
 Rule = Callable[..., Sequence[Any]]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _INPUTS, _OUTPUT = 1, 2
-_USUAL = frozenset({np.ndarray, np.float64, np.float32, float, int, type(None)})  # arguments that need no second look
+_USUAL = frozenset({np.ndarray, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_, float, int, bool, str,
+                    type(None)})  # arguments that need no second look
+_USUAL_PARAMS = _USUAL | {tuple}  # of lengths, axes, or an index that has been looked at
 
 
 class _State(threading.local):
@@ -139,10 +141,14 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
             if node is not None:
                 tracked = True
         else:
-            if type(a) not in _USUAL:
+            if type(a) not in _USUAL and masked_in(a) is not None:
                 refuse_masked(f"{name_of(rule)}: argument {len(arrays)}", a)
             arrays.append(a)
             parents.append(None)
+    if params:
+        for name, value in params.items():
+            if type(value) not in _USUAL_PARAMS and masked_in(value) is not None:
+                refuse_masked(f"{name_of(rule)}: {name}", value)
     try:
         out = forward(*arrays, **params)
     except (ValueError, TypeError, IndexError, AttributeError, OverflowError, np.linalg.LinAlgError) as error:
@@ -369,6 +375,7 @@ def _hooked(hook: Callable[[Any], Any], g: Any, node: Node) -> Any:
     replaced = hook(shown)
     if replaced is None:
         return g
+    refuse_masked("a hook: what it returned", replaced)
     if tuple(replaced.shape) != node.shape:
         raise GradientError(f"a hook returned shape {tuple(replaced.shape)} for a gradient of shape {node.shape}")
     return replaced

@@ -14,7 +14,7 @@ import numpy as np
 from minidl.names import in_own_names
 
 __all__ = ["AnomalyError", "GradientError", "MissingExtraError", "ShapeError", "explain", "explained", "locate",
-           "name_of", "no_array", "refuse_masked"]
+           "masked_in", "name_of", "no_array", "refuse_masked"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -97,14 +97,20 @@ def no_array(error: AttributeError, arguments: Mapping[str, Any]) -> Exception |
     return None
 
 
-def refuse_masked(name: str, value: Any) -> None:
-    """Raise for a `numpy.ma.MaskedArray`, also in sequences: without masks, which nothing knows, all values count."""
+def masked_in(value: Any) -> Any:
+    """A `numpy.ma.MaskedArray`, if a value is one or a sequence that holds one; else None."""
     if type(value) in (list, tuple):
         for part in value:
-            if type(part) not in (float, int, np.ndarray):
-                refuse_masked(name, part)
-    if type(value) is not np.ndarray and isinstance(value, np.ndarray) and hasattr(value, "compressed"):
-        raise TypeError(f"{name} is a masked array, {value.dtype}{value.shape}, and its mask would get lost; pass "
+            if type(part) not in (float, int, np.ndarray) and (found := masked_in(part)) is not None:
+                return found
+    is_one = type(value) is not np.ndarray and isinstance(value, np.ndarray) and hasattr(value, "compressed")
+    return value if is_one else None
+
+
+def refuse_masked(name: str, value: Any) -> None:
+    """Raise for masked arrays, also in sequences: without masks, which nothing here knows, all values count."""
+    if (found := masked_in(value)) is not None:
+        raise TypeError(f"{name} is a masked array, {found.dtype}{found.shape}, and its mask would get lost; pass "
                         ".filled(value), with what masked elements stand for, or .compressed(), without them")
 
 

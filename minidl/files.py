@@ -6,6 +6,9 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -15,9 +18,34 @@ try:
 except ImportError:  # Windows, where a file that is open cannot be removed by anybody else
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["replacing"]
+__all__ = ["check_target", "replacing"]
 
 _NO_UNNAMED = (errno.EISDIR, errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL)  # what says that there are no such files
+_MOST_LINKS = 40  # as many as Linux follows
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """The file that a path leads to, through links, if `replacing` can write there.
+
+    Raises
+    ------
+    OSError
+        The folder does not exist or may not be written in, or what is there is neither a file nor a stream.
+    """
+    target = Path(os.path.realpath(path))
+    if _is_stream(path):
+        number = _descriptor(path)
+        if not (os.access(target, os.W_OK) if number is None else _is_writable(number)):
+            raise PermissionError(errno.EACCES, "it is not open for writing; name another one", str(path))
+        return target
+    if not target.parent.is_dir():
+        folder = Path(path).parent
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {str(folder)!r}; make it first", str(path))
+    if target.exists() and not target.is_file():
+        raise IsADirectoryError(errno.EISDIR, "this is not a file; name one that can be written", str(path))
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "its folder may not be written in; name another one", str(path))
+    return target
 
 
 @contextlib.contextmanager
@@ -28,10 +56,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     killed. Elsewhere, and for the moment between the naming and the replacing, it is locked by its writer and named
     `.NAME.*.tmp`; what a killed process has left behind is locked by nobody, and the next writer clears it away.
 
+    A link stays one, and what it leads to is replaced, by a file of the same permissions. A stream, such as a FIFO, a
+    character device, `/dev/stdout` or `/dev/fd/3`, is not replaced: what was written is sent to it when the block ends
+    well.
+
     Raises
     ------
     OSError
-        With the name of `path`: the disk is full, the file too large, the folder not to be written in.
+        With the name of `path`: the disk is full, the file too large, and whatever `check_target` refuses.
 
     Examples
     --------
@@ -42,7 +74,66 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     >>> path.read_bytes(), len(list(path.parent.iterdir()))
     (b'all', 1)
     """
-    target = Path(os.path.realpath(path))
+    target = check_target(path)
+    try:
+        with _sent(target, _descriptor(path)) if _is_stream(path) else _put(target) as file:
+            yield file
+    except OSError as error:
+        about = None if error.filename is None else Path(os.fsdecode(error.filename))
+        if error.errno is None or not (about in (None, target.parent) or about.name.startswith(_prefix(target))):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+# ------------------------------------------------------------------------------------------ streams
+
+def _descriptor(path: str | os.PathLike[str]) -> int | None:
+    """The open file that a name such as `/dev/stdout` or `/dev/fd/3` stands for, also through links."""
+    name = os.path.abspath(path)
+    for _ in range(_MOST_LINKS):
+        folder, last = os.path.split(name)
+        if os.path.realpath(folder) in ("/dev/fd", f"/proc/{os.getpid()}/fd") and last.isdecimal():
+            return int(last)
+        if not os.path.islink(name):
+            break
+        name = os.path.join(folder, os.readlink(name))
+    return None
+
+
+def _is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a path leads to what takes bytes one after the other, and cannot be replaced."""
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _is_writable(number: int) -> bool:
+    """Whether a descriptor is open, for writing."""
+    try:
+        return fcntl is None or fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _sent(target: Path, number: int | None) -> Iterator[IO[bytes]]:
+    """A file with positions to go back to, which is sent to a stream, that has none, when the block ends well."""
+    with tempfile.TemporaryFile() as file:
+        yield file
+        file.seek(0)
+        with open(os.open(target, os.O_WRONLY) if number is None else os.dup(number), "wb") as stream:
+            shutil.copyfileobj(file, stream)
+
+
+# -------------------------------------------------------------------------------------------- files
+
+@contextlib.contextmanager
+def _put(target: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `target`."""
     _clear(target)
     named: Path | None = None
     try:
@@ -53,17 +144,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(descriptor)
+            if target.exists():
+                os.chmod(named or descriptor, target.stat().st_mode & 0o777)
             if named is None:
                 named = _name(descriptor, target)
             if fcntl is not None:  # under the lock, so that nobody clears it away before
                 os.replace(named, target)
         if fcntl is None:  # Windows renames no open file
             os.replace(named, target)
-    except OSError as error:
-        about = None if error.filename is None else Path(os.fsdecode(error.filename))
-        if error.errno is None or not (about in (None, target.parent) or about.name.startswith(_prefix(target))):
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         if named is not None:
             named.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from minidl.files import replacing
-from minidl.tensor import Tensor, as_array
+from minidl.tensor import as_array, raw
 
 __all__ = ["load", "load_metadata", "save"]
 
@@ -61,7 +61,7 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Any], metadata: Mappi
     """
     path = Path(path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
-    arrays = {name: np.asarray(a.data if isinstance(a, Tensor) else a, order="C") for name, a in state.items()}
+    arrays = {name: np.asarray(raw(a, f"save: {path}: {name!r}"), order="C") for name, a in state.items()}
     texts = [*arrays, *(text for item in (metadata or {}).items() for text in item)]
     if odd := [text for text in texts if not isinstance(text, str)]:
         raise TypeError(f"save: {path}: {odd[0]!r} is no string; names of arrays and all metadata have to be, such as "

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minidl import kernels
+from minidl.errors import ShapeError, refuse_masked
 
-__all__ = ["RowGrad"]
+__all__ = ["RowGrad", "flat_norm"]
 
+_OTHERS = "it is none of those that are computed row by row"
 _Piece = tuple[np.ndarray, np.ndarray]  # indices and rows
 _FEW = 1024  # rows that are not worth merging
 _LINEAR = frozenset({np.add, np.subtract, np.multiply, np.divide})
@@ -101,6 +103,7 @@ class RowGrad(NDArrayOperatorsMixin):
 
     def __init__(self, indices: np.ndarray, rows: np.ndarray, shape: tuple[int, ...], *,
                  coalesced: bool = False) -> None:
+        refuse_masked("RowGrad: rows or indices", (rows, indices))
         if len(rows) != len(indices) or rows.shape[1:] != shape[1:]:
             raise ValueError(f"RowGrad: rows have shape {rows.shape}; {len(indices)} indices into a table of shape "
                              f"{tuple(shape)} need {(len(indices), *shape[1:])}")
@@ -131,7 +134,7 @@ class RowGrad(NDArrayOperatorsMixin):
         return self._rows
 
     @rows.setter
-    def rows(self, value: np.ndarray) -> None:
+    def rows(self, value: np.ndarray) -> None:  # for g.rows *= 2, too
         self._become(RowGrad(self.indices, value, self.shape, coalesced=self._coalesced))
 
     @property
@@ -223,11 +226,7 @@ class RowGrad(NDArrayOperatorsMixin):
         if not ord > 0:
             raise ValueError(f"RowGrad.norm: ord={ord} must be positive; for others take np.linalg.norm of "
                              "g.to_dense().ravel()")
-        size = np.abs(self.coalesce().rows, dtype=np.float64).ravel()
-        peak = float(size.max(initial=0.0))
-        if ord == np.inf or peak == 0 or not np.isfinite(peak):
-            return peak
-        return peak * float(np.linalg.norm(size / peak, ord))  # squares neither overflow nor vanish
+        return flat_norm(self.coalesce().rows.astype(np.float64, copy=False), ord)
 
     def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         """Sum over some axes; over rows of the table only those that there are."""
@@ -254,6 +253,7 @@ class RowGrad(NDArrayOperatorsMixin):
         target = out[0]
         if any(_answers_itself(x) for x in (*inputs, target)):
             return NotImplemented
+        refuse_masked(f"np.{ufunc.__name__}: an operand", (*inputs, target))
         if not any(isinstance(x, RowGrad) for x in inputs):
             _refuse(f"np.{ufunc.__name__} into a RowGrad", "arrays have more rows")
         if method == "__call__" and not kwargs:
@@ -270,7 +270,7 @@ class RowGrad(NDArrayOperatorsMixin):
         if method == "reduce" or (method == "__call__" and _is_plain(ufunc, inputs)):
             dense = [x.to_dense() if isinstance(x, RowGrad) else x for x in inputs]
             return getattr(ufunc, method)(*dense, **kwargs, **({} if target is None else {"out": out}))
-        _refuse(f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"), "it makes the gradient dense")
+        _refuse(f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"), _OTHERS)
 
     def __getitem__(self, index: Any) -> NoReturn:
         _refuse("g[i]", "its rows are not in the table's order")
@@ -286,6 +286,22 @@ class RowGrad(NDArrayOperatorsMixin):
 
     def __bool__(self) -> NoReturn:
         _refuse("bool(g)", "a gradient has many elements; for whether there is one write `g is not None`")
+
+
+def flat_norm(values: np.ndarray, order: float) -> float:
+    """The norm of all elements as one vector, computed in their dtype; powers neither overflow nor vanish."""
+    if not values.size:
+        return 0.0
+    values, kind = values.ravel(), np.finfo(values.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        found = float(np.linalg.norm(values, order))
+    if not 0 < order < math.inf:
+        return found
+    least = (values.size * float(kind.tiny) / float(kind.eps)) ** (1 / order)  # below it, what vanishes is missed
+    if least <= found < math.inf:
+        return found
+    top = float(np.abs(values).max())
+    return top * float(np.linalg.norm(values / values.dtype.type(top), order)) if 0 < top < math.inf else top
 
 
 def _lacks(name: str, g: RowGrad) -> NoReturn:
@@ -330,7 +346,7 @@ def _by_rows(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     """What can be said of the rows alone, or None."""
     x: Any = inputs[0]
     y: Any = inputs[1] if len(inputs) > 1 else None
-    if ufunc in _KEEP_ZERO or (ufunc is np.power and isinstance(y, (int, float, np.integer)) and y > 0):
+    if ufunc in _KEEP_ZERO or (ufunc is np.power and _is_number(y) and y > 0):
         return _mapped(x, lambda rows: ufunc(rows, *inputs[1:]))
     if isinstance(x, RowGrad) and isinstance(y, RowGrad):
         if ufunc in (np.add, np.subtract):
@@ -344,6 +360,10 @@ def _by_rows(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     return _scaled(ufunc, y, x) if ufunc is np.multiply else None
 
 
+def _is_number(y: Any) -> bool:
+    return not isinstance(y, RowGrad) and np.ndim(y) == 0 and np.asarray(y).dtype.kind in "biuf"
+
+
 def _mapped(g: RowGrad, change: Callable[[np.ndarray], np.ndarray]) -> RowGrad:
     g = g.coalesce()
     return RowGrad(g.indices.copy(), change(g.rows), g.shape, coalesced=True)
@@ -351,9 +371,17 @@ def _mapped(g: RowGrad, change: Callable[[np.ndarray], np.ndarray]) -> RowGrad:
 
 def _scaled(ufunc: np.ufunc, g: RowGrad, x: Any) -> RowGrad:
     """`g * x` or `g / x`; a Python number does not change the dtype, so `x` is used as it came."""
-    factor = np.asarray(x)
-    if factor.dtype.kind not in "biuf" or np.broadcast_shapes(g.shape, factor.shape) != tuple(g.shape):
-        _refuse(f"np.{ufunc.__name__} with {factor.dtype}{factor.shape}", f"it does not broadcast to {g.shape}")
+    factor = np.asarray(float(x) if isinstance(x, int) else x)  # which may be longer than any of NumPy's
+    name = f"np.{ufunc.__name__} with {factor.dtype}{factor.shape}"
+    if factor.dtype.kind not in "biuf":
+        _refuse(name, "its factors and divisors are real numbers")
+    try:
+        shape = np.broadcast_shapes(g.shape, factor.shape)
+    except ValueError:
+        raise ShapeError(f"{name}: it does not broadcast to {g.shape}, the shape of the RowGrad's table; each length "
+                         "has to be that of the table, or 1") from None
+    if shape != tuple(g.shape):
+        _refuse(name, f"it does not broadcast to {g.shape}")
     if not np.isfinite(factor).all() or (ufunc is np.divide and not factor.all()):
         raise ValueError(f"np.{ufunc.__name__} of a RowGrad by a factor that is not finite, or a divisor that is 0: "
                          "rows without gradient would become NaN; use g.to_dense() if that is meant")

@@ -25,7 +25,8 @@ def run(main: Callable[[], int | None]) -> int:
     -------
     int
         That of the command: a closed stream is as good as `/dev/null`, since somebody has closed it on purpose. 1 where
-        a pipe was shut by its reader, as `head` does; 2 where output is lost, or an extra is missing.
+        a pipe was shut by its reader, as `head` does, or the command ended in `sys.exit(text)`; 2 where output is lost,
+        or an extra is missing.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -33,8 +34,12 @@ def run(main: Callable[[], int | None]) -> int:
     try:
         try:
             code = main() or 0
-        except SystemExit as stop:  # argparse's
-            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+        except SystemExit as stop:  # argparse's, or one with a text, which Python itself would print
+            if stop.code is None or isinstance(stop.code, int):
+                code = stop.code or 0
+            else:
+                print(stop.code, file=sys.stderr)
+                code = 1
         except MissingExtraError as error:
             print(error, file=sys.stderr)
             code = 2

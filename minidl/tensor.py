@@ -15,7 +15,7 @@ from minidl.versions import wrote
 if TYPE_CHECKING:
     from minidl.engine import Leaf, Node
 
-__all__ = ["Tensor", "as_array", "tensor"]
+__all__ = ["Tensor", "as_array", "raw", "tensor"]
 
 _STORE = opmap["STORE_SUBSCR"]  # a[i] = t
 
@@ -26,6 +26,14 @@ def as_array(value: Any) -> np.ndarray:
     if array is not value:
         refuse_masked("an argument", value)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def raw(value: Any, name: str = "an operand") -> Any:
+    """The array of a Tensor; anything else as it is, but masked arrays, whose masks would get lost."""
+    if isinstance(value, Tensor):
+        return value.data
+    refuse_masked(name, value)
+    return value
 
 
 def tensor(a: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
@@ -273,27 +281,27 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._in_place("x[i] = v", "minidl.ops.where(mask, v, x) or minidl.ops.scatter_add(...)", value)
-        self._array[_raw_index(index)] = _raw(value)
+        self._array[_raw_index(index)] = raw(value, "x[i] = v: v")
         wrote(self)
 
     def __iadd__(self, other: Any) -> Tensor:
         self._in_place("x += y", "x = x + y", other)
-        self.data += _raw(other)
+        self.data += raw(other)
         return self
 
     def __isub__(self, other: Any) -> Tensor:
         self._in_place("x -= y", "x = x - y", other)
-        self.data -= _raw(other)
+        self.data -= raw(other)
         return self
 
     def __imul__(self, other: Any) -> Tensor:
         self._in_place("x *= y", "x = x * y", other)
-        self.data *= _raw(other)
+        self.data *= raw(other)
         return self
 
     def __itruediv__(self, other: Any) -> Tensor:
         self._in_place("x /= y", "x = x / y", other)
-        self.data /= _raw(other)
+        self.data /= raw(other)
         return self
 
     # ----------------------------------------------------------------------------------- operators
@@ -344,22 +352,22 @@ class Tensor:
         return ops.getitem(self, index)
 
     def __eq__(self, other: object) -> Any:
-        return self.data == _raw(other)
+        return self.data == raw(other)
 
     def __ne__(self, other: object) -> Any:
-        return self.data != _raw(other)
+        return self.data != raw(other)
 
     def __lt__(self, other: Any) -> Any:
-        return self.data < _raw(other)
+        return self.data < raw(other)
 
     def __le__(self, other: Any) -> Any:
-        return self.data <= _raw(other)
+        return self.data <= raw(other)
 
     def __gt__(self, other: Any) -> Any:
-        return self.data > _raw(other)
+        return self.data > raw(other)
 
     def __ge__(self, other: Any) -> Any:
-        return self.data >= _raw(other)
+        return self.data >= raw(other)
 
     __hash__ = object.__hash__  # by identity, since == is elementwise
 
@@ -391,12 +399,8 @@ class Tensor:
         return ops.transpose(self, order)
 
 
-def _raw(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
-
-
 def _raw_index(index: Any) -> Any:
-    return tuple(_raw(i) for i in index) if isinstance(index, tuple) else _raw(index)
+    return tuple(raw(i, "the index") for i in index) if isinstance(index, tuple) else raw(index, "the index")
 
 
 from minidl import engine, ops  # noqa: E402  (they are written with Tensor, so they come after it)

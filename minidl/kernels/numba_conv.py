@@ -203,7 +203,7 @@ def uneven(bits, origin, size, across, first, rows, gap, most, found, blank):
     top, bottom = max(above, 0), min(above + 4 * rows + 2, height)
     flat, count = bits.reshape(-1), _U(max(bottom - top, 0) * wide)
     largest = np.empty(count, bits.dtype)  # of the channels of a pixel
-    windows = np.zeros((4 * rows + 2) * width + 2, bits.dtype)  # those of 3x3 pixels, where zeros surround the sample
+    windows = np.empty((4 * rows + 2) * width + 2, bits.dtype)  # those of 3x3 pixels, where zeros surround the sample
     total, known = 0, blank.size > 0
     for n in range(len(bits)):
         largest[:] = 0

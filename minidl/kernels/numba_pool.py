@@ -59,19 +59,14 @@ def _max_plane(x, rows, cols, dilation, out, index):
     best, row = np.empty(width, x.dtype), np.empty(width, np.int32)
     for oi in range(len(rows)):
         first, stop = rows[oi, 0], rows[oi, 1]
-        if first < stop:
-            best[:] = x[first]
-            row[:] = first
-            for i in range(first + dilation[0], stop, dilation[0]):
-                _row_into(x[i], np.int32(i), best, row)
+        best[:] = x[first]
+        row[:] = first
+        for i in range(first + dilation[0], stop, dilation[0]):
+            _row_into(x[i], np.int32(i), best, row)
         for oj in range(len(cols)):
-            if first < stop and cols[oj, 0] < cols[oj, 1]:
-                j = _best_column(best, row, cols[oj, 0], cols[oj, 1], dilation[1])
-                out[oi, oj] = best[j]
-                index[oi, oj] = row[j] * width + j
-            else:
-                out[oi, oj] = -np.inf
-                index[oi, oj] = -1
+            j = _best_column(best, row, cols[oj, 0], cols[oj, 1], dilation[1])
+            out[oi, oj] = best[j]
+            index[oi, oj] = row[j] * width + j
 
 
 @njit(cache=True, nogil=True)
@@ -115,8 +110,7 @@ def max_pool(x, rows, cols, dilation, out, index):
 def _spread_plane(g, index, out):
     out[:] = 0
     for m in range(len(g)):
-        if index[m] >= 0:
-            out[index[m]] += g[m]
+        out[index[m]] += g[m]
 
 
 @njit(cache=True, nogil=True, parallel=True)

@@ -1,8 +1,8 @@
 """NumPy references of the pooling kernels.
 
 Planes are arrays (P, H, W). Windows are told axis by axis, in an int64 array (n, 3): where window i begins,
-where it ends, both inside the input, and what its length counts in an average. So one kernel does sliding,
-adaptive and global pooling.
+where it ends, both inside the input, and what its length counts in an average. No window is empty, which is up to
+the caller. So one kernel does sliding, adaptive and global pooling.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def max_pool(x: np.ndarray, rows: np.ndarray, cols: np.ndarray, dilation: tuple[
     dilation : (int, int)
         Steps inside a window.
     out : float array, shape (P, OH, OW), written
-        NaN is larger than anything; -inf for a window without elements.
+        NaN is larger than anything.
     index : int32 or int64 array, shape (P, OH, OW), written
-        Place in the plane, i W + j: the first of the largest, the last of several NaN, -1 for an empty window.
+        Place in the plane, i W + j: the first of the largest, the last of several NaN.
     """
     out.fill(-np.inf)
-    index.fill(-1)
+    index.fill(-1)  # nothing seen yet
     for i, j, inside in _sweep(rows, cols, dilation, x.shape[1:]):
         values = x[:, i, j]
         larger = inside & ((values > out) | np.isnan(values) | (index < 0))
@@ -56,12 +56,11 @@ def max_spread(g: np.ndarray, index: np.ndarray, out: np.ndarray) -> None:
     Parameters
     ----------
     g, index : arrays, shape (P, M)
-        Of `max_pool`; -1 adds nowhere.
+        Of `max_pool`.
     out : float array, shape (P, H * W), written
     """
     out.fill(0)
-    plane, m = np.nonzero(index >= 0)
-    np.add.at(out, (plane, index[plane, m]), g[plane, m])
+    np.add.at(out, (np.arange(len(g))[:, None], index), g)
 
 
 def avg_pool(x: np.ndarray, rows: np.ndarray, cols: np.ndarray, out: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl.errors import ShapeError
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["calculate_gain", "constant_", "default_generator", "kaiming_normal_", "kaiming_uniform_", "manual_seed",
@@ -50,7 +50,7 @@ def default_generator() -> np.random.Generator:
 
 
 def _fill(tensor: _T, values: Any) -> _T:
-    tensor.data[...] = values
+    tensor.data[...] = raw(values, "init: the values")
     wrote(tensor)
     return tensor
 

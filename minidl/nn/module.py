@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import difflib
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minidl.errors import no_array
+from minidl.errors import no_array, refuse_masked
 from minidl.nn.parameter import Parameter
-from minidl.tensor import Tensor
+from minidl.tensor import raw
 from minidl.versions import wrote
 
 __all__ = ["Keys", "Module"]
 
 _M = TypeVar("_M", bound="Module")
 _CONTAINERS = (list, tuple, dict, set, frozenset)
+_MOST_VALUES, _AT_ONCE = 1000, 10  # that are looked at in an attribute, and of one container before others have a turn
 
 
 class Keys(NamedTuple):
@@ -73,6 +75,11 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
             value.name = value.name or f"{type(self).__name__}.{name}"
+        elif isinstance(value, Module):
+            if any(part is self for part in value.modules()):
+                raise ValueError(f"{type(self).__name__}: attribute {name!r} is a {type(value).__name__} that this "
+                                 f"module is part of, so they would have no end; keep it behind a function: "
+                                 f"self.{name} = lambda: ...")
         elif isinstance(value, _CONTAINERS):
             self._refuse_hidden(name, value)
         object.__setattr__(self, name, value)
@@ -90,6 +97,7 @@ class Module:
 
     def register_buffer(self, name: str, array: Any) -> None:
         """Make an array (or None) an attribute that is saved, and cast by `to`, but not learned."""
+        refuse_masked(f"register_buffer: {name}", array)
         setattr(self, name, None if array is None else np.asarray(array))
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
@@ -228,7 +236,7 @@ class Module:
             raise TypeError(f"load_state_dict: the state is a {type(state).__name__}; pass a mapping of names to "
                             "arrays, such as minidl.io.load(path)")
         own = dict(self._named_arrays())
-        given = {k: np.asarray(_plain(v)) for k, v in state.items()
+        given = {k: np.asarray(raw(v, f"load_state_dict: {k}")) for k, v in state.items()
                  if k in own or not k.endswith("num_batches_tracked")}
         keys = Keys([k for k in own if k not in given and not k.endswith("num_batches_tracked")],
                     [k for k in given if k not in own])
@@ -314,21 +322,32 @@ class Module:
 
 
 def _part_in(container: Any) -> Any:
-    """A Module or Parameter in nested containers; of long ones, such as tables of ids, only the beginning is seen."""
-    for value in itertools.islice(container.values() if isinstance(container, Mapping) else container, 1000):
-        if isinstance(value, (Module, Parameter)):
-            return value
-        if isinstance(value, _CONTAINERS) and (part := _part_in(value)) is not None:
-            return part
+    """A Module or Parameter in nested containers, of which the beginnings are seen first, and so many values in all.
+
+    A long one, such as a table of ids, hides what is in it, not what is beside it.
+    """
+    seen, waiting, left = {id(container)}, deque([_values(container)]), _MOST_VALUES
+    while waiting and left > 0:
+        values = waiting.popleft()
+        some = list(itertools.islice(values, _AT_ONCE))
+        left -= len(some)
+        for value in some:
+            if isinstance(value, (Module, Parameter)):
+                return value
+            if isinstance(value, _CONTAINERS) and id(value) not in seen:
+                seen.add(id(value))
+                waiting.append(_values(value))
+        if len(some) == _AT_ONCE:
+            waiting.append(values)
     return None
+
+
+def _values(container: Any) -> Iterator[Any]:
+    return iter(container.values() if isinstance(container, Mapping) else container)
 
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
-
-
-def _plain(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
 
 
 def _misfits(name: str, given: np.ndarray, own: Any) -> Iterator[str]:

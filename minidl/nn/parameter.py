@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import refuse_masked
-from minidl.tensor import Tensor, as_array
+from minidl.tensor import Tensor, as_array, raw
 
 __all__ = ["Parameter"]
 
@@ -34,8 +33,7 @@ class Parameter(Tensor):
     name: str  # such as "Linear.weight", of the attribute it was assigned to; for messages
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        array = data.data if isinstance(data, Tensor) else data
-        refuse_masked("Parameter: data", array)
+        array = raw(data, "Parameter: data")
         typed = isinstance(array, (np.ndarray, np.generic))
         super().__init__(as_array(np.array(array, None if typed else np.float32, order="C")))
         self.name = ""

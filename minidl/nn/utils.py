@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
-from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.ops.precision import widened
+from minidl.rowgrad import RowGrad, flat_norm
+from minidl.tensor import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
@@ -60,7 +61,8 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     (5.0, array([0.6, 0.8]))
     """
     values = list(_values(parameters))
-    total = _norm(np.array([_norm(v.ravel(), norm_type) for v in values if v.size]), norm_type)
+    each = [flat_norm(widened(v), norm_type) for v in values if v.size]
+    total = flat_norm(np.array(each), norm_type)
     if error_if_nonfinite and not math.isfinite(total):
         raise ValueError(f"clip_grad_norm_: the norm of the gradients is {total}; look for the step that made it so "
                          "(a learning rate too high, a logarithm of 0), or pass error_if_nonfinite=False")
@@ -76,19 +78,6 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
 
 
 _FINE = {2: 1e-2, 4: 1e-30, 8: 0.0, 16: 0.0}  # factors that arrays with elements of so many bytes are multiplied by
-
-
-def _norm(values: np.ndarray, order: float) -> float:
-    """The norm of a vector, of which powers may over- and underflow."""
-    if not values.size:
-        return 0.0
-    values = values.astype(np.float32) if values.dtype.itemsize < 4 else values
-    with np.errstate(over="ignore", under="ignore"):
-        found = float(np.linalg.norm(values, order))
-    if 1e-12 < found < math.inf or not 0 < order < math.inf:
-        return found
-    top = float(np.abs(values).max())
-    return top * float(np.linalg.norm(values / values.dtype.type(top), order)) if 0 < top < math.inf else top
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -160,7 +149,7 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
     ValueError
         When the vector has not as many elements as the parameters; then nothing is copied.
     """
-    values, parts = np.asarray(vec.data if isinstance(vec, Tensor) else vec), list(parameters)
+    values, parts = np.asarray(raw(vec, "vector_to_parameters: vec")), list(parameters)
     total = sum(p.size for p in parts)
     if values.shape != (total,):
         raise ValueError(f"vector_to_parameters: vec has shape {values.shape}, but the parameters have {total} "

@@ -218,4 +218,4 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     out, in1, in2 = w.shape
     left = ops.linear(x, w.transpose((0, 2, 1)).reshape((out * in2, in1)))  # (..., out in2)
     scores = ops.row_dot(left.reshape((*x.shape[:-1], out, in2)), y[..., None, :])
-    return scores if bias is None else scores + bias
+    return scores if bias is None else ops.add(scores, bias)

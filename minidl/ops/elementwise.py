@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from minidl.engine import keeps, record
-from minidl.errors import GradientError, refuse_masked
+from minidl.errors import GradientError
 from minidl.ops.functions import log
-from minidl.tensor import Tensor, as_array
+from minidl.tensor import Tensor, as_array, raw
 
 __all__ = ["abs", "add", "astype", "clip", "div", "divide", "maximum", "minimum", "mul", "multiply", "neg", "negative",
            "pow", "power", "sign", "sub", "subtract", "where"]
@@ -115,7 +115,7 @@ def _power_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     gx = None
     if needs[0]:
         y = y if isinstance(y, Tensor) else as_array(y).astype(out.dtype, copy=False)  # unsigned y has no y - 1
-        constant = (_raw(x) == 0) & (_raw(y) == 0)
+        constant = (raw(x) == 0) & (raw(y) == 0)
         gx = g * y * power(x, where(constant, 1, y - 1))  # y is 0 there: no 0 * 0^-1, at any order
     return gx, g * out * _log_or_zero(x) if needs[1] else None
 
@@ -156,7 +156,7 @@ def maximum(x: Any, y: Any) -> Any:
 
 @keeps("inputs")
 def _maximum_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    x, y = (as_array(_raw(a)) for a in inputs)
+    x, y = (as_array(raw(a)) for a in inputs)
     return _share(g, x > y, x == y) if needs[0] else None, _share(g, x < y, x == y) if needs[1] else None
 
 
@@ -167,7 +167,7 @@ def minimum(x: Any, y: Any) -> Any:
 
 @keeps("inputs")
 def _minimum_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    x, y = (as_array(_raw(a)) for a in inputs)
+    x, y = (as_array(raw(a)) for a in inputs)
     return _share(g, x < y, x == y) if needs[0] else None, _share(g, x > y, x == y) if needs[1] else None
 
 
@@ -231,8 +231,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     >>> ops.where([True, False], [1.0, 2.0], 0.0)
     array([1., 0.])
     """
-    refuse_masked("where: condition", condition)
-    return record(_where, _where_rule, x, y, condition=_raw(condition))
+    return record(_where, _where_rule, x, y, condition=raw(condition, "where: condition"))
 
 
 def _where(x: Any, y: Any, condition: Any) -> Any:
@@ -286,10 +285,6 @@ def _astype_rule(g: Any, out: Any, inputs: Any, needs: Any, dtype: Any) -> Any:
 def _none_of(g: Any) -> Any:
     """Zeros like `g`, whatever is in it."""
     return where(False, g, 0.0)
-
-
-def _raw(x: Any) -> Any:
-    return x.data if isinstance(x, Tensor) else x
 
 
 sub, mul, div, pow, neg = subtract, multiply, divide, power, negative

@@ -91,7 +91,7 @@ def _shorten(table: np.ndarray, indices: np.ndarray, max_norm: float, norm_type:
     """Rows at `indices` to a norm of at most `max_norm`, in place."""
     chosen = np.unique(indices)
     rows = table[chosen]
-    norms = np.linalg.norm(rows, norm_type, axis=1)
+    norms = np.linalg.norm(rows.astype(np.float64, copy=False), norm_type, axis=1)  # squares of float32 may overflow
     long = norms > max_norm
     if not long.any():
         return

@@ -24,12 +24,12 @@ def _plain_index(index: Any) -> Any:
     """An index without Tensors; lists become arrays, an empty list an array of integers."""
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
+    refuse_masked("getitem: the index", index)
     if isinstance(index, Tensor):
         index = index.data
     if isinstance(index, list):
         index = np.asarray([i.data if isinstance(i, Tensor) else i for i in index])
         return index if index.size else index.astype(np.intp)
-    refuse_masked("getitem: the index", index)
     return index
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.engine import fused
-from minidl.errors import ShapeError, explained
+from minidl.errors import ShapeError, explained, refuse_masked
 from minidl.kernels import Kernels, takes
 from minidl.ops.loss_parts import floating
 from minidl.tensor import Tensor
@@ -215,6 +215,7 @@ def _checked_channels(x: Any, running_mean: Any, running_var: Any, weight: Any, 
     channels = (x.shape[1],)
     for argument, value in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight),
                             ("bias", bias)):
+        refuse_masked(f"batch_norm: {argument}", value)
         if value is not None and value.shape != channels:
             raise ShapeError(f"batch_norm: {argument} has shape {value.shape}, but x of shape {x.shape} has "
                              f"{channels[0]} channels")

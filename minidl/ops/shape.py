@@ -13,7 +13,7 @@ from minidl import ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.names import either_name
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, raw
 
 __all__ = ["array_split", "broadcast_to", "concatenate", "expand_dims", "flip", "moveaxis", "pad", "ravel", "repeat",
            "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose"]
@@ -273,7 +273,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
     if axis is None:
         x, axis = ravel(x), 0
     n = _shape(x)[normalize_axis_index(axis, len(_shape(x)), "repeat")]
-    return ops.take(x, np.repeat(np.arange(n), repeats), axis)
+    return ops.take(x, np.repeat(np.arange(n), raw(repeats, "repeat: repeats")), axis)
 
 
 def tile(x: Any, reps: int | Sequence[int]) -> Any:

@@ -15,7 +15,7 @@ from minidl.ops.elementwise import where
 from minidl.ops.index import as_indices, scatter
 from minidl.ops.loss_parts import checked, constant, fitting, floating, pair, plain, reduce
 from minidl.ops.reduce import logsumexp
-from minidl.tensor import Tensor
+from minidl.tensor import raw
 
 __all__ = ["multinomial_loss", "sampled_softmax_loss"]
 
@@ -179,7 +179,7 @@ def _shift(name: str, log_q: Any, hits: Any, n: Any) -> np.ndarray:
     It is finite, so that a row of nothing but hits has a gradient of 0, not NaN.
     """
     shift = fitting(name, "negative_log_q", log_q, n)
-    mask = np.asarray(hits.data if isinstance(hits, Tensor) else hits)
+    mask = np.asarray(raw(hits, f"{name}: hits"))
     if mask.dtype != bool:
         raise TypeError(f"{name}: hits have dtype {mask.dtype}, they have to be bool")
     if not mask.any():

@@ -110,18 +110,19 @@ def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, origin:
     def work(pieces: Iterator[_Piece]) -> None:
         tiles, products = _Buffer(x.shape[1], x.dtype), _Buffer(len(weight), x.dtype)
         for samples, first, rows in pieces:
-            count, blank = len(x[samples]) * rows * across, np.empty((len(x[samples]), 4 * rows, 4 * across), bool)
-            blank[...] = False
-            uneven = _uneven(x[samples], origin, size, first, rows, blank) if tame else [
-                *np.ndindex(len(x[samples]), rows)]
-            if len(uneven) * across < count:
+            some = x[samples]
+            blank = np.zeros((len(some), 4 * rows, 4 * across), bool)
+            uneven = (_uneven(some, origin, size, first, rows, blank) if tame
+                      else [*np.ndindex(len(some), rows)])
+            if len(uneven) < len(some) * rows:
+                count = len(some) * rows * across
                 image, sums = tiles.of(count), products.of(count)
-                kernels.to_tiles(x[samples], image, 6, origin, across, first, rows)
+                kernels.to_tiles(some, image, 6, origin, across, first, rows)
                 np.matmul(image, factors, out=sums)  # (36, T, C), (36, C, O) -> (36, T, O)
                 kernels.from_tiles(sums, more, out[samples], across, first, rows)
                 _set_blank(out[samples], blank, first, more)
             for n, r in uneven:
-                cols, target = _columns(x[samples][n], first + r, origin, size), out[samples][n, :, _lines(first + r)]
+                cols, target = _columns(some[n], first + r, origin, size), out[samples][n, :, _lines(first + r)]
                 target[...] = (matrix @ cols + more[:, None]).reshape(target.shape)
 
     blas.share(work, _pieces(len(x), size), len(x) * _count(size) * factors.size)
@@ -149,14 +150,15 @@ def weight_gradient(g: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndar
         tiles, upstream, product = _Buffer(taken, x.dtype), _Buffer(made, x.dtype), np.empty_like(sums[0])
         for part in left:
             for samples, first, rows in pieces[len(pieces) * part // count:len(pieces) * (part + 1) // count]:
-                each = len(x[samples]) * rows * across
+                some = x[samples]
+                each = len(some) * rows * across
                 image, up = tiles.of(each), upstream.of(each)
-                kernels.to_tiles(x[samples], image, 6, origin, across, first, rows)
+                kernels.to_tiles(some, image, 6, origin, across, first, rows)
                 kernels.to_tiles(g[samples], up, 4, (0, 0), across, first, rows)
-                for n, r in _uneven(x[samples], origin, size, first, rows, _NOTHING):
+                for n, r in _uneven(some, origin, size, first, rows, _NOTHING):
                     skipped = slice((n * rows + r) * across, (n * rows + r + 1) * across)
                     image[:, skipped] = up[:, skipped] = 0
-                    cols = _columns(x[samples][n], first + r, origin, size)
+                    cols = _columns(some[n], first + r, origin, size)
                     rest[part] = rest[part] + g[samples][n, :, _lines(first + r)].reshape(made, -1) @ cols.T
                 with np.errstate(over="ignore", invalid="ignore"):  # which the result tells
                     sums[part] += np.matmul(up.swapaxes(1, 2), image, out=product)  # (36, O, T), (36, T, C)

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl import behind, kernels
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["Optimizer"]
@@ -298,12 +298,8 @@ class Optimizer:
             Rows, in range and not negative, duplicates allowed; by default all.
         """
         m = self._moments.get(p)
-        if m is None or behind.debt_of(p) is not m:
-            return
-        if indices is None:
-            behind.pay(p)
-        else:
-            behind.with_rows(p, indices)
+        if m is not None and behind.debt_of(p) is m:
+            behind.pay(p, indices)
 
     def flush(self) -> None:
         """Bring all rows of all tables up to date, and with them arrays that were taken from `.data` earlier."""
@@ -363,7 +359,8 @@ class Optimizer:
         self._moments = loaded
 
     def _load_moments(self, p: Tensor, i: int, saved: Mapping[str, Any]) -> Moments:
-        parts = {name: np.asarray(saved[name]) for name in self.moments if saved.get(name) is not None}
+        parts = {name: np.asarray(raw(saved[name], f"load_state_dict: {name}")) for name in self.moments
+                 if saved.get(name) is not None}
         for name, part in parts.items():
             if part.shape != p.shape:
                 raise ValueError(f"{type(self).__name__}.load_state_dict: {name} of parameter {i} has shape "

@@ -119,6 +119,31 @@ def test_a_fork_while_another_thread_has_a_lock(lock):
     """)
 
 
+def test_a_child_forgets_what_other_threads_had_begun():
+    _runs("""
+        import time
+        from minidl import blas, compiling
+        begun, library = threading.Event(), blas.openblas()
+        def work():
+            if library is not None:
+                library.pin()
+            compiling.clock.start()
+            begun.set()
+            time.sleep(.3)
+            compiling.clock.stop()
+        def idle():
+            before = compiling.compile_seconds()
+            time.sleep(.02)
+            return compiling.compile_seconds() != before or (library is not None and library._pins)
+        t = threading.Thread(target=work)
+        t.start()
+        begun.wait()
+        assert child(idle) == 0
+        t.join()
+        assert compiling.compilations() == 1
+    """)
+
+
 def test_more_threads_are_refused_where_they_would_be_waited_for():
     _runs("""
         def ask():

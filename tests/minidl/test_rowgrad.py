@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from minidl import GradientError, RowGrad, nn, ops
+from minidl import GradientError, RowGrad, ShapeError, nn, ops
 from minidl.nn.utils import clip_grad_norm_, clip_grad_value_
+from minidl.rowgrad import flat_norm
 
 N, D = 5, 3
 
@@ -132,6 +133,52 @@ def test_norms_neither_overflow_nor_vanish():
     assert RowGrad(np.array([0]), np.full((1, 1), 3e38, np.float32), (2, 1)).norm(1) == pytest.approx(3e38)
     assert RowGrad(np.zeros(0, int), np.zeros((0, 1)), (2, 1)).norm() == 0
     assert np.isnan(RowGrad(np.array([0]), np.array([[np.nan]]), (2, 1)).norm())
+
+
+@given(st.sampled_from([np.float32, np.float64]), st.sampled_from([0.5, 1, 2, 3, 4, 10, 50, 1000, np.inf]),
+       st.integers(-40, 37), st.sampled_from([1, 7, 500]), st.integers(0, 9))
+def test_flat_norms_are_those_of_long_numbers(dtype, order, power, n, seed):
+    """Of numbers of any size, also where powers are partly too small to be normal numbers."""
+    values = np.random.default_rng(seed).normal(size=n).astype(dtype) * dtype(10.0 ** power)
+    top = np.abs(values).max().astype(np.longdouble)
+    parts = np.abs(values).astype(np.longdouble) / (top or 1)
+    expected = top * (parts.max() if order == np.inf else (parts ** order).sum() ** np.longdouble(1 / order))
+    close = {"rel": 1e-5 if dtype == np.float32 else 1e-12, "abs": 1e-300}
+    assert flat_norm(values, order) == pytest.approx(float(expected), **close)
+
+
+@pytest.mark.parametrize("x", [2, True, 2 ** 70, 0.5, np.float32(2), np.float64(2), np.int64(2), np.bool_(True),
+                               np.float16(0.5), np.array(2.0), np.array(2)], ids=repr)
+@given(g=gradients())
+def test_numbers_of_all_kinds_scale_and_are_powers(x, g):
+    dense = g.to_dense()
+    same(g * x, dense * x)
+    same(x * g, x * dense)
+    same(g / x, dense / x)
+    if x < 100:
+        same(abs(g) ** x, abs(dense) ** x)
+
+
+@pytest.mark.parametrize(("f", "kind", "said"), [
+    (lambda g: g * 1j, TypeError, r"np.multiply with complex128\(\) .*: its factors and divisors are real numbers"),
+    (lambda g: "a" * g, TypeError, "real numbers"), (lambda g: g / None, TypeError, "real numbers"),
+    (lambda g: g * np.timedelta64(1, "s"), TypeError, "real numbers"),
+    (lambda g: g.__imul__(1j), TypeError, "real numbers"),
+    (lambda g: g * np.ones(4), ShapeError, r"float64\(4,\): it does not broadcast to \(3, 2\)"),
+    (lambda g: g * np.ones((5, 3, 2)), TypeError, r"float64\(5, 3, 2\) .*: it does not broadcast to \(3, 2\)"),
+    (lambda g: g // 2, TypeError, "none of those that are computed row by row"),
+    (lambda g: g ** np.float32(-1), TypeError, "row by row"), (lambda g: g ** 1j, TypeError, "row by row")])
+def test_the_reason_is_the_right_one(f, kind, said):
+    with pytest.raises(kind, match=said):
+        f(RowGrad(np.array([0]), np.ones((1, 2)), (3, 2)))
+
+
+def test_rows_can_be_changed_in_place():
+    g = RowGrad(np.array([0, 2]), np.ones((2, 2)), (3, 2))
+    g.rows *= 3
+    assert g.sum() == 12
+    with pytest.raises(ValueError, match="read-only"):
+        g.read_only().rows = np.zeros((2, 2))
 
 
 @pytest.mark.parametrize("f", [

@@ -45,6 +45,17 @@ def test_a_full_disk_is_told_without_a_buffer_too():
     assert (found.returncode, found.stderr) == (2, "standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize(("asked", "code", "said"), [
+    ("'no such thing'", 1, "no such thing\n"), ("ValueError('no')", 1, "no\n"), ("2.5", 1, "2.5\n"), ("''", 1, "\n"),
+    ("", 0, ""), ("None", 0, ""), ("0", 0, ""), ("3", 3, ""), ("True", 1, ""), ("False", 0, "")])
+def test_an_exit_is_as_python_means_it(asked, code, said):
+    by_python = shell(f'python -c "import sys; sys.exit({asked})"')
+    wrapped = f"streams.run(lambda: sys.exit({asked}))"
+    found = shell(f'python -c "import sys; from minidl import streams; sys.exit({wrapped})"')
+    assert (found.returncode, found.stdout, found.stderr) == (code, "", said)
+    assert (by_python.returncode, by_python.stderr) == (code, said)
+
+
 def test_mistakes_keep_their_code():
     assert shell("python -m recsys train >&- 2>&-").returncode == 2
     for streams in ("", ">&-", "2>&-", "2> /dev/full"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import GradientError, Tensor, nn, ops, tensor
+from minidl.data import default_collate, pad_sequence
 from minidl.tensor import as_array
 from minidl.testing.strategies import arrays, broadcastable, index_for, shapes
 
@@ -202,6 +203,39 @@ def test_all_numbers_are_taken(values):
 
 
 MASKED = np.ma.array([1.0, 2.0, 9.0], mask=[False, False, True])
+ROWS = minidl.RowGrad(np.array([0]), np.ones((1, 1)), (3, 1))
+
+
+def filled(values):
+    minidl.tensor(np.ones(3))[...] = values
+
+
+def plus(values):
+    t = minidl.tensor(np.ones(3))
+    t += values
+
+
+def minus(values):
+    t = minidl.tensor(np.ones(3))
+    t -= values
+
+
+def times(values):
+    t = minidl.tensor(np.ones(3))
+    t *= values
+
+
+def over(values):
+    t = minidl.tensor(np.ones(3))
+    t /= values
+
+
+def hooked(hook):
+    y = minidl.tensor(np.ones(3), requires_grad=True) * 2
+    y.register_hook(hook)
+    y.sum().backward()
+
+
 X = minidl.tensor(np.ones(3), requires_grad=True)
 
 
@@ -216,7 +250,22 @@ X = minidl.tensor(np.ones(3), requires_grad=True)
     lambda: ops.take_along_axis(X, MASKED.astype(int), 0), lambda: minidl.grad(ops.sum)(MASKED),
     lambda: minidl.tensor([MASKED, MASKED]), lambda: ops.sum([[MASKED], [MASKED]]), lambda: nn.Parameter((MASKED,)),
     lambda: minidl.tensor([1.0, np.ma.masked]), lambda: setattr(minidl.tensor(X), "data", MASKED),
-    lambda: setattr(X, "grad", MASKED)])
+    lambda: setattr(X, "grad", MASKED),
+    lambda: ops.clip(X, MASKED), lambda: ops.clip(X, None, MASKED), lambda: ops.clip(np.ones(3), a_max=MASKED),
+    lambda: ops.leaky_relu(X, MASKED[2]), lambda: ops.repeat(X, MASKED.astype(int)), lambda: X[[MASKED.astype(int)]],
+    lambda: ops.batch_norm(np.ones((2, 3)), MASKED, np.ones(3)), lambda: ops.pad(X, 1, constant_values=MASKED[2]),
+    lambda: ops.bilinear(np.ones((1, 2)), np.ones((1, 2)), np.ones((3, 2, 2)), MASKED),
+    lambda: ops.sampled_softmax_loss(np.ones((3,)), np.ones((3, 3)), hits=MASKED > 1),
+    lambda: filled(MASKED), lambda: filled([MASKED]), lambda: plus(MASKED), lambda: minus(MASKED),
+    lambda: times(MASKED), lambda: over(MASKED), lambda: X > MASKED, lambda: X == MASKED,
+    lambda: minidl.tensor(np.ones(3)).__setitem__(MASKED > 1, 0.0), lambda: nn.Module().register_buffer("b", MASKED),
+    lambda: nn.init.constant_(minidl.tensor(np.ones(3)), MASKED), lambda: nn.init.uniform_(X.detach(), MASKED, 10.0),
+    lambda: nn.utils.vector_to_parameters(MASKED, [X]), lambda: minidl.io.save("x.npz", {"w": MASKED}),
+    lambda: nn.LayerNorm(3).load_state_dict({"weight": MASKED, "bias": np.ones(3)}),
+    lambda: nn.BCEWithLogitsLoss(pos_weight=MASKED)(X, np.ones(3)), lambda: default_collate([MASKED, MASKED]),
+    lambda: default_collate([np.ones(3), MASKED]), lambda: pad_sequence([MASKED]),
+    lambda: ROWS * MASKED[:, None], lambda: np.add(MASKED[:, None], ROWS), lambda: ROWS / MASKED[2],
+    lambda: minidl.RowGrad(np.arange(3), MASKED[:, None], (3, 1)), lambda: hooked(lambda g: np.ma.array(g, mask=True))])
 def test_masks_are_not_dropped(use):
     with pytest.raises(TypeError, match=r"masked array.*filled.*compressed"):
         use()

@@ -67,6 +67,7 @@ def test_maximum_equals_its_twin_bit_for_bit(drawn, with_nan):
         back, back_memory = guarded(np.ones((len(x), x.shape[1] * x.shape[2]), x.dtype))
         module.max_spread(g, index.reshape(g.shape), back)
         assert all(map(untouched, (around, out_memory, index_memory, back_memory)))
+        assert not index.size or 0 <= index.min() <= index.max() < x[0].size  # no window is empty
         answers.append((out, index, back))
     for got, wanted in zip(*answers, strict=True):
         np.testing.assert_array_equal(got, wanted)

@@ -182,6 +182,51 @@ def test_parts_in_plain_containers_are_refused(hidden, part):
     assert list(module.parameters()) == []
 
 
+def test_a_long_container_does_not_hide_what_is_beside_it():
+    part, module = nn.Linear(1, 1), nn.Module()
+    for hidden in ({"words": list(range(5000)), "blocks": [part]}, [*([[*range(1000)]] * 50), {"a": (part,)}],
+                   [list(range(1000)), [1, [2, [3, [4, part]]]]]):
+        with pytest.raises(TypeError, match="holds a Linear"):
+            module.parts = hidden
+
+
+def test_containers_that_hold_themselves_are_looked_through_once():
+    module, table, row = nn.Module(), {}, []
+    table["self"] = table
+    table["rows"] = row
+    row.extend([table, row])
+    module.table = table
+    assert module.state_dict() == {}
+    row.append(nn.Linear(1, 1))
+    with pytest.raises(TypeError, match="attribute 'table' is a dict that holds a Linear"):
+        module.state_dict()
+
+
+def test_many_values_are_looked_at_so_often_and_no_more():
+    looked = 0
+
+    class Row(list):
+        def __iter__(self):
+            nonlocal looked
+            for value in range(10 ** 6):
+                looked += 1
+                yield value
+
+    nn.Module().table = [Row() for _ in range(1000)]
+    assert looked <= 1000
+
+
+def test_a_module_cannot_be_part_of_itself():
+    outer = nn.Sequential(nn.Sequential(nn.Linear(1, 1)))
+    for inner in (outer, outer[0], outer[0][0]):
+        with pytest.raises(ValueError, match=r"'up' is a Sequential that this module is part of.*behind a function"):
+            inner.up = outer
+    with pytest.raises(ValueError, match="part of"):
+        outer[0].add_module("up", outer)
+    outer[0].up = lambda: outer
+    assert len(list(outer.modules())) == 3
+
+
 def test_the_container_that_fits_is_named():
     with pytest.raises(TypeError, match=r"use nn\.ModuleDict,"):
         nn.Module().heads = {"a": nn.Linear(1, 1)}

@@ -206,3 +206,10 @@ def test_entries_of_a_product_of_two_dtypes():
     x = np.ones((1, 3), np.float32)
     assert ops.sampled_matmul(x, TABLE, [0], [0, 1]).dtype == np.float64
     assert ops.sampled_matmul(x, x, [0], [0, 1]).dtype == np.float32
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float16, 300), (np.float32, 1e20), (np.float32, 3e38)])
+def test_rows_whose_squares_overflow_are_shortened_to_the_norm(dtype, size):
+    table = np.full((2, 4), size, dtype)
+    ops.embedding(np.array([0]), table, max_norm=float(table[0, 0]))
+    np.testing.assert_allclose(table, np.full((2, 4), size) * [[0.5], [1]], rtol=1e-6)
