@@ -146,7 +146,8 @@ def parse_dates(fields: np.ndarray, format: str | None, where: Place, tell: Tell
 
 def _moment(text: str, format: str | None) -> datetime:
     if format is not None:
-        return datetime.strptime(text, format)
+        digits = text.isdecimal() and text.isascii()  # a number, which may have lost its first zeros
+        return datetime.strptime(text.zfill(len(_EPOCH.strftime(format))) if digits else text, format)
     found = _ISO.fullmatch(text)
     if found is None:
         if not re.fullmatch(r"\d{8}(T?\d{6})?(Z|[+-]\d{2}:?\d{2})?", text, re.ASCII):
