@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsys.cli import texts
-from recsys.cli.reading import read, read_telling
+from recsys.cli.reading import described, read, read_telling
 from recsys.console import Console
 from recsys.errors import ParameterError
 
@@ -48,6 +48,8 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
 
 def parts(options: argparse.Namespace, console: Console) -> Any:
     """The data to measure on: one set, or parts that are given apart."""
+    from recsys.data.splits import split_predefined
+
     given, needed = options.test is not None, options.protocol in ("predefined", "predefined-ratings")
     if (needed and not given) or (given and not needed and options.protocol != "sessions-next"):
         raise ParameterError("--protocol predefined and predefined-ratings need --test DATA, and sessions-next can "
@@ -55,9 +57,14 @@ def parts(options: argparse.Namespace, console: Console) -> Any:
     if options.valid is not None and not needed:
         raise ParameterError("--valid DATA goes with --protocol predefined or predefined-ratings; others divide --data "
                              "themselves; to measure on the validation part, say --part valid.")
-    data = read_telling(options, console)
-    others = (read(options, each, console) for each in (options.test, options.valid) if each)
-    return (data, *others) if given else data
+    if not given:
+        return read_telling(options, console)
+    data = read(options, options.data, console)
+    others = [read(options, each, console, given_apart=True) for each in (options.test, options.valid) if each]
+    if needed:  # numbered together, so that what is known besides goes with the items of all parts
+        split = split_predefined(data, *others)
+        data, others = split.train, [part for part in (split.test, split.valid) if part is not None]
+    return described(data, options, console), *others
 
 
 def metrics(text: str | None, k: int, task: str) -> list[str] | None:
