@@ -118,11 +118,11 @@ def _with_sides(data: Any, options: argparse.Namespace) -> Any:
     add: dict[str, Callable[..., Any]] = {
         "titles": side.add_titles, "item_features": side.add_features, "text": side.add_texts,
         "user_features": partial(side.add_features, to="users"), "friends": side.add_friends}
-    encoding = {"encoding": options.encoding} if options.encoding else {}
+    how = {name: getattr(options, name) for name in ("encoding", "decimal", "na") if getattr(options, name) is not None}
     for name in _SIDES:
         if getattr(options, name, None) is not None:
             try:
-                data = add[name](data, getattr(options, name), **encoding)
+                data = add[name](data, getattr(options, name), **how)
             except DataError as error:  # --header is said of the data alone
                 raise DataError(str(error).replace("pass header=True or header=False", (
                     "if it does, call them by words such as user, item, friend or title"))) from None

@@ -13,7 +13,7 @@ from recsys.data.notes import Tell, unsaid
 from recsys.data.times import in_seconds, parse_dates, tell_of_fractions
 from recsys.errors import DataError
 
-__all__ = ["as_times", "as_values"]
+__all__ = ["as_floats", "as_times", "as_values"]
 
 
 def as_values(values: Any, n: int, where: Place) -> np.ndarray:
@@ -22,7 +22,7 @@ def as_values(values: Any, n: int, where: Place) -> np.ndarray:
     if array.dtype.kind not in "iufbOUS":
         raise DataError(f"{where(0)}: values must be numbers, got {array.dtype}.")
     if array.dtype.kind not in "iufb":
-        array = _as_floats(array, where)
+        array = as_floats(array, where)
     with np.errstate(over="ignore"):
         result = array.astype(np.float32)
     bad = ~np.isfinite(result)
@@ -64,16 +64,10 @@ def as_times(times: Any, n: int, where: Place, unit: str | None = "s", format: s
     return found if array.dtype.kind == "M" else in_seconds(found, unit, where, tell)
 
 
-def _column(values: Any, n: int, where: Place) -> np.ndarray:
-    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
-    array = array.astype(np.object_) if array.dtype.kind == "T" else array
-    if array.shape != (n,):
-        raise DataError(f"{where(0).partition(',')[0]} must have shape ({n},), got {array.shape}.")
-    return array
-
-
-def _as_floats(array: np.ndarray, where: Place) -> np.ndarray:
-    """Objects and strings as floats; None is missing."""
+def as_floats(array: np.ndarray, where: Place) -> np.ndarray:
+    """Numbers, objects and strings as float64; None is NaN, and what is no number or too large is refused."""
+    if array.dtype.kind in "iufb":
+        return array.astype(np.float64)
     held = np.where(is_null(array), np.nan, array.astype(np.object_))
     try:
         return held.astype(np.float64)
@@ -93,6 +87,14 @@ def _no_float(x: Any) -> str:
     return ""
 
 
+def _column(values: Any, n: int, where: Place) -> np.ndarray:
+    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    array = array.astype(np.object_) if array.dtype.kind == "T" else array
+    if array.shape != (n,):
+        raise DataError(f"{where(0).partition(',')[0]} must have shape ({n},), got {array.shape}.")
+    return array
+
+
 def _from_objects(array: np.ndarray, where: Place, format: str | None, tell: Tell) -> np.ndarray:
     """Strings, numbers and moments as datetimes, integers or floats."""
     if array.dtype.kind == "U":
@@ -107,9 +109,9 @@ def _from_objects(array: np.ndarray, where: Place, format: str | None, tell: Tel
     if (number | missing).all():
         try:
             return array.astype(np.int64) if not missing.any() and all(
-                isinstance(x, int | np.integer) for x in array) else _as_floats(array, where)
+                isinstance(x, int | np.integer) for x in array) else as_floats(array, where)
         except OverflowError:
-            return _as_floats(array, where)  # to be refused as too large
+            return as_floats(array, where)  # to be refused as too large
     moments = np.full(len(array), "NaT", "datetime64[us]")
     text = np.array([isinstance(x, str) for x in array], np.bool_)
     rows = np.flatnonzero(text)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import MissingExtraError
-from recsys.data.columns import as_times, as_values
+from recsys.data.columns import as_floats, as_times, as_values
 from recsys.data.ids import as_ids
 from recsys.data.missing import NA, is_null, refuse, stands_for_nothing
 from recsys.data.notes import Tell, unsaid
@@ -144,10 +144,7 @@ class Held:
     def floats(self, which: str | int, na: Sequence[str] = NA) -> np.ndarray:
         """A column as float64, shape (n_rows,)."""
         self._refuse_missing(which, na, "value")
-        try:
-            return self.array(which).astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{self.place(which)(0).rpartition(', ')[0]}: {error}.") from None
+        return as_floats(self.array(which), self.place(which))
 
     def times(self, which: str | int, unit: str | None = "s", format: str | None = None, na: Sequence[str] = NA,
               tell: Tell = unsaid) -> np.ndarray:

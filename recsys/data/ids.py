@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.errors import DataError, ParameterError, UnknownIdError
 
-__all__ = ["IdMap", "as_ids", "factorise", "is_one", "number", "renumber"]
+__all__ = ["IdMap", "Place", "as_ids", "column_at", "factorise", "is_one", "number", "renumber"]
 
 Place = Callable[[int], str]  # where the i-th value stands: "ratings.csv, column 'userId', line 7"
 
@@ -179,6 +179,11 @@ def _integer(text: str) -> int:
     if not -2**63 <= number < 2**63:
         raise ParameterError(f"id {text!r} is not a whole number of 64 bits, as all ids here are.")
     return number
+
+
+def column_at(place: Place) -> str:
+    """The place of a whole column that has rows: that of a row without the row."""
+    return place(0).rpartition(", ")[0]
 
 
 def factorise(ids: np.ndarray) -> tuple[IdMap, np.ndarray]:

@@ -14,6 +14,7 @@ import numpy as np
 from recsys.data.columns import as_values
 from recsys.data.headers import Known
 from recsys.data.held import Held, parse_json_lines, read_parquet
+from recsys.data.ids import column_at
 from recsys.data.missing import NA, refuse
 from recsys.data.notes import Tell, unsaid
 from recsys.data.opening import as_text, called, format_of, read_bytes
@@ -139,6 +140,8 @@ def from_file(path: str | Path, delimiter: str | None = None, header: bool | Non
     wanted, notes = _wanted("from_file", options), list[str]()
     header = _header(header, wanted, called(path))
     source = open_table(path, delimiter, header, encoding, decimal, _is_header, notes.append)
+    if isinstance(source, Held):
+        _only_for_text(source, decimal=decimal)
     return _columns(source, wanted, notes)
 
 
@@ -147,19 +150,21 @@ def open_table(path: str | Path, delimiter: str | None, header: bool | None, enc
     """A file's table, delimited, Parquet or JSON lines, by its contents; parameters as of `read_table`."""
     raw, file = read_bytes(path), called(path)
     if format_of(raw) == "parquet":
-        _only_for_text(file, "Parquet", delimiter, decimal)
-        return read_parquet(path)
+        return _only_for_text(read_parquet(path), delimiter, header)
     text = as_text(raw, file, (encoding,), refused=("json",))
     if format_of(text) == "jsonl":
-        _only_for_text(file, "JSON lines", delimiter, decimal)
-        return parse_json_lines(text, file)
+        return _only_for_text(parse_json_lines(text, file), delimiter, header)
     return parse_table(text, file, delimiter, header, True, decimal, known, tell)
 
 
-def _only_for_text(file: str, what: str, delimiter: str | None, decimal: str) -> None:
-    given = "delimiter" if delimiter is not None else "decimal" if decimal != "." else None
-    if given is not None:
-        raise ParameterError(f"{file}: the file is {what}, whose values need no {given}; leave {given}= out.")
+def _only_for_text(source: Held, delimiter: str | None = None, header: bool | None = None, decimal: str = ".") -> Held:
+    """The source, unless what is said of it is about delimited text alone."""
+    given = [name for name, is_given in (("delimiter=", delimiter is not None), ("header=False", header is False),
+                                         ("decimal=", decimal != ".")) if is_given]
+    if given:
+        raise ParameterError(f"{source.file}: the file is Parquet or JSON lines, whose columns have names and whose "
+                             f"values have types; leave {' and '.join(given)} out.")
+    return source
 
 
 def _header(header: bool | None, wanted: _Wanted, file: str) -> bool | None:
@@ -284,10 +289,12 @@ def _without_missing(source: Source, chosen: Mapping[str, Any], na: Sequence[str
 
 def _weighted(source: Any, which: Choice, wanted: _Wanted, tell: Tell) -> tuple[Any, np.ndarray]:
     """The rows whose event has a weight, and these weights, float32."""
+    if not len(source):
+        return source, np.zeros(0, np.float32)
     refuse(source.missing(which, wanted.na, "event"), lambda i: source.strings(which)[i], source.place(which), "event")
     weights = {str(name).strip(): weight for name, weight in (wanted.event_weights or {}).items()}
     names, number, counts = np.unique(np.char.strip(source.strings(which)), return_inverse=True, return_counts=True)
-    label = source.place(which)(0).rpartition(", ")[0]
+    label = column_at(source.place(which))
     unknown = {name: int(n) for name, n in zip(names.tolist(), counts, strict=True) if name not in weights}
     if unknown and "*" not in weights:
         shown = ", ".join(f"{name!r} ({n:,} rows)" for name, n in list(unknown.items())[:6])

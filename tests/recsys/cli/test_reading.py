@@ -199,3 +199,13 @@ def test_what_cleaning_left_out_is_told(run):
     assert found["notes"][1:] == ["log.csv: --duplicates sum left out 1 of 5 events.",
                                   "log.csv: --min-value 1 left out 1 of 4 events."]
     assert all(note in err for note in found["notes"])
+
+
+def test_words_and_decimals_of_side_files(run, tmp_path):
+    (tmp_path / "items.csv").write_text("item;price;title\n7;1,5;nix\n8;2,5;NULL\n")
+    code, _, err = run("train", "--data", "odd.csv", "--decimal", ",", "--date-format", "%d/%m/%Y", "--na", "nix",
+                       "--model", "Popular", "--out", "a.recsys", "--item-features", "items.csv")
+    assert code == 0, err
+    assert "items.csv: took price as numbers; title as titles." in err
+    assert ("items.csv, column 'title': took 'nix' as missing, and so all words for that (1 rows); --na '' keeps them."
+            in err)

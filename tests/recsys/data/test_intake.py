@@ -481,12 +481,17 @@ def test_returned_goods(tmp_path):
 
 
 # ---- columns that have types
-@pytest.mark.parametrize("options", [{"delimiter": ";"}, {"decimal": ","}])
-def test_what_is_about_text_is_refused_for_json_lines(tmp_path, options):
-    path = tmp_path / "log.jsonl"
+@pytest.mark.parametrize("options", [{"delimiter": ";"}, {"decimal": ","}, {"header": False}])
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet"])
+def test_what_is_about_text_is_refused_for_typed_columns(tmp_path, name, options):
+    path = tmp_path / name
     path.write_text('{"user": 1, "item": 7}\n')
-    with pytest.raises(ParameterError, match=f"log.jsonl: the file is JSON lines.*leave {next(iter(options))}= out"):
+    if name.endswith("parquet"):
+        duckdb = pytest.importorskip("duckdb")
+        duckdb.sql('select 1 "user", 7 item').write_parquet(str(path))
+    with pytest.raises(ParameterError, match=f"{name}: the file is Parquet or JSON.*leave {next(iter(options))}"):
         Interactions.from_file(path, **options)
+    Interactions.from_file(path, header=True)
 
 
 def test_json_lines_in_another_encoding(tmp_path):
@@ -592,3 +597,8 @@ def test_csv_is_not_written_under_another_format_s_name(tmp_path, name):
     with pytest.raises(ParameterError, match="what is written is CSV"):
         Interactions.from_arrays([1], [2]).to_csv(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_frame_has_no_events_to_weigh():
+    frame = Frame(user=np.zeros(0, int), item=np.zeros(0, int), event=np.zeros(0, str))
+    assert len(Interactions.from_dataframe(frame, event_weights={"view": 1})) == 0
