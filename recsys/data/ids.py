@@ -282,7 +282,8 @@ def _whole(array: np.ndarray, where: Place) -> np.ndarray:
     _refuse(np.isnan(array), array, where, "is missing")
     with np.errstate(invalid="ignore"):
         _refuse(~np.isfinite(array) | (array != np.floor(array)), array, where, "is not a whole number")
-    too_large = np.abs(array, dtype=np.float64) > 2.0**53
+    exact = 2.0 ** min(np.finfo(array.dtype).nmant + 1, 53)  # which may stand for the next integer already
+    too_large = np.abs(array, dtype=np.float64) >= exact
     _refuse(too_large, array, where, "is too large for a float to hold exactly; use integers or strings")
     return array.astype(np.int64)
 
@@ -302,7 +303,10 @@ def _from_objects(array: np.ndarray, where: Place) -> np.ndarray:
     missing = np.array([x is None or type(x).__name__ == "NAType" or x != x for x in array])
     _refuse(missing, array, where, "is missing")
     if all(issubclass(k, int | float | np.integer | np.floating) and not issubclass(k, bool) for k in kinds):
-        return array.astype(np.float64)
+        rows = np.flatnonzero([isinstance(x, float | np.floating) for x in array])
+        array = array.copy()
+        array[rows] = _whole(array[rows].astype(np.float64), lambda i: where(int(rows[i])))
+        return _from_objects(array, where)
     known = np.array([isinstance(x, (int, np.integer, str)) and not isinstance(x, bool) for x in array])
     strange = ~known if not known.all() else np.array([isinstance(x, str) != isinstance(array[0], str) for x in array])
     bad = int(np.argmax(strange))

@@ -17,7 +17,7 @@ from recsys.data.held import Held, parse_json_lines, read_parquet
 from recsys.data.ids import column_at
 from recsys.data.missing import NA, refuse
 from recsys.data.notes import Tell, unsaid
-from recsys.data.opening import as_text, called, format_of, read_bytes
+from recsys.data.opening import as_text, called, format_of, is_parquet, read_bytes
 from recsys.data.readers import parse_table
 from recsys.data.table import Table
 from recsys.data.times import UNITS, guess_unit, is_date
@@ -148,9 +148,13 @@ def from_file(path: str | Path, delimiter: str | None = None, header: bool | Non
 def open_table(path: str | Path, delimiter: str | None, header: bool | None, encoding: str, decimal: str,
                known: Known, tell: Tell) -> Source:
     """A file's table, delimited, Parquet or JSON lines, by its contents; parameters as of `read_table`."""
-    raw, file = read_bytes(path), called(path)
-    if format_of(raw) == "parquet":
+    file = called(path)
+    if is_parquet(path):
         return _only_for_text(read_parquet(path), delimiter, header)
+    raw = read_bytes(path)
+    if format_of(raw) == "parquet":
+        raise DataError(f"{file}: Parquet is read from a file alone, not gzipped and not from a pipe; unpack it, or "
+                        f"name the file.")
     text = as_text(raw, file, (encoding,), refused=("json",))
     if format_of(text) == "jsonl":
         return _only_for_text(parse_json_lines(text, file), delimiter, header)
