@@ -145,9 +145,9 @@ def from_file(path: str | Path, delimiter: str | None = None, header: bool | Non
     return _columns(source, wanted, notes)
 
 
-def open_table(path: str | Path, delimiter: str | None, header: bool | None, encoding: str, decimal: str,
+def open_table(path: str | Path, delimiter: str | None, header: bool | Known | None, encoding: str, decimal: str,
                known: Known, tell: Tell) -> Source:
-    """A file's table, delimited, Parquet or JSON lines, by its contents; parameters as of `read_table`."""
+    """A file's table, delimited, Parquet or JSON lines, by its contents; parameters as of `parse_table`."""
     file = called(path)
     if is_parquet(path):
         return _only_for_text(read_parquet(path), delimiter, header)
@@ -161,7 +161,8 @@ def open_table(path: str | Path, delimiter: str | None, header: bool | None, enc
     return parse_table(text, file, delimiter, header, True, decimal, known, tell)
 
 
-def _only_for_text(source: Held, delimiter: str | None = None, header: bool | None = None, decimal: str = ".") -> Held:
+def _only_for_text(source: Held, delimiter: str | None = None, header: bool | Known | None = None,
+                   decimal: str = ".") -> Held:
     """The source, unless what is said of it is about delimited text alone."""
     given = [name for name, is_given in (("delimiter=", delimiter is not None), ("header=False", header is False),
                                          ("decimal=", decimal != ".")) if is_given]

@@ -73,13 +73,16 @@ def parse_table(
     raw: bytes,
     file: str,
     delimiter: str | None = None,
-    header: bool | None = None,
+    header: bool | Known | None = None,
     quoted: bool = True,
     decimal: str = ".",
     known: Known = unknown_names,
     tell: Tell = unsaid,
 ) -> Table:
-    """As `read_table`, of UTF-8 text that has been read already; `file` is for messages."""
+    """As `read_table`, of UTF-8 text that has been read already; `file` is for messages.
+
+    `header` may be a function of the first line's fields, which alone decides.
+    """
     if not re.search(rb"\S", raw):
         raise DataError(f"{file} is empty; there is nothing to read.")
     if decimal not in (".", ","):
@@ -97,7 +100,9 @@ def parse_table(
     else:
         table = _plain_table(raw, delimiter, file)
     table = replace(table, decimal=decimal)
-    if not (has_header(table, known, tell) if header is None else header):
+    if header is None:
+        header = has_header(table, known, tell)
+    if not (header(table.fields(0)) if callable(header) else header):
         return table
     if len(table) == 1:
         raise DataError(f"{file} has a header ({table.fields(0)}) but no rows below it.")

@@ -23,7 +23,7 @@ from recsys.data.table import Table
 from recsys.data.times import is_date
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["add_features", "add_friends", "add_texts", "add_titles"]
+__all__ = ["add_features", "add_friends", "add_texts", "add_titles", "matching_ids"]
 
 _TITLES = ("title", "name", "itemname", "productname", "movietitle", "booktitle", "originaltitle")  # the best first
 _TEXTS = ("text", "description", "plot", "overview", "summary", "abstract", "content", "body")
@@ -112,7 +112,7 @@ def add_friends(data: Interactions, path: str | Path, **options: Unpack[TableOpt
         raise DataError(f"{source.file}: no row has two ids, in its first two columns; name a file of links between "
                         f"users.")
     source = source.take(~whole)
-    ends = [_matching(source, column, data.users, na, notes.append) for column in (0, 1)]
+    ends = [matching_ids(source, column, data.users, na, notes.append) for column in (0, 1)]
     row, col = (data.users.encode(ids, "skip") for ids in ends)
     known, own = (row >= 0) & (col >= 0), (row == col) & (row >= 0)
     kept = known & ~own
@@ -177,7 +177,7 @@ class _Side:
         if missing.any():
             notes.append(f"{source.file}: {int(missing.sum()):,} rows without an id are left out.")
             source = source.take(~missing)
-        return cls(source, _matching(source, key, known, na, notes.append), key, known, what, na, notes)
+        return cls(source, matching_ids(source, key, known, na, notes.append), key, known, what, na, notes)
 
     @property
     def others(self) -> list[int]:
@@ -343,7 +343,7 @@ def _known(fields: Sequence[str]) -> bool:
     return any(plain_name(field) in _IDS for field in fields)
 
 
-def _matching(source: Any, column: int, known: IdMap, na: Sequence[str], tell: Tell) -> np.ndarray:
+def matching_ids(source: Any, column: int, known: IdMap, na: Sequence[str], tell: Tell) -> np.ndarray:
     """A column of ids in the kind that the data's have."""
     ids: np.ndarray = source.ids(column, None if known.integers else str, na, tell)
     if (ids.dtype.kind == "i") != known.integers:
@@ -355,7 +355,7 @@ def _matching(source: Any, column: int, known: IdMap, na: Sequence[str], tell: T
 def _count_known(source: Any, column: int, known: IdMap, na: Sequence[str]) -> int:
     """How many of the data's ids a column has."""
     try:
-        ids = _matching(source.take(~source.missing(column, na)), column, known, na, unsaid)
+        ids = matching_ids(source.take(~source.missing(column, na)), column, known, na, unsaid)
     except DataError:
         return 0
     return int((IdMap(np.unique(ids)).encode(known.ids, "skip") >= 0).sum()) if len(ids) else 0
