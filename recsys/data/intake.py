@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from recsys.data.checks import words
 from recsys.data.columns import as_values
 from recsys.data.headers import Known
 from recsys.data.held import Held, parse_json_lines, read_parquet
@@ -23,7 +24,7 @@ from recsys.data.table import Table
 from recsys.data.times import UNITS, guess_unit, is_date
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["NAMES", "Choice", "Columns", "Options", "Source", "TableOptions", "from_csv", "from_dataframe",
+__all__ = ["NAMES", "Choice", "Columns", "Options", "Source", "TableOptions", "choose", "from_csv", "from_dataframe",
            "from_file", "from_matrix", "from_records", "open_table", "plain_name"]
 
 Choice = str | int | None  # a column's name or number, None for none, or "auto"
@@ -102,8 +103,7 @@ class _Wanted:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.na, str):
-            raise ParameterError(f"na must be a sequence of words such as ('NA', 'null'), got {self.na!r}.")
+        words("na", self.na)
         if self.id_type not in (None, int, str):
             raise ParameterError(f"id_type must be int, str or None, got {self.id_type!r}.")
         if self.time_unit not in (None, *UNITS):

@@ -11,7 +11,7 @@ from recsys.data import given
 from recsys.data.csr import CSR, ranges
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
-from recsys.data.parts import Split, origin, sizes
+from recsys.data.parts import Split, joined, origin, sizes
 from recsys.errors import DataError, ParameterError
 
 __all__ = ["split_sessions"]
@@ -120,14 +120,10 @@ def _parts(data: Interactions, users: IdMap, given: _Beginnings, first: int) -> 
     return shown, asked
 
 
-
 def _with_sessions(train: Interactions, first: int, clicks: Interactions, given: _Beginnings) -> Interactions:
     """Training rows and the whole sessions, each as the user that its longest beginning is; these begin at `first`."""
     longest = np.flatnonzero(np.append(given.shown.counts[1:] == 1, True))  # a session's lie together, shortest first
     number = np.full(clicks.n_users, -1)
     number[given.owners] = first + longest
     clicks = clicks.take(number[clicks.user] >= 0)
-    value, time = (None if a is None or b is None else np.concatenate([a, b]) for a, b in (
-        (train.value, clicks.value), (train.time, clicks.time)))
-    return replace(train, user=np.concatenate([train.user, number[clicks.user]]),
-                   item=np.concatenate([train.item, clicks.item]), value=value, time=time)
+    return joined(train, clicks, number[clicks.user])

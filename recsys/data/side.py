@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from recsys.data.checks import words
 from recsys.data.csr import CSR
 from recsys.data.features import Features, label_matrix
 from recsys.data.held import Held
@@ -335,6 +336,11 @@ def _with(data: Interactions, to: str, side: _Side, **fields: Any) -> Interactio
 
 
 def _open(path: str | Path, options: TableOptions, tell: Tell) -> Source:
+    unknown = [name for name in options if name not in TableOptions.__annotations__]
+    if unknown:
+        raise ParameterError(f"{path}: there is no option {unknown[0]!r}; there are "
+                             f"{', '.join(TableOptions.__annotations__)}.")
+    words("na", options.get("na", NA))
     return open_table(path, options.get("delimiter"), options.get("header"), options.get("encoding", "utf-8"),
                       options.get("decimal", "."), _known, tell)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.data.ids import Place, column_at
 from recsys.data.notes import Tell
-from recsys.errors import DataError, ParameterError
+from recsys.errors import DataError
 
 __all__ = ["UNITS", "are_plainly_seconds", "guess_unit", "in_seconds", "is_date", "parse_dates", "tell_of_fractions"]
 
@@ -83,8 +83,6 @@ def in_seconds(times: np.ndarray, unit: str | None, where: Place, tell: Tell) ->
         tell(f"{column_at(where)}: took {times[0]:.0f} and the like as dates (year, month, day); time_unit='s' takes "
              f"them as numbers.")
         return parse_dates(np.array([f"{x:.0f}" for x in times.tolist()], np.object_), None, where, tell)
-    if unit not in UNITS:
-        raise ParameterError(f"time_unit must be one of {', '.join(UNITS)}, or None, got {unit!r}.")
     size = UNITS[unit]
     if guessed:
         _refuse_mixed(times, unit, where)
@@ -177,10 +175,12 @@ def _complaint(texts: list[str], text: str, format: str | None) -> str:
 
 
 def _are_dates(times: np.ndarray) -> bool:
+    if np.any(times % 1):
+        return False
     days = np.unique(times).astype(np.int64)
     days = np.unique(days // 10**6) if days[-1] > _DAY[1] else days
     month, day = days // 100 % 100, days % 100
-    return bool(np.all(days == np.floor(days)) and np.all((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
+    return bool(np.all((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
 
 
 def _strays(times: np.ndarray, unit: str) -> tuple[str, np.ndarray] | None:

@@ -166,3 +166,13 @@ def test_decimal_commas(data, write, text):
 def test_features_beyond_all_bounds_are_refused(data, write, text):
     with pytest.raises(DataError, match="too large"):
         add_features(data, write(text.format("0" * 400)))
+
+
+@pytest.mark.parametrize("words", ["NA", ("NA", None), None, 5])
+def test_words_for_nothing_are_words(data, write, words):
+    path = write("item,title\n7,Alien\n")
+    for read in (lambda: add_titles(data, path, na=words), lambda: Interactions.from_csv(path, na=words)):
+        with pytest.raises(ParameterError, match="na must be a sequence of words"):
+            read()
+    with pytest.raises(ParameterError, match="there is no option 'delimeter'; there are delimiter, header,"):
+        add_titles(data, path, delimeter=";")

@@ -130,6 +130,11 @@ def test_lost_fractions_of_seconds_are_told(tmp_path, fields, count):
         assert "rounded 1 times" in Interactions.from_records([frame | {"user": 1, "item": 2}]).notes[0]
 
 
+def test_fractions_are_no_dates_in_digits():
+    assert guess_unit(np.array([20111209.5, 20111210.0])) == "s"
+    assert guess_unit(np.array([20111209.0, 20111210.0])) == "date"
+
+
 @pytest.mark.parametrize("odd", [5, 5.0, np.int64(5), 881250949])
 @pytest.mark.parametrize("date", ["2020-01-01", datetime(2020, 1, 1, tzinfo=UTC), np.datetime64("2020-01-01")])
 def test_numbers_among_dates_are_refused(odd, date):
