@@ -69,7 +69,8 @@ def add_reading(made: argparse.ArgumentParser) -> None:
                       help="what to do with repeated (user, item) pairs (default: %(default)s)")
     made.add_argument("--min-value", type=finite, help="keep events of at least this value")
     made.add_argument("--implicit", action="store_true", help="forget the values: an event is an event")
-    made.add_argument("--k-core", type=positive, metavar="N", help="keep users and items with at least N events")
+    made.add_argument("--k-core", type=positive, metavar="N", help="keep users and items with at least N events of "
+                      "the training part")
 
 
 def read(options: argparse.Namespace, source: str, console: Console, given_apart: bool = False) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from recsys.data.ids import Place
 from recsys.data.missing import is_null
 from recsys.data.notes import Tell, unsaid
+from recsys.data.numbers import FLOAT
 from recsys.data.times import in_seconds, parse_dates, tell_of_fractions
 from recsys.errors import DataError
 
@@ -69,15 +70,16 @@ def as_floats(array: np.ndarray, where: Place) -> np.ndarray:
     if array.dtype.kind in "iufb":
         return array.astype(np.float64)
     held = np.where(is_null(array), np.nan, array.astype(np.object_))
-    try:
-        return held.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        i, fault = next((i, fault) for i, x in enumerate(held.tolist()) if (fault := _no_float(x)))
-        raise DataError(f"{where(i)}: {fault}.") from None
+    fault = next(((i, fault) for i, x in enumerate(held.tolist()) if (fault := _no_float(x))), None)
+    if fault is not None:
+        raise DataError(f"{where(fault[0])}: {fault[1]}.")
+    return held.astype(np.float64)
 
 
 def _no_float(x: Any) -> str:
     """Why something is no float, or nothing."""
+    if isinstance(x, str) and not FLOAT.fullmatch(x.strip()):  # Python would also take 1_000
+        return f"{x!r} is not a number"
     try:
         float(x)
     except (TypeError, ValueError):

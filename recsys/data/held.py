@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.errors import MissingExtraError
 from recsys.data.columns import as_floats, as_times, as_values
-from recsys.data.ids import as_ids
+from recsys.data.ids import as_ids, whole_number
 from recsys.data.missing import NA, is_null, refuse, stands_for_nothing
 from recsys.data.notes import Tell, unsaid
 from recsys.errors import DataError
@@ -116,12 +116,12 @@ class Held:
         if id_type is str:
             return ids.astype(np.str_)
         if id_type is int and ids.dtype.kind == "U":
-            try:
-                return np.array([int(id) for id in ids.tolist()], np.int64)
-            except (ValueError, OverflowError):
-                bad = next(i for i, id in enumerate(ids.tolist()) if not _is_int64(id))
+            numbers = list(map(whole_number, ids.tolist()))
+            if None in numbers:
+                bad = numbers.index(None)
                 raise DataError(f"{self.place(which)(bad)}: the id {str(ids[bad])!r} is not a whole number of 64 bits; "
-                                f"correct the row, or pass id_type=str.") from None
+                                f"correct the row, or pass id_type=str.")
+            return np.array(numbers, np.int64)
         return ids
 
     def strings(self, which: str | int) -> np.ndarray:
@@ -167,13 +167,6 @@ def _in_texts(ids: np.ndarray) -> np.ndarray:
     texts = np.empty(len(ids), np.object_)
     texts[:] = [str(x) if isinstance(x, int | np.integer) and not isinstance(x, bool) else x for x in ids]
     return texts
-
-
-def _is_int64(text: str) -> bool:
-    try:
-        return -2**63 <= int(text) < 2**63
-    except ValueError:
-        return False
 
 
 def parse_json_lines(raw: bytes, file: str) -> Held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 
 from recsys.errors import DataError, ParameterError, UnknownIdError
 
-__all__ = ["IdMap", "Place", "as_ids", "column_at", "factorise", "is_one", "number", "renumber"]
+__all__ = ["IdMap", "Place", "as_ids", "column_at", "factorise", "is_one", "number", "renumber",
+           "whole_number"]
 
 Place = Callable[[int], str]  # where the i-th value stands: "ratings.csv, column 'userId', line 7"
 
@@ -171,12 +173,15 @@ class IdMap:
         return IdMap(np.concatenate([self.ids, unseen[np.sort(first)]]))
 
 
+def whole_number(text: str) -> int | None:
+    """The integer of 64 bits that a text is in plain digits; Python would also take `1_000` and other scripts."""
+    number = int(text) if re.fullmatch(r"\s*[+-]?\d{1,1000}\s*", text, re.ASCII) else 2**63
+    return number if -2**63 <= number < 2**63 else None
+
+
 def _integer(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 2**63
-    if not -2**63 <= number < 2**63:
+    number = whole_number(text)
+    if number is None:
         raise ParameterError(f"id {text!r} is not a whole number of 64 bits, as all ids here are.")
     return number
 

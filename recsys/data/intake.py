@@ -317,6 +317,8 @@ def _weighted(source: Any, which: Choice, wanted: _Wanted, tell: Tell) -> tuple[
         weight = np.array([np.nan if w is None else w for w in given], np.float32)[number]
     except (TypeError, ValueError):
         raise ParameterError(f"event_weights must be numbers, or None to drop, got {dict(weights)}.") from None
+    if any(w is not None and w != w for w in given):
+        raise ParameterError(f"event_weights must be numbers, or None to drop, got {dict(weights)}.")
     kept = ~np.isnan(weight)
     if not kept.any():
         raise DataError(f"{label}: every event is dropped; give one of them a weight.")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import datasets
-from recsys.data import Interactions
+from recsys.data import IdMap, Interactions
 from recsys.data.held import Held, read_parquet
 from recsys.data.readers import read_ragged, read_table
 from recsys.errors import DataError, ParameterError
@@ -694,3 +694,20 @@ def test_names_in_brackets_are_names(tmp_path):
     for read in (Interactions.from_file, Interactions.from_csv):
         assert read(path).value.tolist() == [5, 4]
         assert read(path).users.ids.tolist() == ["ann", "bob"]
+
+
+@pytest.mark.parametrize("text", ["1_000", "٣", "0x10", "1 0", ""])
+def test_numbers_in_texts_are_in_plain_digits(text):
+    with pytest.raises(DataError, match="is not a number"):
+        Interactions.from_arrays([1, 2], [1, 2], ["3.5", text])
+    with pytest.raises(DataError, match=r"not a whole number of 64 bits|the id is missing"):
+        Interactions.from_records([{"user": text, "item": "1"}], id_type=int)
+    with pytest.raises(ParameterError, match="is not a whole number"):
+        IdMap([1000, 3, 16]).parse([text])
+    assert Interactions.from_records([{"user": " -7", "item": "+1"}], id_type=int).users.ids.tolist() == [-7]
+
+
+def test_a_weight_is_a_number():
+    for weight in (float("nan"), float("inf"), "much"):
+        with pytest.raises((ParameterError, DataError), match=r"must be numbers|not a finite"):
+            Interactions.from_records([{"user": 1, "item": 2, "event": "view"}], event_weights={"view": weight})
