@@ -12,7 +12,8 @@ from typing import Any
 from recsys.cli import texts
 from recsys.cli.reading import described, read, read_telling
 from recsys.console import Console
-from recsys.errors import ParameterError
+from recsys.data.opening import called
+from recsys.errors import DataError, ParameterError
 
 __all__ = ["add_protocol", "asked", "metrics", "option_defaults", "parts", "protocol_options"]
 
@@ -60,11 +61,19 @@ def parts(options: argparse.Namespace, console: Console) -> Any:
     if not given:
         return read_telling(options, console)
     data = read(options, options.data, console)
-    others = [read(options, each, console, given_apart=True) for each in (options.test, options.valid) if each]
+    others = [_part(options, each, console) for each in (options.test, options.valid) if each]
     if needed:  # numbered together, so that what is known besides goes with the items of all parts
         split = split_predefined(data, *others)
         data, others = split.train, [part for part in (split.test, split.valid) if part is not None]
     return described(data, options, console), *others
+
+
+def _part(options: argparse.Namespace, source: str, console: Console) -> Any:
+    """A part that is given apart; what is wrong with it is said of it, not of --data."""
+    try:
+        return read(options, source, console, given_apart=True)
+    except DataError as error:
+        raise error if called(source) in str(error) else DataError(f"{source}: {error}") from None
 
 
 def metrics(text: str | None, k: int, task: str) -> list[str] | None:

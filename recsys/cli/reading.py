@@ -89,6 +89,8 @@ def read(options: argparse.Namespace, source: str, console: Console, given_apart
     if options.implicit and options.min_value is None and options.negative == "keep" and is_readable(source):
         given["values"] = None  # never read
     data = datasets.load(source, **given).clean("keep", options.negative)
+    if not len(data):
+        raise DataError(f"{source}: there are no events in it.")
     data = _thinned(data, data.clean(options.duplicates), source, f"--duplicates {options.duplicates}")
     if options.min_value is not None:
         data = _thinned(data, data.filter(min_value=options.min_value), source, f"--min-value {options.min_value:g}")

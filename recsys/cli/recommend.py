@@ -108,17 +108,15 @@ def _chosen(path: str | None, model: Any, console: Console) -> Any:
 
     table: Any = open_table(path, None, lambda fields: any(meant(fields)), "utf-8", ".", unknown_names, console.warn)
     named = meant(table.names)
-    if table.width > 2 and not {"users", "items"} <= {*named}:
-        raise DataError(f"{path}: which of its {table.width} columns holds users and which items is not plain; name "
-                        f"them user and item, or keep these two.")
     if table.width == 1:
         columns = {"items": 0}
-    elif "items" in named:
-        item = named.index("items")
-        columns = {"users": named.index("users") if "users" in named else 1 - item, "items": item}
+    elif {"users", "items"} <= {*named}:
+        columns = {role: named.index(role) for role in ("users", "items")}
+    elif table.width == 2 and not table.names:
+        columns = {"users": 0, "items": 1}
     else:
-        user = named.index("users") if "users" in named else 0
-        columns = {"users": user, "items": 1 - user}
+        raise DataError(f"{path}: which of its {table.width} columns holds users and which items is not plain; name "
+                        f"them user and item, or keep one column of items.")
     missing = np.logical_or.reduce([table.missing(column, ()) for column in columns.values()])
     if missing.all():
         raise DataError(f"{path}: no row has all ids; give a column of items, or one of users and one of items.")

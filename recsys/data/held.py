@@ -229,14 +229,15 @@ def read_parquet(path: str | Path) -> Held:
             reason = str(error).partition("\n")[0]
             raise DataError(f"{name} cannot be read as Parquet ({reason}); write or fetch it again.") from None
 
-    def fetch(column: str) -> np.ndarray:
-        (array,) = ask('"' + column.replace('"', '""') + '"', lambda found: found.fetchnumpy()).values()
+    def fetch(column: str, kind: str) -> np.ndarray:
+        cast = "::varchar" if kind == "UUID" else ""
+        (array,) = ask('"' + column.replace('"', '""') + '"' + cast, lambda found: found.fetchnumpy()).values()
         if isinstance(array, np.ma.MaskedArray):
             missing, array = np.ma.getmaskarray(array), array.data
             array = array.astype(np.object_) if missing.any() else array
             array[missing] = None
         return np.asarray(array)
 
-    names = [field[0] for field in ask("*", lambda found: found.description, "limit 0")]
+    kinds = {field[0]: str(field[1]) for field in ask("*", lambda found: found.description, "limit 0")}
     count = int(ask("count(*)", lambda found: found.fetchall()[0][0]))
-    return Held({column: partial(fetch, column) for column in names}, name, np.arange(count))
+    return Held({column: partial(fetch, column, kind) for column, kind in kinds.items()}, name, np.arange(count))

@@ -336,5 +336,5 @@ def _refuse(bad: Any, array: np.ndarray, where: Place, what: str) -> None:
 
 
 def _name(ids: np.ndarray, shown: int = 5) -> str:
-    names = ", ".join(repr(i) for i in ids[:shown].tolist())
+    names = ", ".join(f"{i!r:.80}" for i in ids[:shown].tolist())
     return f"{names}, ..." if len(ids) > shown else names

@@ -66,7 +66,13 @@ def split_sessions(data: Interactions, test: Interactions | None = None, *, test
     if not len(to_test.names):
         raise DataError("split_sessions: no session to test has two clicks on items of the training part; give more "
                         "sessions, or a larger test_share.")
-    users = IdMap(np.concatenate([train.users.ids.astype(np.str_), to_validate.names, to_test.names]))
+    names = np.concatenate([train.users.ids.astype(np.str_), to_validate.names, to_test.names])
+    distinct, times = np.unique(names, return_counts=True)
+    if len(distinct) < len(names):
+        twice = str(distinct[times > 1][0])
+        raise DataError(f"split_sessions: sessions to test and others have one name, {twice} for one; name them "
+                        f"differently.")
+    users = IdMap(names)
     trained = train.n_users
     shown_valid, valid = _parts(data, users, to_validate, trained)
     shown_test, last = _parts(data, users, to_test, trained + len(to_validate.names))

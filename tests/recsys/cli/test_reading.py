@@ -209,3 +209,10 @@ def test_words_and_decimals_of_side_files(run, tmp_path):
     assert "items.csv: took price as numbers; title as titles." in err
     assert ("items.csv, column 'title': took 'nix' as missing, and so all words for that (1 rows); --na '' keeps them."
             in err)
+
+
+def test_what_is_wrong_with_a_part_is_said_of_it(parts, tmp_path):
+    (tmp_path / "test.csv").write_text("user,item\n0,2\n")
+    code, _, err = parts("--min-value", "2")
+    assert code == 2
+    assert "recsys: test.csv: filter: the interactions have no values to filter by." in err

@@ -29,11 +29,12 @@ def folder(tmp_path_factory):
     models.ItemKNN().fit(data).save(made / "model.recsys")
     (made / "some.txt").write_text("milk\njam\n-bread\n")
     (made / "own.csv").write_text('item,user\n"tea, green",7\njam,7\n-bread,8\n')
-    (made / "half.csv").write_text('item,who\n"tea, green",7\njam,7\n-bread,8\n,9\n')
-    (made / "other.csv").write_text('what,user\n"tea, green",7.0\njam,7.0\n-bread,8.0\n')
+    (made / "half.csv").write_text('item,user\n"tea, green",7\njam,7\n-bread,8\n,9\n')
+    (made / "other.csv").write_text('7.0;tea, green\n7.0;jam\n8.0;-bread\n')
     (made / "own.jsonl").write_text('{"item": "tea, green", "user": 7}\n{"item": "jam", "user": 7}\n'
                                     '{"item": "-bread", "user": 8}\n')
     (made / "words.csv").write_text("user,item\nann,jam\n")
+    (made / "titles.csv").write_text("item,title\njam,Jam\n")
     (made / "none.csv").write_text("user,item\n,jam\n7,\n")
     (made / "wide.csv").write_text("a,b,c\n1,jam,x\n2,jam,y\n")
     return made
@@ -117,6 +118,7 @@ def test_a_history_may_hold_any_ids(run):
     (["--all", "--out", "x.csv", "--why"], "leave out --out or --why"),
     (["--user", "7", "--exclude", "missing.csv"], "missing.csv"),
     (["--user", "7", "--exclude", "wide.csv"], "wide.csv: which of its 3 columns holds users and which items"),
+    (["--user", "7", "--exclude", "titles.csv"], "titles.csv: which of its 2 columns holds users and which items"),
     (["--user", "7", "--exclude", "words.csv"], "words.csv: its ids are text, such as 'ann', those of the data int"),
     (["--user", "7", "--exclude", "none.csv"], "none.csv: no row has all ids"),
     (["--user", "7", "--user", "99999"], "99999; 1 of 2 asked for; --on-unknown skip leaves such ids out."),

@@ -654,6 +654,13 @@ def test_names_of_parquet_files_are_no_patterns(tmp_path, parquet, name):
     assert read_parquet(path).names == ["user_id", "item_id"]
 
 
+def test_uuids_in_parquet_are_texts(tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    name, path = "c104c1cc-7d99-479b-a3f7-a15525a1e617", tmp_path / "log.parquet"
+    duckdb.sql(f"select '{name}'::uuid user_id, 7 item_id").write_parquet(str(path))
+    assert Interactions.from_file(path).users.ids.tolist() == [name]
+
+
 def test_columns_are_fetched_once():
     fetched = []
     held = Held({"a": lambda: fetched.append(1) or np.arange(3)}, "x", np.arange(3))
