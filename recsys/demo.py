@@ -113,7 +113,7 @@ def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: i
                      f"and items with 5 or more:\n{len(data):,} ratings of {data.n_items:,} items by {data.n_users:,} "
                      f"users.\n")
         split = split_last(data, n=HELD_OUT, valid=False, min_events=2 * HELD_OUT)
-        plan = _plan(built, quick, len(data), console)
+        plan = _plan(built, len(data), console)
         fitted, rows, card = _compare(entries, built, split, progress, plan)
     warmup.remember(built)
     _show_table(rows, card, console)
@@ -142,7 +142,7 @@ def _load(source: str) -> tuple[Interactions, Interactions]:
     return raw, raw.clean(duplicates="last").k_core(users=2 * HELD_OUT, items=5)
 
 
-def _plan(built: Sequence[Any], quick: bool, ratings: int, console: Console) -> pace.Pace:
+def _plan(built: Sequence[Any], ratings: int, console: Console) -> pace.Pace:
     """Says how long it will take."""
     whole = _entries(False, 0)
     shares = [entry.share * _epochs(model) / _epochs(entry.build()) for entry, model in zip(whole, built, strict=True)]

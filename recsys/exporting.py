@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import errno
-import gzip
 import importlib
 import importlib.util
-import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +17,8 @@ from typing import IO, Any
 import numpy as np
 
 from minidl import MissingExtraError
-from recsys.errors import ParameterError
+from recsys.data.writing import text_into
+from recsys.errors import DataError, ParameterError
 from recsys.files import replacing
 from recsys.recs import Recs, with_python_texts
 
@@ -73,19 +72,8 @@ def exporting(path: str | PathLike[str]) -> Iterator[Callable[[Recs], None]]:
 
 
 @contextmanager
-def _text(file: IO[bytes], gzipped: bool) -> Iterator[IO[str]]:
-    packed: Any = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if gzipped else file
-    text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
-    yield text
-    text.flush()
-    text.detach()
-    if gzipped:
-        packed.close()
-
-
-@contextmanager
 def _csv(file: IO[bytes], gzipped: bool = False) -> Iterator[Callable[[Columns], None]]:
-    with _text(file, gzipped) as text:
+    with text_into(file, gzipped) as text:
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # so text is read back as text
         begun = False
 
@@ -106,7 +94,7 @@ def _cells(column: np.ndarray) -> list[Any]:
 
 @contextmanager
 def _jsonl(file: IO[bytes], gzipped: bool = False) -> Iterator[Callable[[Columns], None]]:
-    with _text(file, gzipped) as text:
+    with text_into(file, gzipped, errors="backslashreplace") as text:  # which JSON reads
         def add(columns: Columns) -> None:
             for entry in zip(*map(_cells, columns.values()), strict=True):
                 text.write(json.dumps(dict(zip(columns, entry, strict=True)), ensure_ascii=False) + "\n")
@@ -124,12 +112,18 @@ def _parquet(file: IO[bytes]) -> Iterator[Callable[[Columns], None]]:
                 yield lists.add
                 if lists.begun:
                     base.execute(f"COPY lists TO '{folder}/lists.parquet' (FORMAT parquet)")
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0].rpartition(": ")[2]
-            raise OSError(errno.EIO, f"cannot hold the lists until they are written ({reason}); make room there, or "
-                          "name another folder as TMPDIR", folder) from None
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise OSError(errno.EIO, f"cannot hold the lists until they are written ({_reason(error)}); make room "
+                          "there, or name another folder as TMPDIR", folder) from None
+        except (duckdb.Error, UnicodeError) as error:
+            raise DataError(f"the lists cannot be written as Parquet ({_reason(error)}); name a file that ends in "
+                            f".csv or .jsonl.") from None
         if lists.begun:
             file.write(Path(folder, "lists.parquet").read_bytes())
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0].rpartition(": ")[2]
 
 
 class _Lists:

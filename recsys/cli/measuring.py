@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsys.cli import texts
-from recsys.cli.reading import read, read_telling
+from recsys.cli.reading import described, read, read_telling
 from recsys.console import Console
-from recsys.errors import ParameterError
+from recsys.data.opening import called
+from recsys.errors import DataError, ParameterError
 
 __all__ = ["add_protocol", "asked", "metrics", "option_defaults", "parts", "protocol_options"]
 
@@ -48,6 +49,8 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
 
 def parts(options: argparse.Namespace, console: Console) -> Any:
     """The data to measure on: one set, or parts that are given apart."""
+    from recsys.data.splits import split_predefined
+
     given, needed = options.test is not None, options.protocol in ("predefined", "predefined-ratings")
     if (needed and not given) or (given and not needed and options.protocol != "sessions-next"):
         raise ParameterError("--protocol predefined and predefined-ratings need --test DATA, and sessions-next can "
@@ -55,9 +58,22 @@ def parts(options: argparse.Namespace, console: Console) -> Any:
     if options.valid is not None and not needed:
         raise ParameterError("--valid DATA goes with --protocol predefined or predefined-ratings; others divide --data "
                              "themselves; to measure on the validation part, say --part valid.")
-    data = read_telling(options, console)
-    others = (read(options, each, console) for each in (options.test, options.valid) if each)
-    return (data, *others) if given else data
+    if not given:
+        return read_telling(options, console)
+    data = read(options, options.data, console)
+    others = [_part(options, each, console) for each in (options.test, options.valid) if each]
+    if needed:  # numbered together, so that what is known besides goes with the items of all parts
+        split = split_predefined(data, *others)
+        data, others = split.train, [part for part in (split.test, split.valid) if part is not None]
+    return described(data, options, console), *others
+
+
+def _part(options: argparse.Namespace, source: str, console: Console) -> Any:
+    """A part that is given apart; what is wrong with it is said of it, not of --data."""
+    try:
+        return read(options, source, console, given_apart=True)
+    except DataError as error:
+        raise error if called(source) in str(error) else DataError(f"{source}: {error}") from None
 
 
 def metrics(text: str | None, k: int, task: str) -> list[str] | None:

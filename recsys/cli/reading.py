@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from recsys.cli.texts import finite, names, positive
 from recsys.console import Console
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["add_data", "add_reading", "in_flags", "read", "read_telling"]
+__all__ = ["add_data", "add_reading", "described", "in_flags", "read", "read_telling"]
 
 _ROLES = ("users", "items", "values", "times", "events")
 _READER = (*_ROLES, "delimiter", "encoding", "decimal", "id_type", "na", "drop_missing", "date_format", "time_unit",
@@ -68,11 +69,16 @@ def add_reading(made: argparse.ArgumentParser) -> None:
                       help="what to do with repeated (user, item) pairs (default: %(default)s)")
     made.add_argument("--min-value", type=finite, help="keep events of at least this value")
     made.add_argument("--implicit", action="store_true", help="forget the values: an event is an event")
-    made.add_argument("--k-core", type=positive, metavar="N", help="keep users and items with at least N events")
+    made.add_argument("--k-core", type=positive, metavar="N", help="keep users and items with at least N events of "
+                      "the training part")
 
 
-def read(options: argparse.Namespace, source: str, console: Console) -> Any:
-    """The interactions behind a name or path, read and cleaned as the options say; what was guessed is told."""
+def read(options: argparse.Namespace, source: str, console: Console, given_apart: bool = False) -> Any:
+    """The interactions behind a name or path, read and cleaned as the options say; what was guessed or lost is told.
+
+    Of a part that is `given_apart`, to test or to validate, users and items with few events stay: what it asks for is
+    not for the reader to choose.
+    """
     from recsys import datasets
     from recsys.data.opening import is_readable
 
@@ -82,19 +88,30 @@ def read(options: argparse.Namespace, source: str, console: Console) -> Any:
         raise ParameterError(f"{source} is not a file; {flags} are for files.")
     if options.implicit and options.min_value is None and options.negative == "keep" and is_readable(source):
         given["values"] = None  # never read
-    data = datasets.load(source, **given).clean(options.duplicates, options.negative)
+    data = datasets.load(source, **given).clean("keep", options.negative)
+    if not len(data):
+        raise DataError(f"{source}: there are no events in it.")
+    data = _thinned(data, data.clean(options.duplicates), source, f"--duplicates {options.duplicates}")
     if options.min_value is not None:
-        data = data.filter(min_value=options.min_value)
+        data = _thinned(data, data.filter(min_value=options.min_value), source, f"--min-value {options.min_value:g}")
     if options.implicit:
         data = data.binarise()
-    if options.k_core is not None:
-        data = data.k_core(users=options.k_core, items=options.k_core)
+    if options.k_core is not None and given_apart:
+        console.warn(f"{source}: --k-core is for --data alone; nothing is left out here.")
+    elif options.k_core is not None:
+        data = _thinned(data, data.k_core(options.k_core, options.k_core), source, f"--k-core {options.k_core}")
     if not len(data):
         raise DataError(f"{source}: nothing is left after cleaning; loosen --min-value or --k-core.")
-    data = _with_sides(data.compact(), options)
     for note in data.notes:
         console.warn(in_flags(note))
-    return data
+    return data.compact()
+
+
+def _thinned(before: Any, after: Any, source: str, flag: str) -> Any:
+    """What is left of the data, with a note of how much is not."""
+    lost = len(before) - len(after)
+    note = f"{source}: {flag} left out {lost:,} of {len(before):,} events."
+    return replace(after, notes=(*after.notes, note)) if lost else after
 
 
 def _with_sides(data: Any, options: argparse.Namespace) -> Any:
@@ -104,11 +121,11 @@ def _with_sides(data: Any, options: argparse.Namespace) -> Any:
     add: dict[str, Callable[..., Any]] = {
         "titles": side.add_titles, "item_features": side.add_features, "text": side.add_texts,
         "user_features": partial(side.add_features, to="users"), "friends": side.add_friends}
-    encoding = {"encoding": options.encoding} if options.encoding else {}
+    how = {name: getattr(options, name) for name in ("encoding", "decimal", "na") if getattr(options, name) is not None}
     for name in _SIDES:
         if getattr(options, name, None) is not None:
             try:
-                data = add[name](data, getattr(options, name), **encoding)
+                data = add[name](data, getattr(options, name), **how)
             except DataError as error:  # --header is said of the data alone
                 raise DataError(str(error).replace("pass header=True or header=False", (
                     "if it does, call them by words such as user, item, friend or title"))) from None
@@ -171,8 +188,16 @@ def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_telling(options: argparse.Namespace, console: Console) -> Any:
-    """The data to learn from, with a word about repeated pairs and missing images."""
-    data = read(options, options.data, console)
+    """The data to learn from, described, with a word about repeated pairs."""
+    return described(read(options, options.data, console), options, console)
+
+
+def described(data: Any, options: argparse.Namespace, console: Console) -> Any:
+    """The data to learn from with what else is known, and a word about repeated pairs and missing images."""
+    told = len(data.notes)
+    data = _with_sides(data, options)
+    for note in data.notes[told:]:
+        console.warn(in_flags(note))
     repeated = len(data) - data.csr.unique().nnz if options.duplicates == "keep" else 0
     if repeated:
         console.warn(f"{options.data}: {repeated:,} of {len(data):,} rows repeat a (user, item) pair and count again; "

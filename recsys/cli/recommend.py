@@ -97,28 +97,37 @@ def _chosen(path: str | None, model: Any, console: Console) -> Any:
     """Item ids of a file, or with a column of users a mapping of user to item ids."""
     from recsys.data.headers import unknown_names
     from recsys.data.intake import NAMES, open_table, plain_name
+    from recsys.data.side import matching_ids
 
     if path is None:
         return None
-    roles = ("users", "items")
-    known = {name: role for role in roles for name in NAMES[role]}
+    roles = {name: role for role in ("users", "items") for name in NAMES[role]}
 
-    def opened(header: bool) -> Any:
-        return open_table(path, None, header, "utf-8", ".", unknown_names, console.warn)
+    def meant(fields: Sequence[str]) -> list[str | None]:
+        return [roles.get(plain_name(field)) for field in fields]
 
-    table = opened(header=False)
-    if not table.names and {known.get(plain_name(str(table.strings(i)[0]))) for i in range(table.width)} & {*roles}:
-        table = opened(header=True)
+    table: Any = open_table(path, None, lambda fields: any(meant(fields)), "utf-8", ".", unknown_names, console.warn)
+    named = meant(table.names)
     if table.width == 1:
-        return model.items.parse(table.strings(0).tolist())
-    named = [known.get(plain_name(name)) for name in table.names]
-    if table.width > 2 and not all(role in named for role in roles):
+        columns = {"items": 0}
+    elif {"users", "items"} <= {*named}:
+        columns = {role: named.index(role) for role in ("users", "items")}
+    elif table.width == 2 and not table.names:
+        columns = {"users": 0, "items": 1}
+    else:
         raise DataError(f"{path}: which of its {table.width} columns holds users and which items is not plain; name "
-                        f"them user and item, or keep these two.")
-    user, item = (named.index(role) if role in named else place for place, role in enumerate(roles))
+                        f"them user and item, or keep one column of items.")
+    missing = np.logical_or.reduce([table.missing(column, ()) for column in columns.values()])
+    if missing.all():
+        raise DataError(f"{path}: no row has all ids; give a column of items, or one of users and one of items.")
+    if missing.any():
+        console.warn(f"{path}: {int(missing.sum()):,} rows without an id are left out.")
+    ids = {role: matching_ids(table.take(~missing), column, getattr(model, role), (), console.warn)
+           for role, column in columns.items()}
+    if "users" not in ids:
+        return ids["items"]
     own: dict[Any, list[Any]] = {}
-    for who, what in zip(model.users.parse(table.strings(user).tolist()).tolist(),
-                         model.items.parse(table.strings(item).tolist()).tolist(), strict=True):
+    for who, what in zip(ids["users"].tolist(), ids["items"].tolist(), strict=True):
         own.setdefault(who, []).append(what)
     return own
 

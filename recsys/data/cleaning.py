@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys.data.checks import whole
 from recsys.errors import DataError, DataWarning, ParameterError
 from recsys.kernels import sparse
 
@@ -182,8 +183,7 @@ def k_core(data: Interactions, users: int = 5, items: int = 5) -> Interactions:
     Interactions(4 rows, 2 users, 2 items)
     """
     for what, value in (("users", users), ("items", items)):
-        if not isinstance(value, int | np.integer):
-            raise ParameterError(f"k_core: {what} must be an integer, not {value!r}.")
+        whole("k_core", what, value)
     if users < 0 or items < 0:
         raise ParameterError(f"k_core: users and items must be at least 0, got {users} and {items}.")
     kept = data.take(sparse.k_core(data.user, data.item, data.n_users, data.n_items, users, items)).compact()
@@ -235,7 +235,7 @@ def describe(data: Interactions) -> dict[str, Any]:
         "events_per_item": _quantiles(per_item[per_item > 0]),
         "gini": gini(per_item[per_item > 0]),
         "social_links": None if data.social is None else data.social.nnz,
-        "fingerprint": fingerprint(data),
+        "fingerprint": data.fingerprint(),
         "notes": list(data.notes),
     }
 

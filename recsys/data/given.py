@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recsys.data import intake
+from recsys.data.checks import number, whole
 from recsys.data.interactions import Interactions
-from recsys.errors import DataError, DataWarning, ParameterError
+from recsys.errors import DataError, DataWarning
 
 __all__ = ["described", "interactions", "is_frame", "number", "parts", "training", "whole"]
 
@@ -66,18 +66,6 @@ def parts(who: str, data: Any) -> Any:
                                                        for part in data):
         return tuple(interactions(who, part, f"part {i} of the data") for i, part in enumerate(data))
     return data if hasattr(data, "train") and hasattr(data, "test") else interactions(who, data)
-
-
-def whole(who: str, what: str, value: Any) -> None:
-    """Raise ParameterError unless a value is an integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ParameterError(f"{who}: {what} must be an integer, not {value!r}.")
-
-
-def number(who: str, what: str, value: Any) -> None:
-    """Raise ParameterError unless a value is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not isfinite(value):
-        raise ParameterError(f"{who}: {what} must be a finite number, not {value!r}.")
 
 
 def is_frame(data: Any) -> bool:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minidl.errors import MissingExtraError
-from recsys.data.columns import as_times, as_values
-from recsys.data.ids import as_ids
+from recsys.data.columns import as_floats, as_times, as_values
+from recsys.data.ids import as_ids, whole_number
 from recsys.data.missing import NA, is_null, refuse, stands_for_nothing
 from recsys.data.notes import Tell, unsaid
 from recsys.errors import DataError
@@ -28,7 +30,7 @@ class Held:
     Parameters
     ----------
     columns : mapping of name to array, shape (n_rows,)
-        Or to a function that fetches it.
+        Or to a function that fetches it, which is called once.
     file : str
         For messages.
     rows : int array, shape (n_rows,)
@@ -44,6 +46,10 @@ class Held:
     rows: np.ndarray
     row: str = "row"
     named: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", {name: cache(column) if callable(column) else column
+                                             for name, column in self.columns.items()})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -110,12 +116,12 @@ class Held:
         if id_type is str:
             return ids.astype(np.str_)
         if id_type is int and ids.dtype.kind == "U":
-            try:
-                return np.array([int(id) for id in ids.tolist()], np.int64)
-            except (ValueError, OverflowError):
-                bad = next(i for i, id in enumerate(ids.tolist()) if not _is_int64(id))
+            numbers = list(map(whole_number, ids.tolist()))
+            if None in numbers:
+                bad = numbers.index(None)
                 raise DataError(f"{self.place(which)(bad)}: the id {str(ids[bad])!r} is not a whole number of 64 bits; "
-                                f"correct the row, or pass id_type=str.") from None
+                                f"correct the row, or pass id_type=str.")
+            return np.array(numbers, np.int64)
         return ids
 
     def strings(self, which: str | int) -> np.ndarray:
@@ -144,10 +150,7 @@ class Held:
     def floats(self, which: str | int, na: Sequence[str] = NA) -> np.ndarray:
         """A column as float64, shape (n_rows,)."""
         self._refuse_missing(which, na, "value")
-        try:
-            return self.array(which).astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{self.place(which)(0).rpartition(', ')[0]}: {error}.") from None
+        return as_floats(self.array(which), self.place(which))
 
     def times(self, which: str | int, unit: str | None = "s", format: str | None = None, na: Sequence[str] = NA,
               tell: Tell = unsaid) -> np.ndarray:
@@ -166,13 +169,6 @@ def _in_texts(ids: np.ndarray) -> np.ndarray:
     return texts
 
 
-def _is_int64(text: str) -> bool:
-    try:
-        return -2**63 <= int(text) < 2**63
-    except ValueError:
-        return False
-
-
 def parse_json_lines(raw: bytes, file: str) -> Held:
     """JSON lines, UTF-8: a record a line; a record that lacks a field has nothing there.
 
@@ -182,13 +178,19 @@ def parse_json_lines(raw: bytes, file: str) -> Held:
         Naming the file and the line.
     """
     records, lines = [], []
-    for line, text in enumerate(raw.decode().split("\n"), 1):
+    for line, text in enumerate(raw.decode("utf-8", "surrogatepass").split("\n"), 1):
         if not text.strip():
             continue
         try:
             record = json.loads(text)
-        except ValueError as error:
+        except json.JSONDecodeError as error:
             raise DataError(f"{file}, line {line}: this is not JSON ({error}).") from None
+        except RecursionError:
+            raise DataError(f"{file}, line {line}: lists or records lie too deep in each other; take them out."
+                            ) from None
+        except ValueError:
+            raise DataError(f"{file}, line {line}: a whole number has thousands of digits; write it as a string."
+                            ) from None
         if not isinstance(record, dict):
             raise DataError(f"{file}, line {line}: this is no record, such as {{\"user\": 1, \"item\": 2}}.")
         records.append(record)
@@ -214,25 +216,28 @@ def read_parquet(path: str | Path) -> Held:
         import duckdb
     except ModuleNotFoundError:
         raise MissingExtraError("duckdb", "io", "Reading Parquet") from None
-    name = Path(path).name
-    if not Path(path).is_file():
-        raise DataError(f"{name}: Parquet cannot be read from a pipe; name the file.")
-    connection = duckdb.connect()
+    name, connection = Path(path).name, duckdb.connect()
+    literally = re.sub(r"([*?\[])", r"[\1]", os.path.abspath(path))  # no pattern, and no names of folders as columns
 
-    def ask(what: str, rest: str = "") -> Any:
-        return connection.execute(f"select {what} from read_parquet(?) {rest}", [str(path)])
+    def ask(what: str, fetched: Callable[[Any], Any], rest: str = "") -> Any:
+        query = f"select {what} from read_parquet(?, hive_partitioning=false) {rest}"
+        try:
+            return fetched(connection.execute(query, [literally]))
+        except duckdb.OutOfMemoryException:
+            raise MemoryError(f"{name} does not fit") from None
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0]
+            raise DataError(f"{name} cannot be read as Parquet ({reason}); write or fetch it again.") from None
 
-    def fetch(column: str) -> np.ndarray:
-        (array,) = ask('"' + column.replace('"', '""') + '"').fetchnumpy().values()
+    def fetch(column: str, kind: str) -> np.ndarray:
+        cast = "::varchar" if kind == "UUID" else ""
+        (array,) = ask('"' + column.replace('"', '""') + '"' + cast, lambda found: found.fetchnumpy()).values()
         if isinstance(array, np.ma.MaskedArray):
             missing, array = np.ma.getmaskarray(array), array.data
             array = array.astype(np.object_) if missing.any() else array
             array[missing] = None
         return np.asarray(array)
 
-    try:
-        names = [field[0] for field in ask("*", "limit 0").description]
-        count = int(ask("count(*)").fetchall()[0][0])
-    except duckdb.Error as error:
-        raise DataError(f"{name} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again.") from None
-    return Held({column: partial(fetch, column) for column in names}, name, np.arange(count))
+    kinds = {field[0]: str(field[1]) for field in ask("*", lambda found: found.description, "limit 0")}
+    count = int(ask("count(*)", lambda found: found.fetchall()[0][0]))
+    return Held({column: partial(fetch, column, kind) for column, kind in kinds.items()}, name, np.arange(count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 
 from recsys.errors import DataError, ParameterError, UnknownIdError
 
-__all__ = ["IdMap", "as_ids", "factorise", "is_one", "number", "renumber"]
+__all__ = ["IdMap", "Place", "as_ids", "column_at", "factorise", "is_one", "number", "renumber",
+           "whole_number"]
 
 Place = Callable[[int], str]  # where the i-th value stands: "ratings.csv, column 'userId', line 7"
 
@@ -171,14 +173,22 @@ class IdMap:
         return IdMap(np.concatenate([self.ids, unseen[np.sort(first)]]))
 
 
+def whole_number(text: str) -> int | None:
+    """The integer of 64 bits that a text is in plain digits; Python would also take `1_000` and other scripts."""
+    number = int(text) if re.fullmatch(r"\s*[+-]?\d{1,1000}\s*", text, re.ASCII) else 2**63
+    return number if -2**63 <= number < 2**63 else None
+
+
 def _integer(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 2**63
-    if not -2**63 <= number < 2**63:
+    number = whole_number(text)
+    if number is None:
         raise ParameterError(f"id {text!r} is not a whole number of 64 bits, as all ids here are.")
     return number
+
+
+def column_at(place: Place) -> str:
+    """The place of a whole column that has rows: that of a row without the row."""
+    return place(0).rpartition(", ")[0]
 
 
 def factorise(ids: np.ndarray) -> tuple[IdMap, np.ndarray]:
@@ -277,7 +287,8 @@ def _whole(array: np.ndarray, where: Place) -> np.ndarray:
     _refuse(np.isnan(array), array, where, "is missing")
     with np.errstate(invalid="ignore"):
         _refuse(~np.isfinite(array) | (array != np.floor(array)), array, where, "is not a whole number")
-    too_large = np.abs(array, dtype=np.float64) > 2.0**53
+    exact = 2.0 ** min(np.finfo(array.dtype).nmant + 1, 53)  # which may stand for the next integer already
+    too_large = np.abs(array, dtype=np.float64) >= exact
     _refuse(too_large, array, where, "is too large for a float to hold exactly; use integers or strings")
     return array.astype(np.int64)
 
@@ -297,7 +308,10 @@ def _from_objects(array: np.ndarray, where: Place) -> np.ndarray:
     missing = np.array([x is None or type(x).__name__ == "NAType" or x != x for x in array])
     _refuse(missing, array, where, "is missing")
     if all(issubclass(k, int | float | np.integer | np.floating) and not issubclass(k, bool) for k in kinds):
-        return array.astype(np.float64)
+        rows = np.flatnonzero([isinstance(x, float | np.floating) for x in array])
+        array = array.copy()
+        array[rows] = _whole(array[rows].astype(np.float64), lambda i: where(int(rows[i])))
+        return _from_objects(array, where)
     known = np.array([isinstance(x, (int, np.integer, str)) and not isinstance(x, bool) for x in array])
     strange = ~known if not known.all() else np.array([isinstance(x, str) != isinstance(array[0], str) for x in array])
     bad = int(np.argmax(strange))
@@ -322,5 +336,5 @@ def _refuse(bad: Any, array: np.ndarray, where: Place, what: str) -> None:
 
 
 def _name(ids: np.ndarray, shown: int = 5) -> str:
-    names = ", ".join(repr(i) for i in ids[:shown].tolist())
+    names = ", ".join(f"{i!r:.80}" for i in ids[:shown].tolist())
     return f"{names}, ..." if len(ids) > shown else names

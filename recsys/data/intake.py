@@ -11,18 +11,20 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from recsys.data.checks import words
 from recsys.data.columns import as_values
 from recsys.data.headers import Known
 from recsys.data.held import Held, parse_json_lines, read_parquet
+from recsys.data.ids import column_at
 from recsys.data.missing import NA, refuse
 from recsys.data.notes import Tell, unsaid
-from recsys.data.opening import as_text, called, format_of, read_bytes
+from recsys.data.opening import as_text, called, format_of, is_parquet, read_bytes
 from recsys.data.readers import parse_table
 from recsys.data.table import Table
 from recsys.data.times import UNITS, guess_unit, is_date
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["NAMES", "Choice", "Columns", "Options", "Source", "TableOptions", "from_csv", "from_dataframe",
+__all__ = ["NAMES", "Choice", "Columns", "Options", "Source", "TableOptions", "choose", "from_csv", "from_dataframe",
            "from_file", "from_matrix", "from_records", "open_table", "plain_name"]
 
 Choice = str | int | None  # a column's name or number, None for none, or "auto"
@@ -101,8 +103,7 @@ class _Wanted:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.na, str):
-            raise ParameterError(f"na must be a sequence of words such as ('NA', 'null'), got {self.na!r}.")
+        words("na", self.na)
         if self.id_type not in (None, int, str):
             raise ParameterError(f"id_type must be int, str or None, got {self.id_type!r}.")
         if self.time_unit not in (None, *UNITS):
@@ -139,27 +140,36 @@ def from_file(path: str | Path, delimiter: str | None = None, header: bool | Non
     wanted, notes = _wanted("from_file", options), list[str]()
     header = _header(header, wanted, called(path))
     source = open_table(path, delimiter, header, encoding, decimal, _is_header, notes.append)
+    if isinstance(source, Held):
+        _only_for_text(source, decimal=decimal)
     return _columns(source, wanted, notes)
 
 
-def open_table(path: str | Path, delimiter: str | None, header: bool | None, encoding: str, decimal: str,
+def open_table(path: str | Path, delimiter: str | None, header: bool | Known | None, encoding: str, decimal: str,
                known: Known, tell: Tell) -> Source:
-    """A file's table, delimited, Parquet or JSON lines, by its contents; parameters as of `read_table`."""
-    raw, file = read_bytes(path), called(path)
+    """A file's table, delimited, Parquet or JSON lines, by its contents; parameters as of `parse_table`."""
+    file = called(path)
+    if is_parquet(path):
+        return _only_for_text(read_parquet(path), delimiter, header)
+    raw = read_bytes(path)
     if format_of(raw) == "parquet":
-        _only_for_text(file, "Parquet", delimiter, decimal)
-        return read_parquet(path)
+        raise DataError(f"{file}: Parquet is read from a file alone, not gzipped and not from a pipe; unpack it, or "
+                        f"name the file.")
     text = as_text(raw, file, (encoding,), refused=("json",))
     if format_of(text) == "jsonl":
-        _only_for_text(file, "JSON lines", delimiter, decimal)
-        return parse_json_lines(text, file)
+        return _only_for_text(parse_json_lines(text, file), delimiter, header)
     return parse_table(text, file, delimiter, header, True, decimal, known, tell)
 
 
-def _only_for_text(file: str, what: str, delimiter: str | None, decimal: str) -> None:
-    given = "delimiter" if delimiter is not None else "decimal" if decimal != "." else None
-    if given is not None:
-        raise ParameterError(f"{file}: the file is {what}, whose values need no {given}; leave {given}= out.")
+def _only_for_text(source: Held, delimiter: str | None = None, header: bool | Known | None = None,
+                   decimal: str = ".") -> Held:
+    """The source, unless what is said of it is about delimited text alone."""
+    given = [name for name, is_given in (("delimiter=", delimiter is not None), ("header=False", header is False),
+                                         ("decimal=", decimal != ".")) if is_given]
+    if given:
+        raise ParameterError(f"{source.file}: the file is Parquet or JSON lines, whose columns have names and whose "
+                             f"values have types; leave {' and '.join(given)} out.")
+    return source
 
 
 def _header(header: bool | None, wanted: _Wanted, file: str) -> bool | None:
@@ -284,10 +294,12 @@ def _without_missing(source: Source, chosen: Mapping[str, Any], na: Sequence[str
 
 def _weighted(source: Any, which: Choice, wanted: _Wanted, tell: Tell) -> tuple[Any, np.ndarray]:
     """The rows whose event has a weight, and these weights, float32."""
+    if not len(source):
+        return source, np.zeros(0, np.float32)
     refuse(source.missing(which, wanted.na, "event"), lambda i: source.strings(which)[i], source.place(which), "event")
     weights = {str(name).strip(): weight for name, weight in (wanted.event_weights or {}).items()}
     names, number, counts = np.unique(np.char.strip(source.strings(which)), return_inverse=True, return_counts=True)
-    label = source.place(which)(0).rpartition(", ")[0]
+    label = column_at(source.place(which))
     unknown = {name: int(n) for name, n in zip(names.tolist(), counts, strict=True) if name not in weights}
     if unknown and "*" not in weights:
         shown = ", ".join(f"{name!r} ({n:,} rows)" for name, n in list(unknown.items())[:6])
@@ -305,6 +317,8 @@ def _weighted(source: Any, which: Choice, wanted: _Wanted, tell: Tell) -> tuple[
         weight = np.array([np.nan if w is None else w for w in given], np.float32)[number]
     except (TypeError, ValueError):
         raise ParameterError(f"event_weights must be numbers, or None to drop, got {dict(weights)}.") from None
+    if any(w is not None and w != w for w in given):
+        raise ParameterError(f"event_weights must be numbers, or None to drop, got {dict(weights)}.")
     kept = ~np.isnan(weight)
     if not kept.any():
         raise DataError(f"{label}: every event is dropped; give one of them a weight.")

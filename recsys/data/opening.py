@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
+import os
 import re
 import sys
 import zlib
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from recsys.errors import DataError
 
-__all__ = ["as_text", "called", "format_of", "is_readable", "read_bytes", "read_text"]
+__all__ = ["as_text", "called", "format_of", "is_parquet", "is_readable", "read_bytes", "read_text"]
 
 STDIN = "-"
 
@@ -20,6 +22,7 @@ _BOMS = (  # the longer ones first: UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_PARQUET = b"PAR1"
 _GZIP = b"\x1f\x8b"
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive", "unpack it, and name the file inside"),
@@ -72,15 +75,37 @@ def read_bytes(path: str | Path) -> bytes:
         raise DataError(f"{name} is a damaged gzip file ({error}); fetch it again.") from None
 
 
+def is_parquet(path: str | Path) -> bool:
+    """Whether a file, not a pipe, is a Parquet file, by its first bytes and its last."""
+    if str(path) == STDIN or not Path(path).is_file():
+        return False
+    with open(path, "rb") as file:
+        begins = file.read(4) == _PARQUET
+        file.seek(-4 if begins else 0, os.SEEK_END)
+        return begins and file.read() == _PARQUET
+
+
 def format_of(raw: bytes) -> str:
     """What contents are: "parquet", "jsonl", "json" (one document) or "text"."""
-    if raw.startswith(b"PAR1") and raw.endswith(b"PAR1"):
+    if raw.startswith(_PARQUET) and raw.endswith(_PARQUET):
         return "parquet"
     head = raw[:4096].removeprefix(codecs.BOM_UTF8).lstrip()
-    if re.match(rb'\{\s*("|\})', head):
-        first = raw.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0].rstrip()
+    if not re.match(rb'\{\s*("|\})|\[', head):
+        return "text"
+    first = raw.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0].rstrip()
+    if head.startswith(b"{"):
         return "jsonl" if first.endswith(b"}") else "json"
-    return "json" if re.match(rb'\[\s*(\{|\[|\]|[^\n]*\]\s*$)', head, re.MULTILINE) else "text"
+    return "json" if re.match(rb"\[\s*(\{|\]|\n)", head) or _is_json(first) else "text"
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 def read_text(path: str | Path, encodings: Sequence[str] = ("utf-8",), errors: str = "strict") -> bytes:
@@ -89,15 +114,15 @@ def read_text(path: str | Path, encodings: Sequence[str] = ("utf-8",), errors: s
 
 
 def as_text(raw: bytes, name: str, encodings: Sequence[str] = ("utf-8",), errors: str = "strict",
-            refused: Sequence[str] = ("parquet", "jsonl", "json")) -> bytes:
-    """As `read_text`, of contents that have been read already; `refused` are formats (see `format_of`).
+            refused: Sequence[str] = ("jsonl", "json")) -> bytes:
+    """As `read_text`, of contents that have been read already; `refused` are formats of text (see `format_of`).
 
     Raises
     ------
     DataError
         The contents are of another format, which the message names, or do not fit the encoding.
     """
-    _refuse_other_formats(raw, name, refused)
+    _refuse_other_formats(raw, name)
     marked = next((encoding for mark, encoding in _BOMS if raw.startswith(mark)), None)
     if marked is not None:
         raw = _decode(raw, name, (marked,), errors).encode("utf-8", "surrogatepass")
@@ -110,21 +135,29 @@ def as_text(raw: bytes, name: str, encodings: Sequence[str] = ("utf-8",), errors
         hint = f"; it looks like UTF-16 without a byte order mark: pass encoding='utf-16-{'bl'[zeros[1] > zeros[0]]}e'"
         raise DataError(f"{name}, line {line}: a NUL byte; this is not a text file in {' or '.join(encodings)}"
                         f"{hint if wide else ''}.")
+    _refuse_json(raw, name, refused)
     return raw
 
 
-def _refuse_other_formats(raw: bytes, name: str, refused: Sequence[str]) -> None:
+def _refuse_other_formats(raw: bytes, name: str) -> None:
     """Raise a DataError that says what a file is which is not text, and what to do with it."""
+    if format_of(raw) == "parquet":
+        raise DataError(f"{name} is a Parquet file, not delimited text; read it with Interactions.from_file.")
+    if raw.startswith(_PARQUET) and b"\0" in raw[:4096]:
+        raise DataError(f"{name} is a Parquet file that breaks off; write or fetch it again.")
     for magic, what, remedy in _OTHERS:
         if raw.startswith(magic):
             if magic == b"PK\x03\x04" and (b"xl/" in raw or b"[Content_Types].xml" in raw[:4096]):
                 what, remedy = "an Excel workbook (.xlsx)", "save its sheet as CSV"
             raise DataError(f"{name} is {what}, not delimited text; {remedy}.")
-    found = format_of(raw)
-    if found in refused and found != "json":
-        which = {"parquet": "a Parquet file", "jsonl": "JSON lines"}[found]
-        raise DataError(f"{name} is {which}, not delimited text; read it with Interactions.from_file.")
-    if found in refused:
+
+
+def _refuse_json(text: bytes, name: str, refused: Sequence[str]) -> None:
+    """Raise a DataError about text in one of the formats refused."""
+    found = format_of(text)
+    if found == "jsonl" and found in refused:
+        raise DataError(f"{name} is JSON lines, not delimited text; read it with Interactions.from_file.")
+    if found == "json" and found in refused:
         raise DataError(f"{name} is JSON, but not one record a line; write it as JSON lines, such as "
                         '{"user": 1, "item": 2} (of one list of records, jq -c \'.[]\' makes them).')
 

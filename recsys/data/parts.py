@@ -13,7 +13,7 @@ from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["Split", "difference", "origin", "require_same_ids", "sizes"]
+__all__ = ["Split", "difference", "joined", "origin", "require_same_ids", "sizes"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,10 +64,7 @@ class Split:
         if self.valid is None or self.valid_history is not None:
             raise DataError("Split.known: there are no validation rows to learn from; make some, or learn from the "
                             "training rows alone.")
-        values, times = (None if a is None or b is None else np.concatenate([a, b]) for a, b in (
-            (self.train.value, self.valid.value), (self.train.time, self.valid.time)))
-        return replace(self.train, user=np.concatenate([self.train.user, self.valid.user]),
-                       item=np.concatenate([self.train.item, self.valid.item]), value=values, time=times)
+        return joined(self.train, self.valid, self.valid.user)
 
     def sample_valid(self, users: int, seed: int = 0) -> Split:
         """The split with the validation rows of so many random users, so that validating takes less time.
@@ -102,6 +99,17 @@ class Split:
     def __str__(self) -> str:
         width = max(map(len, self.card), default=0)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in self.card.items())
+
+
+def joined(data: Interactions, more: Interactions, users: np.ndarray) -> Interactions:
+    """The data, and behind it rows of others with the same items, whose users have these numbers in the data.
+
+    Values and times stay where both have some.
+    """
+    value, time = (None if a is None or b is None else np.concatenate([a, b]) for a, b in (
+        (data.value, more.value), (data.time, more.time)))
+    return replace(data, user=np.concatenate([data.user, users]), item=np.concatenate([data.item, more.item]),
+                   value=value, time=time)
 
 
 def require_same_ids(who: str, **parts: Any) -> None:

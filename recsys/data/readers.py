@@ -73,18 +73,25 @@ def parse_table(
     raw: bytes,
     file: str,
     delimiter: str | None = None,
-    header: bool | None = None,
+    header: bool | Known | None = None,
     quoted: bool = True,
     decimal: str = ".",
     known: Known = unknown_names,
     tell: Tell = unsaid,
 ) -> Table:
-    """As `read_table`, of UTF-8 text that has been read already; `file` is for messages."""
+    """As `read_table`, of UTF-8 text that has been read already; `file` is for messages.
+
+    `header` may be a function of the first line's fields, which alone decides.
+    """
     if not re.search(rb"\S", raw):
         raise DataError(f"{file} is empty; there is nothing to read.")
     if decimal not in (".", ","):
         raise ParameterError(f"decimal must be '.' or ',', got {decimal!r}.")
-    delimiter = delimiter or _sniff(raw, decimal)
+    if delimiter is None:
+        delimiter = _sniff(raw, decimal)
+        if delimiter == decimal and b'"' not in raw:
+            tell(f"{file}: commas stand between the fields, so numbers were read with points, not with decimal=','.")
+            decimal = "."
     if delimiter == decimal and b'"' not in raw:
         raise DataError(f"{file}: {decimal!r} cannot be both the delimiter and the decimal sign; pass another "
                         f"delimiter= or decimal=.")
@@ -93,7 +100,9 @@ def parse_table(
     else:
         table = _plain_table(raw, delimiter, file)
     table = replace(table, decimal=decimal)
-    if not (has_header(table, known, tell) if header is None else header):
+    if header is None:
+        header = has_header(table, known, tell)
+    if not (header(table.fields(0)) if callable(header) else header):
         return table
     if len(table) == 1:
         raise DataError(f"{file} has a header ({table.fields(0)}) but no rows below it.")
@@ -105,8 +114,8 @@ def _sniff(raw: bytes, decimal: str) -> str:
     head = re.sub(r'"[^"]*"', "", raw[:65536].decode("utf-8", "ignore"))
     lines = [line for line in re.split(r"\r\n|\n|\r", head)[:20] if line.strip()][:10]
     candidates = [delimiter for delimiter in DELIMITERS if delimiter != decimal]
-    if decimal in DELIMITERS and b'"' in raw:  # such numbers may stand in quotes, and it between the fields
-        candidates.append(decimal)
+    if decimal in DELIMITERS and (b'"' in raw or not re.search(r"\d,\d", lines[0] if lines else "")):
+        candidates.append(decimal)  # such numbers may stand in quotes, or there are none
     for delimiter in candidates:
         counts = {line.strip(" ").count(delimiter) for line in lines}
         if len(counts) == 1 and counts != {0}:

@@ -11,7 +11,7 @@ from recsys.data import given
 from recsys.data.csr import CSR, ranges
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
-from recsys.data.parts import Split, origin, sizes
+from recsys.data.parts import Split, joined, origin, sizes
 from recsys.errors import DataError, ParameterError
 
 __all__ = ["split_sessions"]
@@ -66,7 +66,13 @@ def split_sessions(data: Interactions, test: Interactions | None = None, *, test
     if not len(to_test.names):
         raise DataError("split_sessions: no session to test has two clicks on items of the training part; give more "
                         "sessions, or a larger test_share.")
-    users = IdMap(np.concatenate([train.users.ids.astype(np.str_), to_validate.names, to_test.names]))
+    names = np.concatenate([train.users.ids.astype(np.str_), to_validate.names, to_test.names])
+    distinct, times = np.unique(names, return_counts=True)
+    if len(distinct) < len(names):
+        twice = str(distinct[times > 1][0])
+        raise DataError(f"split_sessions: sessions to test and others have one name, {twice} for one; name them "
+                        f"differently.")
+    users = IdMap(names)
     trained = train.n_users
     shown_valid, valid = _parts(data, users, to_validate, trained)
     shown_test, last = _parts(data, users, to_test, trained + len(to_validate.names))
@@ -120,14 +126,10 @@ def _parts(data: Interactions, users: IdMap, given: _Beginnings, first: int) -> 
     return shown, asked
 
 
-
 def _with_sessions(train: Interactions, first: int, clicks: Interactions, given: _Beginnings) -> Interactions:
     """Training rows and the whole sessions, each as the user that its longest beginning is; these begin at `first`."""
     longest = np.flatnonzero(np.append(given.shown.counts[1:] == 1, True))  # a session's lie together, shortest first
     number = np.full(clicks.n_users, -1)
     number[given.owners] = first + longest
     clicks = clicks.take(number[clicks.user] >= 0)
-    value, time = (None if a is None or b is None else np.concatenate([a, b]) for a, b in (
-        (train.value, clicks.value), (train.time, clicks.time)))
-    return replace(train, user=np.concatenate([train.user, number[clicks.user]]),
-                   item=np.concatenate([train.item, clicks.item]), value=value, time=time)
+    return joined(train, clicks, number[clicks.user])

@@ -10,10 +10,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from recsys.data.checks import words
 from recsys.data.csr import CSR
 from recsys.data.features import Features, label_matrix
 from recsys.data.held import Held
-from recsys.data.ids import IdMap, factorise
+from recsys.data.ids import IdMap, column_at, factorise
 from recsys.data.intake import NAMES, Source, TableOptions, open_table, plain_name
 from recsys.data.interactions import Interactions
 from recsys.data.missing import NA
@@ -23,7 +24,7 @@ from recsys.data.table import Table
 from recsys.data.times import is_date
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["add_features", "add_friends", "add_texts", "add_titles"]
+__all__ = ["add_features", "add_friends", "add_texts", "add_titles", "matching_ids"]
 
 _TITLES = ("title", "name", "itemname", "productname", "movietitle", "booktitle", "originaltitle")  # the best first
 _TEXTS = ("text", "description", "plot", "overview", "summary", "abstract", "content", "body")
@@ -59,14 +60,14 @@ def add_titles(data: Interactions, path: str | Path, **options: Unpack[TableOpti
     """
     side = _Side.read(data.items, path, "items", options)
     column = side.only(_TITLES, "titles")
-    return _with(data, "items", side, titles=side.one_each(side.source.strings(column), "title"))
+    return _with(data, "items", side, titles=side.one_each(side.texts(column), "title"))
 
 
 def add_texts(data: Interactions, path: str | Path, **options: Unpack[TableOptions]) -> Interactions:
     """As `add_titles`, the texts of items: a column called `text`, `description`, `plot` ..., or the only other."""
     side = _Side.read(data.items, path, "items", options)
     column = side.only(_TEXTS, "texts")
-    return _with(data, "items", side, text=side.one_each(side.source.texts(column), "text"))
+    return _with(data, "items", side, text=side.one_each(side.texts(column), "text"))
 
 
 def add_features(data: Interactions, path: str | Path, to: str = "items",
@@ -108,8 +109,11 @@ def add_friends(data: Interactions, path: str | Path, **options: Unpack[TableOpt
     if source.width > 2:
         notes.append(f"{source.file}: took the first two of {source.width} columns as users; the others are not read.")
     whole = source.missing(0, na) | source.missing(1, na)
-    source = source.take(~whole) if whole.any() else source
-    ends = [_matching(source, column, data.users, na, notes.append) for column in (0, 1)]
+    if whole.all():
+        raise DataError(f"{source.file}: no row has two ids, in its first two columns; name a file of links between "
+                        f"users.")
+    source = source.take(~whole)
+    ends = [matching_ids(source, column, data.users, na, notes.append) for column in (0, 1)]
     row, col = (data.users.encode(ids, "skip") for ids in ends)
     known, own = (row >= 0) & (col >= 0), (row == col) & (row >= 0)
     kept = known & ~own
@@ -167,10 +171,14 @@ class _Side:
             notes.append(f"{source.file}: took the ids of the column {source.names[key]!r}, which has {found[key]:,} "
                          f"of the data's {len(known):,} {what}, not of {others}.")
         missing = source.missing(key, na)
+        if missing.all():
+            column = repr(source.names[key]) if source.names else key
+            raise DataError(f"{source.file}: no row has an id in the column {column}, which was taken for that of the "
+                            f"ids; call theirs {'item' if what == 'items' else 'user'}, or name another file.")
         if missing.any():
             notes.append(f"{source.file}: {int(missing.sum()):,} rows without an id are left out.")
             source = source.take(~missing)
-        return cls(source, _matching(source, key, known, na, notes.append), key, known, what, na, notes)
+        return cls(source, matching_ids(source, key, known, na, notes.append), key, known, what, na, notes)
 
     @property
     def others(self) -> list[int]:
@@ -220,6 +228,8 @@ class _Side:
     def features(self) -> dict[str, Any]:
         """Fields of `Features` for all columns."""
         file, names = self.source.file, self.source.names or [f"column {j}" for j in range(self.source.width)]
+        if not self.others:
+            raise DataError(f"{file}: there is no column beside the ids, so nothing to say of them; name another file.")
         own, number, first = self.first
         repeated = len(self.ids) - len(own)
         if repeated and len(self.others) == 1:
@@ -243,39 +253,53 @@ class _Side:
         self.notes.append(f"{file}: took {said}.")
         return found | (self._labels_of(labels, tell=False) if labels else {})
 
+    def texts(self, j: int) -> np.ndarray:
+        """A column as texts, empty ones where nothing or a word for nothing stands, which is told."""
+        texts, missing = self.source.texts(j), self.source.missing(j, self.na, "value")
+        words = [text for text in texts[missing].tolist() if text.strip()]
+        if words:
+            self.notes.append(f"{column_at(self.source.place(j))}: took {words[0]!r} as missing, and so all words for "
+                              f"that ({len(words):,} rows); na=() keeps them.")
+        return np.where(missing, "", texts)
+
+    def _lists(self, j: int) -> list[list[str]] | None:
+        """A column of lists, if it is one."""
+        return self.source.lists(j) if isinstance(self.source, Held) else None
+
     def _column(self, j: int) -> tuple[str, Any]:
         """What a column is, and its values."""
-        if isinstance(self.source, Held) and (lists := self.source.lists(j)) is not None:
+        if (lists := self._lists(j)) is not None:
             return "labels", lists
-        texts = self.source.strings(j)
-        missing = self.source.missing(j, self.na, "value")
+        texts = self.texts(j)
+        missing = texts == ""
         present = texts[~missing].tolist()
         if j == self.called(_TITLES):
-            return "titles", np.where(missing, "", texts)
+            return "titles", texts
         if j == self.called(_TEXTS):
-            return "text", self.source.texts(j)
+            return "text", texts
         decimal = self.source.decimal if isinstance(self.source, Table) else "."
         if present and all(is_number(text.replace(decimal, ".")) for text in present):
             values = np.full(len(texts), np.nan)
             values[~missing] = self.source.take(~missing).floats(j)
+            if np.isinf(values).any():
+                i = int(np.argmax(np.isinf(values)))
+                raise DataError(f"{self.source.place(j)(i)}: the number {texts[i]!s:.20} is too large; correct it.")
             return "numbers", values
         if present and all(map(is_date, present)):
             values = np.full(len(texts), np.nan)
             values[~missing] = self.source.take(~missing).times(j, tell=self.notes.append)
             return "dates (seconds since 1970)", values
         if any(_SEPARATOR in text for text in present):
-            return "labels", [[] if none else [label.strip() for label in text.split(_SEPARATOR) if label.strip()]
-                              for text, none in zip(texts.tolist(), missing, strict=True)]
-        return "categories", np.where(missing, "", texts)
+            return "labels", [_labels_in(text) for text in texts.tolist()]
+        return "categories", np.array(texts.tolist(), np.str_)
 
     def _label_rows(self) -> list[list[str]]:
         """For a file with a label a row: those of each known id."""
         own: list[list[str]] = [[] for _ in range(len(self.known))]
-        column = self.others[0]
-        texts, missing = self.source.strings(column).tolist(), self.source.missing(column, self.na, "value")
-        for number, text, none in zip(self.known.encode(self.ids, "skip").tolist(), texts, missing, strict=True):
-            if number >= 0 and not none:
-                own[number] += [label.strip() for label in text.split(_SEPARATOR)]
+        labels = self._lists(self.others[0]) or [_labels_in(text) for text in self.texts(self.others[0]).tolist()]
+        for number, row in zip(self.known.encode(self.ids, "skip").tolist(), labels, strict=True):
+            if number >= 0:
+                own[number] += row
         return own
 
     def _spread_labels(self, values: list[list[str]]) -> list[list[str]]:
@@ -312,6 +336,11 @@ def _with(data: Interactions, to: str, side: _Side, **fields: Any) -> Interactio
 
 
 def _open(path: str | Path, options: TableOptions, tell: Tell) -> Source:
+    unknown = [name for name in options if name not in TableOptions.__annotations__]
+    if unknown:
+        raise ParameterError(f"{path}: there is no option {unknown[0]!r}; there are "
+                             f"{', '.join(TableOptions.__annotations__)}.")
+    words("na", options.get("na", NA))
     return open_table(path, options.get("delimiter"), options.get("header"), options.get("encoding", "utf-8"),
                       options.get("decimal", "."), _known, tell)
 
@@ -320,7 +349,7 @@ def _known(fields: Sequence[str]) -> bool:
     return any(plain_name(field) in _IDS for field in fields)
 
 
-def _matching(source: Any, column: int, known: IdMap, na: Sequence[str], tell: Tell) -> np.ndarray:
+def matching_ids(source: Any, column: int, known: IdMap, na: Sequence[str], tell: Tell) -> np.ndarray:
     """A column of ids in the kind that the data's have."""
     ids: np.ndarray = source.ids(column, None if known.integers else str, na, tell)
     if (ids.dtype.kind == "i") != known.integers:
@@ -332,7 +361,7 @@ def _matching(source: Any, column: int, known: IdMap, na: Sequence[str], tell: T
 def _count_known(source: Any, column: int, known: IdMap, na: Sequence[str]) -> int:
     """How many of the data's ids a column has."""
     try:
-        ids = _matching(source.take(~source.missing(column, na)), column, known, na, unsaid)
+        ids = matching_ids(source.take(~source.missing(column, na)), column, known, na, unsaid)
     except DataError:
         return 0
     return int((IdMap(np.unique(ids)).encode(known.ids, "skip") >= 0).sum()) if len(ids) else 0
@@ -342,6 +371,10 @@ def _nothing_matches(file: str, ids: np.ndarray, known: IdMap, what: str) -> Dat
     own, other = (", ".join(repr(id) for id in some[:3].tolist()) for some in (np.unique(ids), known.ids))
     return DataError(f"{file}: none of its ids ({own}, ...) is one of the data's {what} ({other}, ...); name the file "
                      f"that goes with the data.")
+
+
+def _labels_in(text: str) -> list[str]:
+    return [label for part in text.split(_SEPARATOR) if (label := part.strip())]
 
 
 def _left_out(counts: dict[str, int]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from recsys.data.columns import as_times, as_values
+from recsys.data.ids import column_at
 from recsys.data.missing import NA, refuse, stands_for_nothing
 from recsys.data.notes import Tell, unsaid
 from recsys.data.numbers import FLOAT, INTEGRAL, NO_INTEGER, is_number, scan
@@ -230,7 +231,7 @@ class Table:
                             f"pass id_type=int to take them as one id, id_type=str to take them as several.")
 
     def _label(self, which: str | int) -> str:
-        return self.place(which)(0).rpartition(", ")[0]
+        return column_at(self.place(which))
 
     def _packed(self, start: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Pieces of the buffer as a str array."""

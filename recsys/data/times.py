@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from recsys.data.ids import Place
+from recsys.data.ids import Place, column_at
 from recsys.data.notes import Tell
-from recsys.errors import DataError, ParameterError
+from recsys.errors import DataError
 
 __all__ = ["UNITS", "are_plainly_seconds", "guess_unit", "in_seconds", "is_date", "parse_dates", "tell_of_fractions"]
 
@@ -80,16 +80,14 @@ def in_seconds(times: np.ndarray, unit: str | None, where: Place, tell: Tell) ->
     guessed = unit is None
     unit = guess_unit(times) if unit is None else unit
     if unit == "date":
-        tell(f"{_column(where)}: took {times[0]:.0f} and the like as dates (year, month, day); time_unit='s' takes "
+        tell(f"{column_at(where)}: took {times[0]:.0f} and the like as dates (year, month, day); time_unit='s' takes "
              f"them as numbers.")
         return parse_dates(np.array([f"{x:.0f}" for x in times.tolist()], np.object_), None, where, tell)
-    if unit not in UNITS:
-        raise ParameterError(f"time_unit must be one of {', '.join(UNITS)}, or None, got {unit!r}.")
     size = UNITS[unit]
     if guessed:
         _refuse_mixed(times, unit, where)
     if guessed and unit != "s":
-        tell(f"{_column(where)}: took the times as {_LONG_NAMES[unit]} since 1970, by their size, and rounded them "
+        tell(f"{column_at(where)}: took the times as {_LONG_NAMES[unit]} since 1970, by their size, and rounded them "
              f"down to whole seconds; time_unit='s' takes them as they are.")
     if times.dtype.kind == "f":
         if size == 1:
@@ -101,7 +99,7 @@ def in_seconds(times: np.ndarray, unit: str | None, where: Place, tell: Tell) ->
 def tell_of_fractions(count: int, where: Place, tell: Tell) -> None:
     """Say that so many times lose their fraction of a second, if any do."""
     if count:
-        tell(f"{_column(where)}: rounded {count:,} times down to whole seconds; events within a second stay in the "
+        tell(f"{column_at(where)}: rounded {count:,} times down to whole seconds; events within a second stay in the "
              f"order of their rows.")
 
 
@@ -138,15 +136,16 @@ def parse_dates(fields: np.ndarray, format: str | None, where: Place, tell: Tell
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         seconds[text] = (moment - _EPOCH) // timedelta(seconds=1)
     if 0 < zones < len(seconds):
-        tell(f"{_column(where)}: {len(seconds) - zones:,} of {len(seconds):,} different dates have no time zone; took "
-             f"them as UTC.")
+        tell(f"{column_at(where)}: {len(seconds) - zones:,} of {len(seconds):,} different dates have no time zone; "
+             f"took them as UTC.")
     tell_of_fractions(sum(text in fractions for text in texts) if fractions else 0, where, tell)
     return np.fromiter(map(seconds.__getitem__, texts), np.int64, len(texts))
 
 
 def _moment(text: str, format: str | None) -> datetime:
     if format is not None:
-        return datetime.strptime(text, format)
+        digits = text.isdecimal() and text.isascii()  # a number, which may have lost its first zeros
+        return datetime.strptime(text.zfill(len(_EPOCH.strftime(format))) if digits else text, format)
     found = _ISO.fullmatch(text)
     if found is None:
         if not re.fullmatch(r"\d{8}(T?\d{6})?(Z|[+-]\d{2}:?\d{2})?", text, re.ASCII):
@@ -176,10 +175,12 @@ def _complaint(texts: list[str], text: str, format: str | None) -> str:
 
 
 def _are_dates(times: np.ndarray) -> bool:
+    if np.any(times % 1):
+        return False
     days = np.unique(times).astype(np.int64)
     days = np.unique(days // 10**6) if days[-1] > _DAY[1] else days
     month, day = days // 100 % 100, days % 100
-    return bool(np.all(days == np.floor(days)) and np.all((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
+    return bool(np.all((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
 
 
 def _strays(times: np.ndarray, unit: str) -> tuple[str, np.ndarray] | None:
@@ -199,8 +200,3 @@ def _refuse_mixed(times: np.ndarray, unit: str, where: Place) -> None:
         raise DataError(f"{where(i)}: the time {times[i]} looks like {_LONG_NAMES[other]} since 1970 "
                         f"({int(odd.sum()):,} such rows), others like {_LONG_NAMES[unit]}; correct the rows, or pass "
                         f"time_unit=.")
-
-
-def _column(where: Place) -> str:
-    """The place without its row."""
-    return where(0).rpartition(", ")[0]

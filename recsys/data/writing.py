@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +17,7 @@ from recsys.data.times import are_plainly_seconds
 from recsys.errors import ParameterError
 from recsys.files import replacing
 
-__all__ = ["write_csv"]
+__all__ = ["text_into", "write_csv"]
 
 _SAFE = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)  # nothing else can be read in it
 
@@ -39,13 +39,11 @@ def write_csv(path: str | Path, columns: Mapping[str, np.ndarray]) -> None:
     """
     if Path(path).name == "-" or Path(path).suffix.lower() in _OTHERS:
         raise ParameterError(f"{path}: what is written is CSV; name a file that ends in .csv or .csv.gz.")
-    with replacing(path) as file, _packed(file, Path(path).suffix == ".gz") as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogatepass", newline="")
+    with replacing(path) as file, text_into(file, Path(path).suffix == ".gz") as text:
         names = [f"{name}:s" if name == "time" and not are_plainly_seconds(column) else name
                  for name, column in columns.items()]
         text.write(",".join(names) + "\n")
         text.writelines(",".join(row) + "\n" for row in zip(*map(_written, columns.values()), strict=True))
-        text.detach()  # flushed, and left open
 
 
 def _written(column: np.ndarray) -> list[str]:
@@ -57,6 +55,16 @@ def _written(column: np.ndarray) -> list[str]:
     return [quoted[field] for field in fields]
 
 
-def _packed(file: IO[bytes], gzipped: bool) -> AbstractContextManager[Any]:
-    """What is written to it arrives in the file, gzipped or not; the same contents are the same bytes."""
-    return gzip.GzipFile("", "wb", fileobj=file, mtime=0) if gzipped else nullcontext(file)
+@contextmanager
+def text_into(file: IO[bytes], gzipped: bool, errors: str = "surrogatepass") -> Iterator[IO[str]]:
+    """A stream of text that arrives in a file, which stays open, as UTF-8, gzipped or not; equal texts as equal bytes.
+
+    `errors` is said of halves of surrogate pairs, as in `str.encode`.
+    """
+    packed: Any = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if gzipped else nullcontext(file)
+    with packed as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", errors=errors, newline="")
+        try:
+            yield text
+        finally:
+            text.detach()  # flushed

@@ -34,7 +34,7 @@ def require() -> None:
 
 
 def learning_curves(curves: Mapping[str, tuple[str, Sequence[float]]]) -> list[str]:
-    """What each model minimises, against the epoch, a figure each: model -> (quantity, values)."""
+    """What each model minimises, against the epoch, a figure each: model -> (quantity, values), one of them finite."""
     drawn = []
     for i, (name, (quantity, values)) in enumerate(curves.items()):
         figure = _figure(3.4, 2.4)
@@ -44,7 +44,8 @@ def learning_curves(curves: Mapping[str, tuple[str, Sequence[float]]]) -> list[s
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"{quantity}, training")
         axes.set_xlim(0, len(values) + 0.5)
-        axes.set_ylim(0, 1.08 * max(values))
+        finite = np.asarray(values)[np.isfinite(values)]
+        axes.set_ylim(1.08 * min(0, finite.min()), 1.08 * max(0, finite.max()) or (0 if finite.min() < 0 else 1))
         axes.locator_params(axis="x", integer=True, nbins=5)
         axes.locator_params(axis="y", nbins=5)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+import numpy as np
 
 from recsys.console import cell, measured
 from recsys.files import replacing
@@ -107,10 +110,12 @@ class Report:
         """The page as text; it refers to nothing outside of itself."""
         parts = [f"<h1>{escape(self.title)}</h1>", self._protocol(), "<h2>Results</h2>", self._table(),
                  f'<p class="fine">{escape(self.legend)}</p>',
-                 f"<h2>Accuracy: {escape(self.metric)}</h2>", _block("bars", self._bars())]
-        if any(name.startswith("popularity") for name in self._names()):
-            parts += ["<h2>Popularity against accuracy</h2>", _block("scroll points", self._popularity())]
-        curves = {row.name: (row.quantity, row.curve) for row in self.rows if len(row.curve)}
+                 f"<h2>Accuracy: {escape(self.metric)}</h2>", *self._figure("bars", self._bars, self.metric)]
+        popularity = next((name for name in self._names() if name.startswith("popularity")), None)
+        if popularity is not None:
+            parts += ["<h2>Popularity against accuracy</h2>",
+                      *self._figure("scroll points", self._popularity, self.metric, popularity)]
+        curves = {row.name: (row.quantity, row.curve) for row in self.rows if np.isfinite(row.curve).any()}
         if curves:
             parts += ["<h2>Learning curves</h2>", _block("panels", *figures.learning_curves(curves))]
         if self.showcases:
@@ -136,8 +141,8 @@ class Report:
 
     def _table(self) -> str:
         names = self._names()
-        best = {n: (min if n in ("rmse", "mae") else max)(r.metrics[n] for r in self.rows if n in r.metrics)
-                for n in names if not n.startswith("popularity")}
+        best = {n: (min if n in ("rmse", "mae") else max)(r.metrics[n] for r in rows)
+                for n in names if not n.startswith("popularity") and (rows := self._drawn(n))}
         lines = []
         for row in self.rows:
             cells = [f"<td>{escape(row.name)}</td>"]
@@ -149,14 +154,28 @@ class Report:
         head = "".join(f"<th>{escape(n)}</th>" for n in ["model", *names, "seconds"])
         return _block("scroll", f"<table><tr>{head}</tr>{''.join(lines)}</table>")
 
-    def _bars(self) -> str:
-        rows = sorted((r for r in self.rows if self.metric in r.metrics), key=lambda r: -r.metrics[self.metric])
+    def _drawn(self, *metrics: str) -> list[Row]:
+        """The rows that have all the metrics, as finite numbers."""
+        return [row for row in self.rows if all(math.isfinite(row.metrics.get(name, math.nan)) for name in metrics)]
+
+    def _figure(self, kind: str, draw: Callable[[list[Row]], str], *metrics: str) -> list[str]:
+        """A figure of the rows that can be drawn, and a word about the others."""
+        rows = self._drawn(*metrics)
+        drawn = {row.name for row in rows}
+        others = [row.name for row in self.rows if row.name not in drawn and all(n in row.metrics for n in metrics)]
+        parts = [_block(kind, draw(rows))] if rows else []
+        if others:
+            note = f"Not drawn, as {' or '.join(metrics)} is no finite number: {', '.join(others)}."
+            parts.append(f'<p class="fine">{escape(note)}</p>')
+        return parts
+
+    def _bars(self, rows: list[Row]) -> str:
+        rows = sorted(rows, key=lambda r: -r.metrics[self.metric])
         return figures.metric_bars([r.name for r in rows], [r.metrics[self.metric] for r in rows],
                                    [r.errors.get(self.metric, 0.0) for r in rows], self.metric, self.floor)
 
-    def _popularity(self) -> str:
+    def _popularity(self, rows: list[Row]) -> str:
         name = next(n for n in self._names() if n.startswith("popularity"))
-        rows = [r for r in self.rows if name in r.metrics and self.metric in r.metrics]
         return figures.accuracy_against_popularity([r.name for r in rows], [r.metrics[name] for r in rows],
                                                    [r.metrics[self.metric] for r in rows], self.metric)
 

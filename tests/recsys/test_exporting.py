@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import IdMap
-from recsys.errors import ParameterError
+from recsys.errors import DataError, ParameterError
 from recsys.exporting import exporting
 from recsys.recs import Recs, Titles
 
@@ -135,3 +135,32 @@ def test_parquet_that_finds_no_room_names_the_folder(tmp_path, monkeypatch):
         pass
     assert error.value.filename
     assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_surrogate_pair_is_written_where_it_can_be(tmp_path):
+    recs = Recs("a\ud800", np.array(["x\udc80"]), np.ones(1, np.float32), 1, np.array(["model"]))
+    for name in ("x.csv", "x.csv.gz", "x.jsonl", "x.jsonl.gz"):
+        with exporting(tmp_path / name) as add:
+            add(recs)
+        with (gzip.open if name.endswith("gz") else open)(tmp_path / name, "rt", encoding="utf-8",
+                                                          errors="surrogatepass") as file:
+            line = next(csv.DictReader(file)) if "csv" in name else json.loads(file.read())
+        assert (line["user"], line["item"]) == ("a\ud800", "x\udc80")
+    pytest.importorskip("duckdb")
+    with pytest.raises(DataError, match=r"be written as Parquet .*; name a file that ends in \.csv or \.jsonl"), \
+            exporting(tmp_path / "x.parquet") as add:
+        add(recs)
+    assert not (tmp_path / "x.parquet").exists()
+
+
+@pytest.mark.parametrize("kind", ["ConversionException", "InternalException"])
+def test_what_is_no_lack_of_room_is_not_called_so(tmp_path, monkeypatch, kind):
+    duckdb = pytest.importorskip("duckdb")
+
+    def wrong(path):
+        raise getattr(duckdb, kind)("Some Error: something else")
+
+    monkeypatch.setattr(duckdb, "connect", wrong)
+    with pytest.raises(DataError, match=r"cannot be written as Parquet \(something else\)"), \
+            exporting(tmp_path / "x.parquet"):
+        pass

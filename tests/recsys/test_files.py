@@ -19,6 +19,7 @@ from tests.minidl.test_files import full
 
 DATA = simulate(60, 40, 1200, seed=1)[0]
 MODEL = EASE().fit(DATA)
+NETWORK = SASRec(epochs=1, factors=4).fit(DATA)  # compiles what it needs, and writes that, while there is room
 
 
 def page(path):
@@ -30,7 +31,7 @@ WRITERS = [
     ("m.recsys", MODEL.save), ("x.csv", DATA.to_csv), ("x.csv.gz", DATA.to_csv), ("page.html", page),
     ("c.npz", lambda path: Checkpoint(path, {}).save({"a": [0.5] * 999})),
     ("c.safetensors", lambda path: Checkpoint(path, {}).save({"a": [0.5] * 999})),
-    ("run.npz", lambda path: SASRec(epochs=1, factors=4).fit(DATA, checkpoint=path)),
+    ("run.npz", lambda path: NETWORK.clone().fit(DATA, checkpoint=path)),
 ]
 
 

@@ -142,3 +142,25 @@ def test_without_matplotlib_the_command_to_run_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'minidl\[plot\]'"):
         make().html()
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+def test_what_is_no_finite_number_is_left_out_of_the_figures_and_said(bad):
+    rows = [Row("Good", {"ndcg@10": 0.03, "popularity@10": 243.9, "rmse": 0.9}, {"ndcg@10": NAN}, 0.01, "loss",
+                (2.0, bad)),
+            Row("Bad", {"ndcg@10": bad, "popularity@10": 1.0, "rmse": bad}, {"ndcg@10": bad}, 0.01, "loss", (bad, bad)),
+            Row("Odd", {"ndcg@10": 0.02, "popularity@10": bad}, {}, 0.01, "loss", (-3.0, -2.0))]
+    text = make(rows=rows, floor="Bad").html()
+    page = Page(text)
+    assert page.tags.count("svg") == 2 + 2
+    words = " ".join(page.words)
+    assert "Not drawn, as ndcg@10 is no finite number: Bad." in words
+    assert "Not drawn, as ndcg@10 or popularity@10 is no finite number: Bad, Odd." in words
+    for drawing in re.findall(r"<svg .*?</svg>", text, re.S):
+        assert not re.search(r"\bnan\b|\binf\b", drawing)
+    assert text.count('class="best"') == 2
+    alone = Page(make(rows=rows[1:2], floor="Bad").html())
+    assert alone.tags.count("svg") == 0

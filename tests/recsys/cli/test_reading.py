@@ -155,3 +155,64 @@ def test_parts_with_ids_of_two_kinds_say_what_to_do(run, tmp_path):
                        "predefined", "--test", "test.csv")
     assert code == 2
     assert "the map holds integers, the new ids are strings; convert them, or read both with --id-type str." in err
+
+
+PARTS = ("evaluate", "--data", "train.csv", "--test", "test.csv", "--protocol", "predefined", "--model", "Popular")
+
+
+@pytest.fixture
+def parts(run, tmp_path):
+    """A function that measures parts given apart, some of whose users and items are rare."""
+    rows = [f"{user},{item},{1 + item % 5}\n" for user in range(6) for item in range(10) if (user + item) % 2]
+    (tmp_path / "train.csv").write_text("user,item,rating\n" + "".join(rows) + "77,77,5\n")
+    (tmp_path / "test.csv").write_text("user,item,rating\n0,2,5\n1,3,1\n1,3,4\n2,88,5\n")
+    return lambda *words: run(*PARTS, *words, "--json")
+
+
+def test_parts_given_apart_keep_their_rare_users(parts):
+    code, out, err = parts("--k-core", "3")
+    assert code == 0
+    assert "train.csv: --k-core 3 left out 1 of 31 events." in err
+    assert "test.csv: --k-core is for --data alone; nothing is left out here." in err
+    assert json.loads(out)["card"]["sizes"] == "30 train, 0 valid, 4 test"
+
+
+def test_what_thins_parts_is_counted(parts):
+    code, out, err = parts("--min-value", "2", "--duplicates", "last")
+    assert code == 0
+    assert "recsys: note: train.csv: --min-value 2 left out 6 of 31 events.\n" in err
+    assert "recsys: note: test.csv: --duplicates last left out 1 of 4 events.\n" in err
+    assert json.loads(out)["card"]["sizes"] == "25 train, 0 valid, 3 test"
+
+
+def test_files_about_items_go_with_all_parts(parts, tmp_path):
+    (tmp_path / "items.csv").write_text("item,title\n1,One\n88,Only tested\n")
+    (tmp_path / "links.csv").write_text("user,friend\n5,4\n")
+    code, _, err = parts("--titles", "items.csv", "--friends", "links.csv")
+    assert code == 0, err
+    assert err.count("items.csv: describes 2 of 12 items.") == 1
+    assert err.count("links.csv: 1 links") == 1
+
+
+def test_what_cleaning_left_out_is_told(run):
+    found, err = described(run, "log.csv", "--drop-missing", "--duplicates", "sum", "--min-value", "1")
+    assert found["notes"][1:] == ["log.csv: --duplicates sum left out 1 of 5 events.",
+                                  "log.csv: --min-value 1 left out 1 of 4 events."]
+    assert all(note in err for note in found["notes"])
+
+
+def test_words_and_decimals_of_side_files(run, tmp_path):
+    (tmp_path / "items.csv").write_text("item;price;title\n7;1,5;nix\n8;2,5;NULL\n")
+    code, _, err = run("train", "--data", "odd.csv", "--decimal", ",", "--date-format", "%d/%m/%Y", "--na", "nix",
+                       "--model", "Popular", "--out", "a.recsys", "--item-features", "items.csv")
+    assert code == 0, err
+    assert "items.csv: took price as numbers; title as titles." in err
+    assert ("items.csv, column 'title': took 'nix' as missing, and so all words for that (1 rows); --na '' keeps them."
+            in err)
+
+
+def test_what_is_wrong_with_a_part_is_said_of_it(parts, tmp_path):
+    (tmp_path / "test.csv").write_text("user,item\n0,2\n")
+    code, _, err = parts("--min-value", "2")
+    assert code == 2
+    assert "recsys: test.csv: filter: the interactions have no values to filter by." in err

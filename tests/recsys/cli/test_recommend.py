@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -27,6 +29,13 @@ def folder(tmp_path_factory):
     models.ItemKNN().fit(data).save(made / "model.recsys")
     (made / "some.txt").write_text("milk\njam\n-bread\n")
     (made / "own.csv").write_text('item,user\n"tea, green",7\njam,7\n-bread,8\n')
+    (made / "half.csv").write_text('item,user\n"tea, green",7\njam,7\n-bread,8\n,9\n')
+    (made / "other.csv").write_text('7.0;tea, green\n7.0;jam\n8.0;-bread\n')
+    (made / "own.jsonl").write_text('{"item": "tea, green", "user": 7}\n{"item": "jam", "user": 7}\n'
+                                    '{"item": "-bread", "user": 8}\n')
+    (made / "words.csv").write_text("user,item\nann,jam\n")
+    (made / "titles.csv").write_text("item,title\njam,Jam\n")
+    (made / "none.csv").write_text("user,item\n,jam\n7,\n")
     (made / "wide.csv").write_text("a,b,c\n1,jam,x\n2,jam,y\n")
     return made
 
@@ -86,6 +95,10 @@ def test_candidates_and_exclusions_for_everybody_and_for_each(run):
     assert items("--candidates", "own.csv") == {7: {"tea, green", "jam"}, 8: {"-bread"}, 9: everything}
     assert items("--exclude", "own.csv") == {7: everything - {"tea, green", "jam"}, 8: everything - {"-bread"},
                                              9: everything}
+    for name in ("half.csv", "other.csv", "own.jsonl"):
+        assert items("--exclude", name) == items("--exclude", "own.csv")
+    err = run("--user", "7", "--candidates", "half.csv")[2]
+    assert "half.csv: 1 rows without an id are left out." in err
     err = run("--user", "7", "--user", "9", "--candidates", "own.csv")[2]
     assert "own.csv: 1 of 2 users asked for have no candidates of their own, and may get all items." in err
 
@@ -105,6 +118,9 @@ def test_a_history_may_hold_any_ids(run):
     (["--all", "--out", "x.csv", "--why"], "leave out --out or --why"),
     (["--user", "7", "--exclude", "missing.csv"], "missing.csv"),
     (["--user", "7", "--exclude", "wide.csv"], "wide.csv: which of its 3 columns holds users and which items"),
+    (["--user", "7", "--exclude", "titles.csv"], "titles.csv: which of its 2 columns holds users and which items"),
+    (["--user", "7", "--exclude", "words.csv"], "words.csv: its ids are text, such as 'ann', those of the data int"),
+    (["--user", "7", "--exclude", "none.csv"], "none.csv: no row has all ids"),
     (["--user", "7", "--user", "99999"], "99999; 1 of 2 asked for; --on-unknown skip leaves such ids out."),
     (['--history="tea'], "put an id that holds a comma in double quotes"),
 ])
@@ -115,3 +131,13 @@ def test_what_cannot_be_meant_is_one_sentence(run, folder, words, says):
     assert says in err
     assert err.count("\n") == 1
     assert sorted(folder.iterdir()) == before
+
+
+def test_pipes_are_read_once(folder, run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("item\njam\nmilk\n",))
+    writer.start()
+    code, out, _ = run("--user", "9", "--keep-seen", "--candidates", str(tmp_path / "pipe"), "--json")
+    writer.join()
+    assert code == 0
+    assert {line["item"] for line in json.loads(out)["recommendations"]} <= {"jam", "milk"}

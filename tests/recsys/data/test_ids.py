@@ -66,7 +66,7 @@ def test_factorise_numbers_in_ascending_order(ids):
     assert numbers.dtype == np.int32
 
 
-@given(st.lists(st.integers(-(2**53), 2**53)))
+@given(st.lists(st.integers(1 - 2**53, 2**53 - 1)))
 def test_whole_floats_are_integers(ids):
     np.testing.assert_array_equal(as_ids(np.array(ids, np.float64)), np.array(ids, np.int64))
 
@@ -160,3 +160,13 @@ def test_no_ids_are_of_no_kind(ids, known):
     (None, True), (["ab"], False), ([], False), ({7}, False), (np.array([7]), False), (iter([7]), False)])
 def test_one_id_or_several(ids, one):
     assert is_one(ids) == one
+
+
+def test_integers_among_floats_stay_exact():
+    assert as_ids([2**53 + 1, 1.0]).tolist() == [2**53 + 1, 1]
+    assert as_ids([-7.0, -(2**63)]).tolist() == [-7, -(2**63)]
+    for large in (2.0**53, np.array([2**53 + 1], np.float64), [1, 2.0**53], np.array([2**24 + 1], np.float32)):
+        with pytest.raises(DataError, match="too large for a float to hold exactly"):
+            as_ids(large)
+    with pytest.raises(DataError, match="beyond the 64-bit integers"):
+        as_ids([10**400, 1.0])

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import datasets
-from recsys.data import Interactions
+from recsys.data import IdMap, Interactions
+from recsys.data.held import Held, read_parquet
 from recsys.data.readers import read_ragged, read_table
 from recsys.errors import DataError, ParameterError
 
@@ -481,12 +482,17 @@ def test_returned_goods(tmp_path):
 
 
 # ---- columns that have types
-@pytest.mark.parametrize("options", [{"delimiter": ";"}, {"decimal": ","}])
-def test_what_is_about_text_is_refused_for_json_lines(tmp_path, options):
-    path = tmp_path / "log.jsonl"
+@pytest.mark.parametrize("options", [{"delimiter": ";"}, {"decimal": ","}, {"header": False}])
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet"])
+def test_what_is_about_text_is_refused_for_typed_columns(tmp_path, name, options):
+    path = tmp_path / name
     path.write_text('{"user": 1, "item": 7}\n')
-    with pytest.raises(ParameterError, match=f"log.jsonl: the file is JSON lines.*leave {next(iter(options))}= out"):
+    if name.endswith("parquet"):
+        duckdb = pytest.importorskip("duckdb")
+        duckdb.sql('select 1 "user", 7 item').write_parquet(str(path))
+    with pytest.raises(ParameterError, match=f"{name}: the file is Parquet or JSON.*leave {next(iter(options))}"):
         Interactions.from_file(path, **options)
+    Interactions.from_file(path, header=True)
 
 
 def test_json_lines_in_another_encoding(tmp_path):
@@ -592,3 +598,123 @@ def test_csv_is_not_written_under_another_format_s_name(tmp_path, name):
     with pytest.raises(ParameterError, match="what is written is CSV"):
         Interactions.from_arrays([1], [2]).to_csv(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_frame_has_no_events_to_weigh():
+    frame = Frame(user=np.zeros(0, int), item=np.zeros(0, int), event=np.zeros(0, str))
+    assert len(Interactions.from_dataframe(frame, event_weights={"view": 1})) == 0
+
+
+# ---- damage, and names that mean something elsewhere
+
+@pytest.fixture
+def parquet(tmp_path):
+    """The bytes of a Parquet file."""
+    duckdb = pytest.importorskip("duckdb")
+    path = tmp_path / "made.parquet"
+    duckdb.sql("select 'u' || range % 100 as user_id, range % 37 as item_id from range(5000)").write_parquet(str(path))
+    return path.read_bytes()
+
+
+def test_damaged_parquet_is_one_sentence(tmp_path, parquet):
+    path = tmp_path / "log.parquet"
+    rng = np.random.default_rng(0)
+    refused = 0
+    for start in range(4, len(parquet) - 400, 150):
+        damaged = bytearray(parquet)
+        damaged[start:start + 150] = rng.bytes(150)
+        path.write_bytes(damaged)
+        try:
+            Interactions.from_file(path)
+        except DataError as error:
+            refused += "log.parquet" in str(error)
+    assert refused
+    for cut in (len(parquet) // 2, -1):
+        path.write_bytes(parquet[:cut])
+        for read in (Interactions.from_file, Interactions.from_csv):
+            with pytest.raises(DataError, match=r"log\.parquet is a Parquet file that breaks off"):
+                read(path)
+
+
+def test_parquet_is_read_from_plain_files_alone(tmp_path, parquet):
+    (tmp_path / "log.parquet.gz").write_bytes(gzip.compress(parquet))
+    with pytest.raises(DataError, match=r"log\.parquet\.gz: Parquet is read from a file alone, .*; unpack it"):
+        Interactions.from_file(tmp_path / "log.parquet.gz")
+
+
+@pytest.mark.parametrize("name", ["a*b", "a?b", "[ab]", "a[b", "{a,b}", "year=2020/a", "it's", "a]b%20"])
+def test_names_of_parquet_files_are_no_patterns(tmp_path, parquet, name):
+    duckdb = pytest.importorskip("duckdb")
+    for other in ("acb", "a", "b"):
+        duckdb.sql("select 1 user_id, 2 item_id").write_parquet(str(tmp_path / f"{other}.parquet"))
+    path = tmp_path / f"{name}.parquet"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(parquet)
+    assert len(Interactions.from_file(path)) == 5000
+    assert read_parquet(path).names == ["user_id", "item_id"]
+
+
+def test_uuids_in_parquet_are_texts(tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    name, path = "c104c1cc-7d99-479b-a3f7-a15525a1e617", tmp_path / "log.parquet"
+    duckdb.sql(f"select '{name}'::uuid user_id, 7 item_id").write_parquet(str(path))
+    assert Interactions.from_file(path).users.ids.tolist() == [name]
+
+
+def test_columns_are_fetched_once():
+    fetched = []
+    held = Held({"a": lambda: fetched.append(1) or np.arange(3)}, "x", np.arange(3))
+    assert held.take([0, 2]).array("a").tolist() == [0, 2]
+    assert held.array(0).tolist() == [0, 1, 2]
+    assert len(fetched) == 1
+
+
+@pytest.mark.parametrize(("field", "says"), [
+    ("[" * 10**5 + "]" * 10**5, "line 2: lists or records lie too deep in each other"),
+    ("1" * 5000, "line 2: a whole number has thousands of digits; write it as a string"),
+    ("1" + "0" * 400, "line 2: a whole number of more than 300 digits is too large"),
+    ("[1", "line 2: this is not JSON"),
+])
+def test_json_beyond_all_bounds_is_one_sentence(tmp_path, field, says):
+    path = tmp_path / "log.jsonl"
+    path.write_text(f'{{"user": 1, "item": 7, "rating": 1}}\n{{"user": 1, "item": 8, "rating": {field}}}\n')
+    with pytest.raises(DataError, match=says):
+        Interactions.from_file(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("text", ['[{"user": 1, "item": 2}, {"user": 2, "item": 2}]', '[\n[1, 2]]', '["a", "b"]',
+                                  "[1]\n", "[]", "[" * 10**5 + "]" * 10**5, '{\n"user": 1}'])
+def test_json_documents_are_called_so_in_any_encoding(tmp_path, text, encoding):
+    path = tmp_path / "log.json"
+    path.write_bytes(text.encode(encoding))
+    for read in (Interactions.from_file, Interactions.from_csv):
+        with pytest.raises(DataError, match=r"log\.json is JSON, but not one record a line"):
+            read(path)
+    path.write_bytes('{"user": 1, "item": 2}\n{"user": 2, "item": 2}\n'.encode(encoding))
+    assert len(Interactions.from_file(path)) == 2
+
+
+def test_names_in_brackets_are_names(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("[UserId],[ItemId],[Rating]\nann,x,5\nbob,y,4\n")
+    for read in (Interactions.from_file, Interactions.from_csv):
+        assert read(path).value.tolist() == [5, 4]
+        assert read(path).users.ids.tolist() == ["ann", "bob"]
+
+
+@pytest.mark.parametrize("text", ["1_000", "٣", "0x10", "1 0", ""])
+def test_numbers_in_texts_are_in_plain_digits(text):
+    with pytest.raises(DataError, match="is not a number"):
+        Interactions.from_arrays([1, 2], [1, 2], ["3.5", text])
+    with pytest.raises(DataError, match=r"not a whole number of 64 bits|the id is missing"):
+        Interactions.from_records([{"user": text, "item": "1"}], id_type=int)
+    with pytest.raises(ParameterError, match="is not a whole number"):
+        IdMap([1000, 3, 16]).parse([text])
+    assert Interactions.from_records([{"user": " -7", "item": "+1"}], id_type=int).users.ids.tolist() == [-7]
+
+
+def test_a_weight_is_a_number():
+    for weight in (float("nan"), float("inf"), "much"):
+        with pytest.raises((ParameterError, DataError), match=r"must be numbers|not a finite"):
+            Interactions.from_records([{"user": 1, "item": 2, "event": "view"}], event_weights={"view": weight})

@@ -82,3 +82,9 @@ def test_sessions_that_are_given_apart():
 def test_shares_out_of_range_are_refused(shares):
     with pytest.raises(ParameterError, match="below 1 together; got"):
         split_sessions(interactions([[0, 1]] * 4), test_share=shares[0], valid_share=shares[1])
+
+
+def test_sessions_of_one_name_are_refused():
+    data = Interactions.from_arrays([1, 1, 2, 2, 3, 3], list("ababab"), times=range(6))
+    with pytest.raises(DataError, match="test and others have one name, 3:1 for one; name them differently"):
+        split_sessions(data, data, valid_share=0.34)

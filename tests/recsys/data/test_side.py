@@ -61,9 +61,11 @@ def test_features_by_kind(data, write):
     assert features.genres.toarray().tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 1]]
     notes = add_features(data, path).notes
     assert notes[0] == "side.csv: 1 rows without an id are left out."
-    assert notes[1] == ("side.csv: took year as numbers; genre as labels; country as categories; title as titles; "
+    assert notes[1] == ("side.csv, column 'year': took 'NA' as missing, and so all words for that (1 rows); na=() "
+                        "keeps them.")
+    assert notes[2] == ("side.csv: took year as numbers; genre as labels; country as categories; title as titles; "
                         "description as text; out as dates (seconds since 1970).")
-    assert notes[2] == "side.csv: describes 2 of 3 items."
+    assert notes[3] == "side.csv: describes 2 of 3 items."
     again = add_features(add_features(data, path), path)
     assert "side.csv: replaced year, country, out, genres, titles, text." in [
         note.replace("titles, text, genres", "genres, titles, text") for note in again.notes]
@@ -119,3 +121,58 @@ def test_real_files(shared_data):
     more = add_titles(books, shared_data / "goodbooks-10k-v1" / "books.csv.gz")
     assert more.item_features.titles[more.items.encode(1)].tolist() == ["The Hunger Games (The Hunger Games, #1)"]
     assert more.notes[0].startswith("books.csv.gz: took the ids of the column 'id', which has 10,000 of the data's 10")
+
+
+@pytest.mark.parametrize(("add", "field"), [(add_titles, "titles"), (add_texts, "text"), (add_features, "text"),
+                                            (add_features, "titles")])
+def test_words_for_nothing_are_no_titles_and_no_texts(data, write, add, field):
+    name = {"titles": "title", "text": "plot"}[field]
+    path = write(f"item,{name}\n7,NULL\n8,n/a\n9,Brazil\n10,\n")
+    more = add(data, path)
+    assert getattr(more.item_features, field).tolist() == ["", "", "Brazil"]
+    assert more.notes[0] == (f"side.csv, column '{name}': took 'NULL' as missing, and so all words for that (2 rows); "
+                             "na=() keeps them.")
+    assert getattr(add(data, path, na=()).item_features, field).tolist() == ["NULL", "n/a", "Brazil"]
+
+
+@pytest.mark.parametrize("text", ["item,title\n,Alien\nNA,Brazil\n", '{"item": null, "title": "Alien"}\n'])
+@pytest.mark.parametrize("add", [add_titles, add_features, add_texts])
+def test_a_file_without_any_id(data, write, add, text):
+    with pytest.raises(DataError, match=r"side\.csv: no row has an id in the column 'item', which was taken for that"):
+        add(data, write(text))
+    with pytest.raises(DataError, match=r"side\.csv: no row has two ids"):
+        add_friends(data, write("user,friend\n1,\nNA,2\n"))
+
+
+def test_a_file_of_nothing_but_ids(data, write):
+    with pytest.raises(DataError, match=r"side\.csv: there is no column beside the ids"):
+        add_features(data, write("item\n7\n8\n"))
+
+
+def test_labels_in_several_rows_are_divided_as_in_one(data, write):
+    for text in ("id,tag\n7,a| b|\n7,|c\n9,NULL\n", '{"id": 7, "tag": ["a", "b"]}\n{"id": 7, "tag": ["c"]}\n'):
+        features = add_features(data, write(text)).item_features
+        assert features.genre_names.tolist() == ["a", "b", "c"]
+        assert features.genres.toarray().tolist() == [[1, 1, 1], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("text", ["item;price\n7;1,5\n8;2\n", "item,price\n7,1.5\n8,2\n", 'item,price\n7,"1,5"\n8,2\n',
+                                  '{"item": 7, "price": 1.5}\n{"item": 8, "price": 2}\n'])
+def test_decimal_commas(data, write, text):
+    assert add_features(data, write(text), decimal=",").item_features.attributes["price"].tolist()[:2] == [1.5, 2]
+
+
+@pytest.mark.parametrize("text", ["item,size\n7,1{}\n", '{{"item": 7, "size": 1{}}}\n'])
+def test_features_beyond_all_bounds_are_refused(data, write, text):
+    with pytest.raises(DataError, match="too large"):
+        add_features(data, write(text.format("0" * 400)))
+
+
+@pytest.mark.parametrize("words", ["NA", ("NA", None), None, 5])
+def test_words_for_nothing_are_words(data, write, words):
+    path = write("item,title\n7,Alien\n")
+    for read in (lambda: add_titles(data, path, na=words), lambda: Interactions.from_csv(path, na=words)):
+        with pytest.raises(ParameterError, match="na must be a sequence of words"):
+            read()
+    with pytest.raises(ParameterError, match="there is no option 'delimeter'; there are delimiter, header,"):
+        add_titles(data, path, delimeter=";")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import Interactions
+from recsys.data.columns import as_times, as_values
 from recsys.data.notes import unsaid
 from recsys.data.times import UNITS, guess_unit, in_seconds, parse_dates
 from recsys.errors import DataError, ParameterError
@@ -127,3 +128,50 @@ def test_lost_fractions_of_seconds_are_told(tmp_path, fields, count):
     if "T" in fields:
         frame = {"user": [1], "item": [2], "time": np.array(fields.split()[0], "datetime64[ms]")}
         assert "rounded 1 times" in Interactions.from_records([frame | {"user": 1, "item": 2}]).notes[0]
+
+
+def test_fractions_are_no_dates_in_digits():
+    assert guess_unit(np.array([20111209.5, 20111210.0])) == "s"
+    assert guess_unit(np.array([20111209.0, 20111210.0])) == "date"
+
+
+@pytest.mark.parametrize("odd", [5, 5.0, np.int64(5), 881250949])
+@pytest.mark.parametrize("date", ["2020-01-01", datetime(2020, 1, 1, tzinfo=UTC), np.datetime64("2020-01-01")])
+def test_numbers_among_dates_are_refused(odd, date):
+    for times in ([date, odd, date], [odd, date, None]):
+        with pytest.raises(DataError, match=r"row [01]: the time .* is a number and .* is none \(1 of 3 rows hold num"):
+            as_times(np.array(times, object), 3, lambda i: f"times, row {i}")
+
+
+def test_texts_and_moments_are_both_dates():
+    times = np.array(["2020/1/1 00:00", datetime(2020, 1, 1, 1, tzinfo=UTC), np.datetime64("2020-01-02")], object)
+    assert as_times(times, 3, where).tolist() == [1577836800, 1577840400, 1577923200]
+    for strange in (True, b"2020-01-01", [2020]):
+        held = np.empty(1, object)
+        held[0] = strange
+        with pytest.raises(DataError, match="is neither a number nor a date"):
+            as_times(held, 1, where)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64, object, str])
+@given(moments=st.lists(st.dates(datetime(1000, 1, 1).date()), min_size=1, max_size=5),
+       format=st.sampled_from(["%Y%m%d", "%d%m%Y", "%m%d%Y"]))
+def test_a_format_reads_numbers_that_lost_their_zeros(kind, moments, format):
+    numbers = np.array([int(moment.strftime(format)) for moment in moments], kind)
+    days = np.array(moments, "datetime64[D]").astype("datetime64[s]").astype(int)
+    assert as_times(numbers, len(numbers), where, format=format).tolist() == days.tolist()
+
+
+def test_a_format_refuses_fractions():
+    with pytest.raises(DataError, match=r"the time 20240131\.5 is no whole number, so no date in date_format="):
+        as_times(np.array([20240131.0, 20240131.5]), 2, where, format="%Y%m%d")
+
+
+@pytest.mark.parametrize("huge", [10**30, -(10**30), 10**400])
+def test_times_and_values_beyond_all_bounds_are_refused(huge):
+    for read in (as_times, as_values):
+        if huge == 10**400 or read is as_times:
+            with pytest.raises(DataError, match=r"beyond 64-bit|too large"):
+                read([1, huge], 2, where)
+        with pytest.raises(DataError, match=r"too large|finite"):
+            read([1, None, 10**400], 3, where)
