@@ -75,7 +75,7 @@ class MatrixFactorization(FactorModel):
     scale : float
         1 or more; of all parameters, the mean included.
     history_ : dict of list of float
-        `"rmse"` in training, and `"valid_rmse"`.
+        `"rmse"` in training, and with validation data `"valid"`, minus the RMSE there.
 
     References
     ----------
@@ -127,13 +127,13 @@ class MatrixFactorization(FactorModel):
         n_users, n_items = rows.shape
         self._initialise(np.random.default_rng(self.seed), n_users, n_items)
         self.reg_user_ = self._settle_biases(rows) if self.biased and self.reg_bias is None else None
-        stopping = EarlyStopping(lambda: [part.copy() for part in self._parts()], larger_is_better=False)
+        stopping = EarlyStopping(lambda: [part.copy() for part in self._parts()])
 
         def step(epoch: int) -> dict[str, float]:
             report = {"rmse": self._epoch(epoch, rows, ratings)}
             if valid is not None:
-                report["valid_rmse"] = self._rmse(valid, rows)
-                stopping.update(report["valid_rmse"])
+                report["valid"] = -self._rmse(valid, rows)
+                stopping.update(report["valid"])
             return report
 
         self.history_ = run_epochs(type(self).__name__, self.epochs, step, progress, remedy=self.remedy())
