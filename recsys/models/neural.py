@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from functools import partial
 from os import PathLike
@@ -11,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from minidl import nn, no_grad, optim
-from recsys.checkpoint import Checkpoint
+from recsys.checkpoint import Checkpoint, contents
 from recsys.data import given
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
@@ -99,7 +98,7 @@ class NeuralRecommender(Recommender):
             validate = partial(learner._validate, split, "new" if new else "train")
         trainer = Trainer(epochs=learner.epochs, batch_size=learner.batch_size, patience=learner.patience,
                           seed=learner.seed, name=type(self).__name__, remedy=learner.remedy())
-        kept = None if checkpoint is None else Checkpoint(checkpoint, learner._identity(split))
+        kept = None if checkpoint is None else Checkpoint(checkpoint, learner._identity(data, split))
         learner.history_ = trainer.fit(learner.network, learner._optimizer(), learner._objective(data),
                                        progress=progress, validate=validate, callbacks=callbacks, checkpoint=kept)
         learner.network.eval()
@@ -133,14 +132,12 @@ class NeuralRecommender(Recommender):
         """For a network that is trained and goes on."""
         return self._optimizer()
 
-    def _identity(self, split: Split | None) -> dict[str, Any]:
+    def _identity(self, data: Interactions, split: Split | None) -> dict[str, Any]:
         """What has to be the same for a training to go on."""
         parts = () if split is None else (split.valid, split.valid_history)
         parameters = {name: getattr(value, "__qualname__", type(value).__qualname__) if callable(value) else value
                       for name, value in self.get_params().items()}  # a module's maker goes by its name
-        numbering = [zlib.crc32("\n".join(map(str, ids.ids.tolist())).encode("utf-8", "surrogatepass"))
-                     for ids in (self.users, self.items)]  # which a fingerprint leaves out
-        return {"class": type(self).__name__, **parameters, "data": self.fingerprint, "numbering": numbering,
+        return {"class": type(self).__name__, **parameters, **contents(data),
                 "validation": [part.fingerprint() for part in parts if part is not None]}
 
     def _validate(self, split: Split, candidates: str) -> float:
