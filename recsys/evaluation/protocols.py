@@ -28,7 +28,7 @@ from recsys.evaluation.evaluator import Evaluation, asked_for, describe, evaluat
 from recsys.models.parameters import Parameters
 from recsys.progress import Progress, task
 
-__all__ = ["PROTOCOLS", "Protocol", "Result", "find", "run"]
+__all__ = ["PROTOCOLS", "Protocol", "Result", "find", "fresh", "prepared", "run"]
 
 
 @dataclass(frozen=True)
@@ -156,28 +156,28 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     if refit and part == "valid":
         raise ParameterError("protocols: refit=True learns from the validation rows, so they cannot be measured; leave "
                              "one of refit=True and part='valid' out.")
-    folds = _divide(protocol, data, seed, options)
+    folds = _divide(protocol, prepared(protocol, data), seed, options)
     evaluations, fit_seconds = [], 0.0
     with task(progress, len(folds), f"{protocol.name}, folds") as bar:
         for fold in folds:
-            fresh: Any = _fresh(model)
-            _check_task(protocol, fresh)
-            if protocol.implicit and not (values or fresh.can.ratings):
+            made = fresh(model)
+            _check_task(protocol, made)
+            if protocol.implicit and not (values or made.can.ratings):
                 fold = _without_values(fold)
             shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
             watch = runtime.Stopwatch()
-            fresh.fit(fold.train, shown.valid, valid_history=fold.valid_history, progress=progress)
+            made.fit(fold.train, shown.valid, valid_history=fold.valid_history, progress=progress)
             if refit:
-                fresh, fold = _refitted(fresh, fold, progress)
+                made, fold = _refitted(fresh(model), getattr(made, "history_", {}).get("valid"), fold, progress)
             fit_seconds += watch.seconds
             fold = shown if part == "valid" else replace(fold, card={**shown.card, **fold.card})
-            evaluations.append(evaluate(fresh, fold, k=k, metrics=asked, part=part, task=protocol.task,
+            evaluations.append(evaluate(made, fold, k=k, metrics=asked, part=part, task=protocol.task,
                                         progress=progress, **protocol.settings))
             bar.advance()
     return _summary(protocol, evaluations, fit_seconds, options)
 
 
-def _fresh(model: Any) -> Any:
+def fresh(model: Any) -> Any:
     """A model that has not been fitted, from a model or a function without arguments that makes one."""
     made = model.clone() if isinstance(model, Parameters) else model() if callable(model) else model
     if not hasattr(made, "fit") or made is model:
@@ -192,9 +192,13 @@ def _check_task(protocol: Protocol, model: Any) -> None:
                                f"predicts none; use a protocol that ranks, such as 'last-one-full'.")
 
 
-def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:
+def prepared(protocol: Protocol, data: Any) -> Any:
+    """The data of `run` as Interactions, or for protocols that take parts, a tuple of them or a Split."""
     prepare = given.parts if protocol.divide in (_predefined, _sessions) else given.interactions
-    data = prepare(f"protocol {protocol.name}", data)
+    return prepare(f"protocol {protocol.name}", data)
+
+
+def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:
     known = inspect.signature(protocol.divide).parameters
     unknown = set(options) - set(known)
     if unknown:
@@ -204,13 +208,12 @@ def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[st
     return protocol.divide(data, **({} if seed is None or "seed" not in known else {"seed": seed}), **options)
 
 
-def _refitted(model: Any, fold: Split, progress: Progress | None) -> tuple[Any, Split]:
-    """A fresh copy that has learned from all but the test."""
-    fresh, by_epoch = model.clone(), getattr(model, "history_", {}).get("valid")
+def _refitted(model: Any, by_epoch: list[float] | None, fold: Split, progress: Progress | None) -> tuple[Any, Split]:
+    """A fresh model once it has learned from all but the test, for as many epochs as were best before."""
     if by_epoch:
-        fresh.set_params(epochs=int(np.argmax(by_epoch)) + 1)
+        model.set_params(epochs=int(np.argmax(by_epoch)) + 1)
     card = {**fold.card, "refit": "on training and validation rows"}
-    return fresh.fit(fold.known(), progress=progress), replace(fold, card=card)
+    return model.fit(fold.known(), progress=progress), replace(fold, card=card)
 
 
 def _without_values(split: Split) -> Split:
