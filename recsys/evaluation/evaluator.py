@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -175,32 +175,75 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     asked = asked_for(metrics, task, k)
     model = model.require_fitted("evaluate") if hasattr(model, "require_fitted") else model
     require_ids_of(model, split.train)
-    if task == "ratings":
-        found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
-    else:
-        pool = Pool.of(split, part, candidates, exclude_seen, negatives, seed)
-        found, card = measure(model, pool, asked, vectors, block, progress)
-        _warn_of_targets(part_of(split, part), part, card)
-        users, weights = pool.users, np.ones(len(pool.users))
-    per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}
+    question = Question(split, asked, task, part, candidates, exclude_seen=exclude_seen, negatives=negatives, seed=seed,
+                        vectors=vectors, clip=clip, unseen=unseen, block=block)
+    found = question.ask(model, progress)
     powers = {str(metric): RATINGS.get(metric.name, 1) for metric in asked}
-    values = {str(m): mean(found[m], weights, powers[str(m)]) if np.ndim(found[m]) else float(found[m]) for m in asked}
-    errors = {name: standard_error(value, weights, powers[name]) for name, value in per_user.items()}
+    errors = {name: standard_error(value, found.weights, powers[name]) for name, value in found.per_user.items()}
     seen, leak = seen_in_training(model, split, part)
     if leak:
         warnings.warn(leak, LeakWarning, stacklevel=2)
-    card = {**split.card, "part": part, **card, f"{part} pairs seen in training": seen}
-    return Evaluation(values, errors, per_user, split.train.users.ids[users], weights, card,
+    card = {**split.card, "part": part, **found.card, f"{part} pairs seen in training": seen}
+    return Evaluation(found.values, errors, found.per_user, split.train.users.ids[found.users], found.weights, card,
                       watch.seconds, repr(model))
 
 
-def _warn_of_targets(events: Interactions, part: str, card: dict[str, Any]) -> None:
-    """A warning where there is nothing that a model could find, or should."""
-    warn_of_nothing(events)
-    if card["unreachable targets"] == card["targets"]:
-        warnings.warn(f"evaluate: none of the {card['targets']:,} targets of the {part} part can be found: each is "
-                      f"an item that its user has seen before, or that no training event has; leave such pairs "
-                      f"out, or take a protocol for repeats, such as last-one-repeats.", DataWarning, stacklevel=3)
+class Found(NamedTuple):
+    """What a question found: the metrics, those of each user, the users (U,), their weights (U,), and what to say."""
+
+    values: dict[str, float]
+    per_user: dict[str, np.ndarray]
+    users: np.ndarray
+    weights: np.ndarray
+    card: dict[str, Any]
+
+
+class Question:
+    """What is measured of models, worked out, and warned of, once for all of them, or for one that is learning.
+
+    Parameters
+    ----------
+    split : Split
+    asked : list of Metric
+    task, part, candidates : str
+    exclude_seen, negatives, seed, vectors, clip, unseen, block
+        All as `evaluate` has them.
+    """
+
+    def __init__(self, split: Split, asked: list[Metric], task: str, part: str, candidates: str = "train", *,
+                 exclude_seen: bool = True, negatives: int | None = None, seed: int = 0,
+                 vectors: np.ndarray | None = None, clip: bool = True, unseen: float | None = None,
+                 block: int | None = None) -> None:
+        self.train, self.events, self.part, self.asked = split.train, part_of(split, part), part, asked
+        self.pool = None if task == "ratings" else Pool.of(split, part, candidates, exclude_seen, negatives, seed)
+        self.vectors, self.clip, self.unseen, self.block = vectors, clip, unseen, block
+        self._warned = False
+
+    def ask(self, model: Any, progress: Progress | None = None) -> Found:
+        """Measure a model."""
+        if self.pool is None:
+            found, users, weights, card = _ratings(model, self.train, self.events, self.asked, self.clip, self.unseen,
+                                                   progress)
+        else:
+            found, card = measure(model, self.pool, self.asked, self.vectors, self.block, progress)
+            users, weights = self.pool.users, np.ones(len(self.pool.users))
+            self._warn(card)
+        values = {str(metric): mean(value, weights, RATINGS.get(metric.name, 1)) if np.ndim(value) else float(value)
+                  for metric, value in ((metric, found[metric]) for metric in self.asked)}
+        per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}
+        return Found(values, per_user, users, weights, card)
+
+    def _warn(self, card: dict[str, Any]) -> None:
+        """A warning, the first time, where there is nothing that a model could find, or should."""
+        if self._warned:
+            return
+        self._warned = True
+        warn_of_nothing(self.events)
+        if card["unreachable targets"] == card["targets"]:
+            warnings.warn(f"evaluate: none of the {card['targets']:,} targets of the {self.part} part can be found: "
+                          f"each is an item that its user has seen before, or that no training event has; leave such "
+                          f"pairs out, or take a protocol for repeats, such as last-one-repeats.", DataWarning,
+                          stacklevel=4)
 
 
 def _check_given(model: Any, split: Any) -> None:

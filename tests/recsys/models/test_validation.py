@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from recsys.data import Interactions
 from recsys.data.splits import split_random
-from recsys.evaluation import evaluate, run
-from recsys.models import Recommender
+from recsys.evaluation import evaluate, evaluator, run
+from recsys.models import BPR, GMF, Recommender, bpr
 from tests.recsys.models.conftest import simulated
 
 DATA = simulated(3)
@@ -45,3 +47,38 @@ def test_refitting_takes_the_best_epoch_of_every_model_that_validates(new: Calla
     (_, curve), (epochs, none) = fitted
     assert not none
     assert epochs == (int(np.argmax(curve)) + 1 if curve else model.get_params().get("epochs"))
+
+
+@pytest.mark.parametrize("kind", [BPR, GMF])
+def test_validation_is_warned_of_once_and_asks_for_no_leak(kind, monkeypatch):
+    def never(*given):
+        raise AssertionError("looked for leaks")
+
+    monkeypatch.setattr(evaluator, "seen_in_training", never)
+    again = replace(SPLIT.train, value=SPLIT.train.value * 0)  # worth nothing, and nothing that could be found
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = kind(epochs=25, factors=2).fit(SPLIT.train, again)
+    assert len(curve_of(model)) == 25
+    assert sum("events have a value of 0 or less" in str(each.message) for each in said) == 1
+    assert sum("targets of the valid part can be found" in str(each.message) for each in said) == 1
+
+
+def test_bpr_validates_on_some_users(monkeypatch):
+    monkeypatch.setattr(bpr, "_ASKED", 7)
+    some = SPLIT.sample_valid(7)
+    assert BPR(epochs=3).fit(SPLIT.train, SPLIT.valid).history_ == BPR(epochs=3).fit(SPLIT.train, some.valid).history_
+
+
+def test_a_copy_that_learns_answers_only_while_it_is_measured(monkeypatch):
+    states, ask = [], evaluator.Question.ask
+
+    def asked(self, model, progress=None):
+        states.append(model.fitted)
+        return ask(self, model, progress)
+
+    monkeypatch.setattr(evaluator.Question, "ask", asked)
+    learner = BPR(epochs=1)._learner(SPLIT.train)
+    learner._fit(SPLIT.train, SPLIT.valid, None)
+    assert states == [True]
+    assert not learner.fitted
