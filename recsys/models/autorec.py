@@ -14,10 +14,10 @@ from recsys.data.interactions import Interactions
 from recsys.models.base import Can
 from recsys.models.bias import Biases, fit_biases, fold_user_bias, known_biases, require_values
 from recsys.models.factors import FactorModel
-from recsys.models.history import without_histories
+from recsys.models.history import KeepsHistories
 from recsys.models.neural import NeuralRecommender
 from recsys.models.parameters import Check, at_least, one_of, optional, sizes, whole
-from recsys.models.sparse import blocks, distinct, expect, pack, unpack_if
+from recsys.models.sparse import blocks, distinct, expect
 from recsys.networks.bags import ACTIVATIONS, Autoencoder
 from recsys.networks.kernelised import KernelAutoencoder
 
@@ -28,7 +28,7 @@ _BIAS_EPOCHS = 10
 _REG_ITEMS, _REG_USERS = (40.0, 100.0), 30.0
 
 
-class RatingAutoencoder(NeuralRecommender, FactorModel):
+class RatingAutoencoder(KeepsHistories, NeuralRecommender, FactorModel):
     """Rows of ratings through a network with `encode(rows)` and `decoder()`, to ratings less the baseline.
 
     The range of the ratings is stretched to 4, whatever it is, so that the hyper-parameters always mean the same. What
@@ -47,7 +47,6 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     checks: ClassVar[dict[str, Check]] = {"side": one_of("items", "users"), "hidden": sizes(),
                                           "reg": optional(at_least(0))}
 
-    history: CSR | None
     side: str
     hidden: tuple[int, ...]
     reg: float | None
@@ -118,11 +117,6 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     def _user_vectors(self) -> np.ndarray:
         return self.user_factors if self.baseline is None else self.user_factors[:, :-1]
 
-    def _history_of(self, users: np.ndarray) -> CSR:
-        if self.history is None:
-            raise without_histories(self)
-        return self.history.rows(users)
-
     def _fold_vectors(self, history: CSR) -> np.ndarray:
         require_values(self, history.data)
         rows = distinct(history)
@@ -151,7 +145,7 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
         return np.hstack([codes, np.ones((len(codes), 1), np.float32)])
 
     def _state(self) -> dict[str, np.ndarray]:
-        state = super()._state() | pack("seen.history", self.history)
+        state = super()._state()
         if self.baseline is None:
             return state
         return state | {"baseline.item": self.baseline.item, "baseline.reg_user": np.array(self.baseline.reg_user),
@@ -159,7 +153,6 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
-        self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
         self.baseline = None
         if "baseline.item" in state:
             item = expect(state, "baseline.item", (len(self.items),), np.float64)

@@ -10,12 +10,13 @@ from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.epochs import EarlyStopping, run_epochs
-from recsys.errors import DataError, UnsupportedError
+from recsys.errors import DataError
 from recsys.models.base import Can
 from recsys.models.bias import fit_biases, known_biases, require_values
 from recsys.models.factors import FactorModel, draw
+from recsys.models.history import KeepsHistories
 from recsys.models.parameters import Check, above, at_least, flag, optional, whole
-from recsys.models.sparse import distinct, expect, numbers, pack, restore_numbers, unpack_if
+from recsys.models.sparse import distinct, expect, numbers, restore_numbers
 from recsys.models.updating import all_but, behind, grown, members
 
 __all__ = ["MatrixFactorization"]
@@ -25,7 +26,7 @@ _RANGE = 5.0  # of ratings that are learned as they are
 _BIAS_EPOCHS = 10
 
 
-class MatrixFactorization(FactorModel):
+class MatrixFactorization(KeepsHistories, FactorModel):
     """Rating = mean + biases + product of factors.
 
     `r_ui = m + b_u + b_i + q_i . (p_u + sum_{j in I_u} y_j / sqrt(|I_u|))`; the sum, over the items that the
@@ -90,7 +91,6 @@ class MatrixFactorization(FactorModel):
     True
     """
 
-    history: CSR | None  # the ratings, each pair once
     reg_user_: float | None  # of the biases, if they are those of `Bias`
     user_bias: np.ndarray
     implicit_factors: np.ndarray
@@ -154,12 +154,9 @@ class MatrixFactorization(FactorModel):
 
     def _partial_fit(self, data: Interactions) -> None:
         """New rows alone, then all that new ratings touch, by SGD over all of their ratings; the others stay."""
-        if self.history is None:
-            raise UnsupportedError(f"{type(self).__name__}.partial_fit needs the ratings of the training; save the "
-                                   f"model with seen=True.")
-        known = len(self.user_factors), len(self.item_factors)
-        self.user_factors -= self._implicit_sums(self.history)
-        rows = self.history = self._query(behind(self.history, data.csr))
+        known, before = (len(self.user_factors), len(self.item_factors)), self.history_of_all()
+        self.user_factors -= self._implicit_sums(before)
+        rows = self.history = self._query(behind(before, data.csr))
         n_users, n_items = rows.shape
         rng = np.random.default_rng((self.seed, n_users, n_items))
         added = [draw(rng, n, self.factors, self.init_std) for n in (n_users - known[0], n_items - known[1])]
@@ -278,13 +275,9 @@ class MatrixFactorization(FactorModel):
     def _query(self, history: CSR) -> CSR:
         return distinct(history)
 
-    def _history_of(self, users: np.ndarray) -> CSR:
-        rows = self.require_seen("explain") if self.history is None else self.history
-        return rows.rows(users)
-
     def _state(self) -> dict[str, np.ndarray]:
         own = {"user_bias": self.user_bias, "implicit_factors": self.implicit_factors} | numbers(self, "reg_user_")
-        return super()._state() | own | pack("seen.history", self.history)
+        return super()._state() | own
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
@@ -292,5 +285,4 @@ class MatrixFactorization(FactorModel):
         rows = n_items if self.implicit_feedback else 0
         self.user_bias = expect(state, "user_bias", (len(self.users),), np.float32)
         self.implicit_factors = expect(state, "implicit_factors", (rows, factors), np.float32)
-        self.history = unpack_if("seen.history", state, (len(self.users), n_items))
         restore_numbers(self, state, reg_user_=None)

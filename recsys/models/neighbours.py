@@ -10,7 +10,7 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
-from recsys.models.history import HistoryRecommender, faded
+from recsys.models.history import HistoryRecommender, SumsOfHistories, faded
 from recsys.models.parameters import Check, at_least, between, flag, one_of, optional, whole
 from recsys.models.relearning import LearnsAgain
 from recsys.models.sparse import blocks, distinct, expect, numbers, pack, restore_numbers, unpack
@@ -27,7 +27,7 @@ _ASKED = 1000  # users whose last events choose the decay
 _DECAYS = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2)
 
 
-class _Cosine(LearnsAgain, HistoryRecommender):
+class _Cosine(LearnsAgain, SumsOfHistories):
     """What the two share: parameters, weights and the search for neighbours."""
 
     can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, explain_exact=True)
@@ -55,9 +55,6 @@ class _Cosine(LearnsAgain, HistoryRecommender):
         if self.weights == "idf":
             self._idf = inverse_frequency(self.item_counts, len(data.users))
         return super()._keep(data)
-
-    def _evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        return np.asarray(scores != 0)  # else the sum was empty
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
