@@ -147,11 +147,10 @@ class ItemKNN(ItemNeighbours, _Cosine):
         self.repeats_ = _repeating(events) if self.repeats is None else self.repeats
         rows = self._keep(data)
         self.neighbours_ = _enough(rows) if self.neighbours is None else self.neighbours
-        self._search(rows, events)
         self.decay_ = 1.0 if self.decay is None else float(self.decay)
         if self.decay is None and self.repeats_:
             self.decay_ = self._best_decay(rows, events)
-            self._search(rows, events)
+        self._search(rows, events)
         if self.decay_ != 1:
             self._keep(data)
 
