@@ -16,7 +16,7 @@ from recsys.models.base import Can
 from recsys.models.factors import FactorModel, draw
 from recsys.models.history import KeepsHistories
 from recsys.models.parameters import Check, at_least, optional, whole
-from recsys.models.sparse import expect, noise, numbers, restore_numbers
+from recsys.models.sparse import expect, noise, numbers, pair_keys, restore_numbers
 from recsys.models.updating import behind, grown
 
 __all__ = ["ALS"]
@@ -192,8 +192,7 @@ class ALS(KeepsHistories, FactorModel):
         if events.nnz and events.data.min() < 0:
             raise DataError(f"{type(self).__name__}: values must not be negative, and one is {events.data.min()}; they "
                             f"add confidence. Use clean(negative=...), filter(min_value=...) or binarise(...) first.")
-        keys = (csr.row_of_entry * np.int64(csr.shape[1]) + csr.indices for csr in (pattern, events))
-        sums = np.bincount(np.searchsorted(*keys), events.data, pattern.nnz)
+        sums = np.bincount(np.searchsorted(pair_keys(pattern), pair_keys(events)), events.data, pattern.nnz)
         return CSR(pattern.indptr, pattern.indices, sums.astype(np.float32), pattern.shape)
 
     def _side(self, events: CSR) -> _Side:

@@ -13,7 +13,7 @@ from recsys.models.base import Can
 from recsys.models.history import HistoryRecommender, SumsOfHistories, faded
 from recsys.models.parameters import Check, at_least, between, flag, one_of, optional, whole
 from recsys.models.relearning import LearnsAgain
-from recsys.models.sparse import blocks, distinct, expect, numbers, pack, restore_numbers, unpack
+from recsys.models.sparse import blocks, distinct, expect, numbers, pack, pair_keys, restore_numbers, unpack
 
 __all__ = ["ItemKNN", "ItemNeighbours", "UserKNN", "nearest", "ragged", "similarity_rows"]
 
@@ -232,8 +232,8 @@ def _repeating(events: CSR) -> bool:
 def _again(rows: CSR, events: CSR, shrink: float) -> np.ndarray:
     """The similarity of items to themselves, by the users who met them more than once: float32 (n_items,)."""
     pattern, n = events.unique(), events.shape[1]
-    keys = (csr.row_of_entry * np.int64(n) + csr.indices for csr in (pattern, events))
-    twice = np.bincount(np.searchsorted(*keys), minlength=pattern.nnz) > 1  # of the distinct pairs, as in `rows`
+    place = np.searchsorted(pair_keys(pattern), pair_keys(events))
+    twice = np.bincount(place, minlength=pattern.nnz) > 1  # of the distinct pairs, as in `rows`
     squares = rows.weights.astype(np.float64) ** 2
     whole = np.bincount(rows.indices, squares, n)
     return np.asarray(np.bincount(rows.indices, squares * twice, n) / np.maximum(whole + shrink, 1e-12), np.float32)
