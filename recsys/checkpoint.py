@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl import io
+from recsys.checks import Check
 from recsys.data.csr import CSR
 from recsys.data.features import Features
 from recsys.data.interactions import Interactions
@@ -44,6 +45,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | PathLike[str], identity: Mapping[str, Any]) -> None:
+        Check(lambda value: isinstance(value, str | PathLike), "a path").require("Checkpoint", "path", path)
         self.path = Path(path)
         self.identity = json.loads(json.dumps(identity, default=_plain))
         if self.path.suffix not in (".npz", ".safetensors"):

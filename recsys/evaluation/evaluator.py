@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl import runtime
+from recsys.checks import PROGRESS, Check, flag, number, one_of, optional, require, whole
 from recsys.data import given
 from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
@@ -23,6 +24,10 @@ from recsys.progress import Progress, task
 __all__ = ["Evaluation", "evaluate"]
 
 DEFAULT_METRICS = {"ranking": ("recall", "ndcg", "hit", "precision", "mrr"), "ratings": ("rmse", "mae")}
+_CHECKS = {"k": whole(1), "part": one_of("test", "valid"), "task": one_of("ranking", "ratings"),
+           "candidates": one_of("train", "all", "new"), "exclude_seen": flag(), "negatives": optional(whole(1)),
+           "seed": whole(0), "clip": flag(), "unseen": optional(number()), "block": optional(whole(1)),
+           "progress": PROGRESS}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,6 +83,8 @@ class Evaluation:
         dict of str to dict of str to float
             For each group its `users` (their number) and the metrics that have a value per user.
         """
+        Check(lambda value: isinstance(value, Mapping), "a mapping of user id to name of the group, such as a dict"
+              ).require("by_group", "groups", groups)
         named = np.array([groups.get(user, "") for user in self.users.tolist()])
         found = {}
         for name in sorted(set(named.tolist()) - {""}):
@@ -167,9 +174,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     >>> evaluate(Popular().fit(split.train), split, metrics=["hit@1"]).card["unreachable targets"]
     1
     """
-    if task not in DEFAULT_METRICS or part not in ("test", "valid") or candidates not in ("train", "all", "new"):
-        raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
-                             f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
+    require("evaluate", _CHECKS, locals())
     _check_given(model, split)
     watch = runtime.Stopwatch()
     asked = asked_for(metrics, task, k)
@@ -216,6 +221,10 @@ class Question:
                  block: int | None = None) -> None:
         self.train, self.events, self.part, self.asked = split.train, part_of(split, part), part, asked
         self.pool = None if task == "ratings" else Pool.of(split, part, candidates, exclude_seen, negatives, seed)
+        n = split.train.n_items
+        if vectors is not None and not (isinstance(vectors, np.ndarray) and vectors.ndim == 2 and len(vectors) == n):
+            raise ParameterError(f"evaluate: vectors must be an array of shape ({n}, d), a row for each item, not "
+                                 f"{given.described(vectors)}.")
         self.vectors, self.clip, self.unseen, self.block = vectors, clip, unseen, block
         self._warned = False
 
@@ -265,14 +274,20 @@ def asked_for(metrics: Sequence[str] | None, task: str, k: int) -> list[Metric]:
     ParameterError
         There is no such metric, or it does not go with the task.
     """
-    given.whole("evaluate", "k", k)
-    if isinstance(metrics, str) or not all(isinstance(text, str) for text in metrics or ()):
+    whole(1).require("evaluate", "k", k)
+    if not is_names(metrics or ()):
         raise ParameterError(f"evaluate: metrics must be a list of names, such as ['recall@10'], not {metrics!r}.")
     asked = [parse(text, k) for text in metrics or DEFAULT_METRICS[task]]
     wrong = [str(metric) for metric in asked if (metric.name in RATINGS) != (task == "ratings")]
     if wrong:
         raise ParameterError(f"evaluate: {', '.join(wrong)} cannot be measured with task={task!r}.")
     return asked
+
+
+def is_names(metrics: Any) -> bool:
+    """Whether it is a list of strings, or something like it."""
+    return not isinstance(metrics, str) and isinstance(metrics, Collection) and all(
+        isinstance(text, str) for text in metrics)
 
 
 def mean(values: np.ndarray, weights: np.ndarray, power: int = 1) -> float:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.checks import Check
 from recsys.data.cleaning import gini
 from recsys.errors import ParameterError
 
@@ -63,6 +64,7 @@ def parse(text: str, k: int | None = None) -> Metric:
     >>> str(parse("hr@5")), str(parse("recall", k=20)), str(parse("mrr", k=20))
     ('hit@5', 'recall@20', 'mrr')
     """
+    Check(lambda value: isinstance(value, str), "a string, such as 'recall@10'").require("metrics", "a name", text)
     name, at, cut = text.strip().lower().partition("@")
     name = _ALIASES.get(name, name)
     known = [*RANKING, *LISTS, *RATINGS]

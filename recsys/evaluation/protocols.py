@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minidl import runtime
+from recsys.checks import PROGRESS, flag, number, one_of, optional, require, whole
 from recsys.data import given, splits
 from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
@@ -29,6 +30,12 @@ from recsys.models.parameters import Parameters
 from recsys.progress import Progress, task
 
 __all__ = ["PROTOCOLS", "Protocol", "Result", "find", "fresh", "prepared", "run"]
+
+_CHECKS = {"seed": optional(whole(0)), "part": one_of("test", "valid"), "values": flag(), "refit": flag(),
+           "valid_users": optional(whole(1)), "progress": PROGRESS}
+_BY_TYPE = {"bool": flag(), "int": whole(0), "int | None": optional(whole(0)), "float": number(),
+            "float | None": optional(number())}  # of a protocol's options
+
 
 
 @dataclass(frozen=True)
@@ -100,15 +107,17 @@ class Result:
         return describe(self.model, self.metrics, self.errors, self.card)
 
 
-def find(name: str) -> Protocol:
-    """The protocol of that name.
+def find(name: str | Protocol) -> Protocol:
+    """The protocol of that name, or the one that is given.
 
     Raises
     ------
     ParameterError
         There is none; the message lists the names.
     """
-    if name not in PROTOCOLS:
+    if isinstance(name, Protocol):
+        return name
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise ParameterError(f"protocols: there is no protocol {name!r}; the names are {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]
 
@@ -150,7 +159,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     -------
     Result
     """
-    protocol = protocol if isinstance(protocol, Protocol) else find(protocol)
+    require("protocols", _CHECKS, locals())
+    protocol = find(protocol)
     asked = metrics or tuple(name.format(k=k) for name in protocol.metrics)
     asked_for(asked, protocol.task, k)  # a slip is told before hours of fitting, not after
     if refit and part == "valid":
@@ -205,6 +215,9 @@ def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[st
         names = ", ".join(name for name in known if name not in ("data", "seed")) or "none"
         raise ParameterError(f"protocol {protocol.name} has no option {', '.join(sorted(unknown))}; "
                              f"its options are: {names}.")
+    for name, value in options.items():
+        if check := _BY_TYPE.get(str(known[name].annotation)):
+            check.require(f"protocol {protocol.name}", name, value)
     return protocol.divide(data, **({} if seed is None or "seed" not in known else {"seed": seed}), **options)
 
 
@@ -250,6 +263,7 @@ def _folds(data: Interactions, seed: int = 0, folds: int = 5) -> list[Split]:
 
 
 def _ninety_ten(data: Interactions, seed: int = 0, folds: int = 5) -> list[Split]:
+    whole(1).require("protocol ratings-90-10", "folds", folds)
     data = data.clean(duplicates="last")
     return [splits.split_random(data, valid=0.09, test=0.1, by="global", seed=seed + fold) for fold in range(folds)]
 

@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any
 
 from recsys.checkpoint import Checkpoint, contents
+from recsys.checks import PROGRESS, Check, flag, require
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import RecsysError, UnsupportedError
@@ -18,6 +19,9 @@ from recsys.evaluation.protocols import Protocol, Result
 from recsys.progress import Progress
 
 __all__ = ["Interrupted", "Runs", "run_all"]
+
+_MODELS = Check(lambda value: isinstance(value, Mapping) and len(value) > 0 and all(isinstance(n, str) for n in value),
+                "a mapping of names to models, such as {'EASE': EASE()}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ def run_all(models: Mapping[str, Any], data: Any, protocol: str | Protocol, *, l
     >>> list(runs.results), runs.left_out
     (['Popular'], {'Bias': 'needs data with values'})
     """
-    protocol = protocols.find(protocol) if isinstance(protocol, str) else protocol
+    require("run_all", {"models": _MODELS, "lenient": flag(), "progress": PROGRESS}, locals())
+    protocol = protocols.find(protocol)
     data = protocols.prepared(protocol, data)
     made = {name: protocols.fresh(model) for name, model in models.items()}
     sets = {name: _with_blanks(model, data) if lenient else data for name, model in made.items()}
