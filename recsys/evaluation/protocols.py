@@ -1,6 +1,6 @@
 """Named protocols: how data is prepared and divided, what is measured, and a card that says so.
 
-A number means something only beside its protocol; the traps each one avoids move results by 5 to 400 %.
+A number means something only beside its protocol; each one avoids traps that move it.
 
 >>> print(find("last-one-full"))
 last-one-full

@@ -249,12 +249,12 @@ class AutoRec(RatingAutoencoder):
 
 
 class KernelAutoRec(RatingAutoencoder):
-    """AutoRec with layers whose weights a kernel of finite support thins out: the strongest of these models.
+    """AutoRec with layers whose weights a kernel of finite support thins out.
 
     Each weight between input i and output j is multiplied by `max(0, 1 - |u_i - v_j|^2)` with learned vectors u and
     v, and `reg / 2` times the squared weights plus `reg_kernel / 2` times the squared kernels is added to half the
-    squared errors. The defaults suit 100,000 ratings, all items in one batch; for a million, `batch_size=256`,
-    `epochs=130`, `reg=40`, `reg_kernel=0.003` predict better.
+    squared errors. The defaults are for 100,000 ratings, all items in one batch; the row `kernel-1m` of
+    `benchmarks/accuracy_rows.py` has what is taken for a million.
 
     Parameters
     ----------

@@ -42,9 +42,8 @@ class MatrixFactorization(KeepsHistories, FactorModel):
     is that of `Bias`.
 
     `partial_fit` learns new users and items alone for as many epochs as `fit`, then all users and items of the new
-    ratings for 5, over all of their ratings; the others stay. Updated by a tenth of ml-100k, the RMSE is .921 (fitted
-    on all .925, not updated .931); a test holds it within 2 % of a refit on simulated ratings, a fifth of which are
-    new.
+    ratings for 5, over all of their ratings; the others stay. Updated, it predicts better than before and nearly as a
+    refit, see `tests/recsys/models/test_partial_distance.py`.
 
     The hyper-parameters are meant for ratings of 1 to 5 or the like. So ratings that range wider than 5 are divided by
     `scale`, the fifth part of their range, to learn from them, and what is predicted is multiplied by it.
@@ -59,8 +58,7 @@ class MatrixFactorization(KeepsHistories, FactorModel):
     reg_bias : float, optional
         Learn the biases by SGD, with this penalty, instead.
     init_std : float
-        Standard deviation of the initial factors. Surprise starts from 0.1, which leaves noise in the predictions
-        that costs .008 of RMSE on MovieLens 100K.
+        Standard deviation of the initial factors. Surprise starts from 0.1, which leaves noise in the predictions.
     biased : bool
         Without, there is no mean, and no bias.
     implicit_feedback : bool
