@@ -6,6 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from recsys.data.features import Features
 from recsys.data.interactions import Interactions
 from recsys.errors import ArtifactError, ParameterError
 
-__all__ = ["Checkpoint", "contents"]
+__all__ = ["Checkpoint", "contents", "named"]
 
 _ARRAY = "$array"
 _KIND = "recsys training"
@@ -94,6 +95,20 @@ class Checkpoint:
                             for name in names)
             raise ParameterError(f"checkpoint {self.path}: belongs to another training: {how}; delete it to start "
                                  f"again, or give another name.")
+
+
+def named(value: Any) -> str:
+    """A class or a function, partial or not, by its module and name, as two of one name may be different.
+
+    Examples
+    --------
+    >>> named(Checkpoint), named(partial(Checkpoint, identity={}))
+    ('recsys.checkpoint.Checkpoint', "recsys.checkpoint.Checkpoint with () {'identity': {}}")
+    """
+    if isinstance(value, partial):
+        return f"{named(value.func)} with {value.args} {value.keywords}"
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def contents(data: Interactions) -> dict[str, Any]:

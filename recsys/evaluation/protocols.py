@@ -26,6 +26,7 @@ from recsys.data.parts import Split
 from recsys.data.sessions import split_sessions
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.evaluator import Evaluation, asked_for, describe, evaluate
+from recsys.evaluation.ranking import part_of
 from recsys.models.parameters import Parameters
 from recsys.progress import Progress, task
 
@@ -167,6 +168,10 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
         raise ParameterError("protocols: refit=True learns from the validation rows, so they cannot be measured; leave "
                              "one of refit=True and part='valid' out.")
     folds = _divide(protocol, prepared(protocol, data), seed, options)
+    for fold in folds:
+        part_of(fold, part)
+        if refit:
+            fold.known()
     evaluations, fit_seconds = [], 0.0
     with task(progress, len(folds), f"{protocol.name}, folds") as bar:
         for fold in folds:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
-from recsys.checkpoint import Checkpoint, contents
+from recsys.checkpoint import Checkpoint, contents, named
 from recsys.checks import PROGRESS, Check, flag, require
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
@@ -150,8 +150,7 @@ def _description(model: Any) -> Any:
     """The class of a model and its parameters, as they come back from JSON; None of a model that tells none."""
     if not hasattr(model, "get_params"):
         return None
-    kind = f"{type(model).__module__}.{type(model).__qualname__}"
-    return json.loads(json.dumps({"class": kind, "parameters": model.get_params()}, default=repr))
+    return json.loads(json.dumps({"class": named(type(model)), "parameters": model.get_params()}, default=repr))
 
 
 def _parts(data: Any) -> dict[Any, Interactions]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from minidl import nn, no_grad, optim
-from recsys.checkpoint import Checkpoint, contents
+from recsys.checkpoint import Checkpoint, contents, named
 from recsys.data import given
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
@@ -134,9 +134,9 @@ class NeuralRecommender(Recommender):
     def _identity(self, data: Interactions, split: Split | None) -> dict[str, Any]:
         """What has to be the same for a training to go on."""
         parts = () if split is None else (split.valid, split.valid_history)
-        parameters = {name: getattr(value, "__qualname__", type(value).__qualname__) if callable(value) else value
-                      for name, value in self.get_params().items()}  # a module's maker goes by its name
-        return {"class": type(self).__name__, **parameters, **contents(data),
+        parameters = {name: named(value) if callable(value) else value  # a module's maker goes by its name
+                      for name, value in self.get_params().items()}
+        return {"class": named(type(self)), **parameters, **contents(data),
                 "validation": [part.fingerprint() for part in parts if part is not None]}
 
     def _validation(self, split: Split, valid: Interactions) -> Callable[[], float]:

@@ -322,6 +322,13 @@ def test_a_checkpoint_of_data_that_is_numbered_differently_is_refused(data: Inte
         model.fit(moved, checkpoint=path)
 
 
+def test_a_checkpoint_of_another_class_of_the_same_name_is_refused(data: Interactions, tmp_path: Any) -> None:
+    other = type("SASRec", (SASRec,), {"__module__": __name__})
+    SASRec(factors=4, epochs=1).fit(data, checkpoint=tmp_path / "run.npz")
+    with pytest.raises(ParameterError, match="another training: class is"):
+        other(factors=4, epochs=1).fit(data, checkpoint=tmp_path / "run.npz")
+
+
 def test_a_checkpoint_of_data_with_other_features_is_refused(data: Interactions, tmp_path: Any) -> None:
     model, path = FactorizationMachine(factors=4, epochs=2), tmp_path / "run.npz"
     aged = [replace(data, user_features=Features(attributes={"age": [str(i % k) for i in range(data.n_users)]}))
