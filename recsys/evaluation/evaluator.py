@@ -183,6 +183,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     question = Question(split, asked, task, part, candidates, exclude_seen=exclude_seen, negatives=negatives, seed=seed,
                         vectors=vectors, clip=clip, unseen=unseen, block=block)
     found = question.ask(model, progress)
+    question.warn(found.card)
     powers = {str(metric): RATINGS.get(metric.name, 1) for metric in asked}
     errors = {name: standard_error(value, found.weights, powers[name]) for name, value in found.per_user.items()}
     seen, leak = seen_in_training(model, split, part)
@@ -236,15 +237,14 @@ class Question:
         else:
             found, card = measure(model, self.pool, self.asked, self.vectors, self.block, progress)
             users, weights = self.pool.users, np.ones(len(self.pool.users))
-            self._warn(card)
         values = {str(metric): mean(value, weights, RATINGS.get(metric.name, 1)) if np.ndim(value) else float(value)
                   for metric, value in ((metric, found[metric]) for metric in self.asked)}
         per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}
         return Found(values, per_user, users, weights, card)
 
-    def _warn(self, card: dict[str, Any]) -> None:
+    def warn(self, card: dict[str, Any]) -> None:
         """A warning, the first time, where there is nothing that a model could find, or should."""
-        if self._warned:
+        if self._warned or self.pool is None:
             return
         self._warned = True
         warn_of_nothing(self.events)
@@ -252,7 +252,7 @@ class Question:
             warnings.warn(f"evaluate: none of the {card['targets']:,} targets of the {self.part} part can be found: "
                           f"each is an item that its user has seen before, or that no training event has; leave such "
                           f"pairs out, or take a protocol for repeats, such as last-one-repeats.", DataWarning,
-                          stacklevel=4)
+                          stacklevel=3)
 
 
 def _check_given(model: Any, split: Any) -> None:

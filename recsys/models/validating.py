@@ -38,6 +38,7 @@ def validation(model: Hooks, split: Split, metric: str = "ndcg@10", candidates: 
             found = question.ask(model)
         finally:
             model._fitted = False
+        question.warn(found.card)
         return -found.values[metric] if wanted.name in LOWER_IS_BETTER else found.values[metric]
 
     return measure
