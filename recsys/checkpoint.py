@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,13 @@ from typing import Any
 import numpy as np
 
 from minidl import io
+from recsys.checks import Check
+from recsys.data.csr import CSR
+from recsys.data.features import Features
+from recsys.data.interactions import Interactions
 from recsys.errors import ArtifactError, ParameterError
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "contents", "named"]
 
 _ARRAY = "$array"
 _KIND = "recsys training"
@@ -39,8 +46,9 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | PathLike[str], identity: Mapping[str, Any]) -> None:
+        Check(lambda value: isinstance(value, str | PathLike), "a path").require("Checkpoint", "path", path)
         self.path = Path(path)
-        self.identity = json.loads(json.dumps(identity, default=lambda number: number.item()))  # NumPy's numbers, too
+        self.identity = json.loads(json.dumps(identity, default=_plain))
         if self.path.suffix not in (".npz", ".safetensors"):
             raise ParameterError(f"checkpoint {self.path}: the name has to end in .npz or .safetensors.")
 
@@ -87,3 +95,55 @@ class Checkpoint:
                             for name in names)
             raise ParameterError(f"checkpoint {self.path}: belongs to another training: {how}; delete it to start "
                                  f"again, or give another name.")
+
+
+def named(value: Any) -> str:
+    """A class or a function, partial or not, by its module and name, as two of one name may be different.
+
+    Examples
+    --------
+    >>> named(Checkpoint), named(partial(Checkpoint, identity={}))
+    ('recsys.checkpoint.Checkpoint', "recsys.checkpoint.Checkpoint with () {'identity': {}}")
+    """
+    if isinstance(value, partial):
+        return f"{named(value.func)} with {value.args} {value.keywords}"
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def contents(data: Interactions) -> dict[str, Any]:
+    """What tells a set of interactions from another one, for a checkpoint's identity: rows, numbering, features."""
+    numbering = [zlib.crc32("\n".join(map(str, ids.ids.tolist())).encode("utf-8", "surrogatepass"))
+                 for ids in (data.users, data.items)]  # which a fingerprint leaves out
+    digest = hashlib.sha256()
+    for name, values in _known_besides(data):
+        digest.update(f"{name} {values.shape} ".encode())
+        if values.dtype.kind in "OTU":  # whatever its width
+            digest.update(repr(values.tolist()).encode("utf-8", "surrogatepass"))
+        else:
+            digest.update(values.dtype.str.encode())
+            digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return {"data": data.fingerprint(), "numbering": numbering, "features": digest.hexdigest()[:16]}
+
+
+def _known_besides(data: Interactions) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays that hold what is known of users and items besides their interactions, by name."""
+    for side in ("user", "item"):
+        features: Features | None = getattr(data, f"{side}_features")
+        if features is not None:
+            held = {name: getattr(features, name) for name in ("titles", "text", "genre_names")}
+            held |= {f"attribute {name}": features.attributes[name] for name in sorted(features.attributes)}
+            yield from ((f"{side} {name}", values) for name, values in held.items() if values is not None)
+            yield from _matrix(f"{side} genres", features.genres)
+    yield from _matrix("social", data.social)
+
+
+def _matrix(name: str, csr: CSR | None) -> Iterator[tuple[str, np.ndarray]]:
+    if csr is not None:
+        yield from ((f"{name} {part}", values) for part, values in (
+            ("indptr", csr.indptr), ("indices", csr.indices), ("weights", csr.weights)))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, and what JSON has no word for as it is shown."""
+    return value.item() if isinstance(value, np.generic) else repr(value)

@@ -70,7 +70,7 @@ def run_epochs(name: str, epochs: int, step: Callable[[int], dict[str, float]], 
 
 
 class EarlyStopping:
-    """Keeps the best state by a validation metric, and says when to stop.
+    """Keeps the best state by a validation metric, the larger the better, and says when to stop.
 
     Parameters
     ----------
@@ -78,8 +78,6 @@ class EarlyStopping:
         `take()` returns a copy of the state.
     patience : int, optional
         Stop after so many epochs without a better value; None never stops.
-    larger_is_better : bool
-        Of the metric.
 
     Attributes
     ----------
@@ -89,10 +87,9 @@ class EarlyStopping:
         What `take` returned at the best epoch.
     """
 
-    def __init__(self, take: Callable[[], Any], patience: int | None = None, larger_is_better: bool = True) -> None:
+    def __init__(self, take: Callable[[], Any], patience: int | None = None) -> None:
         self.take = take
         self.patience = patience
-        self.sign = 1.0 if larger_is_better else -1.0
         self.best_value = -math.inf
         self.best_epoch: int | None = None
         self.best_state: Any = None
@@ -101,8 +98,8 @@ class EarlyStopping:
     def update(self, value: float) -> bool:
         """Take notice of an epoch's value; True when it is time to stop."""
         self.epoch += 1
-        if self.sign * value > self.best_value:
-            self.best_value, self.best_epoch, self.best_state = self.sign * value, self.epoch, self.take()
+        if value > self.best_value:
+            self.best_value, self.best_epoch, self.best_state = value, self.epoch, self.take()
         return self.patience is not None and self.epoch - (self.best_epoch or 0) >= self.patience
 
 

@@ -14,10 +14,15 @@ from minidl.errors import AnomalyError
 from minidl.nn.utils import clip_grad_norm_
 from minidl.optim.lr_scheduler import ReduceLROnPlateau
 from recsys.checkpoint import Checkpoint
+from recsys.checks import Check, above, optional, require, whole
 from recsys.epochs import EarlyStopping, History, batches, run_epochs
 from recsys.errors import RecsysError, TrainingInterrupted
 
 __all__ = ["Callback", "Objective", "Trainer"]
+
+_CHECKS = {"epochs": whole(1), "batch_size": whole(1), "patience": optional(whole(1)), "max_norm": optional(above(0)),
+           "seed": whole(0), "callbacks": Check(lambda value: isinstance(value, Sequence) and all(map(callable, value)),
+                                                "a list of functions")}
 
 Callback = Callable[[int, dict[str, float]], bool | None]
 
@@ -117,6 +122,7 @@ class Trainer:
         TrainingInterrupted
             Instead of KeyboardInterrupt; the message says how to go on.
         """
+        require(self.name, _CHECKS, {**vars(self), "callbacks": callbacks})
         runtime.tune()
         run = _Run(self, module, optimizer, objective, validate, schedule, each_batch)
         history = run.restore(checkpoint)

@@ -13,15 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from recsys.checks import Check, number, one_of, optional, require, whole
 from recsys.data.given import described
 from recsys.errors import DataError, ParameterError
-from recsys.evaluation.evaluator import Evaluation
+from recsys.evaluation.evaluator import Evaluation, is_names
 from recsys.evaluation.metrics import LOWER_IS_BETTER, RATINGS, parse
 from recsys.evaluation.protocols import Result
 
 __all__ = ["Row", "Table", "compare", "holm"]
 
 _SAME = ("protocol", "data", "fingerprint", "split", "seed", "part", "candidates", "seen items", "sizes")
+_CHECKS = {
+    "metrics": optional(Check(is_names, "a list of names, such as ['recall@10']")), "samples": whole(1),
+    "permutations": whole(1), "seed": whole(0),
+    "level": Check(lambda value: number().accepts(value) and 0 < value < 1, "a number between 0 and 1")}
 _CELLS = 4_000_000  # random numbers held at once
 
 
@@ -133,13 +138,15 @@ def compare(evaluations: Mapping[str, Evaluation | Result] | Sequence[Evaluation
     named = dict(evaluations) if isinstance(evaluations, Mapping) else {each.model: each for each in evaluations}
     if not named or len(named) < len(evaluations):
         raise ParameterError("compare: give at least one evaluation, and different names to all; pass a mapping.")
-    if not 0 < level < 1 or samples < 1 or permutations < 1 or (baseline is not None and baseline not in named):
-        raise ParameterError(f"compare: level must lie between 0 and 1, samples and permutations be positive, baseline "
-                             f"one of {', '.join(named)}; got {level}, {samples}, {permutations}, {baseline!r}.")
+    require("compare", {**_CHECKS, "baseline": optional(one_of(*named))}, locals())
     _require_same_protocol(named)
     first = next(iter(named.values()))
-    asked = [str(parse(name)) for name in metrics] if metrics else \
-        [name for name in first.metrics if all(name in each.metrics for each in named.values())]
+    common = [name for name in first.metrics if all(name in each.metrics for each in named.values())]
+    asked = [str(parse(name)) for name in metrics] if metrics else common
+    lacking = [name for name in asked if name not in common]
+    if lacking:
+        raise ParameterError(f"compare: {', '.join(lacking)} was not measured of all; metrics may be of "
+                             f"{', '.join(common)}.")
     values = np.array([[each.metrics[metric] for each in named.values()] for metric in asked])
     bases = [list(named).index(baseline) if baseline else int(np.argmin(_badness(metric, row)))
              for metric, row in zip(asked, values, strict=True)]

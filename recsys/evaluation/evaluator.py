@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl import runtime
+from recsys.checks import PROGRESS, Check, flag, number, one_of, optional, require, whole
 from recsys.data import given
 from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
@@ -23,6 +24,10 @@ from recsys.progress import Progress, task
 __all__ = ["Evaluation", "evaluate"]
 
 DEFAULT_METRICS = {"ranking": ("recall", "ndcg", "hit", "precision", "mrr"), "ratings": ("rmse", "mae")}
+_CHECKS = {"k": whole(1), "part": one_of("test", "valid"), "task": one_of("ranking", "ratings"),
+           "candidates": one_of("train", "all", "new"), "exclude_seen": flag(), "negatives": optional(whole(1)),
+           "seed": whole(0), "clip": flag(), "unseen": optional(number()), "block": optional(whole(1)),
+           "progress": PROGRESS}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,6 +83,8 @@ class Evaluation:
         dict of str to dict of str to float
             For each group its `users` (their number) and the metrics that have a value per user.
         """
+        Check(lambda value: isinstance(value, Mapping), "a mapping of user id to name of the group, such as a dict"
+              ).require("by_group", "groups", groups)
         named = np.array([groups.get(user, "") for user in self.users.tolist()])
         found = {}
         for name in sorted(set(named.tolist()) - {""}):
@@ -167,40 +174,85 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     >>> evaluate(Popular().fit(split.train), split, metrics=["hit@1"]).card["unreachable targets"]
     1
     """
-    if task not in DEFAULT_METRICS or part not in ("test", "valid") or candidates not in ("train", "all", "new"):
-        raise ParameterError("evaluate: task must be 'ranking' or 'ratings', part 'test' or 'valid', candidates "
-                             f"'train', 'all' or 'new'; got {task!r}, {part!r}, {candidates!r}.")
+    require("evaluate", _CHECKS, locals())
     _check_given(model, split)
     watch = runtime.Stopwatch()
     asked = asked_for(metrics, task, k)
     model = model.require_fitted("evaluate") if hasattr(model, "require_fitted") else model
     require_ids_of(model, split.train)
-    if task == "ratings":
-        found, users, weights, card = _ratings(model, split.train, part_of(split, part), asked, clip, unseen, progress)
-    else:
-        pool = Pool.of(split, part, candidates, exclude_seen, negatives, seed)
-        found, card = measure(model, pool, asked, vectors, block, progress)
-        _warn_of_targets(part_of(split, part), part, card)
-        users, weights = pool.users, np.ones(len(pool.users))
-    per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}
+    question = Question(split, asked, task, part, candidates, exclude_seen=exclude_seen, negatives=negatives, seed=seed,
+                        vectors=vectors, clip=clip, unseen=unseen, block=block)
+    found = question.ask(model, progress)
+    question.warn(found.card)
     powers = {str(metric): RATINGS.get(metric.name, 1) for metric in asked}
-    values = {str(m): mean(found[m], weights, powers[str(m)]) if np.ndim(found[m]) else float(found[m]) for m in asked}
-    errors = {name: standard_error(value, weights, powers[name]) for name, value in per_user.items()}
+    errors = {name: standard_error(value, found.weights, powers[name]) for name, value in found.per_user.items()}
     seen, leak = seen_in_training(model, split, part)
     if leak:
         warnings.warn(leak, LeakWarning, stacklevel=2)
-    card = {**split.card, "part": part, **card, f"{part} pairs seen in training": seen}
-    return Evaluation(values, errors, per_user, split.train.users.ids[users], weights, card,
+    card = {**split.card, "part": part, **found.card, f"{part} pairs seen in training": seen}
+    return Evaluation(found.values, errors, found.per_user, split.train.users.ids[found.users], found.weights, card,
                       watch.seconds, repr(model))
 
 
-def _warn_of_targets(events: Interactions, part: str, card: dict[str, Any]) -> None:
-    """A warning where there is nothing that a model could find, or should."""
-    warn_of_nothing(events)
-    if card["unreachable targets"] == card["targets"]:
-        warnings.warn(f"evaluate: none of the {card['targets']:,} targets of the {part} part can be found: each is "
-                      f"an item that its user has seen before, or that no training event has; leave such pairs "
-                      f"out, or take a protocol for repeats, such as last-one-repeats.", DataWarning, stacklevel=3)
+class Found(NamedTuple):
+    """What a question found: the metrics, those of each user, the users (U,), their weights (U,), and what to say."""
+
+    values: dict[str, float]
+    per_user: dict[str, np.ndarray]
+    users: np.ndarray
+    weights: np.ndarray
+    card: dict[str, Any]
+
+
+class Question:
+    """What is measured of models, worked out, and warned of, once for all of them, or for one that is learning.
+
+    Parameters
+    ----------
+    split : Split
+    asked : list of Metric
+    task, part, candidates : str
+    exclude_seen, negatives, seed, vectors, clip, unseen, block
+        All as `evaluate` has them.
+    """
+
+    def __init__(self, split: Split, asked: list[Metric], task: str, part: str, candidates: str = "train", *,
+                 exclude_seen: bool = True, negatives: int | None = None, seed: int = 0,
+                 vectors: np.ndarray | None = None, clip: bool = True, unseen: float | None = None,
+                 block: int | None = None) -> None:
+        self.train, self.events, self.part, self.asked = split.train, part_of(split, part), part, asked
+        self.pool = None if task == "ratings" else Pool.of(split, part, candidates, exclude_seen, negatives, seed)
+        n = split.train.n_items
+        if vectors is not None and not (isinstance(vectors, np.ndarray) and vectors.ndim == 2 and len(vectors) == n):
+            raise ParameterError(f"evaluate: vectors must be an array of shape ({n}, d), a row for each item, not "
+                                 f"{given.described(vectors)}.")
+        self.vectors, self.clip, self.unseen, self.block = vectors, clip, unseen, block
+        self._warned = False
+
+    def ask(self, model: Any, progress: Progress | None = None) -> Found:
+        """Measure a model."""
+        if self.pool is None:
+            found, users, weights, card = _ratings(model, self.train, self.events, self.asked, self.clip, self.unseen,
+                                                   progress)
+        else:
+            found, card = measure(model, self.pool, self.asked, self.vectors, self.block, progress)
+            users, weights = self.pool.users, np.ones(len(self.pool.users))
+        values = {str(metric): mean(value, weights, RATINGS.get(metric.name, 1)) if np.ndim(value) else float(value)
+                  for metric, value in ((metric, found[metric]) for metric in self.asked)}
+        per_user = {str(metric): value for metric, value in found.items() if np.ndim(value)}
+        return Found(values, per_user, users, weights, card)
+
+    def warn(self, card: dict[str, Any]) -> None:
+        """A warning, the first time, where there is nothing that a model could find, or should."""
+        if self._warned or self.pool is None:
+            return
+        self._warned = True
+        warn_of_nothing(self.events)
+        if card["unreachable targets"] == card["targets"]:
+            warnings.warn(f"evaluate: none of the {card['targets']:,} targets of the {self.part} part can be found: "
+                          f"each is an item that its user has seen before, or that no training event has; leave such "
+                          f"pairs out, or take a protocol for repeats, such as last-one-repeats.", DataWarning,
+                          stacklevel=3)
 
 
 def _check_given(model: Any, split: Any) -> None:
@@ -222,14 +274,20 @@ def asked_for(metrics: Sequence[str] | None, task: str, k: int) -> list[Metric]:
     ParameterError
         There is no such metric, or it does not go with the task.
     """
-    given.whole("evaluate", "k", k)
-    if isinstance(metrics, str) or not all(isinstance(text, str) for text in metrics or ()):
+    whole(1).require("evaluate", "k", k)
+    if not is_names(metrics or ()):
         raise ParameterError(f"evaluate: metrics must be a list of names, such as ['recall@10'], not {metrics!r}.")
     asked = [parse(text, k) for text in metrics or DEFAULT_METRICS[task]]
     wrong = [str(metric) for metric in asked if (metric.name in RATINGS) != (task == "ratings")]
     if wrong:
         raise ParameterError(f"evaluate: {', '.join(wrong)} cannot be measured with task={task!r}.")
     return asked
+
+
+def is_names(metrics: Any) -> bool:
+    """Whether it is a list of strings, or something like it."""
+    return not isinstance(metrics, str) and isinstance(metrics, Collection) and all(
+        isinstance(text, str) for text in metrics)
 
 
 def mean(values: np.ndarray, weights: np.ndarray, power: int = 1) -> float:

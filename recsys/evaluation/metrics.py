@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.checks import Check
 from recsys.data.cleaning import gini
 from recsys.errors import ParameterError
 
@@ -63,6 +64,7 @@ def parse(text: str, k: int | None = None) -> Metric:
     >>> str(parse("hr@5")), str(parse("recall", k=20)), str(parse("mrr", k=20))
     ('hit@5', 'recall@20', 'mrr')
     """
+    Check(lambda value: isinstance(value, str), "a string, such as 'recall@10'").require("metrics", "a name", text)
     name, at, cut = text.strip().lower().partition("@")
     name = _ALIASES.get(name, name)
     known = [*RANKING, *LISTS, *RATINGS]
@@ -115,7 +117,7 @@ class Ranks:
         user = np.repeat(np.arange(len(self.targets)), self.targets)
         found = self.equal > 0
         user, greater, equal = user[found], self.greater[found].astype(np.int64), self.equal[found].astype(np.int64)
-        order = np.argsort(user << 32 | greater)  # one key: three times faster than two
+        order = np.argsort(user << 32 | greater)  # one key is sorted faster than two
         user, greater, equal = user[order], greater[order], equal[order]
         begins = np.flatnonzero(np.diff(user, prepend=-1) | np.diff(greater, prepend=-1))
         relevant = np.diff(np.append(begins, len(user)))

@@ -1,6 +1,6 @@
 """Named protocols: how data is prepared and divided, what is measured, and a card that says so.
 
-A number means something only beside its protocol; the traps each one avoids move results by 5 to 400 %.
+A number means something only beside its protocol; each one avoids traps that move it.
 
 >>> print(find("last-one-full"))
 last-one-full
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minidl import runtime
+from recsys.checks import PROGRESS, flag, number, one_of, optional, require, whole
 from recsys.data import given, splits
 from recsys.data.cleaning import warn_of_nothing
 from recsys.data.interactions import Interactions
@@ -25,10 +26,17 @@ from recsys.data.parts import Split
 from recsys.data.sessions import split_sessions
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.evaluator import Evaluation, asked_for, describe, evaluate
+from recsys.evaluation.ranking import part_of
 from recsys.models.parameters import Parameters
 from recsys.progress import Progress, task
 
-__all__ = ["PROTOCOLS", "Protocol", "Result", "find", "run"]
+__all__ = ["PROTOCOLS", "Protocol", "Result", "find", "fresh", "prepared", "run"]
+
+_CHECKS = {"seed": optional(whole(0)), "part": one_of("test", "valid"), "values": flag(), "refit": flag(),
+           "valid_users": optional(whole(1)), "progress": PROGRESS}
+_BY_TYPE = {"bool": flag(), "int": whole(0), "int | None": optional(whole(0)), "float": number(),
+            "float | None": optional(number())}  # of a protocol's options
+
 
 
 @dataclass(frozen=True)
@@ -100,15 +108,17 @@ class Result:
         return describe(self.model, self.metrics, self.errors, self.card)
 
 
-def find(name: str) -> Protocol:
-    """The protocol of that name.
+def find(name: str | Protocol) -> Protocol:
+    """The protocol of that name, or the one that is given.
 
     Raises
     ------
     ParameterError
         There is none; the message lists the names.
     """
-    if name not in PROTOCOLS:
+    if isinstance(name, Protocol):
+        return name
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise ParameterError(f"protocols: there is no protocol {name!r}; the names are {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]
 
@@ -150,34 +160,39 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
     -------
     Result
     """
-    protocol = protocol if isinstance(protocol, Protocol) else find(protocol)
+    require("protocols", _CHECKS, locals())
+    protocol = find(protocol)
     asked = metrics or tuple(name.format(k=k) for name in protocol.metrics)
     asked_for(asked, protocol.task, k)  # a slip is told before hours of fitting, not after
     if refit and part == "valid":
         raise ParameterError("protocols: refit=True learns from the validation rows, so they cannot be measured; leave "
                              "one of refit=True and part='valid' out.")
-    folds = _divide(protocol, data, seed, options)
+    folds = _divide(protocol, prepared(protocol, data), seed, options)
+    for fold in folds:
+        part_of(fold, part)
+        if refit:
+            fold.known()
     evaluations, fit_seconds = [], 0.0
     with task(progress, len(folds), f"{protocol.name}, folds") as bar:
         for fold in folds:
-            fresh: Any = _fresh(model)
-            _check_task(protocol, fresh)
-            if protocol.implicit and not (values or fresh.can.ratings):
+            made = fresh(model)
+            _check_task(protocol, made)
+            if protocol.implicit and not (values or made.can.ratings):
                 fold = _without_values(fold)
             shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
             watch = runtime.Stopwatch()
-            fresh.fit(fold.train, shown.valid, valid_history=fold.valid_history, progress=progress)
+            made.fit(fold.train, shown.valid, valid_history=fold.valid_history, progress=progress)
             if refit:
-                fresh, fold = _refitted(fresh, fold, progress)
+                made, fold = _refitted(fresh(model), getattr(made, "history_", {}).get("valid"), fold, progress)
             fit_seconds += watch.seconds
             fold = shown if part == "valid" else replace(fold, card={**shown.card, **fold.card})
-            evaluations.append(evaluate(fresh, fold, k=k, metrics=asked, part=part, task=protocol.task,
+            evaluations.append(evaluate(made, fold, k=k, metrics=asked, part=part, task=protocol.task,
                                         progress=progress, **protocol.settings))
             bar.advance()
     return _summary(protocol, evaluations, fit_seconds, options)
 
 
-def _fresh(model: Any) -> Any:
+def fresh(model: Any) -> Any:
     """A model that has not been fitted, from a model or a function without arguments that makes one."""
     made = model.clone() if isinstance(model, Parameters) else model() if callable(model) else model
     if not hasattr(made, "fit") or made is model:
@@ -192,25 +207,31 @@ def _check_task(protocol: Protocol, model: Any) -> None:
                                f"predicts none; use a protocol that ranks, such as 'last-one-full'.")
 
 
-def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:
+def prepared(protocol: Protocol, data: Any) -> Any:
+    """The data of `run` as Interactions, or for protocols that take parts, a tuple of them or a Split."""
     prepare = given.parts if protocol.divide in (_predefined, _sessions) else given.interactions
-    data = prepare(f"protocol {protocol.name}", data)
+    return prepare(f"protocol {protocol.name}", data)
+
+
+def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:
     known = inspect.signature(protocol.divide).parameters
     unknown = set(options) - set(known)
     if unknown:
         names = ", ".join(name for name in known if name not in ("data", "seed")) or "none"
         raise ParameterError(f"protocol {protocol.name} has no option {', '.join(sorted(unknown))}; "
                              f"its options are: {names}.")
+    for name, value in options.items():
+        if check := _BY_TYPE.get(str(known[name].annotation)):
+            check.require(f"protocol {protocol.name}", name, value)
     return protocol.divide(data, **({} if seed is None or "seed" not in known else {"seed": seed}), **options)
 
 
-def _refitted(model: Any, fold: Split, progress: Progress | None) -> tuple[Any, Split]:
-    """A fresh copy that has learned from all but the test."""
-    fresh, by_epoch = model.clone(), getattr(model, "history_", {}).get("valid")
+def _refitted(model: Any, by_epoch: list[float] | None, fold: Split, progress: Progress | None) -> tuple[Any, Split]:
+    """A fresh model once it has learned from all but the test, for as many epochs as were best before."""
     if by_epoch:
-        fresh.set_params(epochs=int(np.argmax(by_epoch)) + 1)
+        model.set_params(epochs=int(np.argmax(by_epoch)) + 1)
     card = {**fold.card, "refit": "on training and validation rows"}
-    return fresh.fit(fold.known(), progress=progress), replace(fold, card=card)
+    return model.fit(fold.known(), progress=progress), replace(fold, card=card)
 
 
 def _without_values(split: Split) -> Split:
@@ -247,6 +268,7 @@ def _folds(data: Interactions, seed: int = 0, folds: int = 5) -> list[Split]:
 
 
 def _ninety_ten(data: Interactions, seed: int = 0, folds: int = 5) -> list[Split]:
+    whole(1).require("protocol ratings-90-10", "folds", folds)
     data = data.clean(duplicates="last")
     return [splits.split_random(data, valid=0.09, test=0.1, by="global", seed=seed + fold) for fold in range(folds)]
 

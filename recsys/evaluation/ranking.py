@@ -12,7 +12,7 @@ from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split, difference
-from recsys.errors import DataError, ParameterError, UnsupportedError
+from recsys.errors import DataError, UnsupportedError
 from recsys.evaluation.metrics import LISTS, RANKING, Lists, Metric, Ranks
 from recsys.progress import task
 
@@ -61,8 +61,6 @@ class Pool:
     def of(cls, split: Split, part: str, candidates: str, exclude_seen: bool, negatives: int | None,
            seed: int) -> Pool:
         """The pool of one part of a split; its arguments are those of `evaluate`."""
-        if negatives is not None and negatives < 1:
-            raise ParameterError(f"evaluate: negatives must be at least 1, got {negatives}.")
         train, test = split.train, part == "test"
         relevant = part_of(split, part).csr.unique()
         history = split.test_history if test else split.valid_history

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
-from recsys.checkpoint import Checkpoint
+from recsys.checkpoint import Checkpoint, contents, named
+from recsys.checks import PROGRESS, Check, flag, require
+from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import RecsysError, UnsupportedError
 from recsys.evaluation import protocols
@@ -17,6 +19,9 @@ from recsys.evaluation.protocols import Protocol, Result
 from recsys.progress import Progress
 
 __all__ = ["Interrupted", "Runs", "run_all"]
+
+_MODELS = Check(lambda value: isinstance(value, Mapping) and len(value) > 0 and all(isinstance(n, str) for n in value),
+                "a mapping of names to models, such as {'EASE': EASE()}")
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,9 @@ def run_all(models: Mapping[str, Any], data: Any, protocol: str | Protocol, *, l
 
     Parameters
     ----------
-    models : mapping of name to Recommender
-        None of them is touched: fresh copies are fitted.
-    data : Interactions or tuple
-        As for `recsys.evaluation.run`.
+    models : mapping of name to Recommender or callable
+    data : Interactions, tuple or Split
+        Models and data are as for `recsys.evaluation.run`.
     protocol : str or Protocol
     lenient : bool
         Leave out what cannot be measured or fails, and say why, instead of raising; models that read content learn
@@ -87,10 +91,13 @@ def run_all(models: Mapping[str, Any], data: Any, protocol: str | Protocol, *, l
     >>> list(runs.results), runs.left_out
     (['Popular'], {'Bias': 'needs data with values'})
     """
-    protocol = protocols.find(protocol) if isinstance(protocol, str) else protocol
-    sets = {name: _with_blanks(model, data) if lenient else data for name, model in models.items()}
-    needs = {name: reason for name, model in models.items() if (reason := _unfit(model, protocol.task, data))}
-    left_out = {name: reason for name, reason in needs.items() if _unfit(models[name], protocol.task, sets[name])}
+    require("run_all", {"models": _MODELS, "lenient": flag(), "progress": PROGRESS}, locals())
+    protocol = protocols.find(protocol)
+    data = protocols.prepared(protocol, data)
+    made = {name: protocols.fresh(model) for name, model in models.items()}
+    sets = {name: _with_blanks(model, data) if lenient else data for name, model in made.items()}
+    needs = {name: reason for name, model in made.items() if (reason := _unfit(model, protocol.task, data))}
+    left_out = {name: reason for name, reason in needs.items() if _unfit(made[name], protocol.task, sets[name])}
     if left_out and (not lenient or len(left_out) == len(models)):
         name, reason = next(iter(left_out.items()))
         raise UnsupportedError(f"{name} {reason}, under {protocol.name}; name other models.")
@@ -99,11 +106,11 @@ def run_all(models: Mapping[str, Any], data: Any, protocol: str | Protocol, *, l
     try:
         for name in [name for name in models if name not in left_out]:
             try:
-                found = kept.result(name, models[name]) if kept else None
+                found = kept.result(name, made[name]) if kept else None
                 if found is None:
                     found = protocols.run(models[name], sets[name], protocol, progress=progress, **settings)
                     if kept:
-                        kept.add(name, models[name], found)
+                        kept.add(name, made[name], found)
             except RecsysError as error:
                 left_out[name] = f"fails: {error}"
                 if not lenient or len(left_out) == len(models):
@@ -118,40 +125,53 @@ def run_all(models: Mapping[str, Any], data: Any, protocol: str | Protocol, *, l
 
 
 class _Kept:
-    """Finished results in a checkpoint file; a model is known by its name and parameters."""
+    """Finished results in a checkpoint file; a model is known by its name, class and parameters."""
 
     def __init__(self, path: str | PathLike[str], protocol: Protocol, data: Any, settings: Mapping[str, Any]) -> None:
-        parts = [data.train, data.valid, data.test] if isinstance(data, Split) else data
-        prints = [part.fingerprint() for part in (parts if isinstance(parts, list | tuple) else [parts]) if part]
-        self.file = Checkpoint(path, {"protocol": protocol.name, "settings": dict(settings), "data": prints})
+        parts = [contents(part) for part in _parts(data).values()]
+        identity = {name: [part[name] for part in parts] for name in parts[0]}
+        self.file = Checkpoint(path, {"protocol": protocol.name, "settings": dict(settings), **identity})
         self.tree: dict[str, Any] = self.file.load() or {}
 
     def result(self, name: str, model: Any) -> Result | None:
-        found = self.tree.get(name)
-        if found is None or found["parameters"] != _plain(model.get_params()):
+        found, described = self.tree.get(name), _description(model)
+        if found is None or described is None or found["model"] != described:
             return None
         evaluations = [Evaluation(**each) for each in found["result"]["evaluations"]]
         return Result(**{**found["result"], "evaluations": evaluations})
 
     def add(self, name: str, model: Any, result: Result) -> None:
         folds = [vars(each) for each in result.evaluations]
-        self.tree[name] = {"parameters": _plain(model.get_params()), "result": {**vars(result), "evaluations": folds}}
+        self.tree[name] = {"model": _description(model), "result": {**vars(result), "evaluations": folds}}
         self.file.save(self.tree)
 
 
-def _plain(params: Mapping[str, Any]) -> Any:
-    """Parameters as they come back from JSON."""
-    return json.loads(json.dumps(params, default=repr))
+def _description(model: Any) -> Any:
+    """The class of a model and its parameters, as they come back from JSON; None of a model that tells none."""
+    if not hasattr(model, "get_params"):
+        return None
+    return json.loads(json.dumps({"class": named(type(model)), "parameters": model.get_params()}, default=repr))
+
+
+def _parts(data: Any) -> dict[Any, Interactions]:
+    """The interactions that data consists of, what is learned from first."""
+    held = vars(data) if isinstance(data, Split) else dict(enumerate(data if isinstance(data, tuple) else [data]))
+    return {name: part for name, part in held.items() if isinstance(part, Interactions)}
 
 
 def _with_blanks(model: Any, data: Any) -> Any:
     """The data with content that no item has, where the model needs some and there is none."""
-    return tuple(map(model.with_blanks, data)) if isinstance(data, tuple) else model.with_blanks(data)
+    if not hasattr(model, "with_blanks"):  # a scorer of somebody's own
+        return data
+    parts = {name: model.with_blanks(part) for name, part in _parts(data).items()}
+    if isinstance(data, Split):
+        return replace(data, **parts)
+    return tuple(parts.values()) if isinstance(data, tuple) else parts[0]
 
 
 def _unfit(model: Any, task: str, data: Any) -> str:
     """Why a model cannot be measured, in words that follow its name; nothing if it can."""
     if not getattr(model.can, task):
         return f"gives no {task}"
-    lacks = model.lacks(data[0] if isinstance(data, tuple) else data)
+    lacks = model.lacks(next(iter(_parts(data).values()))) if hasattr(model, "lacks") else ""
     return f"needs {lacks}" if lacks else ""

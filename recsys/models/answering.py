@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl import runtime
+from recsys.checks import flag, one_of, require, whole
 from recsys.data import asked
 from recsys.data.csr import CSR
 from recsys.data.ids import IdMap
-from recsys.errors import ParameterError, UnsupportedError
+from recsys.errors import UnsupportedError
 from recsys.kernels import ranking
 from recsys.models.choosing import Choice
 from recsys.models.sparse import blocks
@@ -21,21 +22,16 @@ if TYPE_CHECKING:
     from recsys.models.base import Recommender
     from recsys.models.hooks import Hooks
 
-__all__ = ["check_k", "check_on_unknown", "cosine", "encode_history", "most_similar", "rank_histories",
+__all__ = ["check", "cosine", "encode_history", "most_similar", "rank_histories",
            "rank_users", "reasons", "titles", "unknown"]
 
 
-def check_k(model: Recommender, verb: str, k: int) -> None:
-    """Raise ParameterError unless k is a positive integer."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise ParameterError(f"{type(model).__name__}.{verb}: k must be an integer >= 1, not {k!r}.")
+_CHECKS = {"k": whole(1), "on_unknown": one_of("raise", "fallback", "skip"), "filter_seen": flag()}
 
 
-def check_on_unknown(model: Recommender, verb: str, on_unknown: str) -> None:
-    """Raise ParameterError unless it is one of the three words."""
-    if on_unknown not in ("raise", "fallback", "skip"):
-        raise ParameterError(f"{type(model).__name__}.{verb}: on_unknown must be 'raise', 'fallback' or 'skip', "
-                             f"not {on_unknown!r}.")
+def check(model: Hooks, verb: str, **given: Any) -> None:
+    """Raise ParameterError for the first argument of a verb that cannot be meant."""
+    require(f"{type(model).__name__}.{verb}", {name: _CHECKS[name] for name in given}, given)
 
 
 def unknown(on_unknown: str) -> str:

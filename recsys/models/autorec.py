@@ -14,10 +14,10 @@ from recsys.data.interactions import Interactions
 from recsys.models.base import Can
 from recsys.models.bias import Biases, fit_biases, fold_user_bias, known_biases, require_values
 from recsys.models.factors import FactorModel
-from recsys.models.history import without_histories
+from recsys.models.history import KeepsHistories
 from recsys.models.neural import NeuralRecommender
 from recsys.models.parameters import Check, at_least, one_of, optional, sizes, whole
-from recsys.models.sparse import blocks, distinct, expect, pack, unpack_if
+from recsys.models.sparse import blocks, distinct, expect
 from recsys.networks.bags import ACTIVATIONS, Autoencoder
 from recsys.networks.kernelised import KernelAutoencoder
 
@@ -28,7 +28,7 @@ _BIAS_EPOCHS = 10
 _REG_ITEMS, _REG_USERS = (40.0, 100.0), 30.0
 
 
-class RatingAutoencoder(NeuralRecommender, FactorModel):
+class RatingAutoencoder(KeepsHistories, NeuralRecommender, FactorModel):
     """Rows of ratings through a network with `encode(rows)` and `decoder()`, to ratings less the baseline.
 
     The range of the ratings is stretched to 4, whatever it is, so that the hyper-parameters always mean the same. What
@@ -47,7 +47,6 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     checks: ClassVar[dict[str, Check]] = {"side": one_of("items", "users"), "hidden": sizes(),
                                           "reg": optional(at_least(0))}
 
-    history: CSR | None
     side: str
     hidden: tuple[int, ...]
     reg: float | None
@@ -118,11 +117,6 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
     def _user_vectors(self) -> np.ndarray:
         return self.user_factors if self.baseline is None else self.user_factors[:, :-1]
 
-    def _history_of(self, users: np.ndarray) -> CSR:
-        if self.history is None:
-            raise without_histories(self)
-        return self.history.rows(users)
-
     def _fold_vectors(self, history: CSR) -> np.ndarray:
         require_values(self, history.data)
         rows = distinct(history)
@@ -151,7 +145,7 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
         return np.hstack([codes, np.ones((len(codes), 1), np.float32)])
 
     def _state(self) -> dict[str, np.ndarray]:
-        state = super()._state() | pack("seen.history", self.history)
+        state = super()._state()
         if self.baseline is None:
             return state
         return state | {"baseline.item": self.baseline.item, "baseline.reg_user": np.array(self.baseline.reg_user),
@@ -159,7 +153,6 @@ class RatingAutoencoder(NeuralRecommender, FactorModel):
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
-        self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
         self.baseline = None
         if "baseline.item" in state:
             item = expect(state, "baseline.item", (len(self.items),), np.float64)
@@ -256,12 +249,12 @@ class AutoRec(RatingAutoencoder):
 
 
 class KernelAutoRec(RatingAutoencoder):
-    """AutoRec with layers whose weights a kernel of finite support thins out: the strongest of these models.
+    """AutoRec with layers whose weights a kernel of finite support thins out.
 
     Each weight between input i and output j is multiplied by `max(0, 1 - |u_i - v_j|^2)` with learned vectors u and
     v, and `reg / 2` times the squared weights plus `reg_kernel / 2` times the squared kernels is added to half the
-    squared errors. The defaults suit 100,000 ratings, all items in one batch; for a million, `batch_size=256`,
-    `epochs=130`, `reg=40`, `reg_kernel=0.003` predict better.
+    squared errors. The defaults are for 100,000 ratings, all items in one batch; the row `kernel-1m` of
+    `benchmarks/accuracy_rows.py` has what is taken for a million.
 
     Parameters
     ----------

@@ -256,8 +256,7 @@ class Recommender(Hooks):
         UnsupportedError
             For a history, when the model cannot fold in; the message names models that can.
         """
-        answering.check_k(self, "recommend", k)
-        answering.check_on_unknown(self, "recommend", on_unknown)
+        answering.check(self, "recommend", k=k, filter_seen=filter_seen, on_unknown=on_unknown)
         if users is not None and history is not None:
             raise ParameterError(f"{type(self).__name__}.recommend takes users or a history, not both.")
         asked.check_values_belong(f"{type(self).__name__}.recommend", history, values)
@@ -293,7 +292,7 @@ class Recommender(Hooks):
         float, or ndarray of float32, shape (n,)
             Ratings are clipped to the range of the training data.
         """
-        answering.check_on_unknown(self, "predict", on_unknown)
+        answering.check(self, "predict", on_unknown=on_unknown)
         users, one_user = asked.ids(f"{type(self).__name__}.predict", "users", users)
         items, one_item = asked.ids(f"{type(self).__name__}.predict", "items", items)
         user = self.users.encode(users, answering.unknown(on_unknown))
@@ -338,7 +337,7 @@ class Recommender(Hooks):
 
         Nothing is like an item without training events, unless the model knows it by its content (`can.cold_item`).
         """
-        answering.check_k(self, "similar_items", k)
+        answering.check(self, "similar_items", k=k)
         return answering.most_similar(self, self.items, self._known_items(), items, k, self._item_similarity,
                                       answering.titles(self))
 
@@ -348,7 +347,7 @@ class Recommender(Hooks):
 
         Nobody is like a user without training events, unless the model knows features of users.
         """
-        answering.check_k(self, "similar_users", k)
+        answering.check(self, "similar_users", k=k)
         return answering.most_similar(self, self.users, self._known_users(), users, k, self._user_similarity)
 
     @answers
@@ -370,7 +369,7 @@ class Recommender(Hooks):
             If `can.explain_exact`, all reasons together sum to the score; the one whose `item` is None is
             what no item of the history explains. Else a part is what the score loses without that item.
         """
-        answering.check_k(self, "explain", k)
+        answering.check(self, "explain", k=k)
         if not self.can.explain:
             raise self._unsupported("explain", "explain")
         target = int(self.items.encode(asked.one_id(f"{type(self).__name__}.explain", "item", item))[0])

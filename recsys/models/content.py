@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import zlib
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
@@ -14,7 +13,6 @@ from recsys import losses
 from recsys.data.csr import CSR
 from recsys.data.features import Features
 from recsys.data.interactions import Interactions
-from recsys.data.parts import Split
 from recsys.data.sampling import NegativeSampler
 from recsys.errors import DataWarning
 from recsys.models.base import Can
@@ -144,9 +142,6 @@ class ContentModel(NeuralRecommender, MappedFactorModel):
 
     def _objective(self, data: Interactions) -> _ItemBatches:
         return _ItemBatches(self, data)
-
-    def _identity(self, split: Split | None) -> dict[str, Any]:
-        return super()._identity(split) | {"content": zlib.crc32(np.ascontiguousarray(self._training[0]).data)}
 
     def content_of(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the network takes of some items of the training: content (m, ...), and which have any, bool (n,)."""

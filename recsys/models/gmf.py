@@ -9,7 +9,6 @@ import numpy as np
 from recsys.models.base import Can
 from recsys.models.factors import MappedFactorModel
 from recsys.models.pairs import CanByLoss, PairModel
-from recsys.models.parameters import Check
 from recsys.models.sparse import expect
 from recsys.networks.pairs import GMFNetwork
 
@@ -59,7 +58,6 @@ class GMF(MappedFactorModel, PairModel):
     """
 
     can: ClassVar[Any] = CanByLoss(Can(fold_in=True, partial_fit=True, explain=True, embeddings=True))
-    checks: ClassVar[dict[str, Check]] = {}
 
     factors: int
     init_std: float

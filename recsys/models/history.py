@@ -1,4 +1,4 @@
-"""Models whose score is a function of the user's history alone, so that a fold-in is the user's score."""
+"""Models that keep the training histories; of most, the score is a function of the user's history alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,40 @@ from recsys.errors import UnsupportedError
 from recsys.models.base import Recommender
 from recsys.models.sparse import distinct, pack, unpack_if
 
-__all__ = ["HistoryRecommender", "faded", "without_histories"]
+__all__ = ["HistoryRecommender", "KeepsHistories", "SumsOfHistories", "faded", "without_histories"]
 
 
-class HistoryRecommender(Recommender):
-    """Keeps the training histories and scores them as it would score anyone's.
+class KeepsHistories(Recommender):
+    """Keeps the training histories in `fit`, in the form that the model wants.
+
+    Attributes
+    ----------
+    history : CSR, shape (n_users, n_items), or None
+        None where `seen` says the same, and in a model that was saved without seen items.
+    """
+
+    history: CSR | None
+
+    def history_of_all(self) -> CSR:
+        """The histories of all users, or UnsupportedError if they were not saved."""
+        rows = self.seen if self.history is None else self.history
+        if rows is None:
+            raise without_histories(self)
+        return rows
+
+    def _history_of(self, users: np.ndarray) -> CSR:
+        return self.history_of_all().rows(users)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return super()._state() | pack("seen.history", self.history)
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        super()._restore(state)
+        self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
+
+
+class HistoryRecommender(KeepsHistories):
+    """Scores the training histories as it would score anyone's: a fold-in is the user's score.
 
     A subclass writes `_score_histories(history)`: CSR (B, n_items) -> float32 (B, n_items), calls
     `_keep(data)` in `_fit`, and may override `_prepare`, which brings any history (trained on or
@@ -22,14 +51,8 @@ class HistoryRecommender(Recommender):
     parameter `recent`, only so many last events of a history are scored. If it sets `decay_`, below 1, before `_keep`,
     an item of a history that is scored weighs `decay_ ** age` times as much, age being the number of events after its
     last one.
-
-    Attributes
-    ----------
-    history : CSR, shape (n_users, n_items), or None
-        Training histories, ready to be scored; None in a model that was saved without seen items.
     """
 
-    history: CSR | None
     recent: int | None = None
     decay_: float  # a class attribute would hide what the fitted copy has learned
 
@@ -62,22 +85,12 @@ class HistoryRecommender(Recommender):
     def _fold(self, history: CSR) -> np.ndarray:
         return self._score_histories(self._query(history))
 
-    def history_of_all(self) -> CSR:
-        """The histories of all users, or UnsupportedError if they were not saved."""
-        if self.history is None:
-            raise without_histories(self)
-        return self.history
 
-    def _history_of(self, users: np.ndarray) -> CSR:
-        if self.history is None:
-            raise without_histories(self)
-        return self.history.rows(users)
+class SumsOfHistories(HistoryRecommender):
+    """The score of an item is a sum over the items of the history that speak for it."""
 
-    def _state(self) -> dict[str, np.ndarray]:
-        return pack("seen.history", self.history)
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        self.history = unpack_if("seen.history", state, (len(self.users), len(self.items)))
+    def _evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        return np.asarray(scores != 0)  # else the sum was empty
 
 
 def faded(history: CSR, prepared: CSR, decay: float) -> CSR:

@@ -12,7 +12,7 @@ from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
-from recsys.models.history import HistoryRecommender
+from recsys.models.history import SumsOfHistories
 from recsys.models.parameters import Check, above, one_of, optional, whole
 from recsys.models.relearning import LearnsAgain
 from recsys.models.sparse import distinct, expect, noise, numbers, restore_numbers
@@ -23,7 +23,7 @@ _BYTES_AN_ENTRY = 28  # Gram matrix, its inverse and LAPACK's copy in float64, t
 _SMALL = 256  # below, one call of LAPACK is faster than products of blocks
 
 
-class EASE(LearnsAgain, HistoryRecommender):
+class EASE(LearnsAgain, SumsOfHistories):
     """Embarrassingly shallow autoencoder: ridge regression of each item on all others, in closed form.
 
     With `G = X' X + reg I` and `P = inverse(G)`, the weights are `B[i, j] = -P[i, j] / P[j, j]` and
@@ -97,9 +97,6 @@ class EASE(LearnsAgain, HistoryRecommender):
     def _score_histories(self, history: CSR) -> np.ndarray:
         return np.asarray(kernels.sum_dense_rows(history.indptr, history.indices, history.weights,
                                                  self.item_weights))
-
-    def _evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        return np.asarray(scores != 0)  # else the sum was empty
 
     def _explain(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> np.ndarray:
         return np.asarray(self.item_weights[indices, item] * (1 if values is None else values))

@@ -10,10 +10,10 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.kernels import neighbours as kernels
 from recsys.models.base import Can
-from recsys.models.history import HistoryRecommender, faded
+from recsys.models.history import HistoryRecommender, SumsOfHistories, faded
 from recsys.models.parameters import Check, at_least, between, flag, one_of, optional, whole
 from recsys.models.relearning import LearnsAgain
-from recsys.models.sparse import blocks, distinct, expect, numbers, pack, restore_numbers, unpack
+from recsys.models.sparse import blocks, distinct, expect, numbers, pack, pair_keys, restore_numbers, unpack
 
 __all__ = ["ItemKNN", "ItemNeighbours", "UserKNN", "nearest", "ragged", "similarity_rows"]
 
@@ -27,7 +27,7 @@ _ASKED = 1000  # users whose last events choose the decay
 _DECAYS = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2)
 
 
-class _Cosine(LearnsAgain, HistoryRecommender):
+class _Cosine(LearnsAgain, SumsOfHistories):
     """What the two share: parameters, weights and the search for neighbours."""
 
     can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, explain_exact=True)
@@ -55,9 +55,6 @@ class _Cosine(LearnsAgain, HistoryRecommender):
         if self.weights == "idf":
             self._idf = inverse_frequency(self.item_counts, len(data.users))
         return super()._keep(data)
-
-    def _evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        return np.asarray(scores != 0)  # else the sum was empty
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         super()._restore(state)
@@ -150,11 +147,10 @@ class ItemKNN(ItemNeighbours, _Cosine):
         self.repeats_ = _repeating(events) if self.repeats is None else self.repeats
         rows = self._keep(data)
         self.neighbours_ = _enough(rows) if self.neighbours is None else self.neighbours
-        self._search(rows, events)
         self.decay_ = 1.0 if self.decay is None else float(self.decay)
         if self.decay is None and self.repeats_:
             self.decay_ = self._best_decay(rows, events)
-            self._search(rows, events)
+        self._search(rows, events)
         if self.decay_ != 1:
             self._keep(data)
 
@@ -236,8 +232,8 @@ def _repeating(events: CSR) -> bool:
 def _again(rows: CSR, events: CSR, shrink: float) -> np.ndarray:
     """The similarity of items to themselves, by the users who met them more than once: float32 (n_items,)."""
     pattern, n = events.unique(), events.shape[1]
-    keys = (csr.row_of_entry * np.int64(n) + csr.indices for csr in (pattern, events))
-    twice = np.bincount(np.searchsorted(*keys), minlength=pattern.nnz) > 1  # of the distinct pairs, as in `rows`
+    place = np.searchsorted(pair_keys(pattern), pair_keys(events))
+    twice = np.bincount(place, minlength=pattern.nnz) > 1  # of the distinct pairs, as in `rows`
     squares = rows.weights.astype(np.float64) ** 2
     whole = np.bincount(rows.indices, squares, n)
     return np.asarray(np.bincount(rows.indices, squares * twice, n) / np.maximum(whole + shrink, 1e-12), np.float32)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from minidl import nn, no_grad, optim
-from recsys.checkpoint import Checkpoint
+from recsys.checkpoint import Checkpoint, contents, named
 from recsys.data import given
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
@@ -23,6 +21,7 @@ from recsys.models.parameters import Check, above, at_least, optional, whole
 from recsys.models.refining import go_on, regrow
 from recsys.models.sparse import blocks
 from recsys.models.updating import behind
+from recsys.models.validating import validation
 from recsys.training import Callback, Objective, Trainer
 
 __all__ = ["HistoryNetwork", "NeuralRecommender"]
@@ -95,11 +94,10 @@ class NeuralRecommender(Recommender):
         split, validate = None, None
         if valid is not None and len(valid):
             split = Split(data, valid, valid, valid_history=valid_history)
-            new = not np.isin(valid.item, data.item).any()  # items that training does not know are ranked by themselves
-            validate = partial(learner._validate, split, "new" if new else "train")
+            validate = learner._validation(split, valid)
         trainer = Trainer(epochs=learner.epochs, batch_size=learner.batch_size, patience=learner.patience,
                           seed=learner.seed, name=type(self).__name__, remedy=learner.remedy())
-        kept = None if checkpoint is None else Checkpoint(checkpoint, learner._identity(split))
+        kept = None if checkpoint is None else Checkpoint(checkpoint, learner._identity(data, split))
         learner.history_ = trainer.fit(learner.network, learner._optimizer(), learner._objective(data),
                                        progress=progress, validate=validate, callbacks=callbacks, checkpoint=kept)
         learner.network.eval()
@@ -133,29 +131,24 @@ class NeuralRecommender(Recommender):
         """For a network that is trained and goes on."""
         return self._optimizer()
 
-    def _identity(self, split: Split | None) -> dict[str, Any]:
+    def _identity(self, data: Interactions, split: Split | None) -> dict[str, Any]:
         """What has to be the same for a training to go on."""
         parts = () if split is None else (split.valid, split.valid_history)
-        parameters = {name: getattr(value, "__qualname__", type(value).__qualname__) if callable(value) else value
-                      for name, value in self.get_params().items()}  # a module's maker goes by its name
-        numbering = [zlib.crc32("\n".join(map(str, ids.ids.tolist())).encode("utf-8", "surrogatepass"))
-                     for ids in (self.users, self.items)]  # which a fingerprint leaves out
-        return {"class": type(self).__name__, **parameters, "data": self.fingerprint, "numbering": numbering,
+        parameters = {name: named(value) if callable(value) else value  # a module's maker goes by its name
+                      for name, value in self.get_params().items()}
+        return {"class": named(type(self)), **parameters, **contents(data),
                 "validation": [part.fingerprint() for part in parts if part is not None]}
 
-    def _validate(self, split: Split, candidates: str) -> float:
-        """The metric of the network as it stands, the larger the better; `candidates` as `evaluate` has them."""
-        from recsys.evaluation.evaluator import evaluate
+    def _validation(self, split: Split, valid: Interactions) -> Callable[[], float]:
+        """A function that measures the network as it stands."""
+        new = not np.isin(valid.item, split.train.item).any()  # what training does not know is ranked by itself
+        measure = validation(self, split, "rmse" if self.can.ratings else self.valid_metric, "new" if new else "train")
 
-        self._settle()
-        self._fitted = True  # for as long as it is measured
-        try:
-            task = "ratings" if self.can.ratings else "ranking"
-            name = "rmse" if self.can.ratings else self.valid_metric
-            value = evaluate(self, split, metrics=[name], part="valid", task=task, candidates=candidates).metrics[name]
-        finally:
-            self._fitted = False
-        return -value if self.can.ratings else value
+        def validate() -> float:
+            self._settle()
+            return measure()
+
+        return validate
 
     def _state(self) -> dict[str, np.ndarray]:
         weights = {f"network.{name}": np.asarray(value) for name, value in self.network.state_dict().items()}

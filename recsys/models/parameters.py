@@ -1,73 +1,16 @@
-"""Hyper-parameters: read from the signature of `__init__`, checked by one-sentence rules."""
+"""Hyper-parameters: read from the signature of `__init__`, checked by the rules of `recsys.checks`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from numbers import Integral, Real
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from recsys.checks import Check, above, at_least, between, flag, one_of, optional, sizes, whole
 from recsys.errors import ParameterError
 
 __all__ = ["Check", "Parameters", "above", "at_least", "between", "flag", "one_of", "optional", "sizes",
            "whole"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a hyper-parameter may be: a predicate, and the words that finish "must be ..."."""
-
-    accepts: Callable[[Any], bool]
-    says: str
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and float("-inf") < float(value) < float("inf")
-
-
-def at_least(low: float) -> Check:
-    """A finite number, `low` or more."""
-    return Check(lambda value: _real(value) and value >= low, f"a finite number >= {low}")
-
-
-def above(low: float) -> Check:
-    """A finite number greater than `low`."""
-    return Check(lambda value: _real(value) and value > low, f"a finite number > {low}")
-
-
-def between(low: float, high: float) -> Check:
-    """A number from `low` to `high`, both included."""
-    return Check(lambda value: _real(value) and low <= value <= high, f"a number from {low} to {high}")
-
-
-def whole(low: int = 1) -> Check:
-    """An integer, `low` or more."""
-    return Check(lambda value: isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low,
-                 f"an integer >= {low}")
-
-
-def one_of(*choices: str) -> Check:
-    """One of a few words."""
-    return Check(lambda value: isinstance(value, str) and value in choices,
-                 "one of " + ", ".join(repr(choice) for choice in choices))
-
-
-def flag() -> Check:
-    """True or False."""
-    return Check(lambda value: isinstance(value, bool), "True or False")
-
-
-def sizes(least: int = 1) -> Check:
-    """Widths of layers, such as (600, 200), at least so many."""
-    return Check(lambda value: isinstance(value, (tuple, list)) and len(value) >= least
-                 and all(whole(1).accepts(part) for part in value),
-                 f"a tuple of {'one or more ' * (least > 0)}integers >= 1")
-
-
-def optional(check: Check) -> Check:
-    """None, or what `check` accepts."""
-    return Check(lambda value: value is None or check.accepts(value), f"None or {check.says}")
 
 
 class Parameters:
@@ -141,9 +84,8 @@ class Parameters:
         for name in self.parameter_names():
             holders = (getattr(base, "checks", {}) for base in type(self).__mro__)
             check = next((checks[name] for checks in holders if name in checks), None)
-            value = getattr(self, name)
-            if check is not None and not check.accepts(value):
-                raise ParameterError(f"{type(self).__name__}: {name} must be {check.says}, not {value!r}.")
+            if check is not None:
+                check.require(type(self).__name__, name, getattr(self, name))
 
     def __repr__(self) -> str:
         defaults = {name: p.default for name, p in inspect.signature(type(self).__init__).parameters.items()}

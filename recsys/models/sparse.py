@@ -10,7 +10,8 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.errors import ArtifactError
 
-__all__ = ["blocks", "distinct", "expect", "noise", "numbers", "pack", "restore_numbers", "unpack", "unpack_if"]
+__all__ = ["blocks", "distinct", "expect", "noise", "numbers", "pack", "pair_keys",
+           "restore_numbers", "unpack", "unpack_if"]
 
 _BLOCK_BYTES = 1 << 26
 
@@ -21,10 +22,21 @@ def blocks(n_rows: int, row_length: int) -> Iterator[slice]:
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
+def pair_keys(csr: CSR) -> np.ndarray:
+    """Each entry's row and column as one number, which ascends with the row and then the column: int64 (nnz,).
+
+    Examples
+    --------
+    >>> pair_keys(CSR.from_pairs([0, 1, 1], [2, 0, 2], shape=(2, 3)))
+    array([2, 3, 5])
+    """
+    return np.asarray(csr.row_of_entry * np.int64(csr.shape[1]) + csr.indices)
+
+
 def distinct(csr: CSR) -> CSR:
     """Each pair once, sorted by column within a row; of repeated pairs the last value is kept."""
     n_rows, n_columns = csr.shape
-    key = csr.row_of_entry * np.int64(n_columns) + csr.indices
+    key = pair_keys(csr)
     if np.all(key[1:] > key[:-1]):
         return csr
     order = np.argsort(key, kind="stable")

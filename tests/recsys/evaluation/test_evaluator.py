@@ -287,15 +287,17 @@ def test_events_worth_nothing_are_told_when_items_are_ranked(known):
     data = Interactions.from_arrays([1, 1, 2, 2], [5, 6, 5, 6], [4.0, -1.0, 3.0, 2.0])
     split = Split(data.take([0, 2, 3]), None, data.take([1]))
     model = known(rule=lambda user, item: 1.0).fit(split.train)
-    with pytest.warns(DataWarning, match="1 of 1 events have a value of 0 or less"):
+    with pytest.warns(DataWarning, match="1 of 1 events have a value of 0 or less") as said:
         evaluate(model, split, metrics=["hit@1"])
+    assert {each.filename for each in said} == {__file__}  # where it was called
     assert evaluate(model, split, task="ratings", metrics=["rmse"]).metrics
 
 
 def test_targets_that_cannot_be_found_are_told():
     data = Interactions.from_arrays([1, 1, 2, 2], ["a", "b", "b", "c"])
     split = splits.split_predefined(data, data)
-    with pytest.warns(DataWarning, match=r"none of the 4 targets of the test part can be found.*last-one-repeats"):
+    with pytest.warns(DataWarning, match=r"none of the 4 targets of the test part .*last-one-repeats") as said:
         found = evaluate(Popular().fit(split.train), split)
+    assert {each.filename for each in said} == {__file__}
     assert set(found.metrics.values()) == {0}
     assert evaluate(Popular().fit(split.train), split, exclude_seen=False).card["unreachable targets"] == 0

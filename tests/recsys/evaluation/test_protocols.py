@@ -97,7 +97,9 @@ def test_refitting_learns_from_all_but_the_test_for_as_many_epochs_as_were_best(
     with pytest.raises(ParameterError, match="refit=True learns from the validation rows"):
         run(Watching(), data, "last-one-full", refit=True, part="valid")
     with pytest.raises(DataError, match="no validation rows to learn from"):
-        run(Popular(), data, "strong-generalisation", refit=True, n_valid=0, n_test=3)
+        run(NeverFitted(), data, "strong-generalisation", refit=True, n_valid=0, n_test=3)
+    with pytest.raises(DataError, match=r"the valid part of .* has no events"):
+        run(NeverFitted(), data, "last-one-full", part="valid", valid=False)
 
 
 def test_refitting_takes_in_the_users_that_validated(random_data):

@@ -124,6 +124,12 @@ def test_k_is_a_positive_integer(model, k):
         model.recommend(7, k=k)
 
 
+def test_filter_seen_is_true_or_false(model):
+    for keep in ("no", None):
+        with pytest.raises(ParameterError, match=r"\.recommend: filter_seen must be True or False"):
+            model.recommend(7, filter_seen=keep)
+
+
 def test_a_user_without_events_gets_popular_items(new, data):
     quiet = data.take(data.user != 0)
     model = new().fit(quiet)

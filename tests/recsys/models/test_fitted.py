@@ -15,10 +15,20 @@ import numpy as np
 import pytest
 
 from recsys import artifact
-from recsys.data import IdMap, Interactions, splits
+from recsys.data import Features, IdMap, Interactions, splits
 from recsys.errors import DataError, NotFittedError, ParameterError
 from recsys.evaluation import evaluate
-from recsys.models import EASE, ItemKNN, Markov, MatrixFactorization, NeuMF, Popular, Recommender, SASRec
+from recsys.models import (
+    EASE,
+    FactorizationMachine,
+    ItemKNN,
+    Markov,
+    MatrixFactorization,
+    NeuMF,
+    Popular,
+    Recommender,
+    SASRec,
+)
 from recsys.models.base import Can
 from recsys.models.neural import NeuralRecommender
 from tests.recsys.models.conftest import make
@@ -310,6 +320,22 @@ def test_a_checkpoint_of_data_that_is_numbered_differently_is_refused(data: Inte
     assert moved.fingerprint() == data.fingerprint()
     with pytest.raises(ParameterError, match="another training: numbering is"):
         model.fit(moved, checkpoint=path)
+
+
+def test_a_checkpoint_of_another_class_of_the_same_name_is_refused(data: Interactions, tmp_path: Any) -> None:
+    other = type("SASRec", (SASRec,), {"__module__": __name__})
+    SASRec(factors=4, epochs=1).fit(data, checkpoint=tmp_path / "run.npz")
+    with pytest.raises(ParameterError, match="another training: class is"):
+        other(factors=4, epochs=1).fit(data, checkpoint=tmp_path / "run.npz")
+
+
+def test_a_checkpoint_of_data_with_other_features_is_refused(data: Interactions, tmp_path: Any) -> None:
+    model, path = FactorizationMachine(factors=4, epochs=2), tmp_path / "run.npz"
+    aged = [replace(data, user_features=Features(attributes={"age": [str(i % k) for i in range(data.n_users)]}))
+            for k in (2, 3)]
+    model.fit(aged[0], checkpoint=path)
+    with pytest.raises(ParameterError, match="another training: features is"):
+        model.fit(aged[1], checkpoint=path)
 
 
 def test_no_attribute_of_the_class_hides_what_was_learned(model):

@@ -92,7 +92,7 @@ def test_the_unit_of_the_ratings_does_not_matter(implicit_feedback):
     assert model.scale == pytest.approx((split.train.value.max() - split.train.value.min()) / 5)
     large = [replace(part, value=part.value * 2**12) for part in (split.train, split.valid, split.test)]
     other = model.clone().fit(*large[:2])
-    assert other.history_["valid_rmse"] == pytest.approx([2**12 * error for error in model.history_["valid_rmse"]])
+    assert other.history_["valid"] == pytest.approx([2**12 * value for value in model.history_["valid"]])
     users = np.arange(80, dtype=np.int32)
     for history in (None, split.train.csr):
         found = other.score_block(users, None if history is None else large[0].csr)
@@ -113,9 +113,9 @@ def test_unknown_ids_get_the_biases():
 def test_the_best_epoch_on_validation_data_is_kept():
     split = split_random(planted(noise=1.0), valid=0.2, test=0.2, by="global")
     model = MatrixFactorization(factors=20, epochs=60, lr=0.02, reg=0.0).fit(split.train, split.valid)
-    curve = model.history_["valid_rmse"]
-    assert np.argmin(curve) < len(curve) - 1
-    assert rmse(model, split.valid) == pytest.approx(min(curve), rel=1e-5)
+    curve = model.history_["valid"]
+    assert np.argmax(curve) < len(curve) - 1
+    assert -rmse(model, split.valid) == pytest.approx(max(curve), rel=1e-5)
 
 
 def test_a_repeated_pair_counts_with_its_last_value():

@@ -11,7 +11,7 @@ from recsys import load
 from recsys.data import Interactions
 from recsys.data.simulate import simulate
 from recsys.errors import UnsupportedError
-from recsys.models import Bias, ItemKNN, ItemKNNBaseline, UserKNN, UserKNNBaseline
+from recsys.models import Bias, ItemKNN, ItemKNNBaseline, UserKNN, UserKNNBaseline, neighbours
 
 
 def interactions(seed, n_users=16, n_items=9, density=0.5):
@@ -97,6 +97,17 @@ def test_repeats_and_fading_follow_from_the_data(tmp_path):
     hits = [(m.recommend(k=1, filter_seen=False).items[:, 0] == again.csr.indices[again.csr.indptr[1:] - 1]).mean()
             for m in (model, ItemKNN(repeats=False, decay=1.0).fit(again))]
     assert hits[0] > 0.5 > hits[1]
+
+
+@pytest.mark.parametrize(("events_repeat", "decay", "searches"), [(0.7, None, 2), (0.7, 0.5, 1), (0.0, None, 1)])
+def test_neighbours_are_searched_once_and_once_to_choose_the_decay(events_repeat, decay, searches, monkeypatch):
+    sizes, nearest = [], neighbours.nearest
+    monkeypatch.setattr(neighbours, "nearest", lambda rows, columns, *rest: (
+        sizes.append(rows.nnz), nearest(rows, columns, *rest))[1])
+    data = streams(0, events_repeat) if events_repeat else streams(0, 0.0).clean("first")
+    ItemKNN(decay=decay).fit(data)
+    assert len(sizes) == searches
+    assert sizes[-1] == data.csr.unique().nnz > max(sizes[:-1], default=0)
 
 
 def test_neighbours_are_more_where_events_or_items_are_few():

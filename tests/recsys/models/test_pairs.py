@@ -172,7 +172,7 @@ def test_sides_are_powers_of_two():
 
 def test_a_scorer_of_ones_own_is_part_of_a_checkpoints_identity():
     model = PairRecommender(scorer=Distance, epochs=1).fit(groups())
-    assert model._identity(None)["scorer"] == "Distance"
+    assert model._identity(groups(), None)["scorer"] == f"{__name__}.Distance"
     assert not model.can.embeddings
     with pytest.raises(ParameterError, match="scorer must be callable"):
         PairRecommender(scorer=3).fit(groups())

@@ -221,7 +221,7 @@ def test_interrupted_and_resumed_gives_the_same_bits(data, tmp_path, kind):
     with pytest.raises(KeyboardInterrupt, match="after 2 of 4 epochs"):
         kind(**new).fit(split.train, split.valid, checkpoint=tmp_path / "run.npz", callbacks=[interrupt])
     other = replace(split.train, item_features=Features(attributes={"poster": halves(seed=1)}))
-    with pytest.raises(ParameterError, match="another training: content is"):
+    with pytest.raises(ParameterError, match="another training: features is"):
         kind(**new).fit(other, split.valid, checkpoint=tmp_path / "run.npz")
     resumed = kind(**new).fit(split.train, split.valid, checkpoint=tmp_path / "run.npz")
     assert resumed.score_block(users).tobytes() == whole.tobytes()
