@@ -173,7 +173,7 @@ def test_numbers_that_are_none():
     split = splits.split_random(DATA)
     model = EASE().fit(split.train)
     for k in ("10", 2.5, None, True):
-        with pytest.raises(ParameterError, match=r"evaluate: k must be an integer, not "):
+        with pytest.raises(ParameterError, match=r"evaluate: k must be an integer >= 1, not "):
             evaluate(model, split, k=k)
         with pytest.raises(ParameterError, match=r"must be an integer, not "):
             splits.split_last(DATA, n=k)
