@@ -29,6 +29,7 @@ test-peers: $(VENV)/peers.installed
 lint: $(VENV)/test.installed $(VENV)/lint.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(VENV)/peers.installed
 	$(BIN)/python -m benchmarks

@@ -11,8 +11,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ _WEIGHTS = "network."
 class Training:
     """What both sides train, the class `model` with these hyper-parameters, on the data that `load` gives.
 
-    Of an epoch that takes too long only so many `batches` are done, of examples drawn from all. What both sides draw
+    Of an epoch that takes too long only the first `batches` are done. What both sides draw
     besides dropout, such as negatives, lets the losses without dropout differ by `noise`.
     """
 
@@ -40,21 +42,20 @@ class Training:
 
     def part(self, objective: Any) -> Any:
         """The objective of the batches that are done."""
-        return objective if self.batches is None else _Part(objective, self.batches * self.options["batch_size"])
+        return objective if self.batches is None else _Part(objective, self.batches)
 
 
 class _Part:
-    """Some of an objective's examples, drawn anew in every epoch."""
+    """The first so many batches of an objective."""
 
     def __init__(self, objective: Any, count: int) -> None:
         self.objective, self.count = objective, count
 
-    def begin(self, epoch: int, rng: np.random.Generator) -> int:
-        self.chosen = rng.permutation(self.objective.begin(epoch, rng))[:self.count]
-        return len(self.chosen)
+    def batches(self, epoch: int, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+        return islice(self.objective.batches(epoch, rng, size), self.count)
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
-        return self.objective.loss(self.chosen[batch], rng)
+        return self.objective.loss(batch, rng)
 
 
 def claim(name: str, work: str, target: float, training: Training, *, on: str) -> Claim:
@@ -81,26 +82,26 @@ def _interactions(arrays: Arrays) -> Any:
 
 
 def _ready(training: Training, interactions: Any) -> Any:
-    """The model as `fit` has it before the first epoch: with data prepared and a network."""
+    """Our training before its first epoch."""
     from recsys import models
 
-    return getattr(models, training.model)(**training.options, seed=_SEED)._prepared(interactions)
+    return getattr(models, training.model)(**training.options, seed=_SEED).prepare(interactions)
 
 
 def _ours(training: Training, arrays: Arrays) -> Session:
     from recsys.training import Trainer
 
     interactions = _interactions(arrays)
-    model = _ready(training, interactions)
-    trainer = Trainer(epochs=1, batch_size=model.batch_size, seed=_SEED)
-    objective = training.part(model._objective(interactions))
+    trainer = Trainer(epochs=1, batch_size=training.options["batch_size"], seed=_SEED)
+    ready = _ready(training, interactions)
+    run, moments = replace(ready, objective=training.part(ready.objective)), deepcopy(ready.optimizer.state_dict())
 
     def start() -> Callable[[], float]:
-        model.network.load_state_dict(_weights(arrays))
-        optimizer = model._optimizer()
-        return lambda: trainer.fit(model.network, optimizer, objective)["loss"][0]
+        run.network.load_state_dict(_weights(arrays))
+        run.optimizer.load_state_dict(deepcopy(moments))
+        return lambda: trainer.fit(run)["loss"][0]
 
-    return _session(model.network, start)
+    return _session(run.network, start)
 
 
 def _theirs(training: Training, arrays: Arrays) -> Session:
@@ -108,7 +109,7 @@ def _theirs(training: Training, arrays: Arrays) -> Session:
 
     plain = importlib.import_module(f"benchmarks.plain_pytorch.{training.plain}")
     network = getattr(plain, training.model)(arrays, **training.options)
-    trainer = Trainer(network, training.part(network), training.options, _SEED)
+    trainer = Trainer(network, network, training.options, _SEED, training.batches)
     return _session(network, lambda: trainer.start(_weights(arrays)))
 
 

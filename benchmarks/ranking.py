@@ -23,15 +23,15 @@ def data() -> Arrays:
 def ours(arrays: Arrays) -> Session:
     from recsys import Interactions
     from recsys.data.splits import split_predefined
+    from recsys.estimator import Can, Facts, Fitted, Learned
+    from recsys.estimator.scorers.factors import Factors
     from recsys.evaluation import evaluate
-    from recsys.models import ALS
 
     whole = Interactions.from_arrays(arrays["user"], arrays["item"])
     split = split_predefined(whole.take(~arrays["held"]), whole.take(arrays["held"]))
-    model = ALS(factors=FACTORS, epochs=1).fit(split.train)
-    learned = model.require_fitted("ranking")
-    learned.user_factors = arrays["p"][whole.users.ids]
-    learned.item_factors = arrays["q"][whole.items.ids]
+    p, q = arrays["p"][whole.users.ids], arrays["q"][whole.items.ids]
+    scorer = Factors(Can(), p, q, np.zeros(len(q), np.float32))
+    model = Fitted("Factors", {}, Facts.of(split.train, keep_events=False), Learned(scorer))
     found: dict[str, np.ndarray] = {}
 
     def run() -> None:

@@ -9,7 +9,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recsys.artifact import load as load
     from recsys.data import CSR as CSR
     from recsys.data import Features as Features
     from recsys.data import IdMap as IdMap
@@ -25,13 +24,14 @@ if TYPE_CHECKING:
     from recsys.data.splits import split_users as split_users
     from recsys.errors import DataWarning as DataWarning
     from recsys.errors import LeakWarning as LeakWarning
-    from recsys.evaluation.compare import compare as compare
+    from recsys.estimator.results import Recs as Recs
+    from recsys.evaluation.comparison import compare as compare
     from recsys.evaluation.evaluator import evaluate as evaluate
+    from recsys.loading import load as load
     from recsys.models import Recommender as Recommender
-    from recsys.recs import Recs as Recs
 
 _NAMES = {
-    "recsys.artifact": ("load",),
+    "recsys.loading": ("load",),
     "recsys.data": ("CSR", "Features", "IdMap", "Interactions", "Split", "splits"),
     "recsys.data.sessions": ("split_sessions",),
     "recsys.data.splits": (
@@ -40,7 +40,7 @@ _NAMES = {
     "recsys.errors": ("DataWarning", "LeakWarning"),
     "recsys.evaluation": ("compare", "evaluate"),
     "recsys.models": ("Recommender",),
-    "recsys.recs": ("Recs",),
+    "recsys.estimator.results": ("Recs",),
 }
 _MODULES = ("artifact", "data", "datasets", "errors", "evaluation", "models", "progress", "report", "training")
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}

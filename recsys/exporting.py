@@ -19,8 +19,8 @@ import numpy as np
 from minidl import MissingExtraError
 from recsys.data.writing import text_into
 from recsys.errors import DataError, ParameterError
+from recsys.estimator.results import Recs, with_python_texts
 from recsys.files import replacing
-from recsys.recs import Recs, with_python_texts
 
 __all__ = ["check_format", "exporting"]
 

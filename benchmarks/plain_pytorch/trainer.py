@@ -16,10 +16,12 @@ from benchmarks.harness import Arrays
 class Trainer:
     """Trains a network by an objective, with the first batches that `recsys.training.Trainer` has of this seed."""
 
-    def __init__(self, network: nn.Module, objective: Any, options: dict[str, Any], seed: int) -> None:
+    def __init__(self, network: nn.Module, objective: Any, options: dict[str, Any], seed: int,
+                 batches: int | None) -> None:
         torch.set_num_threads(2)
         torch.manual_seed(seed)
         self.network, self.objective, self.options, self.seed = network, objective, options, seed
+        self.examples = None if batches is None else batches * options["batch_size"]
 
     def start(self, weights: Arrays) -> Callable[[], float]:
         """Begin with these weights; what is returned trains for an epoch, and gives the mean loss."""
@@ -35,7 +37,7 @@ class Trainer:
     def _epoch(self, optimizers: list[torch.optim.Optimizer]) -> float:
         self.network.train()
         rng = np.random.default_rng((self.seed, 0))
-        total, order = 0.0, rng.permutation(self.objective.begin(0, rng))
+        total, order = 0.0, rng.permutation(self.objective.begin(0, rng))[:self.examples]
         for first in range(0, len(order), self.options["batch_size"]):
             batch = order[first:first + self.options["batch_size"]]
             loss = self.objective.loss(batch, rng)

@@ -44,7 +44,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
-    from recsys import artifact
+    from recsys import loading
 
     if bool(options.user) + options.all + (options.history is not None) != 1:
         raise ParameterError("give one of --user ID (which may be repeated), --all, and --history ID,ID,...")
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.out is not None:
         check_target(options.out)
         exporting.check_format(options.out)
-    model = artifact.load(options.model)
+    model = loading.load(options.model)
     if options.why and not model.can.explain:
         console.warn(f"{type(model).__name__} gives no reasons.")
     settings = {"k": options.k, "filter_seen": not options.keep_seen, "on_unknown": options.on_unknown,

@@ -23,9 +23,9 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
-    from recsys import artifact
+    from recsys import loading
 
-    model = artifact.load(options.model)
+    model = loading.load(options.model)
     records = []
     for recs in model.similar_items(model.items.parse(options.item), k=options.k):
         lines = [{"title": None, **record} for record in recs.to_records()]

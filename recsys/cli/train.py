@@ -50,9 +50,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 def _kept_by(model: Any, checkpoint: Path) -> Path:
     """The checkpoint's path, if the model writes one."""
-    from recsys.models.neural import NeuralRecommender
-
-    if not isinstance(model, NeuralRecommender):
+    if not model.trains:
         raise UnsupportedError(f"--checkpoint: {type(model).__name__} keeps none, only networks do; leave it out.")
     check_target(checkpoint)
     return checkpoint

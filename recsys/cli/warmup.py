@@ -54,6 +54,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
 def _model(name: str) -> Any:
     """A model of the registry with its defaults, or one like that of a file."""
     from recsys import models
-    from recsys.artifact import load
+    from recsys.loading import load
 
     return load(name) if Path(name).is_file() else models.find(name)()

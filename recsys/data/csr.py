@@ -10,7 +10,7 @@ import numpy as np
 from recsys.errors import DataError
 from recsys.kernels import sparse
 
-__all__ = ["CSR", "ranges"]
+__all__ = ["CSR", "behind", "distinct", "ranges"]
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -102,6 +102,12 @@ class CSR:
         return np.repeat(np.arange(self.shape[0], dtype=np.int32), self.counts)
 
     @property
+    def keys(self) -> np.ndarray:
+        """One number for the row and column of each entry: int64, shape (nnz,)."""
+        keys: np.ndarray = self.row_of_entry * np.int64(self.shape[1]) + self.indices
+        return keys
+
+    @property
     def weights(self) -> np.ndarray:
         """The values, or ones: float32, shape (nnz,)."""
         return np.ones(self.nnz, np.float32) if self.data is None else self.data
@@ -188,3 +194,33 @@ class CSR:
     def _select(self, entries: np.ndarray, indptr: np.ndarray, n_rows: int) -> CSR:
         values = None if self.data is None else self.data[entries]
         return CSR(indptr, self.indices[entries], values, (n_rows, self.shape[1]))
+
+
+def behind(old: CSR, new: CSR) -> CSR:
+    """The entries of `new`, row by row behind those of `old`, which may have fewer rows and columns.
+
+    Examples
+    --------
+    >>> old, new = CSR.from_pairs([0], [1], shape=(1, 2)), CSR.from_pairs([0, 1], [0, 2], shape=(2, 3))
+    >>> behind(old, new).indices.tolist()
+    [1, 0, 2]
+    """
+    values = None if old.data is None and new.data is None else np.concatenate([old.weights, new.weights])
+    return CSR.from_pairs(np.concatenate([old.row_of_entry, new.row_of_entry]),
+                          np.concatenate([old.indices, new.indices]), values, new.shape)
+
+
+def distinct(csr: CSR) -> CSR:
+    """Each pair once, sorted by column within a row; of repeated pairs the last value is kept."""
+    n_rows, n_columns = csr.shape
+    key = csr.row_of_entry * np.int64(n_columns) + csr.indices
+    if np.all(key[1:] > key[:-1]):
+        return csr
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    last = np.append(ordered[1:] != ordered[:-1], True)
+    rows, columns = np.divmod(ordered[last], max(n_columns, 1))
+    indptr = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+    data = None if csr.data is None else csr.data[order[last]]
+    return CSR(indptr, columns.astype(np.int32), data, csr.shape)

@@ -5,7 +5,7 @@
 '... strong-generalisation, new-items, global-time, sessions-next, predefined, predefined-ratings, ncf-99'
 """
 
-from recsys.evaluation.compare import Table, compare
+from recsys.evaluation.comparison import Table, compare
 from recsys.evaluation.evaluator import Evaluation, evaluate
 from recsys.evaluation.protocols import PROTOCOLS, Protocol, Result, run
 from recsys.evaluation.runs import Interrupted, Runs, run_all

@@ -168,7 +168,7 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     Examples
     --------
     >>> from recsys.data import Interactions, splits
-    >>> from recsys.models.popular import Popular
+    >>> from recsys.models.baselines import Popular
     >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 2, 3, 3], ["a", "b", "c", "a", "b", "d", "c", "b"])
     >>> split = splits.split_last(data, valid=False)
     >>> evaluate(Popular().fit(split.train), split, metrics=["hit@1"]).card["unreachable targets"]

@@ -9,7 +9,6 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.data.parts import Split
 from recsys.evaluation.ranking import part_of
-from recsys.models.sparse import pair_keys
 
 __all__ = ["seen_in_training"]
 
@@ -32,7 +31,7 @@ def seen_in_training(model: Any, split: Split, part: str) -> tuple[str, str]:
     name, known = type(model).__name__, getattr(model, "seen", None)
     if known is None:
         return _by_fingerprint(model, split)
-    asked = pair_keys(part_of(split, part).csr.unique())
+    asked = part_of(split, part).csr.unique().keys
     seen = asked[_among(asked, known)]
     shown = (split.train, split.valid_history) if part == "valid" else (
         split.train, split.test_history, split.valid, split.whole)
@@ -64,6 +63,6 @@ def _by_fingerprint(model: Any, split: Split) -> tuple[str, str]:
 
 def _among(keys: np.ndarray, pairs: CSR) -> np.ndarray:
     """Which ascending pairs occur among distinct sorted ones: bool (n,)."""
-    known = pair_keys(pairs)
+    known = pairs.keys
     place = np.searchsorted(known, keys)
     return np.asarray(known[np.minimum(place, len(known) - 1)] == keys) if len(known) else np.zeros(len(keys), bool)

@@ -27,7 +27,6 @@ from recsys.data.sessions import split_sessions
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.evaluator import Evaluation, asked_for, describe, evaluate
 from recsys.evaluation.ranking import part_of
-from recsys.models.parameters import Parameters
 from recsys.progress import Progress, task
 
 __all__ = ["PROTOCOLS", "Protocol", "Result", "find", "fresh", "prepared", "run"]
@@ -194,7 +193,8 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
 
 def fresh(model: Any) -> Any:
     """A model that has not been fitted, from a model or a function without arguments that makes one."""
-    made = model.clone() if isinstance(model, Parameters) else model() if callable(model) else model
+    own = not isinstance(model, type) and callable(getattr(model, "clone", None))
+    made = model.clone() if own else model() if callable(model) else model
     if not hasattr(made, "fit") or made is model:
         raise ParameterError(f"protocols: the model is {given.described(made)}; pass a model, such as EASE(), or a "
                              f"function that makes one.")

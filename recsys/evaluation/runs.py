@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
-from recsys.checkpoint import Checkpoint, contents, named
 from recsys.checks import PROGRESS, Check, flag, require
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
@@ -17,6 +16,7 @@ from recsys.evaluation import protocols
 from recsys.evaluation.evaluator import Evaluation
 from recsys.evaluation.protocols import Protocol, Result
 from recsys.progress import Progress
+from recsys.training.checkpoint import Checkpoint, contents, named
 
 __all__ = ["Interrupted", "Runs", "run_all"]
 

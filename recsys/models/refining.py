@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from minidl import nn, optim
+from recsys.data.csr import CSR, behind
 from recsys.data.interactions import Interactions
-from recsys.models.updating import all_but, members
-from recsys.training import Objective, Trainer
+from recsys.estimator import Facts, Fitted
+from recsys.estimator.histories import Histories
+from recsys.estimator.scorers.base import HistoryScorer
+from recsys.estimator.training import adam, trainer
+from recsys.estimator.updating import all_but, members
+from recsys.training import Objective, Run
 
-if TYPE_CHECKING:
-    from recsys.models.neural import HistoryNetwork
-    from recsys.models.pairs import PairModel
-
-__all__ = ["go_on", "refine", "regrow"]
+__all__ = ["Tables", "go_on", "grow", "refine", "regrow"]
 
 _NEW, _TOUCHED = 1 / 3, 1 / 3  # of the epochs of a fit
 _MORE = 1 / 4  # of them, for networks of histories
 _REPLAYED = 1  # histories of others for each one that has grown
+
+Tables = tuple[list[nn.Parameter], list[nn.Parameter]]
+"""Of users and of items: row i belongs to number i. There may be more rows."""
 
 
 def regrow(network: Any, old: Any) -> None:
@@ -37,73 +42,90 @@ def regrow(network: Any, old: Any) -> None:
     network.load_state_dict(state)
 
 
-def refine(model: PairModel, data: Interactions, known: tuple[int, int],
-           tables: tuple[list[nn.Parameter], list[nn.Parameter]]) -> None:
+def grow(fitted: Fitted, data: Interactions) -> Histories:
+    """The histories that a model keeps, with new events behind the others."""
+    before = fitted.answers_by(HistoryScorer).histories
+    if before.stored is None:
+        raise fitted.without_histories()
+    new = data.csr
+    rows = behind(before.stored, CSR(new.indptr, new.indices, None, new.shape))
+    return replace(before, stored=before.transform(rows))
+
+
+def refine(model: Any, network: Any, data: Interactions, known: tuple[int, int], tables: Tables, facts: Facts,
+           objective: Callable[[Interactions], Objective]) -> None:
     """Learn new rows alone, then all rows of the users and items of new events; the others and the layers stay.
 
     Parameters
     ----------
-    model : PairModel
-        Grown, with its network.
+    model : Recommender
+        For its hyper-parameters.
+    network : minidl.nn.Module
+        Grown.
     data : Interactions
         The new events, in the model's numbering.
     known : (int, int)
         How many users and items there were.
-    tables : pair of list of Parameter
-        Of users and of items: row i belongs to number i. There may be more rows, which stay.
+    tables : Tables
+        What may change, if it belongs to users and items that do.
+    facts : Facts
+        With all events, or all that was seen.
+    objective : callable
+        `objective(events)`: what the network learns of them.
     """
-    n_users, n_items = len(model.users), len(model.items)
+    n_users, n_items = len(facts.users), len(facts.items)
     new = np.arange(n_users) >= known[0], np.arange(n_items) >= known[1]
     touched = members(data.user, n_users), members(data.item, n_items)
     meets_new = new[0] | members(data.user[new[1][data.item]], n_users)
-    _learn(model, meets_new, new, tables, _NEW)
-    _learn(model, touched[0], touched, tables, _TOUCHED)
-    model.network.eval()
-    model.network.zero_grad()
+    for of, change, share in ((meets_new, new, _NEW), (touched[0], touched, _TOUCHED)):
+        part = _part(of, change, facts)
+        if not part.nnz:
+            continue
+        events = Interactions(facts.users, facts.items, part.row_of_entry, part.indices, part.data)
+        put_back = all_but((table.data, np.concatenate([rows, np.zeros(len(table.data) - len(rows), bool)]))
+                           for side, rows in zip(tables, change, strict=True) for table in side)
+        optimizer = adam(model, [table for side in tables for table in side])
+        trainer(model, max(1, round(share * model.epochs))).fit(
+            Run(network, objective(events), optimizer), callbacks=[_each_epoch(put_back)])
 
 
-def _learn(model: PairModel, of: np.ndarray, change: tuple[np.ndarray, np.ndarray],
-           tables: tuple[list[nn.Parameter], list[nn.Parameter]], share: float) -> None:
-    """A share of the epochs, over the events of some users, bool (n_users,); ratings also over those of the items."""
-    pairs = model.require_seen("partial_fit") if model.events is None else model.events
-    part = pairs.where(of[pairs.row_of_entry] | (change[1][pairs.indices] & (model.events is not None)))
-    if not part.nnz:
-        return
-    events = Interactions(model.users, model.items, part.row_of_entry, part.indices, part.data)
-    put_back = all_but((table.data, np.concatenate([rows, np.zeros(len(table.data) - len(rows), bool)]))
-                       for side, rows in zip(tables, change, strict=True) for table in side)
-    parameters = [table for side in tables for table in side]
-    trainer = Trainer(epochs=max(1, round(share * model.epochs)), batch_size=model.batch_size, seed=model.seed,
-                      name=type(model).__name__)
-    trainer.fit(model.network, optim.Adam(parameters, lr=model.lr, weight_decay=model.weight_decay),
-                model._objective(events), callbacks=[lambda epoch, report: put_back()])
+def _each_epoch(put_back: Callable[[], None]) -> Callable[[int, dict[str, float]], None]:
+    return lambda epoch, report: put_back()
 
 
-def go_on(model: HistoryNetwork, data: Interactions) -> None:
+def _part(of: np.ndarray, change: tuple[np.ndarray, np.ndarray], facts: Facts) -> CSR:
+    """The events of some users, bool (n_users,); ratings also those of the items that change."""
+    pairs = facts.pairs if facts.events is None else facts.events
+    return pairs.where(of[pairs.row_of_entry] | (change[1][pairs.indices] & (facts.events is not None)))
+
+
+def go_on(model: Any, network: Any, data: Interactions, history: CSR, optimizer: optim.Optimizer,
+          objective: Callable[[CSR, Interactions], Objective]) -> None:
     """Train a grown network for a few epochs on the histories with new events, and on as many others, drawn at random.
 
     The others are there so that what is not in the new events is not forgotten. The optimizer begins anew.
 
     Parameters
     ----------
-    model : HistoryNetwork
-        Grown, with its network and its histories.
+    model : Recommender
+        For its hyper-parameters.
+    network : minidl.nn.Module
+        Grown.
     data : Interactions
         The new events, in the model's numbering.
+    history : CSR, shape (n_users, n_items)
+        All histories.
+    optimizer : minidl.optim.Optimizer
+    objective : callable
+        `objective(rows, events)`: what the network learns of some histories, which are these events.
     """
-    rows, rng = model.history_of_all(), np.random.default_rng((model.seed, len(data)))
-    grew = members(data.user, len(model.users))
-    others = np.flatnonzero(~grew & (rows.counts > 0))
+    rng, grew = np.random.default_rng((model.seed, len(data))), members(data.user, history.shape[0])
+    others = np.flatnonzero(~grew & (history.counts > 0))
     grew[rng.permutation(others)[:_REPLAYED * int(grew.sum())]] = True
-    part = rows.where(grew[rows.row_of_entry])
-    events = Interactions(model.users, model.items, part.row_of_entry, part.indices, part.data, np.arange(part.nnz))
-    model._training = part
-    trainer = Trainer(epochs=max(1, round(_MORE * model.epochs)), batch_size=model.batch_size, seed=model.seed,
-                      name=type(model).__name__)
-    trainer.fit(model.network, model._optimizer_anew(), _Later(model._objective(events), model.epochs))
-    model._training = None
-    model.network.eval()
-    model.network.zero_grad()
+    part = history.where(grew[history.row_of_entry])
+    events = Interactions(data.users, data.items, part.row_of_entry, part.indices, part.data, np.arange(part.nnz))
+    trainer(model, max(1, round(_MORE * model.epochs))).fit(
+        Run(network, _Later(objective(part, events), model.epochs), optimizer))
 
 
 @dataclass(frozen=True)
@@ -113,9 +135,9 @@ class _Later:
     objective: Objective
     epochs: int
 
-    def begin(self, epoch: int, rng: np.random.Generator) -> int:
-        """Number of examples."""
-        return self.objective.begin(epoch + self.epochs, rng)
+    def batches(self, epoch: int, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+        """Those of a later epoch."""
+        return self.objective.batches(epoch + self.epochs, rng, size)
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         """Mean loss of some."""

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys import artifact, cli, models
-from recsys.checkpoint import Checkpoint
+from recsys import cli, loading, models
 from recsys.cli.texts import settings
 from recsys.data import Interactions
 from recsys.datasets import simulate
 from recsys.errors import ParameterError, RecsysError
+from recsys.training.checkpoint import Checkpoint
 
 RATINGS = "user,item,rating,time\n1,10,5,1\n1,11,3,2\n2,10,4,3\n2,12,1,4\n3,11,2,5\n3,12,5,6\n"
 
@@ -272,7 +272,7 @@ def test_train_replaces_the_file_and_recommend_answers_from_it(run, tmp_path):
     assert found["model"] == "ALS"
     assert found["parameters"]["factors"] == 4
     assert found["bytes"] == path.stat().st_size
-    model = artifact.load(path)
+    model = loading.load(path)
     assert found["fingerprint"] == model.fingerprint
     user = int(model.users.ids[0])
     records = document(run(["recommend", str(path), "--user", str(user), "-k", "4", "--why", "--json"]))
@@ -394,7 +394,7 @@ def test_images_come_from_a_file(run, tmp_path):
 
 def test_a_model_that_fails_does_not_lose_the_work_of_others(run, monkeypatch):
     class Diverging(models.find("Popular")):
-        def _fit(self, data, valid, progress):
+        def learn(self, data, context):
             raise RecsysError("Diverging: loss is nan in epoch 1.")
 
     monkeypatch.setattr(models, "REGISTRY", {"Diverging": "", "Popular": models.REGISTRY["Popular"]})

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from recsys.data import IdMap
 from recsys.errors import DataError, ParameterError
+from recsys.estimator.results import Recs, Titles
 from recsys.exporting import exporting
-from recsys.recs import Recs, Titles
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=6)
 

@@ -10,11 +10,11 @@ import sys
 import pytest
 
 from recsys import cli
-from recsys.checkpoint import Checkpoint
 from recsys.datasets import simulate
-from recsys.models.linear import EASE
-from recsys.models.sequence import SASRec
+from recsys.models.linear.ease import EASE
+from recsys.models.sequential.estimators import SASRec
 from recsys.report import Report
+from recsys.training.checkpoint import Checkpoint
 from tests.minidl.test_files import full
 
 DATA = simulate(60, 40, 1200, seed=1)[0]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minidl.testing import gradcheck
-from recsys import losses
-from recsys.losses import SAMPLED
+from recsys.training import losses
+from recsys.training.losses import SAMPLED
 
 RNG = np.random.default_rng(0)
 P, N = RNG.normal(size=5), RNG.normal(size=(5, 4))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from minidl import nn, ops, optim
-from recsys.checkpoint import Checkpoint
-from recsys.epochs import EarlyStopping, run_epochs
 from recsys.errors import ArtifactError, ParameterError, RecsysError, TrainingInterrupted
-from recsys.training import Trainer
+from recsys.training import Run, Trainer, shuffled
+from recsys.training.checkpoint import Checkpoint
+from recsys.training.epochs import EarlyStopping, run_epochs
 
 
 class Recorder:
@@ -38,16 +38,17 @@ class Regression:
         self.module = nn.Linear(3, 1, generator=rng)
         self.seen = []
 
-    def begin(self, epoch, rng):
+    def batches(self, epoch, rng, size):
         self.seen.append([])
-        return len(self.x)
+        return shuffled(len(self.x), size, rng)
 
     def loss(self, batch, rng):
         self.seen[-1].extend(batch.tolist())
         return ops.mse_loss(self.module(self.x[batch]), self.y[batch])
 
-    def fit(self, trainer, lr=0.05, **kwargs):
-        return trainer.fit(self.module, optim.Adam(self.module.parameters(), lr=lr), self, **kwargs)
+    def fit(self, trainer, optimizer=None, validate=None, **kwargs):
+        optimizer = optimizer or optim.Adam(self.module.parameters(), lr=0.05)
+        return trainer.fit(Run(self.module, self, optimizer, validate), **kwargs)
 
 
 def test_curves_and_progress():
@@ -125,7 +126,7 @@ def test_gradients_are_clipped():
     task = Regression()
     before = task.module.weight.data.copy()
     trainer = Trainer(epochs=1, batch_size=40, max_norm=1e-3)
-    trainer.fit(task.module, optim.SGD(task.module.parameters(), lr=1.0), task)
+    task.fit(trainer, optim.SGD(task.module.parameters(), lr=1.0))
     assert 0 < np.linalg.norm(task.module.weight.data - before) <= 1.0001e-3
 
 
@@ -154,8 +155,8 @@ class Noisy(Regression):
             if epoch == die_in:
                 raise KeyboardInterrupt
 
-        history = Trainer(epochs=epochs, batch_size=16, **kwargs).fit(
-            self.module, optimizer, self, validate=validate, schedule=schedule, callbacks=[die], checkpoint=checkpoint)
+        history = self.fit(Trainer(epochs=epochs, batch_size=16, **kwargs), optimizer, validate, schedule=schedule,
+                           callbacks=[die], checkpoint=checkpoint)
         return history, self.module.state_dict(), optimizer.param_groups[0]["lr"]
 
 
@@ -224,7 +225,7 @@ def test_schedules_step_by_epoch_or_batch(each_batch, steps):
     toy = Regression()
     optimizer = optim.SGD(toy.module.parameters(), lr=1.0)
     schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
-    Trainer(epochs=2, batch_size=16).fit(toy.module, optimizer, toy, schedule=schedule, each_batch=each_batch)
+    toy.fit(Trainer(epochs=2, batch_size=16), optimizer, schedule=schedule, each_batch=each_batch)
     assert optimizer.param_groups[0]["lr"] == 0.5 ** steps
 
 
@@ -233,7 +234,7 @@ def test_a_plateau_is_told_the_validation_value():
     optimizer = optim.SGD(toy.module.parameters(), lr=0.01)
     schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", factor=0.5, patience=0)
     values = iter([1.0, 2.0, 1.5, 1.0])
-    Trainer(epochs=4).fit(toy.module, optimizer, toy, validate=lambda: next(values), schedule=schedule)
+    toy.fit(Trainer(epochs=4), optimizer, lambda: next(values), schedule=schedule)
     assert optimizer.param_groups[0]["lr"] == 0.01 / 4
 
 

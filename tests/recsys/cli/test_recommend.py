@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 
-from recsys import artifact, cli, models
+from recsys import cli, loading, models
 from recsys.data import Features, IdMap, Interactions
 
 TITLES = ["Tea, green", "Jam", "Bread \"old\"", "", "Milk"]
@@ -54,7 +54,7 @@ def run(folder, monkeypatch, capsys):
 
 
 def _load(folder):
-    return artifact.load(folder / "model.recsys")
+    return loading.load(folder / "model.recsys")
 
 
 @pytest.mark.parametrize("name", ["all.csv", "all.csv.gz", "all.jsonl", "all.parquet"])

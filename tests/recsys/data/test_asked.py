@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import minidl
 from recsys.data import Interactions, asked
 from recsys.errors import DataError, ParameterError, RecsysError
-from recsys.models.linear import EASE
-from recsys.models.markov import Markov
-from recsys.models.neighbours import ItemKNN
+from recsys.models.linear.ease import EASE
+from recsys.models.neighbours.implicit import ItemKNN
+from recsys.models.sequential.markov import Markov
 from tests.recsys.data.test_given import Column, Frame
 
 TEXTS = Interactions.from_arrays([1, 1, 2, 2, 3, 3, 3], list("ababcbd"), [5, 4, 3, 5, 4, 1, 2])

@@ -14,10 +14,10 @@ from recsys import compare, evaluate
 from recsys.data import Interactions, given, splits
 from recsys.errors import DataError, DataWarning, NotFittedError, ParameterError, RecsysError
 from recsys.evaluation import protocols
-from recsys.models.bpr import BPR
-from recsys.models.linear import EASE
-from recsys.models.popular import Popular
-from recsys.models.sequence import SASRec
+from recsys.models.baselines import Popular
+from recsys.models.factorisation.bpr import BPR
+from recsys.models.linear.ease import EASE
+from recsys.models.sequential.estimators import SASRec
 
 COLUMNS = {"userId": [1, 1, 1, 2, 2, 2, 3, 3, 3, 3], "movieId": list("abcabdbcda"),
            "rating": [5, 4, 3, 5, 4, 1, 2, 2, 5, 5], "timestamp": list(range(10)), "comment": ["x"] * 10}

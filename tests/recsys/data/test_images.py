@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recsys.data import Features
-from recsys.data.images import ImageReader, VectorReader
 from recsys.errors import DataError
+from recsys.models.content.image_reader import ImageReader, VectorReader
 
 
 def features(values, name="poster") -> Features:

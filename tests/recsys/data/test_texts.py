@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recsys.data import Features
-from recsys.data.texts import PADDING, UNKNOWN, TextReader, words_of
 from recsys.errors import DataError
+from recsys.models.content.text_reader import PADDING, UNKNOWN, TextReader, words_of
 
 
 def learn(features, known=None, min_count=1, max_words=100, max_length=50) -> TextReader:

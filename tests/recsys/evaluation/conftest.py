@@ -8,7 +8,29 @@ import numpy as np
 import pytest
 
 from recsys.data import Interactions
-from recsys.models.base import Can, Recommender
+from recsys.estimator import Can, Learned, Recommender, Scorer
+
+
+class ByRule(Scorer):
+    """Scores by the function of a model."""
+
+    def __init__(self, model, facts):
+        self.can, self.rule, self.users, self.items = model.can, model.rule, facts.users.ids, facts.items.ids
+        self.n_items = len(self.items)
+
+    def score(self, users):
+        return np.array([[self.rule(u, i) for i in self.items.tolist()] for u in self.users[users].tolist()],
+                        np.float32).reshape(len(users), self.n_items)
+
+
+class ByHistory(ByRule):
+    """Scores by the last item of a history."""
+
+    def fold(self, history):
+        rows = [history.row(row)[0] for row in range(history.shape[0])]
+        Folding.shown.extend(self.items[row].tolist() for row in rows)
+        last = np.array([self.items[row[-1]] if len(row) else 0 for row in rows])
+        return -np.abs(self.items - last[:, None]).astype(np.float32)
 
 
 class Known(Recommender):
@@ -19,12 +41,12 @@ class Known(Recommender):
     def __init__(self, *, rule=None):
         self.rule = rule
 
-    def _fit(self, data, valid, progress):
-        self.valid_ = valid
+    def learn(self, data, context):
+        return Learned(self.scorer(self, context.facts), {"valid_": context.valid})
 
-    def _score(self, users):
-        return np.array([[self.rule(u, i) for i in self.items.ids.tolist()]
-                         for u in self.users.ids[users].tolist()], np.float32).reshape(len(users), len(self.items))
+    @staticmethod
+    def scorer(model, facts):
+        return ByRule(model, facts)
 
 
 class Folding(Known):
@@ -33,11 +55,9 @@ class Folding(Known):
     can: ClassVar[Can] = Can(fold_in=True)
     shown: ClassVar[list] = []
 
-    def _fold(self, history):
-        rows = [history.row(row)[0] for row in range(history.shape[0])]
-        self.shown.extend(self.items.ids[row].tolist() for row in rows)
-        last = np.array([self.items.ids[row[-1]] if len(row) else 0 for row in rows])
-        return -np.abs(self.items.ids - last[:, None]).astype(np.float32)
+    @staticmethod
+    def scorer(model, facts):
+        return ByHistory(model, facts)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from recsys.errors import DataWarning, ParameterError
 from recsys.evaluation import PROTOCOLS, compare, evaluate, protocols, run, run_all
 from recsys.evaluation.metrics import parse
 from recsys.models import Bias, Popular
-from recsys.training import Trainer
+from recsys.training import Run, Trainer, shuffled
 
 DATA = datasets.simulate(60, 40, 900, seed=1)[0]
 with warnings.catch_warnings():
@@ -44,8 +44,8 @@ class Line:
     def __init__(self):
         self.layer = nn.Linear(1, 1)
 
-    def begin(self, epoch, rng):
-        return 8
+    def batches(self, epoch, rng, size):
+        return shuffled(8, size, rng)
 
     def loss(self, batch, rng):
         x = batch[:, None].astype(np.float32) / 8
@@ -82,7 +82,8 @@ def compared(**given: Any) -> None:
 
 def trained(callbacks: Any = (), **given: Any) -> None:
     task = Line()
-    Trainer(**{"epochs": 1, **given}).fit(task.layer, optim.Adam(task.layer.parameters()), task, callbacks=callbacks)
+    start = Run(task.layer, task, optim.Adam(task.layer.parameters()))
+    Trainer(**{"epochs": 1, **given}).fit(start, callbacks=callbacks)
 
 
 REFUSED: list[tuple[Any, dict[str, tuple[Any, ...]]]] = [

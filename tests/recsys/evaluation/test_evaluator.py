@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recsys.data import Interactions, Split, splits
 from recsys.errors import DataError, DataWarning, ParameterError, UnsupportedError
 from recsys.evaluation import evaluate
-from recsys.models.popular import Popular
+from recsys.models.baselines import Popular
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recsys
-from recsys import LeakWarning, artifact
+from recsys import LeakWarning, loading
 from recsys.data import Interactions, Split, splits
 from recsys.data.sessions import split_sessions
 from recsys.evaluation import evaluate, protocols
@@ -106,12 +106,12 @@ def test_a_model_without_seen_items_goes_by_its_fingerprint(random_data, tmp_pat
     split = splits.split_random(data, seed=0)
     for part, says in ((split.train, "fitted on the split's training part"), (split.test, "without seen items")):
         EASE().fit(part).save(tmp_path / "model", seen=False)
-        line, warning = seen_in_training(artifact.load(tmp_path / "model"), split, "test")
+        line, warning = seen_in_training(loading.load(tmp_path / "model"), split, "test")
         assert line.startswith("unknown")
         assert says in line
         assert not warning
     EASE().fit(data).save(tmp_path / "model", seen=False)
-    line, warning = seen_in_training(artifact.load(tmp_path / "model"), split, "test")
+    line, warning = seen_in_training(loading.load(tmp_path / "model"), split, "test")
     assert line == "all: the model was fitted on all the data, by its fingerprint"
     assert "EASE was fitted on all the data that the split divides" in warning
 

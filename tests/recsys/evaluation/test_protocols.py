@@ -7,10 +7,10 @@ import pytest
 
 from recsys.data import Interactions
 from recsys.errors import DataError, DataWarning, ParameterError, UnsupportedError
+from recsys.estimator import Learned
 from recsys.evaluation import PROTOCOLS, protocols, run
 from recsys.evaluation.metrics import parse
-from recsys.models.bias import Bias
-from recsys.models.popular import Popular
+from recsys.models.baselines import Bias, Popular
 
 
 def divide(name, data, **options):
@@ -36,7 +36,7 @@ def test_every_protocol_runs_and_says_what_it_did(name, known, random_data):
 class NeverFitted(Popular):
     """Fails when it is fitted, so that what is refused is refused before."""
 
-    def _fit(self, data, valid, progress):
+    def learn(self, data, context):
         raise AssertionError("fitted")
 
 
@@ -82,10 +82,10 @@ def test_refitting_learns_from_all_but_the_test_for_as_many_epochs_as_were_best(
     fitted = []
 
     class Watching(Bias):
-        def _fit(self, data, valid, progress):
-            fitted.append((len(data), None if valid is None else len(valid), self.epochs))
-            super()._fit(data, valid, progress)
-            self.history_ = {"loss": [3, 2, 1], "valid": [0.1, 0.3, 0.2]}
+        def learn(self, data, context):
+            fitted.append((len(data), None if context.valid is None else len(context.valid), self.epochs))
+            return Learned(super().learn(data, context).scorer, {"history_": {"loss": [3, 2, 1],
+                                                                              "valid": [0.1, 0.3, 0.2]}})
 
     data = random_data(0, users=30, items=25, events=400)
     split, = divide("last-one-full", data)
@@ -116,9 +116,9 @@ def test_validating_on_a_sample_of_users(random_data):
     fitted = []
 
     class Watching(Popular):
-        def _fit(self, data, valid, progress):
-            fitted.append(valid)
-            super()._fit(data, valid, progress)
+        def learn(self, data, context):
+            fitted.append(context.valid)
+            return super().learn(data, context)
 
     data = random_data(0, users=30, items=25, events=400)
     split, = divide("last-one-full", data)
@@ -174,9 +174,9 @@ def test_values_are_dropped_but_for_models_of_ratings(known, random_data):
     seen = {}
 
     class Watching(Popular):
-        def _fit(self, data, valid, progress):
-            seen["train"], seen["valid"] = data.value, valid.value
-            super()._fit(data, valid, progress)
+        def learn(self, data, context):
+            seen["train"], seen["valid"] = data.value, context.valid.value
+            return super().learn(data, context)
 
     run(Watching(), random_data(0), "ratio-811-full")
     assert seen == {"train": None, "valid": None}
@@ -242,9 +242,9 @@ def test_validation_events_reach_the_model_when_training_knows_their_users(rando
     seen = []
 
     class Watching(Popular):
-        def _fit(self, data, valid, progress):
-            seen.append(valid)
-            super()._fit(data, valid, progress)
+        def learn(self, data, context):
+            seen.append(context.valid)
+            return super().learn(data, context)
 
     run(Watching(), random_data(0), "ratio-811-full")
     run(Watching(), random_data(0, users=30, events=300), "strong-generalisation")

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.checkpoint import Checkpoint
 from recsys.data import Features, Interactions
 from recsys.data.csr import CSR
 from recsys.data.splits import split_last
 from recsys.errors import ParameterError, UnsupportedError
 from recsys.evaluation import run, run_all
 from recsys.models import EASE, Bias, ItemKNN, Popular, TextCNN
+from recsys.training.checkpoint import Checkpoint
 
 
 class Column(list):

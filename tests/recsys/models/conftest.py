@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from recsys.data import Features, IdMap, Interactions
+from recsys.estimator import scorers
 from recsys.models import REGISTRY, Recommender, model_class
 
 SMALL = {"epochs": 3, "factors": 4}
@@ -19,6 +20,12 @@ def make(name: str) -> Recommender:
     """A model with its defaults, but quick to fit."""
     model = model_class(name)()
     return model.set_params(**{key: value for key, value in SMALL.items() if key in model.get_params()})
+
+
+def learned(model: Recommender) -> dict[str, np.ndarray]:
+    """All that a model has learned, as arrays."""
+    fitted = model.require("learned")
+    return scorers.state_of(fitted.scorer)[1] | {f"memory.{name}": a for name, a in fitted.learned.memory[1].items()}
 
 
 def simulated(seed: int = 0, n_users: int = 30, n_items: int = 24, n: int = 400) -> Interactions:

@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from recsys import artifact
+from recsys import loading
 from recsys.errors import RecsysError, UnsupportedError
 from recsys.models import REGISTRY, model_class
 from tests.recsys.models.conftest import make, simulated
@@ -44,7 +44,8 @@ def test_a_training_that_diverges(name, monkeypatch):
                 advises_well(model, "fit", text)
                 assert re.search("diverged.* lower lr", text)
     model = make(name).fit(DATA)
-    monkeypatch.setattr(type(model), "_score", lambda self, users: np.full((len(users), len(self.items)), np.nan))
+    kind = type(model.require("test").scorer)
+    monkeypatch.setattr(kind, "score", lambda self, users: np.full((len(users), self.n_items), np.nan))
     with pytest.raises(RecsysError, match="gives NaN scores") as caught:
         model.recommend(k=3)
     advises_well(model, "recommend", str(caught.value))
@@ -57,7 +58,7 @@ def test_a_model_without_what_its_users_have_seen(name, tmp_path):
         model.save(tmp_path / "m", seen=False)
     except UnsupportedError as error:
         return advises_well(model, "save", str(error))
-    model = artifact.load(tmp_path / "m")
+    model = loading.load(tmp_path / "m")
     for verb, call in (("recommend", lambda: model.recommend(7)), ("explain", lambda: model.explain(7, "item 03")),
                        ("recommend", lambda: model.recommend(7, filter_seen=False)),
                        ("partial_fit", lambda: model.partial_fit(DATA)),

@@ -13,9 +13,9 @@ from recsys.data import CSR, Interactions, splits
 from recsys.errors import ParameterError
 from recsys.evaluation import evaluate
 from recsys.models import CDAE, AutoRec, Bias, KernelAutoRec, LinearAutoencoder, MultDAE, MultVAE, Popular
-from recsys.models.autoencoder import bce, multinomial, squares
-from recsys.networks.bags import Bag
-from recsys.networks.kernelised import KernelLayer
+from recsys.models.autoencoders.kernelised import KernelLayer
+from recsys.models.autoencoders.network import Bag
+from recsys.models.autoencoders.objective import bce, multinomial, squares
 
 HISTORY = CSR.from_pairs(np.array([0, 0, 2]), np.array([3, 1, 0]), None, (3, 4))  # the second is empty
 

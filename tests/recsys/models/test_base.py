@@ -10,10 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import CSR, Features, IdMap, Interactions
+from recsys.data.csr import distinct
 from recsys.errors import ArtifactError, ParameterError, RecsysError, UnsupportedError
-from recsys.models import REGISTRY, Can, Recommender, model_class, parameters
-from recsys.models.sparse import blocks, distinct, expect, pack, unpack, unpack_if
-from recsys.recs import Recs
+from recsys.estimator import Can, Learned, Recommender, Scorer, parameters
+from recsys.estimator.arrays import blocks, expect, pack, unpack, unpack_if
+from recsys.estimator.results import Recs
+from recsys.models import REGISTRY, model_class
+
+
+class Lower(Scorer):
+    def __init__(self, can, seen, scale, mode):
+        self.can, self.seen, self.scale, self.mode, self.n_items = can, seen, scale, mode, seen.shape[1]
+
+    def score(self, users):
+        return self.fold(self.seen.rows(users))
+
+    def fold(self, history):
+        dense = np.cumsum(history.toarray(), axis=1) * self.scale
+        return dense if self.mode == "up" else np.full(dense.shape, np.nan)
+
+    def item_vectors(self):
+        return np.diag([1.0, 1.0, 1.0, 0.0]) + np.eye(4, k=1)
 
 
 class Toy(Recommender):
@@ -27,18 +44,8 @@ class Toy(Recommender):
         self.mode = mode
         self.shape = shape
 
-    def _fit(self, data, valid, progress):
-        pass
-
-    def _score(self, users):
-        return self._fold(self.seen.rows(users))
-
-    def _fold(self, history):
-        dense = np.cumsum(history.toarray(), axis=1) * self.scale
-        return dense if self.mode == "up" else np.full(dense.shape, np.nan)
-
-    def _item_vectors(self):
-        return np.diag([1.0, 1.0, 1.0, 0.0]) + np.eye(4, k=1)
+    def learn(self, data, context):
+        return Learned(Lower(self.can, context.facts.seen, self.scale, self.mode))
 
 
 @pytest.fixture

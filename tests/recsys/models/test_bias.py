@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recsys.data import Interactions
 from recsys.errors import ParameterError
 from recsys.models import Bias
-from recsys.models.bias import variance_ratio
+from recsys.models.baselines import variance_ratio
 
 
 def ratings(seed, n_users=8, n_items=6, density=0.6):

@@ -11,8 +11,8 @@ from recsys.data import Interactions
 from recsys.data.simulate import simulate
 from recsys.data.splits import split_random
 from recsys.evaluation import evaluate
-from recsys.models.bpr import BPR
-from recsys.models.popular import Popular
+from recsys.models.baselines import Popular
+from recsys.models.factorisation.bpr import BPR
 
 
 def tastes(seed=0, n_users=300, n_items=300):

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from recsys import artifact
+from recsys import loading
 from recsys.data import IdMap, Interactions
 from recsys.errors import DataError, NotFittedError, ParameterError, UnknownIdError, UnsupportedError
 from recsys.models import models_that
@@ -353,7 +353,7 @@ def test_every_verb_needs_a_fitted_model(new):
 def test_can_is_honest(model, name):
     can = model.can
     assert can.explain or not can.explain_exact
-    assert (model._item_vectors() is not None) == can.embeddings
+    assert (model.require(name).scorer.item_vectors() is not None) == can.embeddings
     assert (name in models_that("fold_in")) == can.fold_in
 
 
@@ -362,7 +362,7 @@ def test_can_is_honest(model, name):
 def test_saved_and_loaded_gives_the_same_bits(model, data, tmp_path, mmap):
     path = tmp_path / "model.recsys"
     model.save(path)
-    loaded = artifact.load(path, mmap=mmap)
+    loaded = loading.load(path, mmap=mmap)
     assert type(loaded) is type(model)
     assert loaded.get_params() == model.get_params()
     assert same(loaded.recommend(k=30), model.recommend(k=30))
@@ -385,8 +385,8 @@ def test_saved_without_seen_items(model, data, tmp_path):
         assert not path.exists()
         return
     model.save(path, seen=False)
-    assert not [key for key in artifact.manifest(path)["members"] if "seen" in key]
-    loaded = artifact.load(path)
+    assert not [key for key in loading.manifest(path)["members"] if "seen" in key]
+    loaded = loading.load(path)
     with pytest.raises(UnsupportedError, match="pass (a )?history" if model.can.fold_in else "pass filter_seen=False"):
         loaded.recommend(7)
     if model.can.fold_in:

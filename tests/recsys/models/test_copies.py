@@ -12,7 +12,7 @@ from recsys.data import splits
 from recsys.errors import NotFittedError
 from recsys.evaluation import evaluate, protocols
 from recsys.models import REGISTRY, model_class
-from recsys.models.popular import Popular
+from recsys.models.baselines import Popular
 from tests.recsys.models.conftest import make, simulated
 
 

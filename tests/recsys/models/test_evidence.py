@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import UnsupportedError
+from recsys.estimator.answering import _with_popular
 from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
-from recsys.models.answering import _with_popular
 
 SUMS = (ItemKNN, UserKNN, EASE)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys import artifact, datasets
+from recsys import datasets, loading
 from recsys.data import CSR, Features, IdMap, Interactions, splits
 from recsys.errors import TrainingInterrupted
 from recsys.evaluation import evaluate
 from recsys.models import DeepFM, FactorizationMachine, LinearRegression, LogisticRegression, Popular
-from recsys.networks.features import FactorizationNetwork, encode
+from recsys.models.features.network import FactorizationNetwork, encode
+from tests.recsys.models.conftest import learned
 
 MACHINES = [FactorizationMachine, DeepFM, LinearRegression, LogisticRegression]
 
@@ -77,12 +78,12 @@ def test_the_product_is_the_network():
 def test_linear_regression_is_least_squares():
     data = described(n=200)
     model = LinearRegression(epochs=400, lr=0.02, reg=0.0, batch_size=1000).fit(data)
-    users, items = model._sides
+    users, items = model.network.users.fields, model.network.items.fields
     x = np.hstack([users.rows.toarray().reshape(40, users.count, -1).sum(axis=1)[data.user],
                    items.rows.toarray().reshape(40, items.count, -1).sum(axis=1)[data.item]])
     target = data.value - model.mean_value
     exact = x @ np.linalg.lstsq(x, target, rcond=None)[0]
-    found = model._predict(data.user, data.item) - model.mean_value
+    found = model.require("test").pairs(data.user, data.item) - model.mean_value
     assert np.abs(found - exact).max() < 0.02
     assert model.history_["loss"][-1] == pytest.approx(np.mean((exact - target) ** 2), abs=1e-3)
 
@@ -152,7 +153,7 @@ def test_saved_and_loaded_with_features(make, tmp_path):
     data = described()
     model = make(epochs=2).fit(data)
     model.save(tmp_path / "model.recsys")
-    loaded = artifact.load(tmp_path / "model.recsys")
+    loaded = loading.load(tmp_path / "model.recsys")
     users = np.arange(40, dtype=np.int32)
     assert loaded.score_block(users).tobytes() == model.score_block(users).tobytes()
     assert loaded.can == model.can
@@ -171,7 +172,7 @@ def test_resumed_gives_the_same_bits(tmp_path):
     with pytest.raises(TrainingInterrupted):
         model.clone().fit(data, checkpoint=tmp_path / "c.npz", callbacks=[interrupt])
     resumed, whole = model.clone().fit(data, checkpoint=tmp_path / "c.npz"), model.clone().fit(data)
-    assert all(np.array_equal(resumed._state()[k], v) for k, v in whole._state().items())
+    assert all(np.array_equal(learned(resumed)[k], v) for k, v in learned(whole).items())
 
 
 def test_ratings_of_movielens(shared_data):

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys import artifact
+from recsys import loading
 from recsys.data import Features, IdMap, Interactions, splits
 from recsys.errors import DataError, NotFittedError, ParameterError
+from recsys.estimator import Can, Context, Fitted, Learned
+from recsys.estimator.scorers.constant import Constant
 from recsys.evaluation import evaluate
 from recsys.models import (
     EASE,
@@ -29,8 +31,6 @@ from recsys.models import (
     Recommender,
     SASRec,
 )
-from recsys.models.base import Can
-from recsys.models.neural import NeuralRecommender
 from tests.recsys.models.conftest import make
 
 
@@ -74,7 +74,7 @@ def test_hyper_parameters_count_from_the_next_fit(model: Recommender, how: str, 
     assert answers(fitted) == answers(model)
     fitted.save(tmp_path / "after")
     assert (tmp_path / "after").read_bytes() == (tmp_path / "before").read_bytes()
-    assert answers(artifact.load(tmp_path / "after")) == answers(model)
+    assert answers(loading.load(tmp_path / "after")) == answers(model)
     assert fitted.fitted_params == model.get_params()
     assert fitted.get_params() == model.get_params() | changed
     assert fitted.clone().get_params() == fitted.get_params()
@@ -83,7 +83,7 @@ def test_hyper_parameters_count_from_the_next_fit(model: Recommender, how: str, 
 def test_the_cases_that_were_found(data: Interactions, tmp_path: Any) -> None:
     attention = SASRec(factors=8, epochs=1).fit(data)
     attention.set_params(factors=16).save(tmp_path / "model")
-    assert artifact.load(tmp_path / "model").get_params()["factors"] == 8
+    assert loading.load(tmp_path / "model").get_params()["factors"] == 8
     near = ItemKNN().fit(data)
     before = near.recommend(k=5).items.tolist()
     assert near.set_params(recent=1).recommend(k=5).items.tolist() == before
@@ -166,10 +166,10 @@ class Interrupting:
 
 
 @pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt(), Stop(), ValueError("no")])
-@pytest.mark.parametrize("place", ["_remember", "_fit", "_prepare_training", "_network", "_settle", "_objective"])
+@pytest.mark.parametrize("place", ["learn", "training", "_as_fitted"])
 def test_a_fit_that_fails_keeps_the_old_model(model: Recommender, data: Interactions, error: BaseException, place: str,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(type(model), place) or (place == "_fit") == isinstance(model, NeuralRecommender):
+    if place == "training" and not model.trains:
         pytest.skip("learns another way")
     fitted, before = copy.copy(model), answers(model)
     inner = getattr(type(model), place)
@@ -183,7 +183,7 @@ def test_a_fit_that_fails_keeps_the_old_model(model: Recommender, data: Interact
         with pytest.raises(type(error)):
             fitted.fit(data.take(np.arange(200)))
     assert answers(fitted) == before
-    assert not vars(fitted).keys() - {"_learned", *fitted.get_params()}
+    assert not vars(fitted).keys() - {"_fitted", *fitted.get_params()}
 
 
 @pytest.mark.parametrize("at", ["start", "advance"])
@@ -213,7 +213,7 @@ def test_a_model_that_memory_does_not_hold(data: Interactions) -> None:
 
 
 @pytest.mark.parametrize("kind", [Popular, Markov])
-@pytest.mark.parametrize("place", ["_grow", "_partial_fit"])
+@pytest.mark.parametrize("place", ["update", "_as_fitted"])
 def test_a_partial_fit_that_fails_keeps_the_old_model(data: Interactions, kind: type[Recommender], place: str,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     model = kind().fit(data)
@@ -235,20 +235,17 @@ def test_a_partial_fit_in_place_does_not_touch_the_old_model(data: Interactions)
     class Counting(Recommender):
         can = Can(partial_fit=True)
 
-        def _fit(self, data: Interactions, valid: Any, progress: Any) -> None:
-            self.counts = self.item_counts.astype(np.float32)
+        def learn(self, data: Interactions, context: Context) -> Learned:
+            return Learned(Constant(self.can, context.facts.item_counts.astype(np.float32)))
 
-        def _partial_fit(self, data: Interactions) -> None:
-            self.counts += 1
+        def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
+            fitted.scorer.item_bias.sum()
             raise Stop
-
-        def _score(self, users: np.ndarray) -> np.ndarray:
-            return np.tile(self.counts, (len(users), 1))
 
     model = Counting().fit(data)
     with pytest.raises(Stop):
         model.partial_fit(data)
-    np.testing.assert_array_equal(model.counts, model.item_counts)
+    np.testing.assert_array_equal(model.item_bias, model.item_counts)
 
 
 # ----------------------------------------------------------------------------------------- what is kept
@@ -270,7 +267,7 @@ def test_training_data_is_forgotten(new: Callable[[], Recommender], data: Intera
 
 def test_training_data_is_forgotten_by_a_fit_that_fails(new: Callable[[], Recommender], data: Interactions,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    model, place = new(), "_settle" if isinstance(new(), NeuralRecommender) else "_fit"
+    model, place = new(), "_as_fitted"
 
     def fails(self: Recommender, *arguments: Any) -> None:
         raise MemoryError

@@ -10,11 +10,11 @@ from recsys import datasets
 from recsys.data import Interactions
 from recsys.data.splits import split_random
 from recsys.errors import DataError
+from recsys.estimator.scorers import networks
 from recsys.evaluation import evaluate
-from recsys.models import pairs
-from recsys.models.gmf import GMF
-from recsys.models.popular import Popular
-from recsys.networks.pairs import GMFNetwork
+from recsys.models.baselines import Popular
+from recsys.models.pairs.gmf import GMF
+from recsys.models.pairs.network import GMFNetwork
 
 
 def tastes(seed=0, n_users=100, n_items=150, values=False):
@@ -44,7 +44,7 @@ def test_every_loss_learns_the_groups(loss):
 
 
 def test_softmax_over_the_items_of_some_users_at_a_time(monkeypatch):
-    monkeypatch.setattr(pairs, "_BLOCK", 8 * 600)  # 600 pairs at a time
+    monkeypatch.setattr(networks, "_AT_ONCE", 8 * 600)  # 600 pairs at a time
     recs = GMF(factors=8, epochs=25, lr=0.02, batch_size=128).fit(tastes()).recommend(k=3)
     assert agreement(recs.users, recs.items) > 0.85
 
@@ -62,14 +62,11 @@ def test_squared_error_predicts_ratings():
 
 def test_the_factors_are_the_network():
     data = Interactions.from_arrays([*range(5), 0, 0], [*range(5), 5, 6])
-    model = GMF(factors=3, epochs=1)._prepared(data)
-    network = model.network
-    network.output.data[:] = [1.0, -2.0, 0.5]
-    network.bias.weight.data[:, 0] = np.arange(7)
-    model._settle()
-    users = np.arange(5)
+    model = GMF(factors=3, epochs=5, lr=0.1).fit(data)
+    network, users = model.network, np.arange(5)
     expected = network(users).data
-    np.testing.assert_allclose(model._score(users), expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(network.output.data, 1)
+    np.testing.assert_allclose(model.score_block(users), expected, rtol=1e-5, atol=1e-6)
     items = np.tile(np.arange(7), (5, 1))
     np.testing.assert_allclose(network(users, items).data, expected, rtol=1e-5, atol=1e-6)
 

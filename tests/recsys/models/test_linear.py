@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from recsys.data import Interactions
 from recsys.errors import ParameterError
-from recsys.models import EASE, linear
+from recsys.models import EASE
+from recsys.models.linear.ease import inverse_of
 
 
 def interactions(seed, n_users=20, n_items=7):
@@ -41,7 +42,7 @@ def test_the_inverse_by_halves(n):
     rng = np.random.default_rng(n)
     matrix = (rng.random((2 * n, n)) < 0.1).astype(np.float64)
     matrix = matrix.T @ matrix + np.eye(n)
-    np.testing.assert_allclose(linear.inverse_of(matrix) @ matrix, np.eye(n), atol=1e-9)
+    np.testing.assert_allclose(inverse_of(matrix) @ matrix, np.eye(n), atol=1e-9)
 
 
 def test_refuses_what_does_not_fit_into_memory():

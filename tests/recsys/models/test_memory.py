@@ -9,10 +9,9 @@ import pytest
 
 from recsys.data import IdMap, Interactions
 from recsys.models import REGISTRY, model_class
-from recsys.models.neural import NeuralRecommender
 
 N = 12_000  # users, and items: 144 million cells, 576 MB as float32
-NEURAL = [name for name in REGISTRY if issubclass(model_class(name), NeuralRecommender)]
+NEURAL = [name for name in REGISTRY if model_class(name).trains]
 
 
 @pytest.fixture(scope="module")

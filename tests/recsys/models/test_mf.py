@@ -11,8 +11,8 @@ from recsys import datasets
 from recsys.data import Interactions
 from recsys.data.splits import split_kfold, split_random
 from recsys.errors import DataError, ParameterError
-from recsys.models.bias import Bias
-from recsys.models.mf import MatrixFactorization
+from recsys.models.baselines import Bias
+from recsys.models.factorisation.mf import MatrixFactorization
 
 
 def planted(seed=0, n_users=80, n_items=50, factors=2, density=0.5, noise=0.1):

@@ -11,7 +11,8 @@ from recsys import load
 from recsys.data import Interactions
 from recsys.data.simulate import simulate
 from recsys.errors import UnsupportedError
-from recsys.models import Bias, ItemKNN, ItemKNNBaseline, UserKNN, UserKNNBaseline, neighbours
+from recsys.models import Bias, ItemKNN, ItemKNNBaseline, UserKNN, UserKNNBaseline
+from recsys.models.neighbours import implicit
 
 
 def interactions(seed, n_users=16, n_items=9, density=0.5):
@@ -101,8 +102,8 @@ def test_repeats_and_fading_follow_from_the_data(tmp_path):
 
 @pytest.mark.parametrize(("events_repeat", "decay", "searches"), [(0.7, None, 2), (0.7, 0.5, 1), (0.0, None, 1)])
 def test_neighbours_are_searched_once_and_once_to_choose_the_decay(events_repeat, decay, searches, monkeypatch):
-    sizes, nearest = [], neighbours.nearest
-    monkeypatch.setattr(neighbours, "nearest", lambda rows, columns, *rest: (
+    sizes, nearest = [], implicit.nearest
+    monkeypatch.setattr(implicit, "nearest", lambda rows, columns, *rest: (
         sizes.append(rows.nnz), nearest(rows, columns, *rest))[1])
     data = streams(0, events_repeat) if events_repeat else streams(0, 0.0).clean("first")
     ItemKNN(decay=decay).fit(data)
@@ -137,7 +138,7 @@ def test_rare_items_weigh_more_with_idf(model_type):
     plain, weighted = (model_type(weights=w).fit(data) for w in ("binary", "idf"))
     assert not np.allclose(plain.score_block(np.arange(3)), weighted.score_block(np.arange(3)))
     rare, common = np.argmin(weighted.item_counts), np.argmax(weighted.item_counts)
-    assert weighted._idf[rare] > weighted._idf[common] > 0
+    assert weighted.frequency[rare] > weighted.frequency[common] > 0
 
 
 def deviations(data):
@@ -210,12 +211,12 @@ def test_a_pool_as_large_as_the_neighbours_is_enough_for_similar_items():
 
 
 def test_item_ratings_without_histories_answer_histories(tmp_path):
-    from recsys import artifact
+    from recsys import loading
 
     data = interactions(5)
     model = ItemKNNBaseline().fit(data)
     model.save(tmp_path / "model", seen=False)
-    loaded = artifact.load(tmp_path / "model")
+    loaded = loading.load(tmp_path / "model")
     assert loaded.recommend(history=[1, 2], values=[5, 1]).items.tolist() == model.recommend(
         history=[1, 2], values=[5, 1]).items.tolist()
     with pytest.raises(UnsupportedError, match="pass a history instead of a user"):

@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 
 from minidl import nn, ops
-from recsys import artifact
+from recsys import loading
 from recsys.data import Interactions, splits
 from recsys.errors import DataError, ParameterError, TrainingInterrupted
+from recsys.estimator import Context, Facts
+from recsys.estimator.scorers import networks
+from recsys.estimator.training import identity
 from recsys.evaluation import evaluate
-from recsys.models import MLP, ConvNCF, NeuMF, Popular, pairs
-from recsys.models.pairs import LOSSES, PairRecommender
-from recsys.networks.pairs import ConvNCFNetwork, GMFNetwork, MLPNetwork, NeuMFNetwork
+from recsys.models import MLP, ConvNCF, NeuMF, Popular
+from recsys.models.pairs.estimators import PairRecommender
+from recsys.models.pairs.network import ConvNCFNetwork, GMFNetwork, MLPNetwork, NeuMFNetwork
+from recsys.models.pairs.objective import LOSSES
+from tests.recsys.models.conftest import learned
 
 QUICK = {"MLP": MLP(factors=8, hidden=(16, 8), epochs=25, lr=0.02, batch_size=256, reg=0.02),
          "NeuMF": NeuMF(factors=8, hidden=(16,), epochs=15, lr=0.02, batch_size=256, reg=0.02),
@@ -107,7 +112,7 @@ def test_squared_error_predicts_ratings(name):
 
 
 def test_softmax_over_the_items_of_some_users_at_a_time(monkeypatch):
-    monkeypatch.setattr(pairs, "_BLOCK", 256 * 150)  # 150 pairs at a time
+    monkeypatch.setattr(networks, "_AT_ONCE", 256 * 150)  # 150 pairs at a time
     split = splits.split_random(groups().binarise(), valid=0, test=0.3, by="user", seed=0)
     model = PairRecommender(scorer=Distance, loss="softmax", epochs=12, lr=0.05, batch_size=128).fit(split.train)
     assert evaluate(model, split, metrics=["recall@3"]).metrics["recall@3"] > 0.5
@@ -117,10 +122,10 @@ def test_scores_do_not_depend_on_blocks(monkeypatch):
     data = groups()
     model = QUICK["NeuMF"].clone().set_params(epochs=1).fit(data)
     users = np.arange(120, dtype=np.int32)
-    scores, predicted = model.score_block(users), model._predict(data.user, data.item)
-    monkeypatch.setattr(pairs, "_BLOCK", 400)
+    scores, predicted = model.score_block(users), model.require("test").pairs(data.user, data.item)
+    monkeypatch.setattr(networks, "_AT_ONCE", 400)
     np.testing.assert_allclose(model.score_block(users), scores, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(model._predict(data.user, data.item), predicted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.require("test").pairs(data.user, data.item), predicted, rtol=1e-5, atol=1e-6)
 
 
 def test_batches_of_pairs_without_any_first_one_do_no_harm():
@@ -135,7 +140,7 @@ def test_saved_and_loaded_gives_the_same_bits(name, tmp_path):
     model = QUICK[name].clone().set_params(epochs=2).fit(data)
     model.save(tmp_path / "model.recsys")
     users = np.arange(120, dtype=np.int32)
-    assert artifact.load(tmp_path / "model.recsys").score_block(users).tobytes() == model.score_block(users).tobytes()
+    assert loading.load(tmp_path / "model.recsys").score_block(users).tobytes() == model.score_block(users).tobytes()
 
 
 @pytest.mark.parametrize("loss", ["softmax", "bpr"])
@@ -151,7 +156,7 @@ def test_resumed_gives_the_same_bits(loss, tmp_path):
     with pytest.raises(TrainingInterrupted):
         model.clone().fit(data, checkpoint=path, callbacks=[interrupt])
     found = model.clone().fit(data, checkpoint=path)
-    assert all(np.array_equal(found._state()[k], v) for k, v in whole._state().items())
+    assert all(np.array_equal(learned(found)[k], v) for k, v in learned(whole).items())
 
 
 # --------------------------------------------------------------------------------------------------- edges
@@ -172,7 +177,8 @@ def test_sides_are_powers_of_two():
 
 def test_a_scorer_of_ones_own_is_part_of_a_checkpoints_identity():
     model = PairRecommender(scorer=Distance, epochs=1).fit(groups())
-    assert model._identity(groups(), None)["scorer"] == f"{__name__}.Distance"
+    context = Context(Facts.of(groups(), keep_events=False))
+    assert identity(model, groups(), context)["scorer"] == f"{__name__}.Distance"
     assert not model.can.embeddings
     with pytest.raises(ParameterError, match="scorer must be callable"):
         PairRecommender(scorer=3).fit(groups())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys import artifact
+from recsys import loading
 from recsys.data import CSR, Features, IdMap, Interactions
 from recsys.errors import DataError, DataWarning
 from recsys.models import (
@@ -78,7 +78,7 @@ def test_new_items_by_their_features(new: Recommender, tmp_path: Any) -> None:
     before = model.score_block(users.astype(np.int32))
     model.save(tmp_path / "model")
     part = only(items=items, of_items=features_of_items(items))
-    loaded = artifact.load(tmp_path / "model").partial_fit(part)
+    loaded = loading.load(tmp_path / "model").partial_fit(part)
     model.partial_fit(part)
     assert auc(model, users, items) > max(0.85, auc(known, users, items) - 0.03)
     scores = model.score_block(users.astype(np.int32))

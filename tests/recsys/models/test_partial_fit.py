@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys import artifact
+from recsys import loading
 from recsys.data import IdMap, Interactions
 from recsys.errors import DataError, UnsupportedError
 from recsys.models import Recommender, models_that
@@ -87,7 +87,7 @@ def test_numbers_stay_and_counts_grow(able: Recommender, data: Interactions) -> 
 def test_saved_and_loaded_it_answers_and_learns_the_same(able: Recommender, data: Interactions, tmp_path: Any) -> None:
     able.partial_fit(more(data))
     able.save(tmp_path / "model")
-    loaded = artifact.load(tmp_path / "model")
+    loaded = loading.load(tmp_path / "model")
     assert answers(loaded) == answers(able)
     again = Interactions.from_arrays([1, 27], ["item 03", "a new item"], [3, 4], [600, 601])
     assert answers(loaded.partial_fit(again)) == answers(able.partial_fit(again))
@@ -114,7 +114,7 @@ def test_learning_more_twice_gives_the_same_bits(able: Recommender, data: Intera
     assert answers(copy.copy(able).partial_fit(more(data))) == answers(able.partial_fit(more(data)))
 
 
-@pytest.mark.parametrize("place", ["_grow", "_partial_fit", "_fit", "_remember"])
+@pytest.mark.parametrize("place", ["learn", "update", "_as_fitted"])
 def test_what_fails_changes_nothing(able: Recommender, data: Interactions, place: str,
                                     monkeypatch: pytest.MonkeyPatch) -> None:
     before, inner = answers(able), getattr(type(able), place)
@@ -151,7 +151,7 @@ def test_without_seen_items_it_is_refused(able: Recommender, data: Interactions,
     if able.needs_histories:
         pytest.skip("is not saved without")
     able.save(tmp_path / "model", seen=False)
-    loaded = artifact.load(tmp_path / "model")
+    loaded = loading.load(tmp_path / "model")
     with pytest.raises(UnsupportedError, match="seen=False"):
         loaded.partial_fit(more(data))
     assert loaded.items.ids.tolist() == data.items.ids.tolist()

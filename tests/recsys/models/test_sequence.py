@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from minidl import io, nn, ops
-from recsys import artifact, datasets
+from recsys import datasets, loading
 from recsys.data import IdMap, Interactions
 from recsys.data.splits import split_last
 from recsys.errors import ArtifactError, DataError, ParameterError
 from recsys.evaluation import evaluate
-from recsys.losses import SAMPLED
 from recsys.models import Caser, CausalCNN, GRU4Rec, Popular, SASRec, SequenceRecommender
-from recsys.models.gru4rec import ParallelSessions, side_by_side
-from recsys.networks.sequence_objective import NextItem
+from recsys.models.sequential.estimators import moments_of
+from recsys.models.sequential.gru4rec import ParallelSessions, side_by_side
+from recsys.models.sequential.objective import NextItem, item_sampler
+from recsys.training.losses import SAMPLED
 
 QUICK = {"factors": 16, "epochs": 10, "lr": 0.01, "batch_size": 16, "dropout": 0.1, "max_length": 12}
 MODELS = [SequenceRecommender(encoder=name, **QUICK) for name in ("rnn", "gru", "lstm")]
@@ -96,9 +97,9 @@ def test_every_event_is_predicted_once_an_epoch(planted):
     rng = np.random.default_rng(0)
     cuts = set()
     for epoch in range(3):
-        n = objective.begin(epoch, rng)
-        cuts.add(n)
-        for batch in np.array_split(rng.permutation(n), 5):
+        batches = list(objective.batches(epoch, rng, 100))
+        cuts.add(sum(map(len, batches)))
+        for batch in batches:
             objective.loss(batch, rng)
     before, after = (np.concatenate(parts) for parts in zip(*seen, strict=True))
     same = rows.row_of_entry[1:] == rows.row_of_entry[:-1]
@@ -122,10 +123,11 @@ def test_what_is_in_no_order_is_put_in_another_one_each_epoch(order):
         def states_at(self, items, flat):
             return items.ravel()[flat]
 
-    objective = NextItem(data.csr, 50, Network(), loss, SASRec(order=order)._moments(data))
+    objective = NextItem(data.csr, 50, Network(), loss, moments_of(SASRec(order=order), data))
     for epoch in range(100):
         found.append([])
-        objective.loss(np.arange(objective.begin(epoch, rng)), rng)
+        batch, = objective.batches(epoch, rng, 50)
+        objective.loss(np.sort(batch), rng)
     assert all(set(targets[:8]) < set(range(9)) and set(targets[8:]) < set(range(10, 24)) for targets in found)
     in_time = all(sorted(time[part]) == time[part].tolist() for targets in found for part in (targets[:8], targets[8:]))
     assert in_time == (order != "none")
@@ -159,8 +161,7 @@ def test_sets_are_found_by_what_comes_with_what(encoder, loss):
 def test_what_comes_again_competes(items, repeated):
     data = Interactions.from_arrays([1, 1, 1], items)
     for repeats, expected in (None, repeated), (False, False), (True, True):
-        model = SASRec(repeats=repeats, epochs=1)._prepared(data)
-        assert model._objective(data).repeats == expected
+        assert SASRec(repeats=repeats, epochs=1).prepare(data).objective.repeats == expected
 
 
 # ------------------------------------------------------------------------------------ files, own encoders
@@ -202,7 +203,7 @@ def test_encoders_have_names(encoder, preset, planted, tmp_path):
     """The same as the class of its own, and in a file."""
     fitted = SequenceRecommender(encoder=encoder, layers=2, **QUICK | {"epochs": 1}).fit(planted.train)
     fitted.save(tmp_path / "model.recsys")
-    assert same(artifact.load(tmp_path / "model.recsys").recommend(k=5), fitted.recommend(k=5))
+    assert same(loading.load(tmp_path / "model.recsys").recommend(k=5), fitted.recommend(k=5))
     if preset is not None:
         assert same(preset.set_params(**QUICK | {"epochs": 1}).fit(planted.train).recommend(k=5), fitted.recommend(k=5))
 
@@ -241,13 +242,10 @@ def test_states_are_carried_over_and_start_anew(planted):
     """Step by step over sessions side by side, the states are those of whole sessions."""
     model = GRU4Rec(**QUICK | {"epochs": 1, "dropout": 0.0}, layers=2, negatives=4).fit(planted.train)
     rows, rng = planted.train.csr, np.random.default_rng(0)
-    objective = ParallelSessions(model, rows)
-    n = objective.begin(0, rng)
+    objective = ParallelSessions(rows, model.network, "bpr", item_sampler(model.item_counts, 0.5), 4, model.item_counts)
     done = np.zeros(rows.nnz, bool)
-    ends = np.concatenate([[0], objective._ends])
-    for step in range(n // model.batch_size):
-        objective.loss(np.arange(model.batch_size), rng)
-        events = slice(ends[step], ends[step + 1])
+    for step, events in enumerate(objective.batches(0, rng, model.batch_size)):
+        objective.loss(events, rng)
         entries = objective._entries[events]
         assert not done[entries].any()
         done[entries] = True

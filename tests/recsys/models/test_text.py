@@ -12,7 +12,7 @@ from recsys.data import Features, Interactions, splits
 from recsys.errors import DataError
 from recsys.evaluation import PROTOCOLS, evaluate, run
 from recsys.models import Popular, TextCNN
-from recsys.networks.texts import TextTower
+from recsys.models.content.text_tower import TextTower
 from tests.recsys.models.conftest import COLD, N_ITEMS, hits_among_cold, tastes
 
 QUICK = {"factors": 8, "words": 12, "filters": 12, "widths": (1, 2, 3), "epochs": 25, "lr": 0.01, "batch_size": 16}
@@ -100,7 +100,7 @@ def test_empty_texts_are_counted_and_share_a_vector():
         texts[i] = ("", " -- ", "neverseen", "unheardof")[empty.index(i)]
     model = TextCNN(**QUICK).fit(tastes(Features(text=texts)))
     assert model.missing_ == 4
-    assert len(np.unique(model._item_vectors()[empty], axis=0)) == 1
+    assert len(np.unique(model.require("test").scorer.item_vectors()[empty], axis=0)) == 1
     assert hits_among_cold(model, last=N_ITEMS - 2) > 0.9
     vectors = model.add_vectors(tastes(Features(text=texts))).item_features.attributes["vectors"]
     assert np.flatnonzero(np.isnan(vectors).all(axis=1)).tolist() == empty

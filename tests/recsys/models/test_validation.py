@@ -11,8 +11,10 @@ import pytest
 
 from recsys.data import Interactions
 from recsys.data.splits import split_random
+from recsys.estimator import Fitted
 from recsys.evaluation import evaluate, evaluator, run
-from recsys.models import BPR, GMF, Recommender, bpr
+from recsys.models import BPR, GMF, Recommender
+from recsys.models.factorisation import bpr
 from tests.recsys.models.conftest import simulated
 
 DATA = simulated(3)
@@ -70,15 +72,13 @@ def test_bpr_validates_on_some_users(monkeypatch):
     assert BPR(epochs=3).fit(SPLIT.train, SPLIT.valid).history_ == BPR(epochs=3).fit(SPLIT.train, some.valid).history_
 
 
-def test_a_copy_that_learns_answers_only_while_it_is_measured(monkeypatch):
-    states, ask = [], evaluator.Question.ask
+def test_what_is_measured_while_it_is_learned_is_not_the_model(monkeypatch):
+    states, ask, model = [], evaluator.Question.ask, BPR(epochs=1)
 
-    def asked(self, model, progress=None):
-        states.append(model.fitted)
-        return ask(self, model, progress)
+    def asked(self, measured, progress=None):
+        states.append((type(measured), model.fitted))
+        return ask(self, measured, progress)
 
     monkeypatch.setattr(evaluator.Question, "ask", asked)
-    learner = BPR(epochs=1)._learner(SPLIT.train)
-    learner._fit(SPLIT.train, SPLIT.valid, None)
-    assert states == [True]
-    assert not learner.fitted
+    model.fit(SPLIT.train, SPLIT.valid)
+    assert states == [(Fitted, False)]

@@ -12,9 +12,8 @@ from recsys.data import Features, IdMap, Interactions, splits
 from recsys.errors import DataError, ParameterError
 from recsys.evaluation import evaluate
 from recsys.models import ImageCNN, Popular, VisualBPR
-from recsys.models.content import _ItemBatches
-from recsys.networks.content import ContentNetwork
-from recsys.networks.images import ImageTower
+from recsys.models.content.image_tower import ImageTower
+from recsys.models.content.network import ContentNetwork
 from tests.recsys.models.conftest import COLD, N_ITEMS, hits_among_cold, tastes
 
 QUICK = {"filters": (8, 8), "hidden": 32, "factors": 8, "epochs": 25, "lr": 0.005, "batch_size": 16}
@@ -82,9 +81,8 @@ def test_an_image_goes_through_the_network_once_a_batch(data, monkeypatch):
 
 @pytest.mark.parametrize("loss", ["bce", "bpr"])
 def test_negatives_are_items_of_the_batch_that_are_met_but_not_by_the_user(data, loss):
-    model = ImageCNN(**QUICK | {"epochs": 1, "loss": loss, "negatives": 20})._prepared(data)
-    objective = _ItemBatches(model, data)
-    assert objective.begin(0, np.random.default_rng(0)) == N_ITEMS - COLD
+    objective = ImageCNN(**QUICK | {"epochs": 1, "loss": loss, "negatives": 20}).prepare(data).objective
+    assert sum(map(len, objective.batches(0, np.random.default_rng(0), 7))) == N_ITEMS - COLD
     assert objective.items.max() < N_ITEMS - COLD
     drawn = {}
 
@@ -93,7 +91,7 @@ def test_negatives_are_items_of_the_batch_that_are_met_but_not_by_the_user(data,
         drawn["n"] = len(items)
         return tensor(np.where(data.csr.toarray()[users][:, items] > 0, 30.0, -30.0).astype(np.float32))
 
-    model.network = forward
+    objective.network = forward
     assert float(objective.loss(np.arange(20), np.random.default_rng(0)).data) < 1e-6  # never a positive as a negative
     assert drawn["n"] == 20
 
@@ -159,7 +157,7 @@ def test_missing_images_are_counted_and_share_a_vector():
     images[[1, N_ITEMS - 1]], images[2], images[N_ITEMS - 2] = np.nan, 0, -1
     model = ImageCNN(**QUICK).fit(tastes(Features(attributes={"poster": images})))
     assert model.missing_ == 4
-    vectors = model._item_vectors()
+    vectors = model.require("test").scorer.item_vectors()
     assert len(np.unique(vectors[[1, 2, N_ITEMS - 1, N_ITEMS - 2]], axis=0)) == 1
     assert np.isfinite(model.score_block(np.arange(80, dtype=np.int32))).all()
     assert np.any(vectors[1] != 0)  # it is learned

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from minidl import ops
 from recsys.data.csr import CSR
-from recsys.losses import SAMPLED
-from recsys.networks.sequence_encoders import AttentionEncoder, CaserEncoder, ConvolutionEncoder, RecurrentEncoder
-from recsys.networks.sequence_objective import NextItem, Rest, against, full_softmax, full_squares, item_sampler
-from recsys.networks.sequences import SequenceNetwork, padded
+from recsys.models.sequential.encoders import AttentionEncoder, CaserEncoder, ConvolutionEncoder, RecurrentEncoder
+from recsys.models.sequential.network import SequenceNetwork, padded
+from recsys.models.sequential.objective import NextItem, Rest, against, full_softmax, full_squares, item_sampler
+from recsys.training.losses import SAMPLED
 
 N_ITEMS, FACTORS, LENGTH = 20, 8, 12
 ENCODERS = {
@@ -215,9 +215,8 @@ def test_a_state_has_seen_its_piece_but_what_comes_next(rows, length, seed):
 
     for repeats in False, True:
         objective = NextItem(csr, length, Network(), loss, repeats=repeats)
-        n = objective.begin(0, rng)
-        if n:
-            objective.loss(rng.permutation(n), rng)
+        for batch in objective.batches(0, rng, 1000):
+            objective.loss(batch, rng)
     for states, targets, seen in found[:1]:
         expected = [(row, item) for row, (state, target) in enumerate(zip(states, targets, strict=True))
                     for item in state if item != target]
@@ -270,11 +269,11 @@ def test_a_history_is_a_part_that_was_read_and_what_may_come_next(sizes, length,
                 assert sorted(seen[1][seen[0] == at]) == sorted(item for item in state if item not in rest)
 
     objective = Rest(csr, length, Network(), loss, basket if ordered else csr.row_of_entry, repeats)
-    n = objective.begin(0, rng)
     used = [number for number, row in enumerate(rows) if len(row) > 1]
-    assert n == len(used)
-    if n:
-        objective.loss(np.arange(n), rng)
+    batches = list(objective.batches(0, rng, 1000))
+    assert [sorted(batch) for batch in batches] == [list(range(len(used)))] * bool(used)
+    for batch in batches:
+        objective.loss(np.sort(batch), rng)
     for number, (state, rest) in zip(used, found, strict=True):
         row, groups = rows[number], np.cumsum([0, *sizes[number]]) if ordered else np.array([0, len(rows[number])])
         assert rest

@@ -1,0 +1,192 @@
+"""How the public verbs answer: ids and histories to arrays, blocks of scores to ranked lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.checks import flag, one_of, require, whole
+from recsys.data import asked
+from recsys.data.csr import CSR
+from recsys.errors import UnsupportedError
+from recsys.estimator.arrays import blocks
+from recsys.estimator.choosing import Choice
+from recsys.estimator.results import Reason, Recs, Titles
+from recsys.kernels import ranking
+
+if TYPE_CHECKING:
+    from recsys.estimator.fitted import Fitted
+
+__all__ = ["check", "encode_history", "most_similar", "rank_histories", "rank_users", "reasons", "title", "titles",
+           "unknown"]
+
+_CHECKS = {"k": whole(1), "on_unknown": one_of("raise", "fallback", "skip"), "filter_seen": flag()}
+
+
+def check(model: Fitted, verb: str, **given: Any) -> None:
+    """Raise ParameterError for the first argument of a verb that cannot be meant."""
+    require(f"{model.name}.{verb}", {name: _CHECKS[name] for name in given}, given)
+
+
+def unknown(on_unknown: str) -> str:
+    """What `IdMap.encode` is to do with unknown ids."""
+    return "raise" if on_unknown == "raise" else "skip"
+
+
+def encode_history(model: Fitted, history: Any, values: Any, on_unknown: str) -> tuple[CSR, bool]:
+    """Item ids of one history or of several -> CSR (B, n_items) in the given order, and whether it was one."""
+    found = asked.histories(model.name, history, values, ordered=model.scorer.order_matters)
+    items = model.facts.items.encode(found.ids, unknown(on_unknown))
+    known = items >= 0
+    rows = np.repeat(np.arange(len(found.lengths)), found.lengths)[known]
+    data = None if found.values is None else found.values[known]
+    return CSR.from_pairs(rows, items[known], data, (len(found.lengths), len(model.facts.items))), found.single
+
+
+def rank_users(model: Fitted, labels: np.ndarray, users: np.ndarray, k: int, filter_seen: bool,
+               choice: Choice, single: bool) -> Recs:
+    """Lists for users (-1 is unknown)."""
+    seen = _rows_of(model.require_seen("recommend"), users) if filter_seen else None
+    known = model.has_evidence(users)
+
+    def score(part: np.ndarray) -> np.ndarray:
+        return model.score_block(users[part])
+
+    return _rank(model, labels, known, score, seen, k, choice, single)
+
+
+def _rows_of(seen: CSR, users: np.ndarray) -> CSR:
+    """Rows of users; an empty one for -1."""
+    rows = seen.rows(users[users >= 0])
+    indptr = np.zeros(len(users) + 1, np.int64)
+    indptr[1:][users >= 0] = rows.counts
+    return CSR(np.cumsum(indptr), rows.indices, None, (len(users), seen.shape[1]))
+
+
+def rank_histories(model: Fitted, history: CSR, k: int, filter_seen: bool, choice: Choice,
+                   single: bool) -> Recs:
+    """Lists for histories, a row each."""
+    known = (history.counts > 0) | model.can.cold_user
+
+    def score(part: np.ndarray) -> np.ndarray:
+        return model.score_block(np.full(len(part), -1, np.int32), history.rows(part))
+
+    return _rank(model, np.arange(history.shape[0]), known, score, history if filter_seen else None, k, choice, single)
+
+
+def _rank(model: Fitted, labels: np.ndarray, known: np.ndarray, score: Callable[[np.ndarray], np.ndarray],
+          seen: CSR | None, k: int, choice: Choice, single: bool) -> Recs:
+    """Top k in blocks of rows: `score(rows)` gives those of the known ones.
+
+    What the model has no evidence of, all items of an unknown row, say, gives way to the most popular items, behind all
+    others.
+    """
+    n_rows, n_items = len(known), len(model.facts.items)
+    width = min(k, n_items)
+    items, scores = np.empty((n_rows, width), np.int32), np.empty((n_rows, width), np.float32)
+    popular = np.zeros((n_rows, width), np.bool_)
+    for block in blocks(n_rows, n_items):
+        rows = np.arange(block.start, block.stop)
+        if known[block].all():
+            values = score(rows)
+        else:
+            values = np.zeros((len(rows), n_items), np.float32)
+            if known[block].any():
+                values[known[block]] = score(rows[known[block]])
+        found, best = ranking.topk(values, *choice.hidden(seen, rows), choice.allowed, width)
+        items[block], scores[block] = found, best
+        evident = model.evident(np.maximum(found, 0), best) | (found < 0)
+        weak = np.flatnonzero(~(evident.all(axis=1) & known[block]))
+        if len(weak):
+            some = rows[weak]
+            sure = model.evident(np.arange(n_items), values[weak]) & known[some, None]
+            items[some], scores[some], popular[some] = _with_popular(
+                values[weak], sure, model.facts.item_counts.astype(np.float32), choice.hidden(seen, some),
+                choice.allowed, width)
+    return _recs(labels, model.facts.items.ids, items, scores, popular, single, titles(model))
+
+
+def _with_popular(values: np.ndarray, sure: np.ndarray, counts: np.ndarray, skip: tuple[np.ndarray, np.ndarray],
+                  allowed: np.ndarray | None, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lists of the items that are `sure`, best first, then of the others that have events, by their number.
+
+    Returns
+    -------
+    items, scores, popular : ndarray, shapes (B, width)
+        The others keep their score behind a sure one, and have their number of events in lists without any; `popular`
+        marks them.
+    """
+    nothing = np.float32(-np.inf)
+    own, best = ranking.topk(np.where(sure, values, nothing), *skip, allowed, width)
+    others, number = ranking.topk(np.where(sure | (counts == 0), nothing, counts), *skip, allowed, width)
+    mixed = (best[:, :1] > nothing) & (number > nothing)
+    number = np.where(mixed, np.take_along_axis(values, np.maximum(others, 0), axis=1), number)
+    items, scores = np.hstack([own, others]), np.hstack([best, number])
+    order = np.argsort(scores == nothing, axis=1, kind="stable")[:, :width]  # entries first, each kind in its order
+    return np.take_along_axis(items, order, axis=1), np.take_along_axis(scores, order, axis=1), order >= width
+
+
+def titles(model: Fitted) -> Titles | None:
+    """What the model's items are called, where its training data had titles."""
+    names = None if model.facts.item_features is None else model.facts.item_features.titles
+    return None if names is None else Titles(model.facts.items, names)
+
+
+def title(model: Fitted, index: int) -> str | None:
+    """What an item is called, or None where the training data had no title of it."""
+    features = model.facts.item_features
+    return None if features is None or features.titles is None else str(features.titles[index]) or None
+
+
+def most_similar(model: Fitted, what: str, wanted: Any, k: int) -> Recs:
+    """Lists of the most similar items, or users, among the known ones and without the query.
+
+    Parameters
+    ----------
+    what : {"items", "users"}
+    wanted : id or sequence of ids
+    """
+    ids, known, similarity, titled = (
+        (model.facts.items, model.known_items(), model.scorer.similar_items, titles(model)) if what == "items" else
+        (model.facts.users, model.known_users(), model.scorer.similar_users, None))
+    wanted, single = asked.ids(f"{model.name}.similar_{what}", what, wanted)
+    indices = ids.encode(wanted)
+    width = min(k, len(ids))
+    found, scores = np.empty((len(indices), width), np.int32), np.empty((len(indices), width), np.float32)
+    for block in blocks(len(indices), len(ids)):
+        values = similarity(indices[block])
+        if values is None:
+            raise UnsupportedError(f"{model.name}.similar_{what} needs vectors or similarities, which this model does "
+                                   f"not have.")
+        values = np.ascontiguousarray(values, np.float32)
+        if not known.all():
+            values = np.where(known[indices[block], None] & known, values, np.float32(-np.inf))
+        found[block], scores[block] = ranking.topk(values, np.arange(len(values) + 1), indices[block], None, width)
+    return _recs(ids.ids[indices], ids.ids, found, scores, np.zeros(found.shape, np.bool_), single, titled)
+
+
+def reasons(model: Fitted, indices: np.ndarray, values: np.ndarray | None, item: int, k: int) -> list[Reason]:
+    """The contributions of a history's events to the score of an item, those of a repeated item summed."""
+    reasoned, place = np.unique(indices, return_inverse=True)
+    parts = np.bincount(place, model.scorer.contributions(indices, values, item), len(reasoned))
+    found = [Reason(model.facts.items.ids[index].item(), title(model, index), float(part))
+             for index, part in zip(reasoned.tolist(), parts, strict=True) if part]
+    rest = model.scorer.unexplained(indices, values, item)
+    found += [Reason(None, None, rest)] if rest else []
+    return sorted(found, key=lambda reason: -abs(reason.contribution))[:k]
+
+
+def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.ndarray, popular: np.ndarray,
+          single: bool, titled: Titles | None = None) -> Recs:
+    """Internal lists -> `Recs`; an entry with score -inf is no entry."""
+    valid = (found >= 0) & (scores > -np.inf)
+    counts = valid.sum(axis=1)
+    width = int(counts.max(initial=0))
+    filling = -1 if ids.dtype.kind == "i" else ""
+    items = np.where(valid, ids[np.maximum(found, 0)] if len(ids) else found, filling).astype(ids.dtype)[:, :width]
+    scores = np.where(valid, scores, np.float32(-np.inf))[:, :width]
+    source = np.where(valid, np.where(popular, "popular", "model"), "")[:, :width]
+    recs = Recs(labels, items, scores, counts, source, titled)
+    return recs[0] if single else recs

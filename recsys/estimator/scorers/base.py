@@ -1,0 +1,194 @@
+"""What a scorer does, and what it does by default."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from minidl import runtime
+from recsys.data.csr import CSR
+from recsys.estimator.arrays import Arrays, blocks
+from recsys.estimator.capabilities import Can
+from recsys.estimator.facts import Facts
+from recsys.estimator.histories import Histories
+
+__all__ = ["HistoryScorer", "Scorer", "State", "cosine"]
+
+State = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+class Scorer:
+    """Scores of users and items, by internal indices; a fitted model without its ids.
+
+    A scorer is never changed: learning more makes another one. A subclass writes `score`, and of the rest what it can;
+    `can` says what that is.
+
+    Attributes
+    ----------
+    can : Can
+    n_items : int
+    needs_values : bool
+        A history is nothing without its ratings.
+    needs_histories : bool
+        It is nothing without the histories of its users.
+    described : (bool, bool)
+        Whether it knows users, and items, by their features.
+    """
+
+    can: Can
+    n_items: int
+    needs_values: bool = False
+    needs_histories: bool = False
+    described: tuple[bool, bool] = (False, False)
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether it scores users of the training data; not, if it needs their histories and was saved without."""
+        return True
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether a history in another order has other scores."""
+        return self.can.sequence
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        """Scores of all items for users of the training data: int (B,) -> float32 (B, n_items)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define score.")
+
+    def fold(self, history: CSR) -> np.ndarray:
+        """Scores of all items for anybody's histories, if `can.fold_in`: CSR (B, n_items) -> float32 (B, n_items)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define fold.")
+
+    def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Scores of pairs, by default picked from whole rows: int (n,), int (n,) -> float32 (n,)."""
+        out = np.empty(len(users), np.float32)
+        rows, place = np.unique(users, return_inverse=True)
+        for block in blocks(len(rows), self.n_items):
+            which = np.flatnonzero((place >= block.start) & (place < block.stop))
+            out[which] = self.score(rows[block])[place[which] - block.start, items[which]]
+        return out
+
+    def cold_pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray | None:
+        """Scores of pairs of which one, or both, is unknown (-1), or None: there is nothing to say of them."""
+        return None
+
+    def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
+        """Which scores rest on anything that was learned, or None: those of all items that are known.
+
+        Parameters
+        ----------
+        items : ndarray of int, shape (n,) or (B, n)
+        scores : ndarray of float32, shape (B, n)
+        """
+        return None
+
+    # ---------------------------------------------------------------------------------- likeness
+    def item_vectors(self) -> np.ndarray | None:
+        """(n_items, d), if `can.embeddings`."""
+        return None
+
+    def user_vectors(self) -> np.ndarray | None:
+        """(n_users, d), if there are any."""
+        return None
+
+    def similar_items(self, items: np.ndarray) -> np.ndarray | None:
+        """How alike items are to all items: int (B,) -> (B, n_items), -inf where not at all; None if it cannot say."""
+        vectors = self.item_vectors()
+        return None if vectors is None else cosine(vectors, items)
+
+    def similar_users(self, users: np.ndarray) -> np.ndarray | None:
+        """How alike users are to all users, as `similar_items`."""
+        vectors = self.user_vectors()
+        return None if vectors is None else cosine(vectors, users)
+
+    # --------------------------------------------------------------------------------- explaining
+    def stored(self, users: np.ndarray) -> CSR | None:
+        """The stored histories of users, as `contributions` takes them; None if what they have seen will do."""
+        return None
+
+    def transform_history(self, history: CSR) -> CSR:
+        """A given history in the form that `contributions` takes."""
+        return history
+
+    def contributions(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> np.ndarray:
+        """What each event of a history adds to a score; by default what the score loses without the event: (n,)."""
+        n = len(indices)
+        rows, kept = np.nonzero(~np.eye(n + 1, n, dtype=bool))  # row j lacks event j; the last row is complete
+        data = None if values is None else values[kept]
+        scores = self.fold(CSR.from_pairs(rows, indices[kept], data, (n + 1, self.n_items)))[:, item]
+        return np.asarray(scores[n] - scores[:n])
+
+    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> float:
+        """The part of a score that belongs to no event of the history."""
+        return 0.0
+
+    # ------------------------------------------------------------------------------------ storing
+    def state(self) -> State:
+        """Settings that JSON holds, and arrays, to restore the scorer from. What is private is named "seen." first."""
+        raise NotImplementedError(f"{type(self).__name__} does not define state.")
+
+    @classmethod
+    def restore(cls, settings: dict[str, Any], arrays: Arrays, facts: Facts) -> Self:
+        """The scorer that `state` described, of a model with these ids."""
+        raise NotImplementedError(f"{cls.__name__} does not define restore.")
+
+
+class HistoryScorer(Scorer):
+    """A scorer whose scores follow from a history alone: a user's are those of the user's history.
+
+    A subclass writes `score_histories`.
+
+    Parameters
+    ----------
+    can : Can
+    histories : Histories
+    n_items : int
+    """
+
+    def __init__(self, can: Can, histories: Histories, n_items: int) -> None:
+        self.can, self.histories, self.n_items = can, histories, n_items
+
+    @property
+    def history(self) -> CSR | None:
+        """The stored histories, (n_users, n_items); None in a model that was saved without them."""
+        return self.histories.stored
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether histories are stored."""
+        return self.histories.stored is not None
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether a history in another order has other scores."""
+        return self.can.sequence or self.histories.recent is not None or self.histories.decay != 1
+
+    def score_histories(self, history: CSR) -> np.ndarray:
+        """Scores of all items for transformed histories: CSR (B, n_items) -> float32 (B, n_items)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define score_histories.")
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        """Scores of all items for users: int (B,) -> (B, n_items)."""
+        return self.score_histories(self.stored(users))
+
+    def fold(self, history: CSR) -> np.ndarray:
+        """Scores of all items for histories: CSR (B, n_items) -> (B, n_items)."""
+        return self.score_histories(self.transform_history(history))
+
+    def transform_history(self, history: CSR) -> CSR:
+        """A given history as it is scored."""
+        return self.histories.transform(history)
+
+    def stored(self, users: np.ndarray) -> CSR:
+        """The stored histories of users."""
+        return self.histories.rows.rows(users)
+
+
+def cosine(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Cosine of some rows of `vectors` (n, d) with all rows: int (B,) -> (B, n); zero vectors give -inf."""
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    safe = np.where(norms > 0, norms, 1)
+    similar = runtime.matmul(vectors[rows], vectors.T) / (safe[rows, None] * safe)
+    similar[(norms[rows, None] == 0) | (norms == 0)] = -np.inf
+    return np.asarray(similar)

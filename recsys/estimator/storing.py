@@ -1,0 +1,107 @@
+"""Between a fitted model and the card and arrays of its file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from recsys.artifact import container
+from recsys.data.features import Features
+from recsys.data.ids import IdMap
+from recsys.errors import ArtifactError, RecsysError, UnsupportedError
+from recsys.estimator import scorers
+from recsys.estimator.arrays import Arrays, expect, pack, prefixed, unpack_if, within
+from recsys.estimator.facts import Facts
+from recsys.estimator.fitted import Fitted, Learned
+
+__all__ = ["load", "restore", "restore_facts", "save"]
+
+_PRIVATE = "seen."  # what `seen=False` leaves out begins with it, behind the name of the part
+
+
+def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True) -> None:
+    """Write a fitted model to a file, as `Recommender.save` says."""
+    if not seen and fitted.scorer.needs_histories:
+        raise UnsupportedError(f"{fitted.name} answers from its users' histories and cannot be saved with seen=False; "
+                               f"use seen=True, or another model.")
+    facts = fitted.facts
+    own = {"class": fitted.name, "parameters": dict(fitted.parameters)}
+    try:
+        json.dumps(own, default=container.plain)
+    except TypeError as error:
+        raise ArtifactError(f"{path}: a hyper-parameter of {fitted.name} cannot be stored ({error}); "
+                            f"use numbers, strings and tuples of them.") from error
+    try:
+        scorer, answering = scorers.state_of(fitted.scorer)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}.") from error
+    memory, remembered = fitted.learned.memory
+    card = own | {"remedy": fitted.remedy, "scorer": scorer, "memory": memory,
+                  "taken": dict(fitted.learned.taken),
+                  "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
+                           "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
+    arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
+    container.write(path, card, {name: np.asarray(array, order="C") for name, array in arrays.items()
+                                 if seen or not _private(name)})
+
+
+def _private(name: str) -> bool:
+    return name.startswith((_PRIVATE, f"scorer.{_PRIVATE}", f"memory.{_PRIVATE}"))
+
+
+def _of_facts(facts: Facts) -> dict[str, np.ndarray]:
+    titles = None if facts.item_features is None else facts.item_features.titles
+    named = {"users": facts.users.ids, "items": facts.items.ids, "item_counts": facts.item_counts}
+    named |= {} if titles is None else {"titles": titles}
+    return named | pack("seen", facts.seen) | pack("seen.events", facts.events)
+
+
+def restore_facts(data: Mapping[str, Any], arrays: Arrays) -> Facts:
+    """The facts of a file, of this format and of the one before."""
+    users, items = IdMap(arrays["users"]), IdMap(arrays["items"])
+    shape, limits = (len(users), len(items)), data["rating_range"]
+    return Facts(users, items, unpack_if("seen", arrays, shape), unpack_if("seen.events", arrays, shape),
+                 expect(arrays, "item_counts", (shape[1],)),
+                 Features(titles=arrays["titles"]) if "titles" in arrays else None,
+                 None if limits is None else (float(limits[0]), float(limits[1])), float(data["mean_value"]),
+                 str(data["fingerprint"]))
+
+
+def restore(card: Mapping[str, Any], arrays: Arrays) -> Fitted:
+    """The model that a card and its arrays describe; no class of a model is needed for it."""
+    facts = restore_facts(card["data"], arrays)
+    scorer = scorers.restore(card["scorer"], within("scorer", arrays), facts)
+    learned = Learned(scorer, card["taken"], (card["memory"], within("memory", arrays)))
+    parameters = {name: container.tuples(value) for name, value in card["parameters"].items()}
+    return Fitted(card["class"], parameters, facts, learned, card["remedy"])
+
+
+def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Fitted:
+    """What a model file answers with, without the class that learned it: all that a server needs.
+
+    Parameters
+    ----------
+    path : str or path
+    mmap : bool
+        Map the arrays into memory instead of reading them.
+    verify : bool
+        Compare every array with its checksum.
+
+    Raises
+    ------
+    ArtifactError
+        The file is none of ours, is damaged, or is of format 1; `recsys.load(path).save(path)` writes it anew.
+    """
+    card, arrays = container.read(path, mmap=mmap, verify=verify)
+    if card["format"] == 1:
+        raise ArtifactError(f"{path}: written in format 1; write it anew with recsys.load({os.fspath(path)!r}).save("
+                            f"{os.fspath(path)!r}).")
+    try:
+        return restore(card, arrays)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecsysError) as error:
+        raise ArtifactError(f"{path}: the contents do not make a {card['class']} ({error}); fit and save the model "
+                            f"again.") from error

@@ -1,0 +1,1 @@
+"""Autoencoders of histories and of ratings."""

@@ -1,0 +1,1 @@
+"""Products of users' and items' vectors, by alternating least squares and by stochastic gradient descent."""

@@ -1,0 +1,1 @@
+"""Models of ids and features: regressions, factorization machines, DeepFM."""

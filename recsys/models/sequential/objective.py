@@ -1,0 +1,202 @@
+"""What networks of sequences learn: each event of each history from those before it, or what is left of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minidl import ops
+from recsys.data.csr import CSR, ranges
+from recsys.data.sampling import NegativeSampler, apart
+from recsys.models.sequential.network import SequenceNetwork, padded
+from recsys.training import shuffled
+from recsys.training.losses import SAMPLED, squares
+
+__all__ = ["FULL", "NextItem", "Rest", "against", "item_sampler"]
+
+
+Seen = tuple[np.ndarray, np.ndarray]  # states and items, int (m,): pairs that do not count
+
+
+def full_softmax(network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,
+                 rng: np.random.Generator, indptr: np.ndarray | None = None) -> Any:
+    """Mean cross entropy of the right items, int (m,), among all items but the seen ones, by states (n, factors).
+
+    There is one right item for each state, or those from `indptr[s]` to `indptr[s + 1]` for the state s.
+    """
+    scores = network.scores(states)
+    if seen is not None:  # in place is enough: where a softmax is 0, so is its gradient
+        scores.data[seen] = -np.inf
+    if indptr is None:
+        return ops.cross_entropy(scores, targets)
+    return ops.multinomial_loss(scores, targets, indptr, reduction="sum") * (1 / len(targets))
+
+
+def full_squares(network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,
+                 rng: np.random.Generator, indptr: np.ndarray | None = None) -> Any:
+    """Half the squared distance of the scores of all items but the seen ones from 1 (the right ones) and 0, a target.
+
+    The arguments are those of `full_softmax`.
+    """
+    of = np.arange(len(targets)) if indptr is None else np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    scores = network.scores(states)
+    if seen is not None:
+        pairs = np.unique(seen[0] * np.int64(scores.shape[1]) + seen[1])  # each once
+        seen = np.divmod(pairs, scores.shape[1])
+    return squares(scores, (of, targets), seen) * (1 / len(targets))
+
+
+FULL: dict[str, Callable[..., Any]] = {"softmax": full_softmax, "mse": full_squares}
+
+
+def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,
+            drawn: np.ndarray, log_q: np.ndarray) -> Any:
+    """Mean loss of the right items against the items drawn for all of them, less what is the right item or seen.
+
+    Parameters
+    ----------
+    loss : str
+        A name in `recsys.training.losses.SAMPLED`.
+    network : SequenceNetwork
+    states : Tensor, shape (n, factors)
+    targets, drawn : int array, shape (n,), (k,)
+    seen : pair of int arrays, shape (m,), optional
+        States and items that do not count there.
+    log_q : ndarray, shape (n_items,)
+        Logarithm of how often each item is drawn.
+    """
+    positive = (states * network.targets(targets)).sum(axis=1) + network.bias[targets]  # (n,)
+    negative = network.scores(states, drawn)  # (n, k)
+    hits = drawn == targets[:, None]
+    if seen is not None:
+        hits[_drawn_ones(seen, drawn)] = True
+    if loss == "sampled_softmax":
+        return SAMPLED[loss](positive, negative, hits, log_q=(log_q[targets], log_q[drawn]))
+    return SAMPLED[loss](positive, negative, hits)
+
+
+def _drawn_ones(seen: Seen, drawn: np.ndarray) -> Seen:
+    """Of pairs of states and items, those whose item is drawn, as states and places in `drawn`, which may repeat it."""
+    by_item = np.argsort(drawn)
+    first, end = (np.searchsorted(drawn, seen[1], side, sorter=by_item) for side in ("left", "right"))
+    return np.repeat(seen[0], end - first), by_item[ranges(first, end - first)]
+
+
+def item_sampler(counts: np.ndarray, alpha: float) -> NegativeSampler:
+    """Of one user who has seen nothing: any item, in proportion to `max(count, 1) ** alpha`."""
+    nothing = CSR(np.zeros(2, np.int64), np.zeros(0, np.int32), None, (1, len(counts)))
+    return NegativeSampler(nothing, counts, alpha)
+
+
+class NextItem:
+    """An objective whose examples are pieces of histories: every event is predicted from those before it.
+
+    A history is cut into pieces of `max_length` predictions. Where the cuts are is drawn anew in each epoch, so an
+    event is seen with as many events before it as the cuts leave, sometimes more, sometimes fewer.
+
+    Parameters
+    ----------
+    rows : CSR, shape (n_users, n_items)
+        In time order; those of one event are not used.
+    max_length : int
+    network : SequenceNetwork
+    loss : callable
+        `loss(network, states, targets, seen, rng)`: states (n, factors) and the items (n,) that came next, to the mean
+        loss. `seen` has the items that a state has read, but the one that came next, which do not compete with it.
+    moments : int array, shape (rows.nnz,), optional
+        Ascending; events of one number are put in an order that is drawn anew in each epoch.
+    repeats : bool
+        Items that were read compete, too: `seen` is None.
+    """
+
+    def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any],
+                 moments: np.ndarray | None = None, repeats: bool = False) -> None:
+        self.rows, self.max_length, self.network, self._loss, self.moments = rows, max_length, network, loss, moments
+        self.repeats = repeats
+        self._active = np.flatnonzero(rows.counts > 1)
+
+    def batches(self, epoch: int, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+        """Cut the histories; the pieces, shuffled."""
+        self._items = self.rows.indices
+        if self.moments is not None:
+            self._items = self._items[np.lexsort((rng.random(len(self.moments)), self.moments))]
+        length, n = self.max_length, self.rows.counts[self._active] - 1  # predictions of each history
+        shift = rng.integers(0, np.minimum(length, n))  # what the first piece lacks
+        pieces = -(-(n + shift) // length)
+        of = np.repeat(np.arange(len(n)), pieces)
+        place = ranges(np.zeros(len(n), np.int64), pieces)
+        start = np.maximum(place * length - shift[of], 0)
+        self._counts = np.minimum((place + 1) * length - shift[of], n[of]) - start
+        self._starts = self.rows.indptr[self._active][of] + start
+        return shuffled(len(of), size, rng)
+
+    def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
+        """Mean loss of all events of some pieces."""
+        counts = self._counts[batch]
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        entries = ranges(self._starts[batch], counts)
+        items = padded(CSR(indptr, self._items[entries], None, (len(batch), self.rows.shape[1])))
+        states = self.network.states_at(items, np.flatnonzero(items >= 0))  # (n, factors)
+        targets = self._items[entries + 1]
+        seen = None if self.repeats else self._seen(entries, counts, targets)
+        return self._loss(self.network, states, targets, seen, rng)
+
+    def _seen(self, entries: np.ndarray, counts: np.ndarray, targets: np.ndarray) -> Seen:
+        """What the states at entries have read since the beginning of their pieces, but the item that comes next."""
+        place = ranges(np.zeros(len(counts), np.int64), counts)
+        state = np.repeat(np.arange(len(entries)), place + 1)
+        item = self._items[ranges(entries - place, place + 1)]
+        others = item != targets[state]
+        return state[others], item[others]
+
+
+class Rest:
+    """An objective whose examples are histories with events in no order: from a part of one, all that may come next.
+
+    Among events in no order, the next item is any one of those that are left, and its expected loss is the mean over
+    all of them: one state then learns what `NextItem` would need many epochs for. The order and the share that is read,
+    a half or more, are drawn anew in each epoch.
+
+    Parameters
+    ----------
+    rows : CSR, shape (n_users, n_items)
+        Those of one event are not used.
+    max_length : int
+        How many of the events are read at most.
+    network : SequenceNetwork
+    loss : callable
+        One of `FULL`.
+    moments : int array, shape (rows.nnz,)
+        Ascending; events of one number are in no order.
+    repeats : bool
+        Items that were read compete, too; if not, those that are among the rest as well do.
+    """
+
+    def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any],
+                 moments: np.ndarray, repeats: bool = False) -> None:
+        self.rows = CSR(rows.indptr, rows.indices, moments, rows.shape)
+        self.max_length, self.network, self._loss, self.repeats = max_length, network, loss, repeats
+        self._active = np.flatnonzero(rows.counts > 1)
+
+    def batches(self, epoch: int, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+        """The histories, shuffled."""
+        return shuffled(len(self._active), size, rng)
+
+    def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
+        """Mean loss of all events that may come next in some histories."""
+        rows = self.rows.rows(self._active[batch])
+        read, rest = apart(rows, rng.uniform(0.5, 1, len(batch)), rng, rows.weights)
+        moment = rest.weights
+        rest = rest.where(moment == np.repeat(moment[rest.indptr[:-1]], rest.counts))
+        states = self.network.last_states(read.tail(self.max_length))
+        return self._loss(self.network, states, rest.indices, None if self.repeats else _but(read, rest), rng,
+                          rest.indptr)
+
+
+def _but(read: CSR, rest: CSR) -> Seen:
+    """Rows and items of the first that are not in the second."""
+    taken, left = (each.row_of_entry * np.int64(each.shape[1]) + each.indices for each in (read, rest))
+    others = ~np.isin(taken, left)
+    return read.row_of_entry[others], read.indices[others]
