@@ -43,10 +43,10 @@ _SEEDS = (0, 1, 2)
 _REG = grid(reg=[100.0, 200.0, 300.0, 500.0, 800.0, 1200.0])
 _ALS = [*grid(reg=[10.0, 20.0, 40.0], alpha=[2.0, 5.0], reg_exponent=[0.0]),
         *grid(reg=[0.2, 0.4], alpha=[2.0, 5.0], reg_exponent=[0.6])]
-_KNN = grid(neighbours=[50, 100, 200], shrink=[0.0, 10.0], alpha=[0.4])
+_KNN = grid(neighbours=[50, 100, 200], shrink=[0.0, 10.0], asymmetry=[0.4])
 _BPR = grid(epochs=[100, 200], reg=[0.005, 0.01, 0.02])
 _SHOP_REG = grid(reg=[10.0, 20.0, 50.0, 100.0, 200.0, 300.0])  # fewer users, sharper tastes
-_SHOP_KNN = grid(neighbours=[10, 20, 50, 100], shrink=[0.0, 10.0], alpha=[0.3, 0.4, 0.5])
+_SHOP_KNN = grid(neighbours=[10, 20, 50, 100], shrink=[0.0, 10.0], asymmetry=[0.3, 0.4, 0.5])
 _SHOP_ALS = grid(factors=[128, 256], reg=[1.0, 3.0, 10.0], alpha=[2.0, 5.0, 10.0], reg_exponent=[0.0])
 _REST = grid(rest=[True], dropout=[0.2, 0.3], beta=[0.02, 0.05])
 _LEARNED = {"reg": 0.02, "reg_bias": 0.02}  # biases by SGD, as other libraries have them
@@ -113,8 +113,8 @@ def _ratios() -> Iterator[Row]:
 
 
 _BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
-_BROAD = {"factors": 128, "max_length": 200, "batch_size": 8, "lr": 0.002, "epochs": 12}
-_SETS = {"wide": 2000, "long_term": False, "loss": "mse", "dropout": 0.3, "max_length": 200, "batch_size": 100,
+_BROAD = {"factors": 128, "recent": 200, "batch_size": 8, "lr": 0.002, "epochs": 12}
+_SETS = {"wide": 2000, "long_term": False, "loss": "squares", "dropout": 0.3, "recent": 200, "batch_size": 100,
          "lr": 3e-4, "epochs": 80}
 _SEQUENCES = {"gru": "SequenceRecommender", "cnn": "CausalCNN", "caser": "Caser", "sasrec": "SASRec"}
 

@@ -122,8 +122,8 @@ _RATED_SMALL = ("restaurants ratings", "jokes ratings", "filmtrust ratings", "ml
 MODELS: tuple[Tried, ...] = (
     Tried("Popular", _RANKS),
     Tried("Bias", ("ratings",), grid(reg_user=[1.0, 3.0, 10.0, 30.0], reg_item=[1.0, 3.0, 10.0, 30.0])),
-    Tried("ItemKNN", _RANKS, grid(neighbours=[20, 100, 500], shrink=[0.0, 10.0, 50.0], alpha=[0.3, 0.5])),
-    Tried("UserKNN", ("ranking",), grid(neighbours=[20, 50, 200, 1000], shrink=[0.0, 10.0], alpha=[0.3, 0.5])),
+    Tried("ItemKNN", _RANKS, grid(neighbours=[20, 100, 500], shrink=[0.0, 10.0, 50.0], asymmetry=[0.3, 0.5])),
+    Tried("UserKNN", ("ranking",), grid(neighbours=[20, 50, 200, 1000], shrink=[0.0, 10.0], asymmetry=[0.3, 0.5])),
     Tried("EASE", _RANKS, grid(reg=[5.0, 20.0, 50.0, 150.0, 400.0, 1000.0, 3000.0])),
     Tried("ALS", ("ranking",), grid(alpha=[4.0, 16.0, 64.0], reg=[0.005, 0.01, 0.02, 0.04, 0.08],
                                      reg_exponent=[1.0])),

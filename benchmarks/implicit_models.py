@@ -129,7 +129,7 @@ def _item_knn() -> Claim:
     """
     def ours() -> Any:
         from recsys.models import ItemKNN
-        return ItemKNN(neighbours=NEIGHBOURS, shrink=0, alpha=0.5)
+        return ItemKNN(neighbours=NEIGHBOURS, shrink=0, asymmetry=0.5)
 
     def theirs() -> Any:
         from implicit.nearest_neighbours import CosineRecommender

@@ -30,9 +30,9 @@ _VAE = _PLAIN | {"hidden": (600,), "latent": 200, "dropout": 0.5, "beta": 0.2, "
 _AUTOREC = _PLAIN | {"hidden": (500,), "reg": 100.0, "batch_size": 4096, "lr": 3e-3}
 _NEUMF = _PLAIN | {"factors": 32, "hidden": (32, 16), "dropout": 0.3, "loss": "bce", "negatives": 4, "reg": 0.2,
                    "init_std": 0.1, "batch_size": 8192, "lr": 0.02}
-_IMAGES = _PLAIN | {"filters": (32, 64, 128), "hidden": 512, "factors": 32, "dropout": 0.5, "negatives": 4,
+_IMAGES = _PLAIN | {"filters": (32, 64, 128), "dense": 512, "factors": 32, "dropout": 0.5, "negatives": 4,
                     "batch_size": 64, "lr": 1e-3}
-_SEQUENCES = _PLAIN | {"factors": 64, "max_length": 50, "repeats": False, "batch_size": 32}
+_SEQUENCES = _PLAIN | {"factors": 64, "recent": 50, "repeats": False, "batch_size": 32}
 _ENCODERS = {
     "GRU": ("SequenceRecommender", {"dropout": 0.5, "lr": 3e-3}),
     "SASRec": ("SASRec", {"layers": 2, "heads": 1, "dropout": 0.3, "lr": 2e-3}),

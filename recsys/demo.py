@@ -178,7 +178,7 @@ def _compare(entries: Sequence[Entry], built: Sequence[Any], split: Split, progr
             metrics = dict(found.metrics)
             if entry.ratings:
                 metrics |= evaluate(model, parts, task="ratings", metrics=["rmse"]).metrics
-            quantity, curve = next(iter(getattr(model, "history_", {}).items()), ("", []))
+            quantity, curve = next(iter(getattr(model, "curves_", {}).items()), ("", []))
             fitted[entry.label], card = model, card or found.card
             rows.append(Row(entry.label, metrics, dict(found.errors), seconds, quantity, tuple(curve)))
             plan.add(watch.seconds + watch.compiling)

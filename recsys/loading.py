@@ -43,7 +43,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     kind = _class(path, manifest(path)["class"], classes or {})
     card, arrays = read(path, mmap=mmap, verify=verify)
     try:
-        model = kind(**{name: tuples(value) for name, value in card["parameters"].items()})
+        model = kind(**kind.current({name: tuples(value) for name, value in card["parameters"].items()}, say=False))
         model.check_parameters()
         with own_networks(_makers(classes or {})):
             fitted = _of_format_1(model, card, arrays) if card["format"] == 1 else replace(

@@ -31,7 +31,7 @@ class _Tower(nn.Module):
 
 
 class ImageCNN(nn.Module):
-    def __init__(self, arrays: Arrays, *, filters: tuple[int, ...], hidden: int, factors: int, dropout: float,
+    def __init__(self, arrays: Arrays, *, filters: tuple[int, ...], dense: int, factors: int, dropout: float,
                  negatives: int, **_: Any) -> None:
         super().__init__()
         images, self.rows = arrays["poster"], Rows(arrays, transposed=True)
@@ -42,7 +42,7 @@ class ImageCNN(nn.Module):
         self.given, self.negatives = torch.from_numpy(given), negatives
         n_items, n_users = self.rows.shape
         height, width = arrays["poster"].shape[1:3]
-        self.tower = _Tower(height, width, filters, hidden, factors, dropout)
+        self.tower = _Tower(height, width, filters, dense, factors, dropout)
         self.blank = nn.Parameter(torch.zeros(1, factors))
         self.users = nn.Embedding(n_users, factors)
         self.user_bias, self.item_bias = nn.Embedding(n_users, 1), nn.Embedding(n_items, 1)

@@ -41,12 +41,12 @@ class _Block(nn.Module):
 
 
 class _Attention(nn.Module):
-    def __init__(self, factors: int, max_length: int, layers: int, heads: int, dropout: float) -> None:
+    def __init__(self, factors: int, recent: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.positions = nn.Parameter(torch.empty(max_length, factors))
+        self.positions = nn.Parameter(torch.empty(recent, factors))
         self.blocks = nn.ModuleList(_Block(factors, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(factors)
-        self.mask = torch.ones(max_length, max_length, dtype=torch.bool).triu(1)
+        self.mask = torch.ones(recent, recent, dtype=torch.bool).triu(1)
 
     def forward(self, x: Tensor) -> Tensor:
         steps = x.shape[1]
@@ -75,20 +75,20 @@ class _Convolutions(nn.Module):
 
 
 class _Sequences(nn.Module):
-    def __init__(self, arrays: Arrays, encoder: nn.Module, factors: int, max_length: int, dropout: float) -> None:
+    def __init__(self, arrays: Arrays, encoder: nn.Module, factors: int, recent: int, dropout: float) -> None:
         super().__init__()
         n_users, n_items = arrays["shape"].tolist()
         self.history = torch.from_numpy(arrays["item"].astype(np.int64))  # by user, in time order
         counts = np.bincount(arrays["user"], minlength=n_users)
         self.first, self.counts = (np.cumsum(counts) - counts)[counts > 1], counts[counts > 1] - 1
-        self.max_length, self.scale = max_length, factors**0.5
+        self.recent, self.scale = recent, factors**0.5
         self.items, self.tastes = nn.Embedding(n_items, factors), nn.Embedding(n_items, factors, sparse=True)
         self.bias = nn.Parameter(torch.zeros(n_items))
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
 
     def begin(self, epoch: int, rng: np.random.Generator) -> int:
-        length, n = self.max_length, self.counts
+        length, n = self.recent, self.counts
         shift = rng.integers(0, np.minimum(length, n))
         pieces = -(-(n + shift) // length)
         of = np.repeat(np.arange(len(n)), pieces)
@@ -121,19 +121,19 @@ class _Sequences(nn.Module):
 
 
 class SequenceRecommender(_Sequences):
-    def __init__(self, arrays: Arrays, *, factors: int, max_length: int, dropout: float, **_: Any) -> None:
-        super().__init__(arrays, _Recurrent(factors, dropout), factors, max_length, dropout)
+    def __init__(self, arrays: Arrays, *, factors: int, recent: int, dropout: float, **_: Any) -> None:
+        super().__init__(arrays, _Recurrent(factors, dropout), factors, recent, dropout)
 
 
 class SASRec(_Sequences):
-    def __init__(self, arrays: Arrays, *, factors: int, max_length: int, layers: int, heads: int, dropout: float,
+    def __init__(self, arrays: Arrays, *, factors: int, recent: int, layers: int, heads: int, dropout: float,
                  **_: Any) -> None:
-        encoder = _Attention(factors, max_length, layers, heads, dropout)
-        super().__init__(arrays, encoder, factors, max_length, dropout)
+        encoder = _Attention(factors, recent, layers, heads, dropout)
+        super().__init__(arrays, encoder, factors, recent, dropout)
 
 
 class Caser(_Sequences):
-    def __init__(self, arrays: Arrays, *, factors: int, max_length: int, window: int, horizontal: int, vertical: int,
+    def __init__(self, arrays: Arrays, *, factors: int, recent: int, window: int, horizontal: int, vertical: int,
                  dropout: float, **_: Any) -> None:
         encoder = _Convolutions(factors, window, horizontal, vertical, dropout)
-        super().__init__(arrays, encoder, factors, max_length, dropout)
+        super().__init__(arrays, encoder, factors, recent, dropout)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, ClassVar, Self
 
 from recsys.checks import Check, above, at_least, between, flag, one_of, optional, sizes, whole
@@ -22,6 +24,33 @@ class Parameters:
     """
 
     checks: ClassVar[dict[str, Check]] = {}
+    renamed: ClassVar[Mapping[str, str]] = {}  # names, and values as "loss=mse", of before: they stay for a version
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.renamed and "__init__" in vars(cls):
+            cls.__init__ = _taking_old_names(cls.__init__)  # type: ignore[method-assign]
+
+    @classmethod
+    def current(cls, given: Mapping[str, Any], say: bool = True) -> dict[str, Any]:
+        """Hyper-parameters by their names and values of now; a FutureWarning for each that is of before, to `say` so.
+
+        Examples
+        --------
+        >>> from recsys.models import SASRec
+        >>> SASRec.current({"max_length": 20, "factors": 8}, say=False)
+        {'recent': 20, 'factors': 8}
+        """
+        found = {}
+        for name, value in given.items():
+            new = cls.renamed.get(name, name)
+            _, _, changed = cls.renamed.get(f"{new}={value}", "").partition("=")
+            if say and (new != name or changed):
+                before, now = (f"{name}={value!r}", f"{new}={changed!r}") if changed else (name, new)
+                warnings.warn(f"{cls.__name__}: {before} is {now} now; the old name goes with the next version.",
+                              FutureWarning, stacklevel=4)
+            found[new] = changed or value
+        return found
 
     def _store(self, given: Mapping[str, Any]) -> None:
         """Keep the arguments of `__init__`, its `locals()`, under their own names."""
@@ -52,7 +81,7 @@ class Parameters:
         ParameterError
             A name that `__init__` does not have; the message lists the valid ones.
         """
-        names = self.parameter_names()
+        names, params = self.parameter_names(), self.current(params)
         unknown = [name for name in params if name not in names]
         if unknown:
             raise ParameterError(f"{type(self).__name__} has no parameter {', '.join(map(repr, unknown))}; "
@@ -92,3 +121,11 @@ class Parameters:
         changed = (f"{name}={value!r}" for name, value in self.get_params().items()
                    if not (value is defaults[name] or value == defaults[name]))
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _taking_old_names(init: Callable[..., None]) -> Callable[..., None]:
+    """An `__init__` that takes the names of before, too."""
+    @wraps(init)
+    def taking(self: Parameters, *arguments: Any, **given: Any) -> None:
+        init(self, *arguments, **self.current(given))
+    return taking

@@ -15,6 +15,7 @@ A scorer may be one of `recsys.estimator.scorers`, or one of your own: a subclas
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -73,6 +74,11 @@ class Recommender(Parameters):
     else:  # or mypy would take every name for an attribute
         def __getattr__(self, name):
             """What was learned is read from what was fitted."""
+            new = "curves_" if name == "history_" else type(self).renamed.get(name)
+            if new is not None:
+                warnings.warn(f"{type(self).__name__}.{name} is {new} now; the old name goes with the next version.",
+                              FutureWarning, stacklevel=2)
+                return getattr(self, new)
             if self._fitted is None or name.startswith("_"):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}"
                                      f"{'' if self.fitted else ' (it is not fitted)'}")

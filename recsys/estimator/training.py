@@ -44,12 +44,12 @@ class Training:
 
 
 def train(model: Any, training: Training, data: Interactions, context: Context) -> Learned:
-    """Run a training, and what it gave, with the learning curves as `history_`."""
+    """Run a training, and what it gave, with the learning curves as `curves_`."""
     kept = None if context.checkpoint is None else Checkpoint(context.checkpoint, identity(model, data, context))
     history = trainer(model, model.epochs, model.patience).fit(
         training.run, callbacks=context.callbacks, checkpoint=kept, progress=context.progress)
     learned = training.finish()
-    return replace(learned, taken={**learned.taken, "history_": history})
+    return replace(learned, taken={**learned.taken, "curves_": history})
 
 
 def trainer(model: Any, epochs: int, patience: int | None = None) -> Trainer:

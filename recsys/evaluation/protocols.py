@@ -182,7 +182,7 @@ def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics
             watch = runtime.Stopwatch()
             made.fit(fold.train, shown.valid, valid_history=fold.valid_history, progress=progress)
             if refit:
-                made, fold = _refitted(fresh(model), getattr(made, "history_", {}).get("valid"), fold, progress)
+                made, fold = _refitted(fresh(model), getattr(made, "curves_", {}).get("valid"), fold, progress)
             fit_seconds += watch.seconds
             fold = shown if part == "valid" else replace(fold, card={**shown.card, **fold.card})
             evaluations.append(evaluate(made, fold, k=k, metrics=asked, part=part, task=protocol.task,

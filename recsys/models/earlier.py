@@ -42,7 +42,7 @@ def learned_of_format_1(model: Any, facts: Facts, state: Arrays) -> Learned:
     """
     learned = _READERS[type(model).__name__](model, facts, state)
     curves = {name: values.tolist() for name, values in within("history", state).items()}
-    return dataclasses.replace(learned, taken={**learned.taken, **({"history_": curves} if curves else {})})
+    return dataclasses.replace(learned, taken={**learned.taken, **({"curves_": curves} if curves else {})})
 
 
 def _number(state: Arrays, name: str, before: Any) -> Any:
@@ -90,7 +90,7 @@ def _item_knn(model: Any, facts: Facts, state: Arrays) -> Learned:
 def _user_knn(model: Any, facts: Facts, state: Arrays) -> Learned:
     neighbours = int(_number(state, "neighbours_", model.neighbours))
     scorer = UserNeighbours(model.can, _kept(model, facts, state), neighbours=neighbours, shrink=model.shrink,
-                            alpha=model.alpha)
+                            asymmetry=model.asymmetry)
     return Learned(scorer, {"neighbours_": neighbours})
 
 
@@ -115,7 +115,7 @@ def _ease(model: Any, facts: Facts, state: Arrays) -> Learned:
 def _markov(model: Any, facts: Facts, state: Arrays) -> Learned:
     transitions = unpack("transitions", state, (len(facts.items),) * 2)
     return Learned(Transitions(model.can, Histories("events", stored=_stored(facts, state)), transitions,
-                               facts.item_counts, smoothing=model.smoothing, decay=model.decay, order=model.order))
+                               facts.item_counts, smoothing=model.smoothing, decay=model.decay, recent=model.recent))
 
 
 # --------------------------------------------------------------------------------------------- factors
@@ -178,7 +178,7 @@ def _ratings(model: Any, facts: Facts, state: Arrays) -> Learned:
 
 # -------------------------------------------------------------------------------------------- networks
 def _sequence(model: Any, facts: Facts, state: Arrays) -> Learned:
-    return _history_network(model, facts, state, Histories("events", model.max_length, stored=_stored(facts, state)))
+    return _history_network(model, facts, state, Histories("events", model.recent, stored=_stored(facts, state)))
 
 
 def _autoencoder(model: Any, facts: Facts, state: Arrays) -> Learned:

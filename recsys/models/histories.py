@@ -33,7 +33,7 @@ class HistoryModel(Recommender):
     Attributes
     ----------
     network : minidl.nn.Module
-    history_ : dict of list of float
+    curves_ : dict of list of float
         `"loss"`, and with validation data `"valid"`, NDCG@10.
     """
 

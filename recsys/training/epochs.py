@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from recsys.errors import RecsysError
 
-__all__ = ["EarlyStopping", "History", "batches", "curves_of_state", "curves_to_state", "run_epochs"]
+__all__ = ["EarlyStopping", "History", "batches", "run_epochs"]
 
 History = dict[str, list[float]]
 
@@ -106,14 +106,3 @@ class EarlyStopping:
 def batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """Consecutive parts of `order`, of `size` elements but for the last."""
     return (order[start:start + size] for start in range(0, len(order), size))
-
-
-def curves_to_state(history: History) -> dict[str, np.ndarray]:
-    """Learning curves as named arrays, for a model's file."""
-    return {f"history.{name}": np.array(values) for name, values in history.items()}
-
-
-def curves_of_state(state: Mapping[str, np.ndarray]) -> History:
-    """The curves among the arrays of a model's file."""
-    return {name.removeprefix("history."): values.tolist() for name, values in state.items()
-            if name.startswith("history.")}

@@ -26,19 +26,19 @@ class UserNeighbours(HistoryScorer):
     can : Can
     histories : Histories
         With the stored ones.
-    neighbours, shrink, alpha
+    neighbours, shrink, asymmetry
         See `nearest`.
     """
 
     needs_histories = True
 
-    def __init__(self, can: Can, histories: Histories, *, neighbours: int, shrink: float, alpha: float) -> None:
+    def __init__(self, can: Can, histories: Histories, *, neighbours: int, shrink: float, asymmetry: float) -> None:
         super().__init__(can, histories, histories.rows.shape[1])
-        self.neighbours_, self.shrink, self.alpha = neighbours, shrink, alpha
+        self.neighbours_, self.shrink, self.asymmetry = neighbours, shrink, asymmetry
         self._columns = histories.rows.T  # (n_items, n_users)
 
     def _near(self, history: CSR) -> CSR:
-        return nearest(history, self._columns, self.neighbours_, self.shrink, self.alpha)
+        return nearest(history, self._columns, self.neighbours_, self.shrink, self.asymmetry)
 
     def score_histories(self, history: CSR) -> np.ndarray:
         """Scores of all items for transformed histories: CSR (B, n_items) -> (B, n_items)."""
@@ -61,26 +61,26 @@ class UserNeighbours(HistoryScorer):
     def similar_users(self, users: np.ndarray) -> np.ndarray:
         """The similarities of users: (B, n_users)."""
         rows = self.histories.rows
-        near = nearest(rows.rows(users), self._columns, rows.shape[0], self.shrink, self.alpha, users)
+        near = nearest(rows.rows(users), self._columns, rows.shape[0], self.shrink, self.asymmetry, users)
         return similarity_rows(near, np.arange(len(users)))
 
     def state(self) -> State:
         """The histories, and how neighbours are found."""
         settings = {"histories": self.histories.settings(), "neighbours": self.neighbours_, "shrink": self.shrink,
-                    "alpha": self.alpha}
+                    "asymmetry": self.asymmetry}
         return settings, self.histories.arrays()
 
     @classmethod
     def restore(cls, settings: dict[str, Any], arrays: Arrays, facts: Facts) -> Self:
         """The scorer that `state` described."""
         return cls(settings["can"], Histories.restore(settings["histories"], arrays, facts),
-                   **{name: settings[name] for name in ("neighbours", "shrink", "alpha")})
+                   **{name: settings[name] for name in ("neighbours", "shrink", "asymmetry")})
 
 
-def nearest(rows: CSR, columns: CSR, k: int, shrink: float, alpha: float, own: np.ndarray | None = None) -> CSR:
+def nearest(rows: CSR, columns: CSR, k: int, shrink: float, asymmetry: float, own: np.ndarray | None = None) -> CSR:
     """The k rows of Y (n, m) with the highest cosine to each row of X (B, m).
 
-    `s(u, v) = x_u . y_v / (|x_u| ** (2 alpha) * |y_v| ** (2 (1 - alpha)) + shrink)`.
+    `s(u, v) = x_u . y_v / (|x_u| ** (2 asymmetry) * |y_v| ** (2 (1 - asymmetry)) + shrink)`.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def nearest(rows: CSR, columns: CSR, k: int, shrink: float, alpha: float, own: n
     columns : CSR
         The transpose of Y, (m, n).
     k : int
-    shrink, alpha : float
+    shrink, asymmetry : float
     own : ndarray of int32, shape (B,), optional
         The row of Y to leave out for each row of X; by default none.
 
@@ -104,7 +104,7 @@ def nearest(rows: CSR, columns: CSR, k: int, shrink: float, alpha: float, own: n
     own = np.full(rows.shape[0], -1, np.int32) if own is None else own.astype(np.int32)
     found, similarity = kernels.top_similar(
         rows.indptr, rows.indices, rows.weights, columns.indptr, columns.indices, columns.weights,
-        squares ** alpha, other ** (1 - alpha), own, min(k, n), float(shrink), False)
+        squares ** asymmetry, other ** (1 - asymmetry), own, min(k, n), float(shrink), False)
     return ragged(found, similarity, n)
 
 

@@ -29,14 +29,14 @@ class Transitions(HistoryScorer):
     item_counts : ndarray, shape (n_items,)
         Of all events; q is the share of each item.
     smoothing, decay : float
-    order : int or None
+    recent : int or None
         How many of the last items count; None for all.
     """
 
     def __init__(self, can: Can, histories: Histories, transitions: CSR, item_counts: np.ndarray, *, smoothing: float,
-                 decay: float, order: int | None) -> None:
+                 decay: float, recent: int | None) -> None:
         super().__init__(can, histories, len(item_counts))
-        self.transitions, self.smoothing, self.decay, self.order = transitions, smoothing, decay, order
+        self.transitions, self.smoothing, self.decay, self.recent = transitions, smoothing, decay, recent
         self._totals = np.bincount(transitions.row_of_entry, transitions.weights, self.n_items)
         self._share = (item_counts / item_counts.sum()).astype(np.float32)
 
@@ -48,7 +48,7 @@ class Transitions(HistoryScorer):
 
     def score_histories(self, history: CSR) -> np.ndarray:
         """Scores of all items for transformed histories: CSR (B, n_items) -> (B, n_items)."""
-        recent = history if self.order is None else history.tail(self.order)
+        recent = history if self.recent is None else history.tail(self.recent)
         weights, rows = self._weights(recent), self.transitions
         scores = kernels.sum_sparse_rows(recent.indptr, recent.indices, weights.astype(np.float32),
                                          rows.indptr, rows.indices, rows.weights, self.n_items)
@@ -61,8 +61,8 @@ class Transitions(HistoryScorer):
         """The terms of the sum: (n,)."""
         n = len(indices)
         weights = self._weights(CSR(np.array([0, n]), indices, None, (1, self.n_items)))
-        if self.order is not None:
-            weights[:-self.order] = 0
+        if self.recent is not None:
+            weights[:-self.recent] = 0
         after, found = self.transitions.T.row(item)
         into = np.zeros(self.n_items)
         into[after] = 1 if found is None else found
@@ -79,7 +79,7 @@ class Transitions(HistoryScorer):
     def state(self) -> State:
         """The counts and the histories."""
         settings = {"histories": self.histories.settings(), "smoothing": self.smoothing, "decay": self.decay,
-                    "order": self.order}
+                    "recent": self.recent}
         return settings, self.histories.arrays() | pack("transitions", self.transitions)
 
     @classmethod
@@ -88,4 +88,4 @@ class Transitions(HistoryScorer):
         n = len(facts.items)
         return cls(settings["can"], Histories.restore(settings["histories"], arrays, facts),
                    unpack("transitions", arrays, (n, n)), facts.item_counts, smoothing=settings["smoothing"],
-                   decay=settings["decay"], order=settings["order"])
+                   decay=settings["decay"], recent=settings["recent"])

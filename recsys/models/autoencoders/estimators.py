@@ -74,7 +74,7 @@ class CDAE(HistoryModel):
     ----------
     hidden : tuple of int
     activation : {"tanh", "sigmoid", "relu", "selu", "identity"}
-    loss : {"multinomial", "bce", "mse"}
+    loss : {"multinomial", "bce", "squares"}
         Over all items.
     dropout : float
         Share of a history that training leaves out.
@@ -96,6 +96,7 @@ class CDAE(HistoryModel):
     """
 
     personal = True
+    renamed: ClassVar[dict[str, str]] = {"loss=mse": "loss=squares"}
     checks: ClassVar[dict[str, Check]] = {**CHECKS, "hidden": sizes(), "activation": one_of(*ACTIVATIONS),
                                           "loss": one_of(*LOSSES), "dropout": between(0, 0.99)}
 

@@ -35,7 +35,7 @@ def squares(scores: Any, history: CSR) -> Any:
     return (ops.square(scores).sum() - 2 * given + history.nnz) * (1 / history.shape[0])
 
 
-LOSSES: dict[str, Callable[..., Any]] = {"multinomial": multinomial, "bce": bce, "mse": squares}
+LOSSES: dict[str, Callable[..., Any]] = {"multinomial": multinomial, "bce": bce, "squares": squares}
 
 
 class Histories:

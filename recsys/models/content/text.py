@@ -33,8 +33,8 @@ class TextCNN(ContentModel):
         Length of the words' vectors.
     widths : tuple of int
         Lengths of the runs.
-    filters : int
-        Of each length.
+    filters_per_width : int
+        Convolutions of each length.
     min_count, max_words : int
         The vocabulary has the words that the most items have, at most so many and each in at least `min_count` items,
         of those that somebody has met. It is kept with the model.
@@ -64,26 +64,28 @@ class TextCNN(ContentModel):
     >>> text = ["hot black tea", "hot green tea", "cold orange juice", "cold apple juice", "hot earl grey tea"]
     >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["black", "green", "orange", "apple", "orange", "black"],
     ...     item_ids=IdMap(["black", "green", "orange", "apple", "earl"]), item_features=Features(text=text))
-    >>> model = TextCNN(factors=4, filters=8, epochs=60, lr=0.01).fit(data)
+    >>> model = TextCNN(factors=4, filters_per_width=8, epochs=60, lr=0.01).fit(data)
     >>> model.recommend(1, k=1).items, model.missing_, model.reader.words.tolist()
     (array(['earl'], dtype='<U6'), 0, ['cold', 'hot', 'juice', 'tea'])
     """
 
+    renamed: ClassVar[dict[str, str]] = {"filters": "filters_per_width"}
     checks: ClassVar[dict[str, Check]] = {**CONTENT_CHECKS,
-        "words": whole(1), "widths": sizes(), "filters": whole(1), "min_count": whole(1), "max_words": whole(1),
-        "max_length": whole(1)}
+        "words": whole(1), "widths": sizes(), "filters_per_width": whole(1), "min_count": whole(1),
+        "max_words": whole(1), "max_length": whole(1)}
 
     words: int
     widths: tuple[int, ...]
-    filters: int
+    filters_per_width: int
     min_count: int
     max_words: int
     max_length: int
 
-    def __init__(self, *, factors: int = 32, words: int = 32, widths: tuple[int, ...] = (3, 4, 5), filters: int = 64,
-                 min_count: int = 2, max_words: int = 20_000, max_length: int = 100, dropout: float = 0.5,
-                 loss: str = "bce", negatives: int = 4, init_std: float = 0.1, epochs: int = 20, batch_size: int = 64,
-                 lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
+    def __init__(self, *, factors: int = 32, words: int = 32, widths: tuple[int, ...] = (3, 4, 5),
+                 filters_per_width: int = 64, min_count: int = 2, max_words: int = 20_000, max_length: int = 100,
+                 dropout: float = 0.5, loss: str = "bce", negatives: int = 4, init_std: float = 0.1, epochs: int = 20,
+                 batch_size: int = 64, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None,
+                 seed: int = 0) -> None:
         self._store(locals())
 
     def _content_needed(self, features: Features) -> str:
@@ -102,4 +104,4 @@ class TextCNN(ContentModel):
 
     def _tower(self, reader: TextReader) -> dict[str, Any]:
         return {"tower": "text", "n_words": len(reader.words) + 2, "words": self.words, "widths": self.widths,
-                "filters": self.filters, "dropout": self.dropout}
+                "filters": self.filters_per_width, "dropout": self.dropout}

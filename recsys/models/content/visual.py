@@ -40,11 +40,11 @@ class ImageCNN(ContentModel):
     image : str
         The attribute of the item features that has the images: numbers of any dtype, of shape (n_items, H, W) or
         (n_items, H, W, C). An image that is all 0, all -1 or all NaN is missing.
-    side : int
+    image_size : int
         Images with a longer side are reduced to it by taking means of squares of pixels.
     filters : tuple of int
         Of each convolution. An axis that pooling has brought down to 1 is not pooled any more, so images may be small.
-    hidden : int
+    dense : int
         Width of the dense layer.
     factors : int
         Length of the vectors of items and users.
@@ -73,21 +73,22 @@ class ImageCNN(ContentModel):
     >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["sun", "day", "night", "cave", "night", "sun"],
     ...     item_ids=IdMap(["sun", "day", "night", "cave", "moon"]),
     ...     item_features=Features(attributes={"poster": images}))
-    >>> model = ImageCNN(factors=4, hidden=16, epochs=40, lr=0.01).fit(data)
+    >>> model = ImageCNN(factors=4, dense=16, epochs=40, lr=0.01).fit(data)
     >>> model.recommend(2, k=1).items, model.similar_items("sun", k=1).items, model.missing_
     (array(['moon'], dtype='<U5'), array(['day'], dtype='<U5'), 0)
     """
 
-    checks: ClassVar[dict[str, Check]] = {**CONTENT_CHECKS, "side": whole(1), "filters": sizes(), "hidden": whole(1),
-                                          "image": _NAME}
+    renamed: ClassVar[dict[str, str]] = {"side": "image_size", "hidden": "dense"}
+    checks: ClassVar[dict[str, Check]] = {**CONTENT_CHECKS, "image_size": whole(1), "filters": sizes(),
+                                          "dense": whole(1), "image": _NAME}
 
     image: str
-    side: int
+    image_size: int
     filters: tuple[int, ...]
-    hidden: int
+    dense: int
 
-    def __init__(self, *, image: str = "poster", side: int = 64, filters: tuple[int, ...] = (32, 64, 128),
-                 hidden: int = 512, factors: int = 32, dropout: float = 0.5, loss: str = "bce", negatives: int = 4,
+    def __init__(self, *, image: str = "poster", image_size: int = 64, filters: tuple[int, ...] = (32, 64, 128),
+                 dense: int = 512, factors: int = 32, dropout: float = 0.5, loss: str = "bce", negatives: int = 4,
                  init_std: float = 0.1, epochs: int = 20, batch_size: int = 64, lr: float = 1e-3,
                  weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
         self._store(locals())
@@ -100,16 +101,16 @@ class ImageCNN(ContentModel):
 
     def _learn_reader(self, data: Interactions, facts: Facts) -> Reader:
         reader: Reader = ImageReader.learn(data.item_features, self.image, facts.item_counts > 0,
-                                           f"{type(self).__name__}.fit", side=self.side)
+                                           f"{type(self).__name__}.fit", side=self.image_size)
         return reader
 
     def restore_reader(self, arrays: Arrays) -> Reader:
         """The reader whose `state` is among the arrays."""
-        reader: Reader = ImageReader.restore(arrays, self.image, side=self.side)
+        reader: Reader = ImageReader.restore(arrays, self.image, side=self.image_size)
         return reader
 
     def _tower(self, reader: ImageReader) -> dict[str, Any]:
-        return {"tower": "image", "shape": reader.shape, "filters": self.filters, "hidden": self.hidden,
+        return {"tower": "image", "shape": reader.shape, "filters": self.filters, "hidden": self.dense,
                 "dropout": self.dropout}
 
 

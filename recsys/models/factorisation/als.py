@@ -61,7 +61,7 @@ class ALS(Recommender):
     ----------
     alpha_, reg_, reg_exponent_ : float
         What was taken.
-    history_ : dict of list of float
+    curves_ : dict of list of float
         `"loss"`: the objective, between the two halves of each epoch.
 
     Notes
@@ -135,7 +135,7 @@ class ALS(Recommender):
     def _learned(self, X: np.ndarray, Y: np.ndarray, item_bias: np.ndarray, fold_in: Confidence,
                  history: dict[str, list[float]]) -> Learned:
         taken = {"alpha_": fold_in.alpha, "reg_": fold_in.reg, "reg_exponent_": fold_in.reg_exponent,
-                 "history_": history}
+                 "curves_": history}
         return Learned(Factors(self.can, X, Y, item_bias, fold_in), taken)
 
     def _fold_in(self, events: CSR) -> Confidence:
@@ -175,7 +175,7 @@ class ALS(Recommender):
             if not last:
                 Y[items] = _improved(of_items, Y[items], X, self.cg_steps)
         kept = fold_in if history is None else fold_in.with_history(events)
-        return self._learned(X, Y, grown(before.item_bias, len(Y)), kept, fitted.learned.taken["history_"])
+        return self._learned(X, Y, grown(before.item_bias, len(Y)), kept, fitted.learned.taken["curves_"])
 
 
 class _Side(NamedTuple):

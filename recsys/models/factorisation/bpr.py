@@ -70,7 +70,7 @@ class BPR(Recommender):
     ----------
     reg_ : float
         What was taken.
-    history_ : dict of list of float
+    curves_ : dict of list of float
         `"loss"`, the mean over the steps of an epoch, and with validation data `"valid"`, its last value.
 
     References
@@ -123,7 +123,7 @@ class BPR(Recommender):
             return report | {"valid": quality}
 
         history = run_epochs(type(self).__name__, self.epochs, step, context.progress, remedy=self.remedy())
-        return self._learned(stopping.best_state or parts, pairs, {"reg_": reg, "history_": history})
+        return self._learned(stopping.best_state or parts, pairs, {"reg_": reg, "curves_": history})
 
     def _learned(self, parts: _Parts, pairs: CSR, taken: dict[str, object]) -> Learned:
         fold_in = learn_map(pairs, parts.user_factors, parts.item_factors)

@@ -108,7 +108,7 @@ class MatrixFactorization(Recommender):
     user_bias : ndarray, float32, shape (n_users,)
     scale : float
         1 or more; of all parameters, the mean included.
-    history_ : dict of list of float
+    curves_ : dict of list of float
         `"rmse"` in training, and with validation data `"valid"`, minus the RMSE there.
 
     References
@@ -203,7 +203,7 @@ class MatrixFactorization(Recommender):
         fold_in = LeastSquares(self.reg, self.biased, reg_user, parts.implicit_factors, rows)
         scorer = Factors(self.can, parts.user_factors + parts.implicit(rows), parts.item_factors, parts.item_bias,
                          fold_in, user_bias=parts.user_bias, mean=unit.mean, scale=unit.scale)
-        return Learned(scorer, {"reg_user_": reg_user, "history_": history})
+        return Learned(scorer, {"reg_user_": reg_user, "curves_": history})
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """New rows alone, then all that new ratings touch, by SGD over all of their ratings; the others stay."""
@@ -218,7 +218,7 @@ class MatrixFactorization(Recommender):
         reg_user = self._find_biases(parts, rows, unit, context.facts)
         self._steps(parts, rows, np.arange(n_users) >= known[0], np.arange(n_items) >= known[1], self.epochs, unit)
         self._steps(parts, rows, members(data.user, n_users), members(data.item, n_items), _TOUCHED_EPOCHS, unit)
-        return self._learned(parts, rows, unit, reg_user, fitted.learned.taken["history_"])
+        return self._learned(parts, rows, unit, reg_user, fitted.learned.taken["curves_"])
 
     def _grown(self, parts: _Parts, n_users: int, n_items: int) -> _Parts:
         """With numbers for new users and items."""

@@ -46,11 +46,12 @@ class FeatureModel(Recommender):
 
     Attributes
     ----------
-    history_ : dict of list of float
+    curves_ : dict of list of float
         `"loss"`, and with validation data `"valid"`: NDCG@10, or minus the RMSE.
     """
 
     trains: ClassVar[bool] = True
+    renamed: ClassVar[dict[str, str]] = {"alpha": "negatives_power"}
     checks: ClassVar[dict[str, Check]] = PAIR_CHECKS
 
     loss: str
@@ -62,7 +63,7 @@ class FeatureModel(Recommender):
     weight_decay: float
     patience: int | None
     seed: int
-    alpha: float = 0.0
+    negatives_power: float = 0.0
     factors: int = 0
     hidden: tuple[int, ...] = ()
     dropout: float = 0.0
@@ -257,8 +258,8 @@ class FactorizationMachine(FeatureModel):
         `lr=2e-3`, `batch_size=512`, `reg=0.05`, `epochs=7`.
     negatives : int
         How many are drawn for each item; for the losses in `SAMPLED`.
-    alpha : float
-        They are drawn in proportion to `count ** alpha`.
+    negatives_power : float
+        They are drawn in proportion to `count ** negatives_power`.
     init_std : float
         Of the initial vectors.
     epochs, batch_size, seed : int
@@ -282,7 +283,7 @@ class FactorizationMachine(FeatureModel):
 
     can: ClassVar[Any] = rates_by_loss(Can(cold_user=True, cold_item=True, partial_fit=True, embeddings=True))
 
-    def __init__(self, *, factors: int = 32, loss: str = "softmax", negatives: int = 4, alpha: float = 0.0,
+    def __init__(self, *, factors: int = 32, loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0,
                  init_std: float = 0.1, epochs: int = 60, batch_size: int = 8192, lr: float = 0.02,
                  weight_decay: float = 0.0, reg: float = 0.05, patience: int | None = None, seed: int = 0) -> None:
         self._store(locals())
@@ -301,7 +302,7 @@ class DeepFM(FeatureModel):
         Widths of the layers.
     dropout : float
         Of what the layers give, in training.
-    loss, negatives, alpha, init_std, epochs, batch_size, lr, weight_decay, reg, patience, seed
+    loss, negatives, negatives_power, init_std, epochs, batch_size, lr, weight_decay, reg, patience, seed
         As in `FactorizationMachine`.
 
     References
@@ -319,7 +320,7 @@ class DeepFM(FeatureModel):
     checks: ClassVar[dict[str, Check]] = {**PAIR_CHECKS, "hidden": sizes(), "dropout": between(0, 0.99)}
 
     def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (64, 32), dropout: float = 0.2,
-                 loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.1,
+                 loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0, init_std: float = 0.1,
                  epochs: int = 60, batch_size: int = 4096, lr: float = 0.01, weight_decay: float = 0.0,
                  reg: float = 0.05, patience: int | None = 5, seed: int = 0) -> None:
         self._store(locals())

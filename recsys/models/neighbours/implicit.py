@@ -26,14 +26,14 @@ _USUAL = 0.05  # share of events that repeat a pair
 _ASKED = 1000  # users whose last events choose the decay
 _DECAYS = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2)
 _FORMS = {"binary": "items", "value": "values", "idf": "frequency"}
-_CHECKS = {"neighbours": optional(whole(1)), "shrink": at_least(0), "alpha": between(0, 1),
+_CHECKS = {"neighbours": optional(whole(1)), "shrink": at_least(0), "asymmetry": between(0, 1),
            "weights": one_of(*_FORMS)}
 
 
 class ItemKNN(Recommender):
     """Items like those of the history, by cosine of their users.
 
-    `s(i, j) = x_i . x_j / (|x_i| ** (2 alpha) * |x_j| ** (2 (1 - alpha)) + shrink)`; of each item i the
+    `s(i, j) = x_i . x_j / (|x_i| ** (2 asymmetry) * |x_j| ** (2 (1 - asymmetry)) + shrink)`; of each item i the
     nearest neighbours N(i) are kept, and the score of i is `sum over j in history and N(i) of x_uj s(i, j)`.
     Memory grows with items times neighbours. `partial_fit` gives what `fit` of all events gives, at its cost.
 
@@ -48,7 +48,7 @@ class ItemKNN(Recommender):
         divided by the number of items: what says little by itself needs many neighbours, and few items can all be some.
     shrink : float
         Lowers similarities that few users support.
-    alpha : float
+    asymmetry : float
         1/2 is the cosine; more divides by the size of the recommended item, less by that of the history's.
     recent : int or None
         Score only so many last events of a history (training uses all): what came last says most where
@@ -72,7 +72,7 @@ class ItemKNN(Recommender):
     References
     ----------
     Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001; Aiolli, Efficient
-    top-N recommendation for very large scale binary rated datasets, RecSys 2013 (alpha).
+    top-N recommendation for very large scale binary rated datasets, RecSys 2013 (its alpha is `asymmetry`).
 
     Examples
     --------
@@ -84,18 +84,19 @@ class ItemKNN(Recommender):
 
     can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, explain_exact=True)
     learns_again: ClassVar[bool] = True
+    renamed: ClassVar[dict[str, str]] = {"alpha": "asymmetry"}
     checks: ClassVar[dict[str, Check]] = {**_CHECKS, "recent": optional(whole(1)), "repeats": optional(flag()),
                                           "decay": optional(between(0, 1))}
 
     neighbours: int | None
     shrink: float
-    alpha: float
+    asymmetry: float
     recent: int | None
     weights: str
     repeats: bool | None
     decay: float | None
 
-    def __init__(self, *, neighbours: int | None = None, shrink: float = 10.0, alpha: float = 0.3,
+    def __init__(self, *, neighbours: int | None = None, shrink: float = 10.0, asymmetry: float = 0.3,
                  recent: int | None = None, weights: str = "binary", repeats: bool | None = None,
                  decay: float | None = None) -> None:
         self._store(locals())
@@ -117,7 +118,7 @@ class ItemKNN(Recommender):
     def _scorer(self, rows: CSR, events: CSR, neighbours: int, repeats: bool,
                 histories: Histories) -> SparseSimilarities:
         """From the neighbours, and what an item has to do with itself."""
-        near = nearest(rows.T, rows, neighbours, self.shrink, self.alpha, np.arange(rows.shape[1]))
+        near = nearest(rows.T, rows, neighbours, self.shrink, self.asymmetry, np.arange(rows.shape[1]))
         again = _again(rows, events, self.shrink) if repeats else None
         return SparseSimilarities(self.can, histories, near, again)
 
@@ -183,7 +184,7 @@ def _again(rows: CSR, events: CSR, shrink: float) -> np.ndarray:
 class UserKNN(Recommender):
     """Items of users like this one, by cosine of their items.
 
-    `s(u, v) = x_u . x_v / (|x_u| ** (2 alpha) * |x_v| ** (2 (1 - alpha)) + shrink)`; the score of i is
+    `s(u, v) = x_u . x_v / (|x_u| ** (2 asymmetry) * |x_v| ** (2 (1 - asymmetry)) + shrink)`; the score of i is
     `sum over v in N(u) of s(u, v) x_vi`, where N(u) are the nearest neighbours of the history. They are looked
     up when they are needed: `fit` keeps the histories, and a user of the training data is a neighbour of itself.
     `partial_fit` gives what `fit` of all events gives.
@@ -194,7 +195,7 @@ class UserKNN(Recommender):
         By default so many that they have 4000 events together, as users go on average.
     shrink, weights
         As for `ItemKNN`, of users.
-    alpha : float
+    asymmetry : float
         1/2 is the cosine; less divides more by the size of the neighbour.
 
     Examples
@@ -207,14 +208,15 @@ class UserKNN(Recommender):
 
     can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, explain_exact=True)
     learns_again: ClassVar[bool] = True
+    renamed: ClassVar[dict[str, str]] = {"alpha": "asymmetry"}
     checks: ClassVar[dict[str, Check]] = _CHECKS
 
     neighbours: int | None
     shrink: float
-    alpha: float
+    asymmetry: float
     weights: str
 
-    def __init__(self, *, neighbours: int | None = None, shrink: float = 0.0, alpha: float = 0.3,
+    def __init__(self, *, neighbours: int | None = None, shrink: float = 0.0, asymmetry: float = 0.3,
                  weights: str = "binary") -> None:
         self._store(locals())
 
@@ -223,5 +225,6 @@ class UserKNN(Recommender):
         histories = _histories(self, context.facts).storing(data.csr, context.facts.seen)
         own = max(1, round(_OF_USERS / _events_each(histories.plain(data.csr))))
         neighbours = own if self.neighbours is None else self.neighbours
-        scorer = UserNeighbours(self.can, histories, neighbours=neighbours, shrink=self.shrink, alpha=self.alpha)
+        scorer = UserNeighbours(self.can, histories, neighbours=neighbours, shrink=self.shrink,
+                                asymmetry=self.asymmetry)
         return Learned(scorer, {"neighbours_": neighbours})

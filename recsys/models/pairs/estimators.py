@@ -23,7 +23,7 @@ from recsys.training import Objective, Run
 __all__ = ["ConvNCF", "MLP", "NeuMF", "PAIR_CHECKS", "PairModel", "PairRecommender", "rates_by_loss"]
 
 PAIR_CHECKS: dict[str, Check] = {
-    **CHECKS, "factors": whole(1), "loss": one_of(*LOSSES), "negatives": whole(1), "alpha": at_least(0),
+    **CHECKS, "factors": whole(1), "loss": one_of(*LOSSES), "negatives": whole(1), "negatives_power": at_least(0),
     "reg": at_least(0), "init_std": at_least(0)}
 
 
@@ -40,7 +40,7 @@ class PairModel(Recommender):
       items are there.
     - "mse": squared error of ratings, less their mean; needs values, and then `predict` gives ratings.
     - All of `recsys.training.losses.SAMPLED`: against `negatives` items that the user has not met, drawn anew for every
-      batch in proportion to `count ** alpha`.
+      batch in proportion to `count ** negatives_power`.
 
     `partial_fit` learns vectors and biases of new users and items alone for a third of the epochs, then those of all
     users and items of the new events for as many, over all events of these users; the others stay, and so do layers.
@@ -52,12 +52,13 @@ class PairModel(Recommender):
     Attributes
     ----------
     network : minidl.nn.Module
-    history_ : dict of list of float
+    curves_ : dict of list of float
         `"loss"`, and with validation data `"valid"`: NDCG@10, or minus the RMSE.
     """
 
     can: ClassVar[Any] = rates_by_loss(Can())
     trains: ClassVar[bool] = True
+    renamed: ClassVar[dict[str, str]] = {"alpha": "negatives_power"}
     checks: ClassVar[dict[str, Check]] = PAIR_CHECKS
 
     loss: str
@@ -68,7 +69,7 @@ class PairModel(Recommender):
     lr: float
     patience: int | None
     seed: int
-    alpha: float = 0.0
+    negatives_power: float = 0.0
     weight_decay: float = 0.0
 
     @property
@@ -152,8 +153,8 @@ class PairRecommender(PairModel):
         "softmax", "mse", or a name in `recsys.training.losses.SAMPLED`; `PairModel` says more.
     negatives : int
         How many are drawn for each item; for the losses in `SAMPLED`.
-    alpha : float
-        They are drawn in proportion to `count ** alpha`.
+    negatives_power : float
+        They are drawn in proportion to `count ** negatives_power`.
     epochs, batch_size, seed : int
         A batch is of pairs of user and item.
     lr, weight_decay, reg : float
@@ -178,8 +179,9 @@ class PairRecommender(PairModel):
     scorer: Callable[[int, int, np.random.Generator], nn.Module]
 
     def __init__(self, *, scorer: Callable[[int, int, np.random.Generator], nn.Module], loss: str = "bpr",
-                 negatives: int = 4, alpha: float = 0.0, reg: float = 0.0, epochs: int = 50, batch_size: int = 1024,
-                 lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 5, seed: int = 0) -> None:
+                 negatives: int = 4, negatives_power: float = 0.0, reg: float = 0.0, epochs: int = 50,
+                 batch_size: int = 1024, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 5,
+                 seed: int = 0) -> None:
         self._store(locals())
 
     def architecture(self) -> None:
@@ -201,7 +203,7 @@ class MLP(PairModel):
         Widths of the layers.
     dropout : float
         Of what the layers give, in training.
-    loss, negatives, alpha
+    loss, negatives, negatives_power
         As in `PairRecommender`; the paper has the loss "bce".
     init_std : float
         Of the initial vectors.
@@ -234,7 +236,7 @@ class MLP(PairModel):
     init_std: float
 
     def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (32, 16), dropout: float = 0.1,
-                 loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.2,
+                 loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0, init_std: float = 0.2,
                  epochs: int = 60, batch_size: int = 4096, lr: float = 0.01, weight_decay: float = 0.0,
                  reg: float = 0.2, patience: int | None = None, seed: int = 0) -> None:
         self._store(locals())
@@ -250,7 +252,7 @@ class NeuMF(PairModel):
 
     Parameters
     ----------
-    factors, hidden, dropout, loss, negatives, alpha, init_std
+    factors, hidden, dropout, loss, negatives, negatives_power, init_std
         As in `MLP`.
     epochs, batch_size, lr, weight_decay, reg, patience, seed
         As in `MLP`.
@@ -277,7 +279,7 @@ class NeuMF(PairModel):
     init_std: float
 
     def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (32, 16), dropout: float = 0.3,
-                 loss: str = "softmax", negatives: int = 4, alpha: float = 0.0, init_std: float = 0.3,
+                 loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0, init_std: float = 0.3,
                  epochs: int = 60, batch_size: int = 8192, lr: float = 0.02, weight_decay: float = 0.0,
                  reg: float = 0.2, patience: int | None = 10, seed: int = 0) -> None:
         self._store(locals())
@@ -303,7 +305,7 @@ class ConvNCF(PairModel):
         Length of the vectors, a power of 2.
     channels : int
         Of each convolution.
-    loss, negatives, alpha, init_std, epochs, batch_size, lr, weight_decay, reg, patience, seed
+    loss, negatives, negatives_power, init_std, epochs, batch_size, lr, weight_decay, reg, patience, seed
         As in `MLP`.
 
     References
@@ -327,8 +329,9 @@ class ConvNCF(PairModel):
     init_std: float
 
     def __init__(self, *, factors: int = 8, channels: int = 32, loss: str = "bpr", negatives: int = 4,
-                 alpha: float = 0.0, init_std: float = 0.1, epochs: int = 20, batch_size: int = 128, lr: float = 5e-3,
-                 weight_decay: float = 0.0, reg: float = 0.01, patience: int | None = 5, seed: int = 0) -> None:
+                 negatives_power: float = 0.0, init_std: float = 0.1, epochs: int = 20, batch_size: int = 128,
+                 lr: float = 5e-3, weight_decay: float = 0.0, reg: float = 0.01, patience: int | None = 5,
+                 seed: int = 0) -> None:
         self._store(locals())
 
     def architecture(self) -> Architecture:

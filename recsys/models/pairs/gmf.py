@@ -44,7 +44,7 @@ class GMF(PairModel):
 
     Attributes
     ----------
-    history_ : dict of list of float
+    curves_ : dict of list of float
         `"loss"`, and with validation data `"valid"`: NDCG@10, or with the loss "mse" minus the RMSE.
 
     References

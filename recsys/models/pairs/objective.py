@@ -28,7 +28,7 @@ def pair_objective(model: Any, network: Any, scores: Scores, data: Interactions,
     Parameters
     ----------
     model : Recommender
-        For `loss`, `reg`, `negatives` and `alpha`.
+        For `loss`, `reg`, `negatives` and `negatives_power`.
     network : minidl.nn.Module
         If it has a method `penalty(users, items)`, `reg` times its mean is added.
     scores : callable
@@ -44,7 +44,7 @@ def pair_objective(model: Any, network: Any, scores: Scores, data: Interactions,
         return AllItems(*shared, facts.item_counts, pairs_at_once(network))
     if model.loss == "mse":
         return Ratings(*shared, facts.mean_value)
-    sampler = NegativeSampler(facts.pairs, facts.item_counts, getattr(model, "alpha", 0.0))
+    sampler = NegativeSampler(facts.pairs, facts.item_counts, getattr(model, "negatives_power", 0.0))
     return Sampled(*shared, model.loss, sampler, model.negatives)
 
 

@@ -38,22 +38,24 @@ class SequenceModel(Recommender):
     Attributes
     ----------
     network : recsys.models.sequential.network.SequenceNetwork
-    history_ : dict of list of float
+    curves_ : dict of list of float
         `"loss"`, and with validation data `"valid"`, NDCG@10.
     """
 
     can: ClassVar[Can] = Can(fold_in=True, sequence=True, partial_fit=True, explain=True, embeddings=True)
     trains: ClassVar[bool] = True
+    renamed: ClassVar[dict[str, str]] = {"max_length": "recent", "alpha": "negatives_power",
+                                         "loss=mse": "loss=squares"}
     checks: ClassVar[dict[str, Check]] = {
-        **CHECKS, "factors": whole(1), "max_length": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
+        **CHECKS, "factors": whole(1), "recent": whole(1), "layers": whole(1), "heads": whole(1), "width": whole(2),
         "window": whole(1), "horizontal": whole(1), "vertical": whole(1), "dropout": between(0, 0.99),
-        "loss": one_of(*FULL, *SAMPLED), "negatives": whole(1), "alpha": at_least(0),
+        "loss": one_of(*FULL, *SAMPLED), "negatives": whole(1), "negatives_power": at_least(0),
         "long_term": flag(), "wide": whole(0), "order": one_of("rows", "times", "none"),
         "repeats": optional(flag())}
 
     encoder: Any
     factors: int
-    max_length: int
+    recent: int
     dropout: float
     loss: str
     negatives: int
@@ -69,7 +71,7 @@ class SequenceModel(Recommender):
     window: int = 8
     horizontal: int = 16
     vertical: int = 4
-    alpha: float = 0.5
+    negatives_power: float = 0.5
     long_term: bool = False
     wide: int = 0
     order: str = "rows"
@@ -77,7 +79,7 @@ class SequenceModel(Recommender):
 
     def training(self, data: Interactions, context: Context) -> Training:
         """Of the network of sequences."""
-        histories = Histories("events", self.max_length).storing(data.csr, context.facts.seen)
+        histories = Histories("events", self.recent).storing(data.csr, context.facts.seen)
         network = self._network(context.facts, np.random.default_rng(self.seed))
 
         def finish() -> Learned:
@@ -106,8 +108,8 @@ class SequenceModel(Recommender):
         return network
 
     def _options(self) -> dict[str, Any]:
-        length = 0.1 if self.loss == "mse" else 1.0  # squares begin with scores near 0
-        return {name: getattr(self, name) for name in OPTIONS} | {"length": length}
+        length = 0.1 if self.loss == "squares" else 1.0  # squares begin with scores near 0
+        return {name: getattr(self, name) for name in OPTIONS} | {"max_length": self.recent, "length": length}
 
     def _learned(self, network: SequenceNetwork, histories: Histories, facts: Facts) -> Learned:
         return Learned(HistoryNetwork(self.can, histories, network, self.architecture(), len(facts.items)))
@@ -125,13 +127,13 @@ class SequenceModel(Recommender):
         """What is learned of rows, whose events have moments, where `history` is what is kept of all."""
         repeats = any(map(_repeating, (rows, history))) if self.repeats is None else self.repeats
         if moments is not None and self.loss in FULL and (self.order == "none" or self.wide):
-            return Rest(rows, self.max_length, network, self._loss(facts), moments, repeats)
-        return NextItem(rows, self.max_length, network, self._loss(facts), moments, repeats)
+            return Rest(rows, self.recent, network, self._loss(facts), moments, repeats)
+        return NextItem(rows, self.recent, network, self._loss(facts), moments, repeats)
 
     def _loss(self, facts: Facts) -> Callable[..., Any]:
         if self.loss in FULL:
             return FULL[self.loss]
-        sampler, user = item_sampler(facts.item_counts, self.alpha), np.zeros(1, np.int64)
+        sampler, user = item_sampler(facts.item_counts, self.negatives_power), np.zeros(1, np.int64)
         return lambda network, states, targets, seen, rng: against(
             self.loss, network, states, targets, seen, sampler.sample(user, self.negatives, rng)[0], sampler.log_q)
 
@@ -160,14 +162,14 @@ class SequenceRecommender(SequenceModel):
     With v the vectors of the items and s_t the encoder's state after the t-th item of a history, an item's score is
     `s_t . v_i + b_i`. Training predicts each event of each history from those before it.
 
-    Losses: "softmax" is the cross entropy of the right item among all items, "mse" half the squared distance of all
+    Losses: "softmax" is the cross entropy of the right item among all items, "squares" half the squared distance of all
     scores from 1 for the right item and 0 for the others, which needs width. The rest compare the right item with
     `negatives` items, drawn anew for every batch in proportion to `count ** 0.5`, of which the right one does not
     count; see `recsys.training.losses`. "sampled_softmax" corrects for how often items are drawn. With very many
     items, take one of these.
 
-    Where histories are sets (`order="none"`), as of new users of a shop, `wide=2000, long_term=False, loss="mse",
-    lr=3e-4, dropout=0.3, batch_size=100, max_length=200` ranks best.
+    Where histories are sets (`order="none"`), as of new users of a shop, `wide=2000, long_term=False, loss="squares",
+    lr=3e-4, dropout=0.3, batch_size=100, recent=200` ranks best.
 
     Parameters
     ----------
@@ -178,15 +180,15 @@ class SequenceRecommender(SequenceModel):
         saved by `save`; keep its `network.state_dict()` with `minidl.io.save`, and the module's code.
     factors : int
         Length of the vectors and states.
-    max_length : int
+    recent : int
         How many of the last items are read.
     layers : int
         Of a recurrent encoder or the CNN, or blocks of attention.
     dropout : float
         Of the item vectors and of what the encoder's layers give, in training.
-    loss : {"softmax", "mse", "sampled_softmax", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
+    loss : {"softmax", "squares", "sampled_softmax", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
     negatives : int
-        For all losses but "softmax" and "mse".
+        For all losses but "softmax" and "squares".
     long_term : bool
         Add to the encoder's state `t^-1/2 sum_s y_s` over the t items read so far, with further vectors y of the
         items: what somebody likes, beside what comes after what.
@@ -196,13 +198,13 @@ class SequenceRecommender(SequenceModel):
     order : {"rows", "times", "none"}
         What is learned of the order of events: that of the rows, or only that of the times, so that events of one time,
         such as a basket, are put in another order in each epoch, or none, all of a history being put in another order.
-        With no order, or a `wide` part, "softmax" and "mse" learn all that may come next after a part of a history at
-        once, instead of one event after the other. A history that is answered is read as it stands.
+        With no order, or a `wide` part, "softmax" and "squares" learn all that may come next after a part of a history
+        at once, instead of one event after the other. A history that is answered is read as it stands.
     repeats : bool, optional
         Whether what was read may come again, as in `recommend(filter_seen=False)`. If not, it does not compete with the
         next item, and the others are ranked better for it. By default, whether a history has an item twice.
     epochs, batch_size, seed : int
-        A batch consists of so many pieces of histories, each of up to `max_length` events.
+        A batch consists of so many pieces of histories, each of up to `recent` events.
     lr, weight_decay : float
     patience : int, optional
         With validation data, stop after so many epochs without a better one.
@@ -234,7 +236,7 @@ class SequenceRecommender(SequenceModel):
         "encoder": Check(lambda value: callable(value) or value in ENCODERS,
                          f"one of {', '.join(map(repr, [*ENCODERS]))}, or callable")}
 
-    def __init__(self, *, encoder: Any = "gru", factors: int = 64, max_length: int = 50, layers: int = 1,
+    def __init__(self, *, encoder: Any = "gru", factors: int = 64, recent: int = 50, layers: int = 1,
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
                  wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
                  batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10,
@@ -251,7 +253,7 @@ class SASRec(SequenceModel):
 
     Parameters
     ----------
-    factors, max_length, layers, dropout
+    factors, recent, layers, dropout
         As in `SequenceRecommender`.
     heads : int
         Parts of the vectors that attend on their own; `factors` is a multiple of it.
@@ -272,7 +274,7 @@ class SASRec(SequenceModel):
 
     encoder = "attention"
 
-    def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 2, heads: int = 1,
+    def __init__(self, *, factors: int = 64, recent: int = 50, layers: int = 2, heads: int = 1,
                  dropout: float = 0.3, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
                  wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
                  batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
@@ -297,8 +299,8 @@ class Caser(SequenceModel):
 
     Parameters
     ----------
-    factors, max_length, dropout
-        As in `SequenceRecommender`; beyond the window, only the long-term part reads `max_length` items.
+    factors, recent, dropout
+        As in `SequenceRecommender`; beyond the window, only the long-term part reads `recent` items.
     window : int
         How many of the last items count.
     horizontal, vertical : int
@@ -320,7 +322,7 @@ class Caser(SequenceModel):
 
     encoder = "caser"
 
-    def __init__(self, *, factors: int = 64, max_length: int = 50, window: int = 8, horizontal: int = 16,
+    def __init__(self, *, factors: int = 64, recent: int = 50, window: int = 8, horizontal: int = 16,
                  vertical: int = 4, dropout: float = 0.5, loss: str = "softmax", negatives: int = 256,
                  long_term: bool = True, wide: int = 0, order: str = "rows", repeats: bool | None = None,
                  epochs: int = 25, batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0,
@@ -336,7 +338,7 @@ class CausalCNN(SequenceModel):
 
     Parameters
     ----------
-    factors, max_length, layers, dropout
+    factors, recent, layers, dropout
         As in `SequenceRecommender`.
     width : int
         Of the convolutions.
@@ -357,7 +359,7 @@ class CausalCNN(SequenceModel):
 
     encoder = "cnn"
 
-    def __init__(self, *, factors: int = 64, max_length: int = 50, layers: int = 3, width: int = 3,
+    def __init__(self, *, factors: int = 64, recent: int = 50, layers: int = 3, width: int = 3,
                  dropout: float = 0.5, loss: str = "softmax", negatives: int = 256, long_term: bool = True,
                  wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
                  batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,

@@ -28,14 +28,14 @@ class GRU4Rec(SequenceModel):
     an item's score is `h_t . v_i + b_i`. A batch is the next event of `batch_size` sessions; the states are carried
     over from batch to batch, and start at 0 where a session has ended and another takes its place. Gradients do not
     reach back beyond the batch. The other targets of the batch and `negatives` more items, drawn in proportion to
-    `count ** alpha`, are the negatives of each target; none of them is the target itself.
+    `count ** negatives_power`, are the negatives of each target; none of them is the target itself.
 
     Parameters
     ----------
     factors : int
         Length of the vectors and of the state.
     layers : int
-    max_length : int
+    recent : int
         How many of the last events of a session count when it is answered.
     dropout : float
         Of the item vectors and of the state.
@@ -43,7 +43,7 @@ class GRU4Rec(SequenceModel):
         "sampled_softmax" takes the logarithm of how often an item is drawn off its score.
     negatives : int
         Drawn for every batch.
-    alpha : float
+    negatives_power : float
         From 0, all items alike, to 1, by popularity.
     epochs, batch_size, seed : int
     lr, weight_decay : float
@@ -64,10 +64,10 @@ class GRU4Rec(SequenceModel):
     ['bun']
     """
 
-    checks: ClassVar[dict[str, Check]] = {"loss": one_of(*SAMPLED), "alpha": between(0, 1)}
+    checks: ClassVar[dict[str, Check]] = {"loss": one_of(*SAMPLED), "negatives_power": between(0, 1)}
 
-    def __init__(self, *, factors: int = 100, layers: int = 1, max_length: int = 50, dropout: float = 0.3,
-                 loss: str = "sampled_softmax", negatives: int = 512, alpha: float = 0.5, epochs: int = 12,
+    def __init__(self, *, factors: int = 100, layers: int = 1, recent: int = 50, dropout: float = 0.3,
+                 loss: str = "sampled_softmax", negatives: int = 512, negatives_power: float = 0.5, epochs: int = 12,
                  batch_size: int = 128, lr: float = 0.05, weight_decay: float = 0.0, patience: int | None = 3,
                  seed: int = 0) -> None:
         self._store(locals())
@@ -82,8 +82,8 @@ class GRU4Rec(SequenceModel):
     def _objective(self, network: SequenceNetwork, rows: CSR, history: CSR | None, moments: np.ndarray | None,
                    facts: Facts) -> ParallelSessions:
         expected = self.batch_size * facts.item_counts / facts.item_counts.sum()  # how often an item is in a batch
-        return ParallelSessions(rows, network, self.loss, item_sampler(facts.item_counts, self.alpha), self.negatives,
-                                expected)
+        sampler = item_sampler(facts.item_counts, self.negatives_power)
+        return ParallelSessions(rows, network, self.loss, sampler, self.negatives, expected)
 
 
 class ParallelSessions:

@@ -23,14 +23,14 @@ class Markov(Recommender):
     `P(i | j) = (T[j, i] + smoothing * q(i)) / (T[j] + smoothing)`, where `T[j, i]` counts how often i
     came within `window` events after j (the d-th with weight `window_decay ** (d - 1)`), `T[j]` is the sum
     of a row and q the share of each item in all events. The score of i is
-    `sum over the d-th last item j of the history of decay ** (d - 1) * P(i | j)`, over `order` items.
+    `sum over the d-th last item j of the history of decay ** (d - 1) * P(i | j)`, over the `recent` last items.
 
     The order of a history is the order of time, and of the rows where times tie. `partial_fit` counts all again, new
     events behind the old ones, in one pass: it gives what `fit` of all events gives.
 
     Parameters
     ----------
-    order : int or None
+    recent : int, optional
         How many of the last events count; None for all.
     decay : float
         Weight of an event relative to the one after it.
@@ -49,18 +49,19 @@ class Markov(Recommender):
     ['jam']
     """
 
+    renamed: ClassVar[dict[str, str]] = {"order": "recent"}
     can: ClassVar[Can] = Can(fold_in=True, sequence=True, partial_fit=True, explain=True, explain_exact=True)
     checks: ClassVar[dict[str, Check]] = {
-        "order": optional(whole(1)), "decay": between(0, 1), "window": whole(1), "window_decay": between(0, 1),
+        "recent": optional(whole(1)), "decay": between(0, 1), "window": whole(1), "window_decay": between(0, 1),
         "smoothing": above(0)}
 
-    order: int | None
+    recent: int | None
     decay: float
     window: int
     window_decay: float
     smoothing: float
 
-    def __init__(self, *, order: int | None = None, decay: float = 0.6, window: int = 5, window_decay: float = 0.7,
+    def __init__(self, *, recent: int | None = None, decay: float = 0.6, window: int = 5, window_decay: float = 0.7,
                  smoothing: float = 10.0) -> None:
         self._store(locals())
 
@@ -74,7 +75,7 @@ class Markov(Recommender):
 
     def _counted(self, histories: Histories, facts: Facts) -> Learned:
         scorer = Transitions(self.can, histories, self._transitions(histories.rows), facts.item_counts,
-                             smoothing=self.smoothing, decay=self.decay, order=self.order)
+                             smoothing=self.smoothing, decay=self.decay, recent=self.recent)
         return Learned(scorer)
 
     def _transitions(self, history: CSR) -> CSR:

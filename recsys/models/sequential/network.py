@@ -178,13 +178,13 @@ class SequenceNetwork(nn.Module):
         return self.scores(self.last_states(history))
 
 
-OPTIONS = ("encoder", "factors", "max_length", "layers", "heads", "width", "window", "horizontal", "vertical",
+OPTIONS = ("encoder", "factors", "layers", "heads", "width", "window", "horizontal", "vertical",
            "dropout", "long_term", "wide")
 
 
 def sequence(n_users: int, n_items: int, rng: np.random.Generator, *, encoder: Any, factors: int, dropout: float,
              long_term: bool, wide: int, length: float, **options: Any) -> SequenceNetwork:
-    """A network from its options: `OPTIONS` and the initial length of the items' vectors.
+    """A network from its options: `OPTIONS`, `max_length`, and the initial length of the items' vectors.
 
     `encoder` is a name in `ENCODERS`, or callable: `encoder(n_items, factors, generator)`.
     """

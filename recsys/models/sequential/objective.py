@@ -48,7 +48,7 @@ def full_squares(network: SequenceNetwork, states: Any, targets: np.ndarray, see
     return squares(scores, (of, targets), seen) * (1 / len(targets))
 
 
-FULL: dict[str, Callable[..., Any]] = {"softmax": full_softmax, "mse": full_squares}
+FULL: dict[str, Callable[..., Any]] = {"softmax": full_softmax, "squares": full_squares}
 
 
 def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarray, seen: Seen | None,

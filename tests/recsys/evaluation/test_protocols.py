@@ -84,7 +84,7 @@ def test_refitting_learns_from_all_but_the_test_for_as_many_epochs_as_were_best(
     class Watching(Bias):
         def learn(self, data, context):
             fitted.append((len(data), None if context.valid is None else len(context.valid), self.epochs))
-            return Learned(super().learn(data, context).scorer, {"history_": {"loss": [3, 2, 1],
+            return Learned(super().learn(data, context).scorer, {"curves_": {"loss": [3, 2, 1],
                                                                               "valid": [0.1, 0.3, 0.2]}})
 
     data = random_data(0, users=30, items=25, events=400)

@@ -62,10 +62,10 @@ def test_the_reported_loss_is_the_objective_and_falls(values, given):
     data = tastes(values=values)
     parameters = {"factors": 6, "cg_steps": 3, **given}
     model = ALS(epochs=12, **parameters).fit(data)
-    curve = model.history_["loss"]
+    curve = model.curves_["loss"]
     assert np.all(np.diff(curve) < 1e-5 * curve[0])
     final = objective(model, data, *(f.astype(np.float64) for f in (model.user_factors, model.item_factors)))
-    following = ALS(epochs=13, **parameters).fit(data).history_["loss"][-1]  # the same users, before the items move
+    following = ALS(epochs=13, **parameters).fit(data).curves_["loss"][-1]  # the same users, before the items move
     assert final == pytest.approx(following, rel=1e-4)
 
 

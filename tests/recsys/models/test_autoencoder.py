@@ -208,7 +208,7 @@ def test_new_users_may_validate():
     data = groups().binarise()
     split = splits.split_users(data, 20, 20, 0.5, 0)
     model = MultDAE(hidden=(16,), epochs=30, lr=0.01).fit(split.train, split.valid, valid_history=split.valid_history)
-    assert max(model.history_["valid"]) > 0.5
+    assert max(model.curves_["valid"]) > 0.5
 
 
 def test_a_checkpoint_knows_what_new_users_showed(tmp_path):

@@ -30,7 +30,7 @@ def agreement(users, lists):
 def test_learns_the_groups_and_folds_in():
     data = tastes()
     model = BPR(factors=8, epochs=40, lr=0.1).fit(data)
-    curve = model.history_["loss"]
+    curve = model.curves_["loss"]
     assert curve[0] == pytest.approx(np.log(2), abs=0.01)  # all items alike
     assert curve[-1] < 0.6 * curve[0]
     recs = model.recommend(k=5)
@@ -77,7 +77,7 @@ def test_quality_on_movielens(shared_data):
 def test_the_best_of_the_validated_epochs_is_kept():
     split = split_random(simulate(n_users=150, n_items=40, n_events=2500)[0], valid=0.1, test=0.1)
     model = BPR(factors=16, epochs=25, lr=0.2, reg=0.0).fit(split.train, split.valid)
-    valid = model.history_["valid"]
+    valid = model.curves_["valid"]
     assert len(valid) == 25
     assert evaluate(model, split, metrics=["ndcg@10"], part="valid").metrics["ndcg@10"] == pytest.approx(max(valid))
     best = valid.index(max(valid)) + 1

@@ -85,7 +85,7 @@ def test_linear_regression_is_least_squares():
     exact = x @ np.linalg.lstsq(x, target, rcond=None)[0]
     found = model.require("test").pairs(data.user, data.item) - model.mean_value
     assert np.abs(found - exact).max() < 0.02
-    assert model.history_["loss"][-1] == pytest.approx(np.mean((exact - target) ** 2), abs=1e-3)
+    assert model.curves_["loss"][-1] == pytest.approx(np.mean((exact - target) ** 2), abs=1e-3)
 
 
 def test_logistic_regression_is_at_the_optimum():

@@ -48,7 +48,8 @@ def other_values(model: Recommender) -> Iterator[tuple[str, Any]]:
     """For each hyper-parameter another value that is allowed."""
     for name, value in model.get_params().items():
         tries = [not value] if isinstance(value, bool) else [
-            1, 2, 8, 0.5, None, "mse", "bce", "value", "idf", "mean", "users", "relu", "times", "none", (3,), "lstm"]
+            1, 2, 8, 0.5, None, "squares", "bce", "value", "idf", "mean", "users", "relu", "times", "none", (3,),
+            "lstm"]
         for other in tries:
             changed = model.clone().set_params(**{name: other})
             with suppress(ParameterError, TypeError):
@@ -189,7 +190,7 @@ def test_a_fit_that_fails_keeps_the_old_model(model: Recommender, data: Interact
 @pytest.mark.parametrize("at", ["start", "advance"])
 def test_a_fit_that_is_interrupted_in_an_epoch_keeps_the_old_model(model: Recommender, data: Interactions,
                                                                    at: str) -> None:
-    if not hasattr(model, "history_"):
+    if not hasattr(model, "curves_"):
         pytest.skip("has no epochs")
     fitted = copy.copy(model)
     with pytest.raises(KeyboardInterrupt):
@@ -307,7 +308,7 @@ def test_the_epoch_that_wins_is_the_right_one(data: Interactions) -> None:
     moved = split.valid.reindex(data.users, IdMap(data.items.ids[order]))  # type: ignore[union-attr]
     model = MatrixFactorization(factors=4, epochs=5)
     back = moved.reindex(split.train.users, split.train.items)  # as the message says
-    assert model.clone().fit(split.train, back).history_ == model.fit(split.train, split.valid).history_
+    assert model.clone().fit(split.train, back).curves_ == model.fit(split.train, split.valid).curves_
 
 
 def test_a_checkpoint_of_data_that_is_numbered_differently_is_refused(data: Interactions, tmp_path: Any) -> None:

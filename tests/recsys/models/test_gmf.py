@@ -34,7 +34,7 @@ def agreement(users, lists):
 @pytest.mark.parametrize("loss", ["softmax", "bce", "bpr"])
 def test_every_loss_learns_the_groups(loss):
     model = GMF(factors=8, epochs=25, lr=0.02, loss=loss, batch_size=128).fit(tastes())
-    curve = model.history_["loss"]
+    curve = model.curves_["loss"]
     assert curve[-1] < curve[0]
     recs = model.recommend(k=3)
     assert agreement(recs.users, recs.items) > 0.85
@@ -82,7 +82,7 @@ def test_a_step_touches_only_the_rows_of_its_batch():
 def test_validation_keeps_the_best_epoch_and_stops():
     split = split_random(tastes(), valid=0.2, test=0.2, by="global")
     model = GMF(factors=16, epochs=60, lr=0.1, reg=0.0, patience=3, batch_size=64).fit(split.train, split.valid)
-    curve = model.history_["valid"]
+    curve = model.curves_["valid"]
     assert len(curve) < 60
     assert np.argmax(curve) == len(curve) - 4
 

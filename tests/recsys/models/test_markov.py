@@ -18,22 +18,22 @@ def interactions(rows, start=0):
     return Interactions.from_arrays(*np.array(pairs).T, times=np.arange(len(pairs)) + start)
 
 
-def by_hand(rows, n, history, *, order, decay, window, window_decay, smoothing):
+def by_hand(rows, n, history, *, recent, decay, window, window_decay, smoothing):
     counts, share = np.zeros((n, n)), np.bincount(np.concatenate(rows), minlength=n)
     for row in rows:
         for at, item in enumerate(row):
             for ahead, after in enumerate(row[at + 1:at + 1 + window]):
                 counts[item, after] += window_decay**ahead
     chance = (counts + smoothing * share / share.sum()) / (counts.sum(axis=1, keepdims=True) + smoothing)
-    recent = history if order is None else history[-order:]
-    return sum(decay**age * chance[item] for age, item in enumerate(reversed(recent)))
+    last = history if recent is None else history[-recent:]
+    return sum(decay**age * chance[item] for age, item in enumerate(reversed(last)))
 
 
 @given(sequences, st.lists(st.integers(0, 5), min_size=1, max_size=5), st.sampled_from([None, 1, 2]),
        st.sampled_from([0.0, 0.5, 1.0]), st.integers(1, 3), st.sampled_from([0.5, 1.0]), st.sampled_from([0.1, 5.0]))
 def test_scores_follow_the_formula(rows, history, order, decay, window, window_decay, smoothing):
     rows = [*rows, [0, 1, 2, 3, 4, 5]]  # every item occurs
-    params = {"order": order, "decay": decay, "window": window, "window_decay": window_decay, "smoothing": smoothing}
+    params = {"recent": order, "decay": decay, "window": window, "window_decay": window_decay, "smoothing": smoothing}
     model = Markov(**params).fit(interactions(rows))
     recs = model.recommend(history=history, k=6, filter_seen=False)
     found = dict(zip(recs.items.tolist(), recs.scores.tolist(), strict=True))

@@ -34,7 +34,7 @@ def test_recovers_planted_factors(implicit_feedback):
     model = MatrixFactorization(factors=4, epochs=150, lr=0.02, reg=0.02, implicit_feedback=implicit_feedback)
     model.fit(split.train)
     assert rmse(model, split.test) < 0.45 < 1.0 < rmse(Bias().fit(split.train), split.test)
-    curve = model.history_["rmse"]
+    curve = model.curves_["rmse"]
     assert curve[-1] < 0.5 * curve[0]
 
 
@@ -45,7 +45,7 @@ def test_without_biases_there_is_no_mean():
 
 
 def test_more_epochs_lower_the_training_error():
-    curve = MatrixFactorization(factors=8, epochs=30, lr=0.01).fit(planted()).history_["rmse"]
+    curve = MatrixFactorization(factors=8, epochs=30, lr=0.01).fit(planted()).curves_["rmse"]
     assert np.all(np.diff(curve[2:]) < 0)
 
 
@@ -92,7 +92,7 @@ def test_the_unit_of_the_ratings_does_not_matter(implicit_feedback):
     assert model.scale == pytest.approx((split.train.value.max() - split.train.value.min()) / 5)
     large = [replace(part, value=part.value * 2**12) for part in (split.train, split.valid, split.test)]
     other = model.clone().fit(*large[:2])
-    assert other.history_["valid"] == pytest.approx([2**12 * value for value in model.history_["valid"]])
+    assert other.curves_["valid"] == pytest.approx([2**12 * value for value in model.curves_["valid"]])
     users = np.arange(80, dtype=np.int32)
     for history in (None, split.train.csr):
         found = other.score_block(users, None if history is None else large[0].csr)
@@ -113,7 +113,7 @@ def test_unknown_ids_get_the_biases():
 def test_the_best_epoch_on_validation_data_is_kept():
     split = split_random(planted(noise=1.0), valid=0.2, test=0.2, by="global")
     model = MatrixFactorization(factors=20, epochs=60, lr=0.02, reg=0.0).fit(split.train, split.valid)
-    curve = model.history_["valid"]
+    curve = model.curves_["valid"]
     assert np.argmax(curve) < len(curve) - 1
     assert -rmse(model, split.valid) == pytest.approx(max(curve), rel=1e-5)
 

@@ -44,7 +44,7 @@ def test_item_knn(seed, k, shrink, alpha):
     x = data.csr.toarray().astype(np.float64)
     similarity = cosine(x.T, shrink, alpha).astype(np.float32)  # so that ties are those of the model
     np.fill_diagonal(similarity, 0)
-    model = ItemKNN(neighbours=k, shrink=shrink, alpha=alpha, weights="value").fit(data)
+    model = ItemKNN(neighbours=k, shrink=shrink, asymmetry=alpha, weights="value").fit(data)
     users = np.arange(data.n_users, dtype=np.int32)
     np.testing.assert_allclose(model.score_block(users), x @ keep(similarity, k).T, rtol=1e-4, atol=1e-6)
     assert model.score_block(users, data.csr).tobytes() == model.score_block(users).tobytes()
@@ -125,7 +125,7 @@ def test_neighbours_are_more_where_events_or_items_are_few():
 def test_user_knn(seed, k, shrink, alpha):
     data = interactions(seed)
     x = data.csr.toarray().astype(np.float64)
-    model = UserKNN(neighbours=k, shrink=shrink, alpha=alpha, weights="value").fit(data)
+    model = UserKNN(neighbours=k, shrink=shrink, asymmetry=alpha, weights="value").fit(data)
     users = np.arange(data.n_users, dtype=np.int32)
     expected = keep(cosine(x, shrink, alpha).astype(np.float32), k) @ x  # ties are those of the model
     np.testing.assert_allclose(model.score_block(users), expected, rtol=1e-4, atol=1e-6)

@@ -96,7 +96,8 @@ def test_groups_of_users_are_found(name):
 @pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "mse"])
 def test_every_loss_ranks(loss):
     split = splits.split_random(groups().binarise(), valid=0, test=0.3, by="user", seed=0)
-    model = PairRecommender(scorer=Distance, loss=loss, negatives=8, epochs=12, lr=0.05, batch_size=128, alpha=0.5)
+    model = PairRecommender(scorer=Distance, loss=loss, negatives=8, negatives_power=0.5, epochs=12, lr=0.05,
+                            batch_size=128)
     assert evaluate(model.fit(split.train), split, metrics=["recall@3"]).metrics["recall@3"] > 0.5
 
 
@@ -130,7 +131,7 @@ def test_scores_do_not_depend_on_blocks(monkeypatch):
 
 def test_batches_of_pairs_without_any_first_one_do_no_harm():
     data = groups(n_users=2)
-    assert np.isfinite(MLP(factors=4, hidden=(4,), epochs=2, batch_size=1).fit(data).history_["loss"]).all()
+    assert np.isfinite(MLP(factors=4, hidden=(4,), epochs=2, batch_size=1).fit(data).curves_["loss"]).all()
 
 
 # --------------------------------------------------------------------------------------- saving, resuming
@@ -172,7 +173,7 @@ def test_who_has_met_everything_has_no_negatives():
 def test_sides_are_powers_of_two():
     with pytest.raises(ParameterError, match="ConvNCF: factors must be a power of 2, not 12"):
         ConvNCF(factors=12).fit(groups())
-    assert np.isfinite(ConvNCF(factors=1, epochs=1).fit(groups()).history_["loss"]).all()
+    assert np.isfinite(ConvNCF(factors=1, epochs=1).fit(groups()).curves_["loss"]).all()
 
 
 def test_a_scorer_of_ones_own_is_part_of_a_checkpoints_identity():

@@ -20,7 +20,7 @@ PAIRS = {"ALS": {"factors": 16}, "BPR": {"factors": 16, "epochs": 60}, "GMF": {"
          "CDAE": {"hidden": (50,), "epochs": 30}, "MultDAE": {"hidden": (50,), "epochs": 50},
          "MultVAE": {"latent": 50, "epochs": 50, "anneal": 20}, "LinearAutoencoder": {"factors": 8, "dropout": 0.8}}
 RATINGS = {"MatrixFactorization": {"factors": 16, "epochs": 40}, "LinearRegression": {"epochs": 20}}
-SHORT = {"factors": 16, "max_length": 20, "epochs": 10}
+SHORT = {"factors": 16, "recent": 20, "epochs": 10}
 SEQUENCES = {"SASRec": {**SHORT, "layers": 1, "epochs": 15}, "GRU4Rec": {"factors": 16, "negatives": 128},
              "SequenceRecommender": SHORT, "CausalCNN": SHORT,
              "Caser": {**SHORT, "window": 3, "horizontal": 4, "epochs": 15}}

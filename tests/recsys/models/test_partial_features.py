@@ -66,8 +66,8 @@ def auc(model: Recommender, users: np.ndarray, items: np.ndarray) -> float:
 
 MODELS = [FactorizationMachine(factors=8, lr=0.05),
           FactorizationMachine(factors=8, loss="mse", batch_size=128, epochs=20),
-          DeepFM(factors=8, hidden=(8,), lr=0.02), TextCNN(factors=8, filters=8, epochs=60, lr=0.01),
-          ImageCNN(factors=8, filters=(4, 8), hidden=16, epochs=30, lr=0.01, side=8),
+          DeepFM(factors=8, hidden=(8,), lr=0.02), TextCNN(factors=8, filters_per_width=8, epochs=60, lr=0.01),
+          ImageCNN(factors=8, filters=(4, 8), dense=16, epochs=30, lr=0.01, image_size=8),
           VisualBPR(factors=8, visual_factors=4)]
 
 

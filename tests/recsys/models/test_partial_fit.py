@@ -203,7 +203,8 @@ events = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7), st.integers(1,
 def test_in_parts_is_at_once(kind: str, parts: list[list[tuple[int, int, int]]], recent: int | None) -> None:
     model, data = make(kind), [of(rows, 100 * i) for i, rows in enumerate(parts)]
     if "recent" in model.get_params():
-        model.set_params(recent=recent, weights="binary" if recent is None else "value")
+        weights = {"weights": "binary" if recent is None else "value"} if "weights" in model.get_params() else {}
+        model.set_params(recent=recent, **weights)
     model.fit(data[0])
     for part in data[1:]:
         model.partial_fit(part)

@@ -17,7 +17,7 @@ from recsys.models.sequential.gru4rec import ParallelSessions, side_by_side
 from recsys.models.sequential.objective import NextItem, item_sampler
 from recsys.training.losses import SAMPLED
 
-QUICK = {"factors": 16, "epochs": 10, "lr": 0.01, "batch_size": 16, "dropout": 0.1, "max_length": 12}
+QUICK = {"factors": 16, "epochs": 10, "lr": 0.01, "batch_size": 16, "dropout": 0.1, "recent": 12}
 MODELS = [SequenceRecommender(encoder=name, **QUICK) for name in ("rnn", "gru", "lstm")]
 MODELS += [SASRec(**QUICK), Caser(**QUICK), CausalCNN(**QUICK),
            GRU4Rec(**QUICK | {"lr": 0.3, "batch_size": 64}, negatives=64)]
@@ -72,7 +72,7 @@ def test_a_longer_maximum_changes_nothing(model, planted):
     history = [items[:7].tolist(), items[40:41].tolist(), items[30:42].tolist()]
     before = fitted.recommend(history=history, k=50)
     alone = fitted.recommend(history=history[0], k=50)
-    fitted.max_length = 30
+    fitted.recent = 30
     after = fitted.recommend(history=history, k=50)
     for found in (after.scores, np.concatenate([alone.scores[None], before.scores[1:]])):
         np.testing.assert_allclose(found, before.scores, rtol=1e-5, atol=1e-5)
@@ -143,7 +143,7 @@ def test_the_order_of_times_needs_times():
     SASRec(order="none", epochs=1).fit(untimed)
 
 
-@pytest.mark.parametrize("loss", ["softmax", "mse"])
+@pytest.mark.parametrize("loss", ["softmax", "squares"])
 @pytest.mark.parametrize("encoder", ["gru", "caser"])
 def test_sets_are_found_by_what_comes_with_what(encoder, loss):
     """Users have items of one of four groups, in no order; half of each group is shown."""
@@ -166,7 +166,7 @@ def test_what_comes_again_competes(items, repeated):
 
 # ------------------------------------------------------------------------------------ files, own encoders
 @pytest.mark.parametrize("model", [MODELS[1], SASRec(**QUICK, order="times"),
-                                   SASRec(**QUICK, order="none", wide=8, loss="mse"), MODELS[-1]],
+                                   SASRec(**QUICK, order="none", wide=8, loss="squares"), MODELS[-1]],
                          ids=["gru", "times", "none", "GRU4Rec"])
 def test_an_interrupted_training_goes_on_to_the_same_bits(model, planted, tmp_path):
     model = model.clone().set_params(epochs=4)

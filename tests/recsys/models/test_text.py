@@ -15,7 +15,8 @@ from recsys.models import Popular, TextCNN
 from recsys.models.content.text_tower import TextTower
 from tests.recsys.models.conftest import COLD, N_ITEMS, hits_among_cold, tastes
 
-QUICK = {"factors": 8, "words": 12, "filters": 12, "widths": (1, 2, 3), "epochs": 25, "lr": 0.01, "batch_size": 16}
+QUICK = {"factors": 8, "words": 12, "filters_per_width": 12, "widths": (1, 2, 3), "epochs": 25, "lr": 0.01,
+         "batch_size": 16}
 SIGNS = (["a love story", "of a wedding", "her heart"], ["a murder case", "with guns", "the killer"])
 
 
@@ -75,8 +76,8 @@ def test_new_items_may_validate(data):
     split, = PROTOCOLS["new-items"].divide(data)
     model = TextCNN(**QUICK | {"epochs": 3}).fit(split.train, split.valid)
     best = evaluate(model, split, metrics=["ndcg@10"], part="valid", candidates="new").metrics["ndcg@10"]
-    assert best == pytest.approx(max(model.history_["valid"]))
-    assert best > min(model.history_["valid"])
+    assert best == pytest.approx(max(model.curves_["valid"]))
+    assert best > min(model.curves_["valid"])
 
 
 def test_warm_items_and_new_users(data):

@@ -22,12 +22,12 @@ SPLIT = split_random(DATA.clean(), valid=0.2, test=0.2, by="global")
 
 
 def curve_of(model: Recommender) -> list[float]:
-    return getattr(model, "history_", {}).get("valid", [])
+    return getattr(model, "curves_", {}).get("valid", [])
 
 
 def test_validation_adds_the_curve_valid_whose_largest_value_is_that_of_the_model(new: Callable[[], Recommender]):
     alone, validated = new().fit(SPLIT.train), new().fit(SPLIT.train, SPLIT.valid)
-    curves = [getattr(model, "history_", {}) for model in (alone, validated)]
+    curves = [getattr(model, "curves_", {}) for model in (alone, validated)]
     assert set(curves[1]) - set(curves[0]) <= {"valid"}
     if curve_of(validated):
         task, metric, sign = ("ratings", "rmse", -1) if validated.can.ratings else ("ranking", "ndcg@10", 1)
@@ -69,7 +69,7 @@ def test_validation_is_warned_of_once_and_asks_for_no_leak(kind, monkeypatch):
 def test_bpr_validates_on_some_users(monkeypatch):
     monkeypatch.setattr(bpr, "_ASKED", 7)
     some = SPLIT.sample_valid(7)
-    assert BPR(epochs=3).fit(SPLIT.train, SPLIT.valid).history_ == BPR(epochs=3).fit(SPLIT.train, some.valid).history_
+    assert BPR(epochs=3).fit(SPLIT.train, SPLIT.valid).curves_ == BPR(epochs=3).fit(SPLIT.train, some.valid).curves_
 
 
 def test_what_is_measured_while_it_is_learned_is_not_the_model(monkeypatch):

@@ -16,7 +16,7 @@ from recsys.models.content.image_tower import ImageTower
 from recsys.models.content.network import ContentNetwork
 from tests.recsys.models.conftest import COLD, N_ITEMS, hits_among_cold, tastes
 
-QUICK = {"filters": (8, 8), "hidden": 32, "factors": 8, "epochs": 25, "lr": 0.005, "batch_size": 16}
+QUICK = {"filters": (8, 8), "dense": 32, "factors": 8, "epochs": 25, "lr": 0.005, "batch_size": 16}
 
 
 def halves(n_items: int = N_ITEMS, seed: int = 0) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_images_of_any_size(shape, flat):
 
 def test_the_network_of_the_defaults():
     model = ImageCNN()
-    tower = ImageTower((100, 100, 3), model.filters, model.hidden, model.factors, 0.0, np.random.default_rng(0))
+    tower = ImageTower((100, 100, 3), model.filters, model.dense, model.factors, 0.0, np.random.default_rng(0))
     assert [layer.weight.shape for layer in tower.convolutions] == [(32, 3, 3, 3), (64, 32, 3, 3), (128, 64, 3, 3)]
     assert tower.hidden.weight.shape == (512, 12 * 12 * 128)
 
