@@ -18,7 +18,7 @@ __all__ = ["Histories", "check_values_belong", "histories", "ids", "one_id"]
 
 @dataclass(frozen=True, eq=False)
 class Histories:
-    """Histories one behind the other.
+    """Histories, concatenated.
 
     Attributes
     ----------

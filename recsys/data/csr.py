@@ -10,7 +10,7 @@ import numpy as np
 from recsys.errors import DataError
 from recsys.kernels import sparse
 
-__all__ = ["CSR", "behind", "distinct", "ranges"]
+__all__ = ["CSR", "appended", "distinct", "ranges"]
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -196,13 +196,13 @@ class CSR:
         return CSR(indptr, self.indices[entries], values, (n_rows, self.shape[1]))
 
 
-def behind(old: CSR, new: CSR) -> CSR:
-    """The entries of `new`, row by row behind those of `old`, which may have fewer rows and columns.
+def appended(old: CSR, new: CSR) -> CSR:
+    """The entries of `new`, row by row after those of `old`, which may have fewer rows and columns.
 
     Examples
     --------
     >>> old, new = CSR.from_pairs([0], [1], shape=(1, 2)), CSR.from_pairs([0, 1], [0, 2], shape=(2, 3))
-    >>> behind(old, new).indices.tolist()
+    >>> appended(old, new).indices.tolist()
     [1, 0, 2]
     """
     values = None if old.data is None and new.data is None else np.concatenate([old.weights, new.weights])

@@ -1,4 +1,4 @@
-"""The one container: who met what, how much, when."""
+"""The one container: who interacted with what, how much, when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chance: items that a user has not met, and histories cut in two."""
+"""Chance: items that a user has not interacted with, and histories cut in two."""
 
 from __future__ import annotations
 

@@ -123,8 +123,8 @@ def simulate(
     noise : float
         Standard deviation of the ratings before rounding.
     repeats : bool
-        Whether a user may meet an item again. If not, repeated pairs are drawn again, and what still repeats is
-        dropped: heavy users of small catalogues then have fewer events.
+        Whether a user may interact with an item again. If not, repeated pairs are drawn again, and what still repeats
+        is dropped: heavy users of small catalogues then have fewer events.
 
     Returns
     -------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.data.csr import CSR, behind
+from recsys.data.csr import CSR, appended
 from recsys.data.features import Features
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
@@ -81,7 +81,7 @@ class Facts:
             before = int(self.item_counts.sum())
             mean = (mean * before + float(data.value.sum(dtype=np.float64))) / (before + len(data))
         return Facts(data.users, data.items, CSR.from_pairs(*pairs, shape=(n_users, n_items)).unique(),
-                     None if self.events is None else behind(self.events, data.csr), counts, self._titles(data),
+                     None if self.events is None else appended(self.events, data.csr), counts, self._titles(data),
                      span, mean, chained(self.fingerprint, data.fingerprint()))
 
     def _titles(self, data: Interactions) -> Features | None:

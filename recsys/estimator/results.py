@@ -54,7 +54,7 @@ class Recs:
     """Ranked lists, best first.
 
     One query gives 1-D arrays of exactly `counts` entries. Several give 2-D arrays: row `b` holds
-    `counts[b]` entries, and what is behind them is filling (-1 or an empty string, score -inf).
+    `counts[b]` entries, and what follows is padding (-1 or an empty string, score -inf).
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from recsys.data.csr import behind
+from recsys.data.csr import appended
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, UnsupportedError
 from recsys.estimator.facts import Facts, chained
@@ -38,7 +38,7 @@ def is_news(fitted: Fitted, data: Interactions) -> bool:
 
 
 def renumbered(facts: Facts, data: Interactions) -> Interactions:
-    """The data on the model's id maps, its new users and items behind the known ones."""
+    """The data on the model's id maps, its new users and items after the known ones."""
     return data.reindex(facts.users.add(data.users.ids), facts.items.add(data.items.ids))
 
 
@@ -48,7 +48,7 @@ def together(fitted: Fitted, new: Interactions) -> tuple[Interactions, Facts]:
     if facts.events is None:
         raise UnsupportedError(f"{fitted.name}.partial_fit needs the events of the training, and the file of this "
                                f"model is of an earlier version without them; fit it again.")
-    rows = behind(facts.events, new.csr)
+    rows = appended(facts.events, new.csr)
     titles = facts.grown(new).item_features
     everything = Interactions(new.users, new.items, rows.row_of_entry, rows.indices, rows.data, item_features=titles,
                               name=new.name)

@@ -37,9 +37,9 @@ def top_similar(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, colum
     Returns
     -------
     neighbours : ndarray of int32, shape (B, k)
-        Most similar first, ties by lower index; -1 behind the last.
+        Most similar first, ties by lower index; padded with -1.
     similarities : ndarray of float32, shape (B, k)
-        0 behind the last.
+        Padded with 0.
     """
     n_rows, n = len(indptr) - 1, len(column_scale)
     neighbours, similarities = np.full((n_rows, k), -1, np.int32), np.zeros((n_rows, k), np.float32)

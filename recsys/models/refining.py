@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl import nn, optim
-from recsys.data.csr import CSR, behind
+from recsys.data.csr import CSR, appended
 from recsys.data.interactions import Interactions
 from recsys.estimator import Facts, Fitted
 from recsys.estimator.histories import Histories
@@ -43,12 +43,12 @@ def regrow(network: Any, old: Any) -> None:
 
 
 def grow(fitted: Fitted, data: Interactions) -> Histories:
-    """The histories that a model keeps, with new events behind the others."""
+    """The histories that a model keeps, with new events after the others."""
     before = fitted.answers_by(HistoryScorer).histories
     if before.stored is None:
         raise fitted.without_histories()
     new = data.csr
-    rows = behind(before.stored, CSR(new.indptr, new.indices, None, new.shape))
+    rows = appended(before.stored, CSR(new.indptr, new.indices, None, new.shape))
     return replace(before, stored=before.transform(rows))
 
 

@@ -1,4 +1,4 @@
-"""How a history becomes the vector of a user whom a factor model has not met."""
+"""How a history becomes the vector of a user who is unseen to a factor model."""
 
 from __future__ import annotations
 

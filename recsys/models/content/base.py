@@ -52,12 +52,13 @@ class Reader(Protocol):
 class ContentModel(Recommender):
     """Items by their content, users by a vector: a `ContentNetwork`, what it learns, and how it answers.
 
-    An example is an item that somebody has met, and a batch goes through the tower once: all its users are in the batch
-    with it, and their negatives are other items of the batch that they have not met. So items that nobody has met are
+    An example is an item with interactions, and a batch goes through the tower once: all its users are in the batch
+    with it, and their negatives are other items of the batch that they have not interacted with. So cold items are
     no negatives, which would teach the tower to dislike their content.
 
-    Once trained, the vectors of all items are computed, and the model is a factor model. An item that nobody has met
-    has the vector of its content and the mean bias; an item without content has a vector that is learned for all such.
+    Once trained, the vectors of all items are computed, and the model is a factor model. A cold item, without
+    interactions, has the vector of its content and the mean bias; an item without content has a vector that is learned
+    for all such.
 
     `partial_fit` takes items by their content, with events or without; known items stay. A user's vector becomes the
     mean of itself and the fold-in of the new events, weighted by how many there are: the fold-in, for a new user.
@@ -70,7 +71,7 @@ class ContentModel(Recommender):
     loss : str
         "mse" (ratings), or a name in `recsys.training.losses.SAMPLED`, such as "bce" and "bpr".
     negatives : int
-        For each event, items of the batch that the user has not met.
+        For each event, items of the batch that the user has not interacted with.
     init_std : float
         Of the initial vectors of users, and of items' own.
     epochs, batch_size, seed : int
@@ -176,7 +177,7 @@ class ContentModel(Recommender):
                             validate(self, data, context, lambda: finish().scorer)), finish)
 
     def _factors(self, network: ContentNetwork, vectors: np.ndarray, facts: Facts) -> Factors:
-        """The vectors of the content beside what was learned of users, and of items that somebody has met."""
+        """The vectors of the content beside what was learned of users, and of items with interactions."""
         met = facts.item_counts > 0
         own = np.zeros((len(met), 0), np.float32) if network.own is None else network.own.weight.data * met[:, None]
         item_factors = np.hstack([vectors, own, np.ones((len(met), 1), np.float32)], dtype=np.float32)

@@ -23,7 +23,7 @@ class TextCNN(ContentModel):
 
     A text is the title and the text of the item features, in words of lower case. The network: vectors of the words,
     convolutions over runs of 3, 4 and 5 words, relu and the maximum over the text, and a linear layer to the item's
-    vector. Items nobody has met are scored by their text; items without known words share a vector that is learned.
+    vector. Cold items are scored by their text; items without known words share a vector that is learned.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class TextCNN(ContentModel):
         Convolutions of each length.
     min_count, max_words : int
         The vocabulary has the words that the most items have, at most so many and each in at least `min_count` items,
-        of those that somebody has met. It is kept with the model.
+        of those with interactions. It is kept with the model.
     max_length : int
         Words that are read of a text.
     dropout : float
@@ -58,7 +58,7 @@ class TextCNN(ContentModel):
 
     Examples
     --------
-    Nobody has met "earl".
+    "earl" is cold: it has no interactions.
 
     >>> from recsys.data import Features, IdMap
     >>> text = ["hot black tea", "hot green tea", "cold orange juice", "cold apple juice", "hot earl grey tea"]

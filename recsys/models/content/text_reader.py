@@ -15,7 +15,7 @@ from recsys.errors import DataError
 __all__ = ["PADDING", "UNKNOWN", "TextReader", "words_of"]
 
 PADDING, UNKNOWN = 0, 1
-"""What stands behind the end of a text, and for a word that is not in the vocabulary."""
+"""The padding of a text, and the number of a word that is not in the vocabulary."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 

@@ -17,7 +17,7 @@ __all__ = ["TextTower"]
 class TextTower(nn.Module):
     """Vectors of words; convolutions over runs of words of several lengths; the maximum over the text; a linear layer.
 
-    What stands behind the end of a text has no influence: a run of words ends where the text does, and a text that is
+    Padding has no influence: a run of words ends where the text does, and a text that is
     shorter than a run is one run.
 
     Parameters

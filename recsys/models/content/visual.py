@@ -32,7 +32,7 @@ class ImageCNN(ContentModel):
     """Score = `p_u . cnn(image_i) + b_u + b_i`; its sigmoid is how likely the user is to like the item.
 
     The network: convolutions of 3 x 3 with 32, 64 and 128 filters, each with relu and followed by max-pooling of 2 x 2,
-    a dense layer of 512 with relu, and a linear one to the item's vector. Items nobody has met are scored by their
+    a dense layer of 512 with relu, and a linear one to the item's vector. Cold items are scored by their
     image; items without an image share a vector that is learned.
 
     Parameters
@@ -66,7 +66,7 @@ class ImageCNN(ContentModel):
 
     Examples
     --------
-    Bright and dark images; nobody has met "moon".
+    Bright and dark images; "moon" is cold.
 
     >>> from recsys.data import IdMap
     >>> images = np.full((5, 8, 8), [[[9]], [[8]], [[1]], [[2]], [[1]]], np.uint8)
@@ -117,7 +117,7 @@ class ImageCNN(ContentModel):
 class VisualBPR(ContentModel):
     """Score = `p_u . q_i + w_u . E f_i + b_u + b_i`: factors of the item's own, and what its given vector f adds.
 
-    E is learned. Items nobody has met are scored by `E f`; items without f share a vector that is learned in its place.
+    E is learned. Cold items are scored by `E f`; items without f share a vector that is learned in its place.
     What all the `w_u` have in common is the paper's visual bias.
 
     Parameters
@@ -144,7 +144,7 @@ class VisualBPR(ContentModel):
 
     Examples
     --------
-    Nobody has met "moon".
+    "moon" is cold.
 
     >>> from recsys.data import IdMap
     >>> light = np.array([[0.9, 0.1], [0.8, 0.1], [0.2, 0.9], [0.1, 0.8], [0.1, 0.9]])

@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import runtime
 from recsys import kernels
-from recsys.data.csr import CSR, behind
+from recsys.data.csr import CSR, appended
 from recsys.data.interactions import Interactions
 from recsys.estimator import Can, Context, Fitted, Learned, Recommender
 from recsys.estimator.parameters import Check, at_least, optional, whole
@@ -27,7 +27,7 @@ _SWEEPS = 2  # of what new events touch
 
 
 class ALS(Recommender):
-    """Preference 1 for what a user has met and 0 for the rest, fitted with confidence `c_ui = 1 + alpha * value`.
+    """Preference 1 for what a user interacted with and 0 for the rest, with confidence `c_ui = 1 + alpha * value`.
 
     Minimises `sum_{u,i} c_ui (p_ui - x_u . y_i)**2 + sum_u reg_u |x_u|**2 + sum_i reg_i |y_i|**2` over all pairs,
     with `reg_u = reg * (sum_i c_ui) ** reg_exponent`. The users' vectors and the items' are solved for in turn, each by
@@ -161,7 +161,7 @@ class ALS(Recommender):
         before = fitted.answers_by(Factors)
         fold_in = before.folded_by(Confidence)
         history = fold_in.history
-        events = fold_in.transform_history(context.facts.pairs if history is None else behind(history, data.csr))
+        events = fold_in.transform_history(context.facts.pairs if history is None else appended(history, data.csr))
         columns, known = events.T, before.n_items
         rng, std = np.random.default_rng((self.seed, known)), 0.1 / np.sqrt(self.factors)
         X, Y = grown(before.user_factors, events.shape[0]), grown(before.item_factors, events.shape[1])

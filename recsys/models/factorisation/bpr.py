@@ -1,4 +1,4 @@
-"""Bayesian personalised ranking: what a user has met shall score higher than what not."""
+"""Bayesian personalised ranking: what a user interacted with shall score higher than the rest."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class BPR(Recommender):
     """Factors and item biases that rank each user's items above the others.
 
     Minimises `sum -log sigmoid(x_u . (y_i - y_j) + b_i - b_j)` plus `reg / 2` times the squares, over the pairs
-    (u, i) and items j that u has not met: one step of SGD for each pair and a random j, in every epoch. Several
-    threads work on pairs that share no factor, by a schedule that does not depend on their number, so
+    (u, i) and items j that u has not interacted with: one step of SGD for each pair and a random j, in every epoch.
+    Several threads work on pairs that share no factor, by a schedule that does not depend on their number, so
     the result does not either.
 
     A new user's vector is a linear function of the mean of the items' vectors, learned on the known users.
@@ -61,7 +61,7 @@ class BPR(Recommender):
     lr : float
     reg : float, optional
         By default .3 times the density, the share of pairs that are there, but at least .003 and at most .1: where
-        users have met half of everything, what they have not met says little, and is soon learned by heart.
+        users interacted with half of everything, the other half says little, and is soon learned by heart.
     init_std : float
         Standard deviation of the initial factors, times sqrt(factors).
     seed : int

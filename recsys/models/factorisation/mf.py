@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from recsys import kernels
-from recsys.data.csr import CSR, behind, distinct
+from recsys.data.csr import CSR, appended, distinct
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError
 from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender
@@ -212,7 +212,7 @@ class MatrixFactorization(Recommender):
         if kept.history is None:
             raise fitted.without_histories()
         unit, known = Unit.of(context.facts, self.biased), (len(before.user_factors), len(before.item_factors))
-        rows = distinct(behind(kept.history, data.csr))
+        rows = distinct(appended(kept.history, data.csr))
         n_users, n_items = rows.shape
         parts = self._grown(_rescaled(before, kept, np.float32(before.scale / unit.scale)), n_users, n_items)
         reg_user = self._find_biases(parts, rows, unit, context.facts)

@@ -54,7 +54,7 @@ class Fields:
         return cls(unpack(name, arrays, (n * count, columns)), count)
 
     def grown(self, parts: Sequence[CSR], present: np.ndarray) -> Fields:
-        """With the parts, each (m, width), of m more, and columns for their ids behind the known ones'."""
+        """With the parts, each (m, width), of m more, and columns for their ids after the known ones'."""
         known = self.n
         start, held = known, []
         for f, part in enumerate(parts, start=1):
@@ -149,7 +149,7 @@ class Side(nn.Module):
 class FactorizationNetwork(nn.Module):
     """`sum_j w_j x_j + sum_{j<k} v_j . v_k x_j x_k`, and layers over the fields' vectors, if any.
 
-    x is the row of the user and that of the item, one behind the other. With `s = sum_j v_j x_j` and
+    x is the row of the user and that of the item, concatenated. With `s = sum_j v_j x_j` and
     `q = sum_j |v_j x_j|^2` of each of the two, the second sum is
     `s_u . s_i + (|s_u|^2 - q_u) / 2 + (|s_i|^2 - q_i) / 2`: in O(factors) for each entry of x, and a product of two
     vectors for a pair. A field's vector is its share of s.

@@ -172,7 +172,7 @@ def _repeating(events: CSR) -> bool:
 
 
 def _again(rows: CSR, events: CSR, shrink: float) -> np.ndarray:
-    """The similarity of items to themselves, by the users who met them more than once: float32 (n_items,)."""
+    """The similarity of items to themselves, by users who came back to them: float32 (n_items,)."""
     pattern, n = events.unique(), events.shape[1]
     place = np.searchsorted(pattern.keys, events.keys)
     twice = np.bincount(place, minlength=pattern.nnz) > 1  # of the distinct pairs, as in `rows`

@@ -39,8 +39,8 @@ class PairModel(Recommender):
       are too many for a batch's users, some users at a time share the items that they have, corrected for how often
       items are there.
     - "mse": squared error of ratings, less their mean; needs values, and then `predict` gives ratings.
-    - All of `recsys.training.losses.SAMPLED`: against `negatives` items that the user has not met, drawn anew for every
-      batch in proportion to `count ** negatives_power`.
+    - All of `recsys.training.losses.SAMPLED`: against `negatives` items that the user has not interacted with,
+      drawn anew for every batch in proportion to `count ** negatives_power`.
 
     `partial_fit` learns vectors and biases of new users and items alone for a third of the epochs, then those of all
     users and items of the new events for as many, over all events of these users; the others stay, and so do layers.

@@ -41,7 +41,7 @@ class PairNetwork(nn.Module):
         return []
 
     def user_vectors(self) -> np.ndarray:
-        """Those of all tables, one behind the other: (n_users, d)."""
+        """Those of all tables, concatenated: (n_users, d)."""
         return np.hstack([users.weight.data for users, _ in self.tables()])
 
     def item_vectors(self) -> np.ndarray:
@@ -104,7 +104,7 @@ class GMFNetwork(PairNetwork):
 
 
 class MLPNetwork(PairNetwork):
-    """`h . relu(... W_2 relu(W_1 [p_u, q_i] + b_1) ...)`: layers over the two vectors, one behind the other.
+    """`h . relu(... W_2 relu(W_1 [p_u, q_i] + b_1) ...)`: layers over the two vectors, concatenated.
 
     `W_1 [p, q]` is computed as `U p + V q`: once for each user and once for each item, not for each pair.
 
@@ -152,7 +152,7 @@ class MLPNetwork(PairNetwork):
 class NeuMFNetwork(PairNetwork):
     """The sum of a `GMFNetwork` and an `MLPNetwork` with vectors of their own.
 
-    The paper puts the last layers of both one behind the other and weights them: the same sum.
+    The paper concatenates the last layers of both and weights them: the same sum.
 
     Parameters
     ----------

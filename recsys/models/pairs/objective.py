@@ -116,7 +116,7 @@ class Ratings(Pairs):
 
 
 class Sampled(Pairs):
-    """Items against random ones that the user has not interacted with; who has met everything is left out.
+    """Items against random ones that the user has not interacted with; who interacted with everything is left out.
 
     Parameters
     ----------

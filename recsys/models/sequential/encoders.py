@@ -164,13 +164,13 @@ class CaserEncoder(nn.Module):
     def _horizontal(self, x: Any) -> Any:
         """All filters at once, as of the largest height: (B, L, factors) -> (B, window * horizontal, L).
 
-        Rows that a filter lacks are zeros, and so are those behind the end of x: twice the products, but a quarter of
+        Rows that a filter lacks are zeros, and so is the padding of x: twice the products, but a quarter of
         the patches, and larger products are faster.
         """
         weights = [ops.pad(layer.weight, ((0, 0), (0, 0), (0, self.window - layer.weight.shape[2])))
                    for layer in self.rows]
-        behind = np.zeros((x.shape[0], self.window - 1, x.shape[2]), x.dtype)
-        channels = ops.concatenate([x, behind], axis=1).swapaxes(1, 2)
+        padding = np.zeros((x.shape[0], self.window - 1, x.shape[2]), x.dtype)
+        channels = ops.concatenate([x, padding], axis=1).swapaxes(1, 2)
         return ops.conv1d(channels, ops.concatenate(weights), ops.concatenate([layer.bias for layer in self.rows]))
 
 

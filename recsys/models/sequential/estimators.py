@@ -176,8 +176,8 @@ class SequenceRecommender(SequenceModel):
     encoder : {"gru", "lstm", "rnn", "attention", "cnn", "caser"}, or callable
         Or `encoder(n_items, factors, generator)`, which makes a module of your own. Called with the vectors
         (B, T, factors) and the numbers (B, T) of the items of histories, it gives states (B, T, factors), the one at t
-        from the items up to t alone. Behind the end of a history, vectors are 0 and numbers -1. Such a model cannot be
-        saved by `save`; keep its `network.state_dict()` with `minidl.io.save`, and the module's code.
+        from the items up to t alone. Histories are padded on the right: vectors with 0, numbers with -1. Such a model
+        cannot be saved by `save`; keep its `network.state_dict()` with `minidl.io.save`, and the module's code.
     factors : int
         Length of the vectors and states.
     recent : int

@@ -26,7 +26,7 @@ class Markov(Recommender):
     `sum over the d-th last item j of the history of decay ** (d - 1) * P(i | j)`, over the `recent` last items.
 
     The order of a history is the order of time, and of the rows where times tie. `partial_fit` counts all again, new
-    events behind the old ones, in one pass: it gives what `fit` of all events gives.
+    events after the old ones, in one pass: it gives what `fit` of all events gives.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Networks of sequences: the last items of a history, in order, to scores of the next one.
 
-A batch of histories is an integer array (B, T) that is filled from the left; behind a history stands -1. An encoder
+A batch of histories is an integer array (B, T) that is filled from the left and padded with -1 on the right. An encoder
 takes the vectors of its items to a *state* at every position, which predicts the item that comes after it. Encoders
-are causal, a state depends on its own and earlier items only. So nothing that stands behind a history can reach its
-states, and no mask is needed: states behind the end are never read.
+are causal, a state depends on its own and earlier items only. So padding cannot reach a history's states,
+and no mask is needed: states of padding are never read.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SequenceNetwork(nn.Module):
     n_items, factors : int
     encoder : minidl.nn.Module
         `encoder(vectors, items)` takes the vectors (B, T, factors) of the items (B, T) of histories, of a variance of
-        about `length ** 2` at the start and 0 behind the end, to states (B, T, factors). The state at t must not depend
+        about `length ** 2` at the start and 0 for padding, to states (B, T, factors). The state at t must not depend
         on what comes after t.
     dropout : float
         Of the encoder's input, and of what the long-term and the wide part give.
@@ -119,7 +119,7 @@ class SequenceNetwork(nn.Module):
         return self.items(np.maximum(items, 0)) * scale[..., None]
 
     def states(self, items: np.ndarray) -> Any:
-        """The state at every position: int (B, T), -1 behind the end -> (B, T, factors)."""
+        """The state at every position: int (B, T), padded with -1 -> (B, T, factors)."""
         states = self.encoder(self.dropout(self.vectors(items)), items)
         if self.tastes is None:
             return states
@@ -128,7 +128,7 @@ class SequenceNetwork(nn.Module):
         return states + self.dropout(sums * so_far ** -0.5)
 
     def states_at(self, items: np.ndarray, flat: np.ndarray) -> Any:
-        """States at the positions `flat`, int (n,), of the B * T ones, the wide part's behind: (n, factors + wide)."""
+        """States at the positions `flat`, int (n,), of the B * T ones, and the wide part's: (n, factors + wide)."""
         states = self.states(items)
         states = states.reshape((items.size, states.shape[2]))[flat]
         if self.wide is None:
