@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,19 @@ from recsys.data.checks import number, whole
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, DataWarning
 
-__all__ = ["described", "interactions", "is_frame", "number", "parts", "training", "whole"]
+__all__ = ["Data", "Frame", "described", "interactions", "is_frame", "number", "parts", "training", "whole"]
+
+class Frame(Protocol):
+    """A frame of pandas or polars, or one made like them."""
+
+    columns: Any
+
+    def to_numpy(self) -> Any:
+        """The cells, as an array."""
+
+
+Data: TypeAlias = Interactions | Frame
+"""What stands for interactions wherever some are taken."""
 
 _ROLES = ("users", "items", "values", "times")
 

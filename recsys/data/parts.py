@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from recsys.data.given import described
+from recsys.data.given import Data, described
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["Split", "difference", "joined", "origin", "require_same_ids", "sizes"]
+__all__ = ["Parts", "Split", "difference", "joined", "origin", "require_same_ids", "sizes"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,6 +136,10 @@ def require_same_ids(who: str, **parts: Any) -> None:
                     f"{who}: {name}: its {side} are numbered differently from {first}'s ({difference(theirs, ours)}); "
                     f"divide one set of interactions, take {name}.reindex({first}.users, {first}.items), or join parts "
                     f"that were read apart by recsys.split_predefined.")
+
+
+Parts: TypeAlias = Split | Sequence[Data]
+"""Data that is divided already: a split, or (train, test) or (train, test, valid)."""
 
 
 def difference(ids: IdMap, others: IdMap) -> str:

@@ -25,6 +25,7 @@ import numpy as np
 from recsys.data import given
 from recsys.data.cleaning import warn_of_nothing
 from recsys.data.csr import CSR
+from recsys.data.given import Data
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.data.parts import require_same_ids
@@ -128,8 +129,8 @@ class Recommender(Parameters):
         return data
 
     # ------------------------------------------------------------------------------------- learning
-    def fit(self, data: Interactions, valid: Interactions | None = None, *,
-            valid_history: Interactions | None = None, checkpoint: str | PathLike[str] | None = None,
+    def fit(self, data: Data, valid: Data | None = None, *, valid_history: Data | None = None,
+            checkpoint: str | PathLike[str] | None = None,
             callbacks: Sequence[Callable[[int, dict[str, float]], bool | None]] = (), progress: Any = None) -> Self:
         """Learn from the data; what was learned before is replaced, or kept to the bit if this fails or is interrupted.
 
@@ -172,8 +173,7 @@ class Recommender(Parameters):
         self._fitted = learner._as_fitted(context.facts, learner.learn(data, context))
         return self
 
-    def prepare(self, data: Interactions, valid: Interactions | None = None, *,
-                valid_history: Interactions | None = None) -> Run:
+    def prepare(self, data: Data, valid: Data | None = None, *, valid_history: Data | None = None) -> Run:
         """The training of a model's network before its first epoch, to look at or to train otherwise.
 
         Parameters
@@ -226,7 +226,7 @@ class Recommender(Parameters):
     def _as_fitted(self, facts: Facts, learned: Learned) -> Fitted:
         return Fitted(type(self).__name__, self.get_params(), facts, learned, self.remedy())
 
-    def partial_fit(self, data: Interactions) -> Self:
+    def partial_fit(self, data: Data) -> Self:
         """Learn from new events, with new users and items if there are any, or not at all; the first call is `fit`.
 
         New events count as later than all before. The hyper-parameters are those of the last `fit`. The docstring of a

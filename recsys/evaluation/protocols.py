@@ -21,8 +21,9 @@ from minidl import runtime
 from recsys.checks import PROGRESS, flag, number, one_of, optional, require, whole
 from recsys.data import given, splits
 from recsys.data.cleaning import warn_of_nothing
+from recsys.data.given import Data
 from recsys.data.interactions import Interactions
-from recsys.data.parts import Split
+from recsys.data.parts import Parts, Split
 from recsys.data.sessions import split_sessions
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.evaluation.evaluator import Evaluation, asked_for, describe, evaluate
@@ -122,7 +123,7 @@ def find(name: str | Protocol) -> Protocol:
     return PROTOCOLS[name]
 
 
-def run(model: Any, data: Any, protocol: str | Protocol, *, k: int = 10, metrics: Sequence[str] | None = None,
+def run(model: Any, data: Data | Parts, protocol: str | Protocol, *, k: int = 10, metrics: Sequence[str] | None = None,
         seed: int | None = None, part: str = "test", values: bool = False, refit: bool = False,
         valid_users: int | None = None, progress: Progress | None = None, **options: Any) -> Result:
     """Fit and measure a model under a protocol.

@@ -9,8 +9,9 @@ from os import PathLike
 from typing import Any
 
 from recsys.checks import PROGRESS, Check, flag, require
+from recsys.data.given import Data
 from recsys.data.interactions import Interactions
-from recsys.data.parts import Split
+from recsys.data.parts import Parts, Split
 from recsys.errors import RecsysError, UnsupportedError
 from recsys.evaluation import protocols
 from recsys.evaluation.evaluator import Evaluation
@@ -51,7 +52,7 @@ class Interrupted(KeyboardInterrupt):
         self.runs = runs
 
 
-def run_all(models: Mapping[str, Any], data: Any, protocol: str | Protocol, *, lenient: bool = False,
+def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Protocol, *, lenient: bool = False,
             checkpoint: str | PathLike[str] | None = None, progress: Progress | None = None,
             **settings: Any) -> Runs:
     """Fit and measure models under a protocol, in turn.
