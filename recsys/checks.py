@@ -9,8 +9,8 @@ from typing import Any
 
 from recsys.errors import ParameterError
 
-__all__ = ["PROGRESS", "Check", "above", "at_least", "between", "flag", "number", "one_of", "optional", "require",
-           "sizes", "whole"]
+__all__ = ["PROGRESS", "Check", "above", "at_least", "between", "flag", "integer", "number", "one_of", "optional",
+           "require", "sizes", "whole", "words"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,17 @@ def _real(value: Any) -> bool:
 def number() -> Check:
     """A finite number."""
     return Check(_real, "a finite number")
+
+
+def integer() -> Check:
+    """An integer of any sign."""
+    return Check(lambda value: isinstance(value, Integral) and not isinstance(value, bool), "an integer")
+
+
+def words() -> Check:
+    """A few strings."""
+    return Check(lambda value: isinstance(value, list | tuple | set | frozenset)
+                 and all(isinstance(word, str) for word in value), "a sequence of words such as ('NA', 'null')")
 
 
 def at_least(low: float) -> Check:

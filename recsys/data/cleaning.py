@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.data.checks import whole
+from recsys.checks import integer
 from recsys.errors import DataError, DataWarning, ParameterError
 from recsys.kernels import sparse
 
@@ -183,7 +183,7 @@ def k_core(data: Interactions, users: int = 5, items: int = 5) -> Interactions:
     Interactions(4 rows, 2 users, 2 items)
     """
     for what, value in (("users", users), ("items", items)):
-        whole("k_core", what, value)
+        integer().require("k_core", what, value)
     if users < 0 or items < 0:
         raise ParameterError(f"k_core: users and items must be at least 0, got {users} and {items}.")
     kept = data.take(sparse.k_core(data.user, data.item, data.n_users, data.n_items, users, items)).compact()

@@ -11,11 +11,10 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from recsys.data import intake
-from recsys.data.checks import number, whole
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, DataWarning
 
-__all__ = ["Data", "Frame", "described", "interactions", "is_frame", "number", "parts", "training", "whole"]
+__all__ = ["Data", "Frame", "described", "interactions", "is_frame", "parts", "training"]
 
 class Frame(Protocol):
     """A frame of pandas or polars, or one made like them."""

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from recsys.data.checks import words
+from recsys.checks import words
 from recsys.data.columns import as_values
 from recsys.data.headers import Known
 from recsys.data.held import Held, parse_json_lines, read_parquet
@@ -103,7 +103,7 @@ class _Wanted:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        words("na", self.na)
+        words().require("Interactions", "na", self.na)
         if self.id_type not in (None, int, str):
             raise ParameterError(f"id_type must be int, str or None, got {self.id_type!r}.")
         if self.time_unit not in (None, *UNITS):

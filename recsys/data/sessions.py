@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recsys.checks import number
 from recsys.data import given
 from recsys.data.csr import CSR, ranges
 from recsys.data.ids import IdMap
@@ -47,8 +48,8 @@ def split_sessions(data: Interactions, test: Interactions | None = None, *, test
     >>> [split.test.users.ids[u] + " " + split.test.items.ids[i] for u, i in zip(split.test.user, split.test.item)]
     ['3:1 a', '3:2 b']
     """
-    given.number("split_sessions", "test_share", test_share)
-    given.number("split_sessions", "valid_share", valid_share)
+    number().require("split_sessions", "test_share", test_share)
+    number().require("split_sessions", "valid_share", valid_share)
     if min(valid_share, test_share) < 0 or valid_share + test_share >= 1:
         raise ParameterError(f"split_sessions: valid_share and test_share must be 0 or more and below 1 together; got "
                              f"{valid_share}, {test_share}.")

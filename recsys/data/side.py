@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from recsys.data.checks import words
+from recsys.checks import words
 from recsys.data.csr import CSR
 from recsys.data.features import Features, label_matrix
 from recsys.data.held import Held
@@ -340,7 +340,7 @@ def _open(path: str | Path, options: TableOptions, tell: Tell) -> Source:
     if unknown:
         raise ParameterError(f"{path}: there is no option {unknown[0]!r}; there are "
                              f"{', '.join(TableOptions.__annotations__)}.")
-    words("na", options.get("na", NA))
+    words().require("side files", "na", options.get("na", NA))
     return open_table(path, options.get("delimiter"), options.get("header"), options.get("encoding", "utf-8"),
                       options.get("decimal", "."), _known, tell)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.checks import integer, number
 from recsys.data import given
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split, origin, sizes
@@ -89,7 +90,7 @@ def split_kfold(data: Interactions, k: int = 5, seed: int = 0) -> list[Split]:
         Without validation parts; the rows of a test part are in shuffled order, as Surprise's are.
     """
     data = given.interactions("split_kfold", data)
-    given.whole("split_kfold", "k", k)
+    integer().require("split_kfold", "k", k)
     if not 2 <= k <= len(data):
         raise ParameterError(f"split_kfold: k must lie between 2 and the number of rows ({len(data)}), got {k}.")
     order = np.arange(len(data))
@@ -97,9 +98,9 @@ def split_kfold(data: Interactions, k: int = 5, seed: int = 0) -> list[Split]:
     folds = np.array_split(order, k)
     card_of_data = origin(data)
     splits = []
-    for number, fold in enumerate(folds):
-        train, test = data.take(np.concatenate(folds[:number] + folds[number + 1 :])), data.take(fold)
-        card = card_of_data | {"split": f"fold {number + 1} of {k}, rows shuffled (legacy generator)", "seed": seed}
+    for i, fold in enumerate(folds):
+        train, test = data.take(np.concatenate(folds[:i] + folds[i + 1 :])), data.take(fold)
+        card = card_of_data | {"split": f"fold {i + 1} of {k}, rows shuffled (legacy generator)", "seed": seed}
         splits.append(Split(train, None, test, card | {"sizes": sizes(train, None, test)}))
     return splits
 
@@ -149,7 +150,7 @@ def split_last(
     """
     data = given.interactions("split_last", data)
     for what, value in (("n", n), ("min_events", min_events)):
-        given.whole("split_last", what, value)
+        integer().require("split_last", what, value)
     taken = n * (2 if valid else 1)
     if n < 1 or min_events <= taken:
         raise ParameterError(f"split_last: n must be at least 1 and min_events above {taken}; got {n}, {min_events}.")
@@ -190,8 +191,8 @@ def split_time(data: Interactions, cutoff: Any = None, fraction: float = 0.8, va
     data = given.interactions("split_time", data)
     if data.time is None:
         raise DataError("split_time: the interactions have no times; use split_random or split_last.")
-    given.number("split_time", "fraction", fraction)
-    given.number("split_time", "valid", valid)
+    number().require("split_time", "fraction", fraction)
+    number().require("split_time", "valid", valid)
     if not 0 < fraction < 1 or not 0 <= valid < 1:
         raise ParameterError(f"split_time: need 0 < fraction < 1 and 0 <= valid < 1; got {fraction} and {valid}.")
     _not_empty(data, "split_time")
@@ -233,8 +234,8 @@ def split_users(
     """
     data = given.interactions("split_users", data)
     for what, value in (("n_valid", n_valid), ("n_test", n_test)):
-        given.whole("split_users", what, value)
-    given.number("split_users", "fold_in", fold_in)
+        integer().require("split_users", what, value)
+    number().require("split_users", "fold_in", fold_in)
     active = np.flatnonzero(np.bincount(data.user, minlength=data.n_users))
     if n_valid < 0 or n_test < 1 or n_valid + n_test >= len(active):
         raise ParameterError(f"split_users: {n_valid} + {n_test} held-out users of {len(active)} leave none to train.")
@@ -349,8 +350,8 @@ def _places(group: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _check_shares(who: str, valid: float, test: float) -> None:
-    given.number(who, "valid", valid)
-    given.number(who, "test", test)
+    number().require(who, "valid", valid)
+    number().require(who, "test", test)
     if valid < 0 or test <= 0 or valid + test >= 1:
         raise ParameterError(f"{who}: need valid >= 0, test > 0, valid + test < 1; got {valid} and {test}.")
 
