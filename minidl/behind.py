@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minidl.locks import lock_across_forks
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["Debt", "debt_of", "lock", "owe", "pay", "with_rows"]
 

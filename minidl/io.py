@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from minidl.files import replacing
-from minidl.tensor import as_array, raw
+from minidl.tensors import as_array, raw
 
 __all__ = ["load", "load_metadata", "save"]
 

@@ -16,7 +16,7 @@ from minidl.ops.functions import erf, erfc_tail, exp
 from minidl.ops.loss_parts import floating
 from minidl.ops.precision import in_single, widened
 from minidl.ops.reduce import log_sum
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "silu", "softmax", "softplus"]
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from minidl import ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.ops.activation import sigmoid, softmax, softplus
 from minidl.ops.elementwise import abs, where
 from minidl.ops.functions import exp, tanh
-from minidl.tensor import Tensor, as_array
+from minidl.ops.shape import split
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["celu", "glu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish", "prelu", "relu6", "softmin",
            "softsign", "tanhshrink", "threshold"]
@@ -268,5 +268,5 @@ def glu(x: Any, axis: int = -1) -> Any:
     length = x.shape[normalize_axis_index(axis, x.ndim, "glu")]
     if length % 2:
         raise ShapeError(f"glu: axis {axis} of shape {x.shape} is {length} long, which is odd; it is cut in halves")
-    a, b = ops.split(x, 2, axis)
+    a, b = split(x, 2, axis)
     return a * sigmoid(b)

@@ -14,7 +14,7 @@ from minidl.ops.functions import exp, log
 from minidl.ops.loss_parts import checked, constant, floating, inverse, pair, reduce, total
 from minidl.ops.shape import moveaxis
 from minidl.ops.softmax_loss import class_losses, pick, soft_losses, summed
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["cross_entropy", "kl_div", "nll_loss"]
 

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from minidl import blas, ops
+from minidl import blas
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.ops import winograd
 from minidl.ops.patches import Block, Geometry, Window, array_of, columns_of, numbers
 from minidl.ops.precision import in_single
+from minidl.ops.shape import expand_dims
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 
@@ -183,7 +184,7 @@ def _convolve(op: str, axes: int, x: Any, weight: Any, bias: Any, stride: Any, p
     steps, spread = numbers(op, "stride", stride, axes, 1), numbers(op, "dilation", dilation, axes, 1)
     before, after = _sides(op, padding, weight.shape[2:], steps, spread)
     if axes == 1:
-        x, weight = ops.expand_dims(x, 2), ops.expand_dims(weight, 2)
+        x, weight = expand_dims(x, 2), expand_dims(weight, 2)
         steps, spread, before, after = (1, *steps), (1, *spread), (0, *before), (0, *after)
     window = Window(weight.shape[2:], steps, spread, before)
     positions = window.outputs(op, x.shape[2:], after)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["dispatch_function", "dispatch_ufunc"]
 
@@ -84,8 +84,8 @@ def _op(function: Any) -> Callable[..., Any]:
     name = _RENAMED.get(function.__name__, function.__name__)
     known = function.__module__ in ("numpy", "numpy.linalg") if not isinstance(function, np.ufunc) else (
         getattr(np, function.__name__, None) is function)
-    if known and name in ops.__all__:
-        found: Callable[..., Any] = getattr(ops, name)
+    found: Callable[..., Any] | None = getattr(ops, name, None) if known else None
+    if callable(found):  # not a module, such as minidl.ops.index
         return found
     raise TypeError(f"{_title(function)} has no differentiable op in minidl; write it with minidl.ops, "
                     "or use t.data for the bare array (detached)")

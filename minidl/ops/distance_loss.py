@@ -14,7 +14,7 @@ from minidl.ops.linalg import row_dot
 from minidl.ops.loss_parts import checked, floating, pair, reduce, signs
 from minidl.ops.reduce import largest, norm
 from minidl.ops.shape import broadcast_to, moveaxis
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["cosine_embedding_loss", "cosine_similarity", "pairwise_distance", "triplet_margin_loss"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from minidl.engine import keeps, record
 from minidl.errors import GradientError
 from minidl.ops.functions import log
-from minidl.tensor import Tensor, as_array, raw
+from minidl.tensors import Tensor, as_array, raw
 
 __all__ = ["abs", "add", "astype", "clip", "div", "divide", "maximum", "minimum", "mul", "multiply", "neg", "negative",
            "pow", "power", "sign", "sub", "subtract", "where"]

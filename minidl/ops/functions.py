@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.engine import keeps, record
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["arccos", "arcsin", "arctan", "cos", "cosh", "erf", "exp", "expm1", "log", "log1p", "rsqrt", "sin", "sinh",
            "sqrt", "square", "tan", "tanh"]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from minidl import kernels, ops
+from minidl import kernels
 from minidl.engine import keeps, record
 from minidl.errors import explained, refuse_masked
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["gather", "getitem", "scatter_add", "sort", "take", "take_along_axis", "topk"]
 
@@ -85,6 +85,11 @@ def _wrap(indices: np.ndarray, n: int) -> np.ndarray:
     """Indices as int64, counted from the front; those out of range stay so."""
     found = as_indices("scatter_add", "index", indices)
     return np.where(found < 0, found + n, found) if found.size and found.min() < 0 else found
+
+
+def _flat(x: Any) -> Any:
+    """All elements in one axis."""
+    return (x if isinstance(x, Tensor) else as_array(x)).reshape(-1)
 
 
 # ------------------------------------------------------------------------------------- reading, adding
@@ -170,7 +175,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     Indices are integers of any dtype; negative ones count from the end.
     """
     if axis is None:
-        x, axis = ops.ravel(x), 0
+        x, axis = _flat(x), 0
     return record(_take, _take_rule, x, indices=as_indices("take", "indices", indices), axis=axis)
 
 
@@ -198,7 +203,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """
     indices = as_indices("take_along_axis", "indices", indices)
     if axis is None:
-        x, axis = ops.ravel(x), 0
+        x, axis = _flat(x), 0
     shape = np.shape(x.data if isinstance(x, Tensor) else x)
     if indices.ndim != len(shape):
         raise ValueError(f"take_along_axis: indices of shape {indices.shape} need as many dimensions as x "
@@ -220,7 +225,7 @@ def _along(indices: np.ndarray, shape: tuple[int, ...], axis: int) -> tuple[np.n
 def sort(x: Any, axis: int | None = -1) -> Any:
     """Elements in ascending order along an axis; ties keep their order. Derivative: g, put back in place."""
     if axis is None:
-        x, axis = ops.ravel(x), 0
+        x, axis = _flat(x), 0
     order = np.argsort(x.data if isinstance(x, Tensor) else x, axis=axis, kind="stable")
     return take_along_axis(x, order, axis)
 

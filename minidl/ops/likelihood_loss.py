@@ -12,7 +12,7 @@ from minidl.ops.elementwise import where
 from minidl.ops.functions import exp, log, square
 from minidl.ops.loss_parts import checked, floating, pair, reduce
 from minidl.ops.shape import expand_dims
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["gaussian_nll_loss", "poisson_nll_loss"]
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels, ops, runtime
+from minidl import kernels, runtime
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
+from minidl.ops.elementwise import multiply
 from minidl.ops.index import scatter
 from minidl.ops.precision import in_single
-from minidl.tensor import Tensor
+from minidl.ops.shape import broadcast_to, ravel
+from minidl.tensors import Tensor
 
 __all__ = ["cholesky", "einsum", "inv", "linear", "matmul", "outer", "row_dot", "solve"]
 
@@ -62,7 +64,7 @@ def _matmul_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
         return ga, a[:, None] * g[..., None, :] if needs[1] else None
     if b.ndim == 1:  # (..., m, k) @ (k) -> (..., m)
         ga = g[..., None] * b if needs[0] else None
-        return ga, matmul(ops.ravel(g), _rows(a)) if needs[1] else None
+        return ga, matmul(ravel(g), _rows(a)) if needs[1] else None
     ga = matmul(g, _transposed(b)) if needs[0] else None
     if not needs[1]:
         return ga, None
@@ -136,7 +138,7 @@ _summed = in_single(np.sum)
 
 @keeps()
 def _sum_rows_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    return (ops.broadcast_to(g, inputs[0].shape),)
+    return (broadcast_to(g, inputs[0].shape),)
 
 
 def row_dot(a: Any, b: Any) -> Any:
@@ -166,7 +168,7 @@ def _row_dot_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 @explained
 def outer(a: Any, b: Any) -> Any:
     """All products of the elements of two (flattened) arrays. Derivative: as of multiply."""
-    return ops.multiply(ops.ravel(a)[:, None], ops.ravel(b))
+    return multiply(ravel(a)[:, None], ravel(b))
 
 
 # ------------------------------------------------------------------------------------------ einsum
@@ -251,7 +253,7 @@ def _einsum_pull(g: Any, inputs: Sequence[Any], terms: Sequence[str], output: st
     given = dict(zip((c for c in letters if c in known), found.shape, strict=True))
     sizes = tuple(given.get(c, 1) if own[c] == 1 else own[c] for c in letters)
     if found.shape != sizes:  # letters that only this operand has, or that are 1 in the others
-        found = ops.broadcast_to(found.reshape([given.get(c, 1) for c in letters]), sizes)
+        found = broadcast_to(found.reshape([given.get(c, 1) for c in letters]), sizes)
     if len(letters) == len(term):
         return found
     place = dict(zip(letters, np.ix_(*(np.arange(n) for n in sizes)), strict=True))

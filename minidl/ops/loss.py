@@ -15,26 +15,13 @@ from minidl.engine import fused, keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.kernels.numpy_loss import BCE, BPR, MSE
 from minidl.ops.activation import relu, sigmoid, softplus
-from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
-from minidl.ops.distance_loss import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
 from minidl.ops.elementwise import abs, clip, maximum
 from minidl.ops.functions import log, square
-from minidl.ops.likelihood_loss import gaussian_nll_loss, poisson_nll_loss
 from minidl.ops.loss_parts import averaged, checked, fitting, inverse, pair, plain, reduce, weighted
-from minidl.ops.margin_loss import (
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    soft_margin_loss,
-)
-from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
-__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "cosine_embedding_loss",
-           "cosine_similarity", "cross_entropy", "gaussian_nll_loss", "hinge_embedding_loss", "hinge_loss",
-           "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss", "multi_margin_loss",
-           "multilabel_soft_margin_loss", "multinomial_loss", "nll_loss", "pairwise_distance", "poisson_nll_loss",
-           "sampled_softmax_loss", "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss"]
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "hinge_loss", "huber_loss",
+           "l1_loss", "mse_loss", "multilabel_soft_margin_loss", "smooth_l1_loss"]
 
 
 # ------------------------------------------------------------------------------------------ regression

@@ -12,7 +12,7 @@ from minidl.ops.class_loss import classes_of
 from minidl.ops.elementwise import where
 from minidl.ops.functions import square
 from minidl.ops.loss_parts import checked, floating, pair, reduce, signs, turned
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss", "soft_margin_loss"]
 

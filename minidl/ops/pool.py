@@ -18,7 +18,7 @@ from minidl.errors import explained
 from minidl.kernels import Kernels, numpy_pool, takes
 from minidl.ops.pool_windows import Windows, adaptive, counted, sliding
 from minidl.ops.precision import in_single
-from minidl.tensor import as_array
+from minidl.tensors import as_array
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
            "avg_pool2d", "max_pool1d", "max_pool2d"]

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
-from minidl.engine import keeps, record
+from minidl.engine import keeps, record, register_sum_to
 from minidl.errors import ShapeError, explained
 from minidl.names import either_name
+from minidl.ops.elementwise import abs as absolute
+from minidl.ops.functions import exp
 from minidl.ops.loss_parts import floating, real
 from minidl.ops.precision import in_single, widened
-from minidl.tensor import Tensor
+from minidl.ops.shape import broadcast_to, concatenate, flip, stack
+from minidl.tensors import Tensor
 
 __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "sum_to", "var"]
 
@@ -60,7 +62,7 @@ def _sum(x: Any, axis: Axis, keepdims: bool) -> Any:
 @keeps()
 def _sum_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     shape = inputs[0].shape
-    return (ops.broadcast_to(g.reshape(_kept(shape, axis)), shape),)
+    return (broadcast_to(g.reshape(_kept(shape, axis)), shape),)
 
 
 @either_name
@@ -80,7 +82,7 @@ def _mean(x: Any, axis: Axis, keepdims: bool) -> Any:
 def _mean_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     shape = inputs[0].shape
     share = g / (_number(shape, axis) or 1)
-    return (ops.broadcast_to(share.reshape(_kept(shape, axis)), shape),)
+    return (broadcast_to(share.reshape(_kept(shape, axis)), shape),)
 
 
 @either_name
@@ -163,9 +165,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     if ord is None or (ord == "fro" and matrices) or (ord == 2 and not matrices):
         return record(_euclid, _norm_rule, x, axis=axis, keepdims=keepdims)
     if ord == 1 and not matrices:
-        return sum(ops.abs(x), axis, keepdims)
+        return sum(absolute(x), axis, keepdims)
     if ord == np.inf and not matrices:
-        return max(ops.abs(x), axis, keepdims)
+        return max(absolute(x), axis, keepdims)
     kind = "matrices, over two axes, has ord None or 'fro'" if matrices else "vectors has ord None, 1, 2 or inf"
     raise ValueError(f"norm: ord={ord!r} with axis={axis} on {ndim} dimension(s) is not offered; the norm of {kind}")
 
@@ -243,7 +245,7 @@ def _finite_max(x: np.ndarray, axis: Axis) -> np.ndarray:
 @keeps("inputs")
 def _logsumexp_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     x = widened(inputs[0])
-    weights = ops.exp(x - _finite_max(x.data if isinstance(x, Tensor) else x, axis))  # the shift cancels
+    weights = exp(x - _finite_max(x.data if isinstance(x, Tensor) else x, axis))  # the shift cancels
     total = sum(weights, axis, keepdims=True)
     return (g.reshape(_kept(x.shape, axis)) * (weights / _never_zero(total)),)
 
@@ -333,10 +335,10 @@ def _others(x: Any) -> Any:
     if n < 2:
         return np.ones(x.shape, x.dtype)
     if n % 2:
-        return _others(ops.concatenate([x, np.ones((*x.shape[:-1], 1), x.dtype)], axis=-1))[..., :n]
+        return _others(concatenate([x, np.ones((*x.shape[:-1], 1), x.dtype)], axis=-1))[..., :n]
     left, right = x[..., 0::2], x[..., 1::2]
     above = _others(left * right)  # (..., n / 2)
-    return ops.stack([above * right, above * left], axis=-1).reshape(x.shape)
+    return stack([above * right, above * left], axis=-1).reshape(x.shape)
 
 
 # --------------------------------------------------------------------------------- cumulative, broadcast
@@ -352,9 +354,10 @@ _cumsum = in_single(np.cumsum)
 
 @keeps()
 def _cumsum_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | None) -> Any:
-    return (ops.flip(cumsum(ops.flip(g, axis), axis), axis).reshape(inputs[0].shape),)
+    return (flip(cumsum(flip(g, axis), axis), axis).reshape(inputs[0].shape),)
 
 
+@register_sum_to
 def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     """Sum down to a shape that broadcasts to that of `x`. Derivative: g, broadcast back."""
     return record(_sum_to, _sum_to_rule, x, shape=shape)
@@ -370,4 +373,4 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
 
 @keeps()
 def _sum_to_rule(g: Any, out: Any, inputs: Any, needs: Any, shape: tuple[int, ...]) -> Any:
-    return (ops.broadcast_to(g, inputs[0].shape),)
+    return (broadcast_to(g, inputs[0].shape),)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from minidl import ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.names import either_name
-from minidl.tensor import Tensor, raw
+from minidl.ops.index import as_indices, getitem, take
+from minidl.tensors import Tensor, raw
 
 __all__ = ["array_split", "broadcast_to", "concatenate", "expand_dims", "flip", "moveaxis", "pad", "ravel", "repeat",
            "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose"]
@@ -201,7 +201,7 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
     axis = normalize_axis_index(axis, len(shape), "array_split")
     parts = np.array_split(np.arange(shape[axis]), indices_or_sections)
     starts = [int(part[0]) if len(part) else 0 for part in parts]
-    return [ops.getitem(x, (*(slice(None),) * axis, slice(start, start + len(part))))
+    return [getitem(x, (*(slice(None),) * axis, slice(start, start + len(part))))
             for start, part in zip(starts, parts, strict=True)]
 
 
@@ -234,12 +234,12 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float =
         raise ValueError(f"pad: mode={mode!r} is not offered; use 'constant', 'edge', 'reflect', 'symmetric' or 'wrap'")
     places = [np.pad(np.arange(n), width, mode=mode)  # type: ignore[call-overload]
               for n, width in zip(shape, widths, strict=True)]
-    return ops.getitem(x, np.ix_(*places))
+    return getitem(x, np.ix_(*places))
 
 
 def _widths(pad_width: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """The elements before and after each axis."""
-    given = ops.index.as_indices("pad", "pad_width", pad_width)
+    given = as_indices("pad", "pad_width", pad_width)
     try:
         widths = [(int(before), int(after)) for before, after in np.broadcast_to(given, (len(shape), 2))]
     except ValueError:
@@ -273,7 +273,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
     if axis is None:
         x, axis = ravel(x), 0
     n = _shape(x)[normalize_axis_index(axis, len(_shape(x)), "repeat")]
-    return ops.take(x, np.repeat(np.arange(n), raw(repeats, "repeat: repeats")), axis)
+    return take(x, np.repeat(np.arange(n), raw(repeats, "repeat: repeats")), axis)
 
 
 def tile(x: Any, reps: int | Sequence[int]) -> Any:
@@ -288,4 +288,5 @@ def _tile_rule(g: Any, out: Any, inputs: Any, needs: Any, reps: int | Sequence[i
     times = (1,) * (len(shape) - len(times)) + times
     lengths = (1,) * (len(times) - len(shape)) + shape
     paired = [n for pair in zip(times, lengths, strict=True) for n in pair]  # (r0, n0, r1, n1, ...)
-    return (ops.sum(g.reshape(paired), axis=tuple(range(0, len(paired), 2))).reshape(shape),)
+    copies_first = (*range(0, len(paired), 2), *range(1, len(paired), 2))  # which the engine sums, as if broadcast
+    return (g.reshape(paired).transpose(copies_first),)

@@ -15,7 +15,7 @@ from minidl.ops.elementwise import where
 from minidl.ops.index import as_indices, scatter
 from minidl.ops.loss_parts import checked, constant, fitting, floating, pair, plain, reduce
 from minidl.ops.reduce import logsumexp
-from minidl.tensor import raw
+from minidl.tensors import raw
 
 __all__ = ["multinomial_loss", "sampled_softmax_loss"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from minidl.testing.gradcheck import GradcheckError, Report, gradcheck, hygiene
+from minidl.testing.checking import GradcheckError, Report, gradcheck, hygiene
 from minidl.testing.spec import Case, Convention, Op
 
 __all__ = ["Case", "Convention", "GradcheckError", "Op", "Report", "gradcheck", "hygiene"]

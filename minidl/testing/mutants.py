@@ -7,20 +7,20 @@ the cases is not applicable, and its reason is reported.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
-from minidl import engine
+from minidl.debug.watching import Forward, Watcher
 from minidl.derivatives import vjp
-from minidl.engine import Node, Rule
+from minidl.engine import INPUTS, OUTPUT, Leaf, Node, Rule
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 from minidl.testing.oracles import raw
 from minidl.testing.proofs import PROOFS, Call, Evidence
 from minidl.testing.spec import Case, Op
@@ -218,17 +218,18 @@ MUTANTS: dict[str, Mutant] = {
 def planted(target: Rule, name: str) -> Iterator[list[bool]]:
     """Inside the block every node that records `target` has the bug `name`; yields whether it did anything."""
     active: list[bool] = []
-    original = engine.Node
-
-    def node(rule: Any, parents: Any, inputs: Any, out: Any, *rest: Any) -> Node:
-        if rule is not target:
-            return original(rule, parents, inputs, out, *rest)
-        if name == "undeclared":
-            return _undeclared(original, rule, parents, inputs, out, rest, active)
-        return original(_mutate(rule, MUTANTS[name], active), parents, inputs, out, *rest)
-
-    with patch.object(engine, "Node", node):
+    with _Undeclared(target, active) if name == "undeclared" else _Planted(target, MUTANTS[name], active):
         yield active
+
+
+class _Planted(Watcher):
+    """Changes what a rule answers."""
+
+    def __init__(self, target: Rule, mutant: Mutant, active: list[bool]) -> None:
+        self.target, self.mutant, self.active = target, mutant, active
+
+    def returning(self, rule: Rule, node: Node) -> Rule:
+        return _mutate(rule, self.mutant, self.active) if rule is self.target else rule
 
 
 def _mutate(rule: Rule, mutant: Mutant, active: list[bool]) -> Rule:
@@ -243,27 +244,54 @@ def _mutate(rule: Rule, mutant: Mutant, active: list[bool]) -> Rule:
     return mutated
 
 
-def _undeclared(make: Any, rule: Rule, parents: Any, inputs: Any, out: Any, rest: Any, active: list[bool]) -> Node:
-    """A node whose rule reads inputs and output behind the engine's back.
+class _Undeclared(Watcher):
+    """Lets a rule read inputs and output behind the engine's back, which keeps neither of them.
 
     It counts only where the rule reads values (with NaN it answers otherwise) of the op's own inputs or
     output: an array in the middle of a composite is nobody's but the rule's.
     """
-    if out is None and (inputs is parents or not any(isinstance(p, engine.Leaf) for p in parents)):
-        return make(rule, parents, inputs, out, *rest)
 
-    def mutated(g: Any, _out: Any, _inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
-        if isinstance(g, Tensor):
-            seen = [Tensor(x, p) if p is not None and x is not p else x for x, p in zip(inputs, parents, strict=True)]
-            return rule(g, None if out is None else Tensor(out, made), seen, needs, **params)
-        answers = rule(g, out, inputs, needs, **params)
-        blind = rule(g, _nan_like(out), [_nan_like(x) for x in inputs], needs, **params)
-        if any(need and a is not None and _differs(a, b) for a, b, need in zip(answers, blind, needs, strict=True)):
-            active.append(True)
-        return answers
+    def __init__(self, target: Rule, active: list[bool]) -> None:
+        self.target, self.active = target, active
 
-    made: Node = make(mutated, parents, parents, None, *rest)
-    return made
+    def recording(self, forward: Forward, rule: Rule) -> tuple[Forward, Rule]:
+        if rule is not self.target:
+            return forward, rule
+        kept: list[Any] = []  # the arrays of the inputs, and the output
+
+        def remembering(*arrays: Any, **params: Any) -> Any:
+            out, flags = forward(*arrays, **params), rule.keeps  # type: ignore[attr-defined]
+            out = np.asarray(out) if flags & OUTPUT else out  # which the Tensor will have
+            kept[:] = [list(arrays) if flags & INPUTS else None, out if flags & OUTPUT else None]
+            return out
+
+        @functools.wraps(rule)
+        def reading(*args: Any, **params: Any) -> Sequence[Any]:
+            return rule(*args, **params)
+
+        reading.keeps, reading.kept = 0, kept  # type: ignore[attr-defined]
+        return functools.wraps(forward)(remembering), reading
+
+    def returning(self, rule: Rule, node: Node) -> Rule:
+        if not hasattr(rule, "kept"):
+            return rule
+        arrays, out = rule.kept
+        inputs = node.inputs if arrays is None else arrays
+        own = out is not None or (arrays is not None and any(isinstance(p, Leaf) for p in node.parents))
+
+        def mutated(g: Any, _out: Any, _inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
+            if isinstance(g, Tensor):
+                seen = [Tensor(x, p) if p is not None and x is not p else x
+                        for x, p in zip(inputs, node.parents, strict=True)]
+                return rule(g, None if out is None else Tensor(out, node), seen, needs, **params)
+            answers = rule(g, out, inputs, needs, **params)
+            blind = rule(g, _nan_like(out), [_nan_like(x) for x in inputs], needs, **params)
+            if own and any(need and a is not None and _differs(a, b)
+                           for a, b, need in zip(answers, blind, needs, strict=True)):
+                self.active.append(True)
+            return answers
+
+        return mutated
 
 
 def _nan_like(value: Any) -> Any:
@@ -276,7 +304,7 @@ def last_rule(op: Op, cases: Sequence[Case]) -> Rule | None:
     """The rule of the node that the op ends with; None if it records nothing."""
     for case in cases:
         call = Call(op, case)
-        out = call.f(*(Tensor(a, engine.Leaf(a.shape, a.dtype)) for a in call.arrays))
+        out = call.f(*(Tensor(a, Leaf(a.shape, a.dtype)) for a in call.arrays))
         if call.arrays and isinstance(out, Tensor) and out.node is not None and out.node.rule is not None:
             return out.node.rule
     return None
@@ -326,7 +354,7 @@ def _exercise(op: Op, case: Case, tracked: bool) -> None:
     call = Call(op, case)
     _, pullback = vjp(call.f, *call.arrays)
     with suppress(*BREAKS), np.errstate(all="ignore"):
-        pullback(Tensor(call.u, engine.Leaf(call.u.shape, call.u.dtype)) if tracked else call.u.copy())
+        pullback(Tensor(call.u, Leaf(call.u.shape, call.u.dtype)) if tracked else call.u.copy())
 
 
 def _first_failure(op: Op, case: Case) -> str | None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
 from minidl.engine import fused
 from minidl.errors import ShapeError, explained, refuse_masked
 from minidl.kernels import Kernels, takes
+from minidl.ops.functions import rsqrt, square
 from minidl.ops.loss_parts import floating
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["batch_norm", "layer_norm", "rms_norm"]
 
@@ -130,7 +130,7 @@ def _row_norm_reference(x: Any, weight: Any, bias: Any, axes: int, eps: float, c
         return _scaled(x, weight, bias)
     if centred:
         x = x - x.mean(axis=over, keepdims=True)
-    return _scaled(x * ops.rsqrt(ops.square(x).mean(axis=over, keepdims=True) + eps), weight, bias)
+    return _scaled(x * rsqrt(square(x).mean(axis=over, keepdims=True) + eps), weight, bias)
 
 
 def _scaled(x: Any, weight: Any, bias: Any) -> Any:
@@ -269,7 +269,7 @@ def _channel_norm_reference(x: Any, weight: Any, bias: Any, mean: Any, var: Any,
         return _scaled((x - _along(mean, x)) * _along(1 / np.sqrt(var + eps), x), weight, bias)
     over = (0, *range(2, x.ndim))
     x = x - x.mean(axis=over, keepdims=True)
-    return _scaled(x * ops.rsqrt(ops.square(x).mean(axis=over, keepdims=True) + eps), weight, bias)
+    return _scaled(x * rsqrt(square(x).mean(axis=over, keepdims=True) + eps), weight, bias)
 
 
 _channel_norm = fused(_channel_norm_forward, _channel_norm_backward, _channel_norm_reference, name="batch_norm")

@@ -17,7 +17,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.derivatives import vjp
-from minidl.tensor import Tensor, tensor
+from minidl.tensors import Tensor, tensor
 from minidl.testing.graphs import layout_of, unique_values
 from minidl.testing.oracles import Flat, basis, complex_step, differences, pulled, raw, relative, wobble
 
@@ -112,7 +112,7 @@ def gradcheck(f: Callable[..., Any], inputs: Sequence[Any], order: int = 1, *,
     >>> wrong = minidl.primitive(np.sin, lambda g, out, inputs, needs: (1.01 * g * np.cos(inputs[0]),), name="wrong")
     >>> gradcheck(wrong, [np.array([0.0, 0.5])])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    minidl.testing.gradcheck.GradcheckError: wrong, order 1: d out[0] / d argument 0 [0] is 1.01 by pullback ...
+    minidl.testing.checking.GradcheckError: wrong, order 1: d out[0] / d argument 0 [0] is 1.01 by pullback ...
     """
     slots = [i for i, a in enumerate(inputs) if getattr(a, "dtype", np.dtype(int)).kind == "f"]
     if not slots:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import minidl
 from minidl import GradientError, Tensor, nn, ops, tensor
 from minidl.data import default_collate, pad_sequence
-from minidl.tensor import as_array
+from minidl.tensors import as_array
 from minidl.testing.strategies import arrays, broadcastable, index_for, shapes
 
 BINARY = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels, ops
+from minidl import kernels
 from minidl.behind import with_rows
 from minidl.engine import fused, keeps, record
 from minidl.errors import ShapeError, explained
-from minidl.ops.index import as_indices, scatter
+from minidl.ops.elementwise import astype
+from minidl.ops.index import as_indices, scatter, take
 from minidl.ops.loss_parts import floating
+from minidl.ops.shape import ravel
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 from minidl.versions import wrote
 
 __all__ = ["embedding", "embedding_bag", "sampled_matmul"]
@@ -181,7 +183,7 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
     ends = _ends("embedding_bag", found, offsets, include_last_offset)
     flat = found.reshape(-1)
     if factors is not None:
-        return _weighted_bag(weight, ops.ravel(floating(factors)), indices=flat, ends=ends)
+        return _weighted_bag(weight, ravel(floating(factors)), indices=flat, ends=ends)
     counts = np.diff(ends)
     share = 1 / np.maximum(counts, 1) if mode == "mean" else np.ones(counts.size)
     return record(_bag, _embedding_bag_rule, weight, indices=flat, ends=ends,
@@ -232,7 +234,7 @@ def _embedding_bag_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.n
                         scale: np.ndarray) -> Any:
     shape = inputs[0].shape
     if isinstance(g, Tensor):
-        return (scatter(ops.take(g, _owners(ends), axis=0) * scale[:, None], indices, shape),)
+        return (scatter(take(g, _owners(ends), axis=0) * scale[:, None], indices, shape),)
     return (_row_grad(_plain(g), indices, ends, scale, shape),)
 
 
@@ -254,7 +256,7 @@ def _weighted_backward(g: np.ndarray, scale: np.ndarray, inputs: Any, needs: Any
 
 
 def _weighted_reference(weight: Any, factors: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
-    rows = ops.take(weight, indices, axis=0) * factors[:, None]  # (n, d)
+    rows = take(weight, indices, axis=0) * factors[:, None]  # (n, d)
     return scatter(rows, _owners(ends), (len(ends) - 1, weight.shape[1]))
 
 
@@ -309,7 +311,7 @@ def sampled_matmul(x: Any, weight: Any, indices: Any, offsets: Any) -> Any:
     if len(ends) != len(x) + 1:
         raise ShapeError(f"sampled_matmul: offsets cut {len(ends) - 1} rows, and x has {len(x)}")
     dtype = np.result_type(x.dtype, weight.dtype)
-    x, weight = (a if a.dtype == dtype else ops.astype(a, dtype) for a in (x, weight))
+    x, weight = (a if a.dtype == dtype else astype(a, dtype) for a in (x, weight))
     return _sampled(x, weight, indices=found, ends=ends)
 
 
@@ -327,7 +329,7 @@ def _sampled_backward(g: np.ndarray, saved: None, inputs: Any, needs: Any, indic
 
 
 def _sampled_reference(x: Any, weight: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
-    return (ops.take(x, _owners(ends), axis=0) * ops.take(weight, indices, axis=0)).sum(axis=1)
+    return (take(x, _owners(ends), axis=0) * take(weight, indices, axis=0)).sum(axis=1)
 
 
 _sampled = fused(_sampled_forward, _sampled_backward, _sampled_reference, name="sampled_matmul")
