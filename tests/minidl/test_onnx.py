@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 import sys
@@ -16,6 +15,8 @@ import pytest
 import minidl
 import minidl.onnx
 from minidl import nn, ops
+from minidl.onnx.lowering import COMPOSED, LOWERINGS
+from minidl.onnx.trace import run
 from minidl.testing.proofs import draw_cases
 from minidl.testing.spec import Case, Op
 from minidl.testing.table import table
@@ -77,10 +78,17 @@ def agrees(tmp_path: Path, module: nn.Module, *examples: np.ndarray, sizes: tupl
 
 # ------------------------------------------------------------------------------------------- every op
 
-WHOLE = {op.name for family in ("activation", "elementwise", "functions", "linalg", "reduce", "shape")
-         for op in importlib.import_module(f"minidl.testing.table.{family}").OPS} - {
-             "cholesky", "inv", "solve", "solve[vector]", "norm[inf]"}
-"""Rows of which every case is exported; ONNX has no linear algebra. Of others a case may be refused."""
+@pytest.mark.parametrize("name", table())
+def test_every_op_has_a_lowering_or_says_that_it_has_none(name: str) -> None:
+    op = table()[name]
+    lacking = set()
+    for case in draw_cases(op, 12, seed=1):
+        call, inputs = _as_function(op, case)
+        given = {f"x{i}": x for i, x in enumerate(inputs)}
+        lacking |= {step.op for step in run(Function(call), given, set(LOWERINGS), COMPOSED)[0].steps} - {*LOWERINGS}
+    assert bool(lacking) == (op.onnx is None), (
+        f"{name}: minidl.onnx.lowering has nothing for {', '.join(lacking)}; add it, or say onnx=None in the op's row"
+        if lacking else f"{name}: it can be exported, so its row need not say onnx=None")
 
 
 @needs_onnx
@@ -88,18 +96,23 @@ WHOLE = {op.name for family in ("activation", "elementwise", "functions", "linal
 def test_every_op_gives_the_same_or_is_refused(name: str, tmp_path: Path) -> None:
     op = table()[name]
     for case in draw_cases(op, 4, seed=1):
-        inputs = [np.array(case.args[i], np.float32) for i in case.wrt]
+        call, inputs = _as_function(op, case)
         if all(x.size for x in inputs):  # onnxruntime refuses some nodes without elements
-            _same_or_refused(op, case, inputs, tmp_path / "o.onnx")
+            _same_or_refused(op, call, inputs, tmp_path / "o.onnx")
 
 
-def _same_or_refused(op: Op, case: Case, inputs: list[np.ndarray], path: Path) -> None:
+def _as_function(op: Op, case: Case) -> tuple[Callable[..., Any], list[np.ndarray]]:
+    """An op as a function of what is differentiated, and these arguments in float32."""
     def call(*xs: Any) -> Any:
         args = list(case.args)
         for i, x in zip(case.wrt, xs, strict=True):
             args[i] = x
         return op.function(*args, **case.kwargs)
 
+    return call, [np.array(case.args[i], np.float32) for i in case.wrt]
+
+
+def _same_or_refused(op: Op, call: Callable[..., Any], inputs: list[np.ndarray], path: Path) -> None:
     names = [f"x{i}" for i in range(len(inputs))]
     refusal = ""
     try:
@@ -107,12 +120,12 @@ def _same_or_refused(op: Op, case: Case, inputs: list[np.ndarray], path: Path) -
     except ValueError as error:
         refusal = str(error)
     if refusal:
-        assert op.name not in WHOLE
+        assert op.onnx != "all"
         assert re.fullmatch(r"onnx\.export: \w+ in the outermost module .*", refusal)
         return
-    run = session(path)
-    known = {i.name for i in run.get_inputs()}
-    got = run.run(None, {n: x for n, x in zip(names, inputs, strict=True) if n in known})[0]
+    there = session(path)
+    known = {i.name for i in there.get_inputs()}
+    got = there.run(None, {n: x for n, x in zip(names, inputs, strict=True) if n in known})[0]
     wanted = np.asarray(call(*inputs))
     assert got.shape == wanted.shape
     np.testing.assert_allclose(got, wanted, rtol=5e-6, atol=5e-6)

@@ -66,8 +66,9 @@ def _topk(x: Any, k: int, axis: int) -> Any:
 
 
 OPS = [
-    Op("getitem", ops.getitem, lambda x, index: x[index], cases(arrays(), lambda x: index_for(x.shape)), linear=(0,)),
-    Op("scatter_add", ops.scatter_add, _scatter_add, _updates()),
+    Op("getitem", ops.getitem, lambda x, index: x[index], cases(arrays(), lambda x: index_for(x.shape)), linear=(0,),
+       onnx="some"),
+    Op("scatter_add", ops.scatter_add, _scatter_add, _updates(), onnx="some"),
     Op("take", ops.take, lambda x, indices, axis: np.take(x, indices.astype(int), axis), _takes(), linear=(0,)),
     Op("gather", ops.gather, lambda x, indices: x[indices],
        cases(arrays(shapes(min_dims=1, min_side=1)), lambda x: indices(len(x))), linear=(0,)),

@@ -114,8 +114,9 @@ OPS = [
     Op("outer", ops.outer, _outer, cases(arrays(), arrays()), linear=(0, 1)),
     Op("einsum", ops.einsum, np.einsum, _contractions(), order=3),
     Op("einsum[...]", ops.einsum, np.einsum, _batched_contractions()),
-    Op("inv", ops.inv, np.linalg.inv, cases(_batches.flatmap(_dominant)), order=3),
-    Op("solve", ops.solve, np.linalg.solve, _systems(False), order=3, linear=(1,)),
-    Op("solve[vector]", ops.solve, np.linalg.solve, _systems(True), order=3, linear=(1,)),
-    Op("cholesky", lambda a: ops.cholesky(_symmetric(a)), _cholesky, cases(_batches.flatmap(_dominant)), order=3),
+    Op("inv", ops.inv, np.linalg.inv, cases(_batches.flatmap(_dominant)), order=3, onnx=None),
+    Op("solve", ops.solve, np.linalg.solve, _systems(False), order=3, linear=(1,), onnx=None),
+    Op("solve[vector]", ops.solve, np.linalg.solve, _systems(True), order=3, linear=(1,), onnx=None),
+    Op("cholesky", lambda a: ops.cholesky(_symmetric(a)), _cholesky, cases(_batches.flatmap(_dominant)), order=3,
+       onnx=None),
 ]
