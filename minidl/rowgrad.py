@@ -25,7 +25,7 @@ _DENSE = frozenset({np.equal, np.not_equal, np.less, np.less_equal, np.greater, 
 
 
 class _Pieces:
-    """Contributions one behind the other, until there are so many rows that they are merged.
+    """Contributions one after the other, until there are so many rows that they are merged.
 
     Sums that follow one another share a list, of which each has its first pieces; nobody else ever has their memory.
     """
@@ -78,7 +78,7 @@ class RowGrad(NDArrayOperatorsMixin):
     differences and products of two. `w -= 0.1 * g` changes the rows of `g` only. A sum with an array, comparisons,
     `np.maximum`, reductions and `np.asarray(g)` are dense. Everything else raises an error.
 
-    Contributions are merged as they come: `append` keeps the rows of both one behind the other until they are twice as
+    Contributions are merged as they come: `append` keeps the rows of both one after the other until they are twice as
     many as the distinct rows of the last merge. Rows are summed in the order of their contributions, whenever that is;
     those of float16, whose sum is rounded once, all at the end.
 

@@ -44,7 +44,7 @@ class Window(NamedTuple):
         return high, wide
 
     def outputs(self, op: str, size: Sequence[int], after: Sequence[int]) -> Ints:
-        """Rows and columns of positions on an image, `origin` zeros before and `after` zeros behind it."""
+        """Rows and columns of positions on an image, `origin` zeros before and `after` zeros after it."""
         extent = self.extent()
         padded = [n + a + b for n, a, b in zip(size, self.origin, after, strict=True)]
         if any(e > n for e, n in zip(extent, padded, strict=True)):

@@ -1,7 +1,7 @@
-"""Bugs planted in derivative rules, and which proof notices them.
+"""Mutation tests of derivative rules: changes as bugs make them, and which proof notices each.
 
-A mutant changes what the rule of an op's last node answers. It is planted while the op records
-(`planted`), in the ordinary pass and under `create_graph` alike. One that changed nothing in any of
+A mutant changes what the rule of an op's last node answers (`mutated`), in the ordinary pass and under `create_graph`
+alike. One that changed nothing in any of
 the cases is not applicable, and its reason is reported.
 """
 
@@ -25,7 +25,7 @@ from minidl.testing.oracles import raw
 from minidl.testing.proofs import PROOFS, Call, Evidence
 from minidl.testing.spec import Case, Op
 
-__all__ = ["BREAKS", "MUTANTS", "Mutant", "Verdict", "kill", "planted"]
+__all__ = ["BREAKS", "MUTANTS", "Mutant", "Verdict", "mutated", "mutation_test"]
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Answer:
 class Mutant:
     """A bug: how it changes an answer (true when it did), and why it may not apply."""
 
-    plant: Callable[[Answer], bool]
+    change: Callable[[Answer], bool]
     otherwise: str
 
 
@@ -67,7 +67,7 @@ class Verdict:
 
 def _each(change: Callable[[Any], Any]) -> Callable[[Answer], bool]:
     """A mutant that changes the values of every gradient by itself."""
-    def plant(answer: Answer) -> bool:
+    def change_each(answer: Answer) -> bool:
         changed = False
         for i, g in enumerate(answer.gradients):
             if g is None:
@@ -77,7 +77,7 @@ def _each(change: Callable[[Any], Any]) -> Callable[[Answer], bool]:
             changed |= _differs(answer.gradients[i], g)
         return changed
 
-    return plant
+    return change_each
 
 
 def _differs(a: Any, b: Any) -> bool:
@@ -212,36 +212,36 @@ MUTANTS: dict[str, Mutant] = {
 }
 
 
-# ----------------------------------------------------------------------------------------- planting
+# ----------------------------------------------------------------------------------------- applying
 
 @contextmanager
-def planted(target: Rule, name: str) -> Iterator[list[bool]]:
-    """Inside the block every node that records `target` has the bug `name`; yields whether it did anything."""
+def mutated(target: Rule, name: str) -> Iterator[list[bool]]:
+    """Inside the block every node that records `target` has the mutant `name` of it; yields whether it did anything."""
     active: list[bool] = []
-    with _Undeclared(target, active) if name == "undeclared" else _Planted(target, MUTANTS[name], active):
+    with _Undeclared(target, active) if name == "undeclared" else _Changed(target, MUTANTS[name], active):
         yield active
 
 
-class _Planted(Watcher):
+class _Changed(Watcher):
     """Changes what a rule answers."""
 
     def __init__(self, target: Rule, mutant: Mutant, active: list[bool]) -> None:
         self.target, self.mutant, self.active = target, mutant, active
 
     def returning(self, rule: Rule, node: Node) -> Rule:
-        return _mutate(rule, self.mutant, self.active) if rule is self.target else rule
+        return _changed(rule, self.mutant, self.active) if rule is self.target else rule
 
 
-def _mutate(rule: Rule, mutant: Mutant, active: list[bool]) -> Rule:
-    def mutated(g: Any, out: Any, inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
+def _changed(rule: Rule, mutant: Mutant, active: list[bool]) -> Rule:
+    def changed(g: Any, out: Any, inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
         answers = rule(g, out, inputs, needs, **params)
         answer = Answer(rule, g, out, inputs, needs, params,
                         [a if need else None for a, need in zip(answers, needs, strict=True)])
-        if mutant.plant(answer):
+        if mutant.change(answer):
             active.append(True)
         return answer.gradients
 
-    return mutated
+    return changed
 
 
 class _Undeclared(Watcher):
@@ -279,7 +279,7 @@ class _Undeclared(Watcher):
         inputs = node.inputs if arrays is None else arrays
         own = out is not None or (arrays is not None and any(isinstance(p, Leaf) for p in node.parents))
 
-        def mutated(g: Any, _out: Any, _inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
+        def blindly(g: Any, _out: Any, _inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
             if isinstance(g, Tensor):
                 seen = [Tensor(x, p) if p is not None and x is not p else x
                         for x, p in zip(inputs, node.parents, strict=True)]
@@ -291,7 +291,7 @@ class _Undeclared(Watcher):
                 self.active.append(True)
             return answers
 
-        return mutated
+        return blindly
 
 
 def _nan_like(value: Any) -> Any:
@@ -310,8 +310,8 @@ def last_rule(op: Op, cases: Sequence[Case]) -> Rule | None:
     return None
 
 
-def kill(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
-    """Plant every mutant in the op's rule and look which proof fails on the cases.
+def mutation_test(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
+    """Change the op's rule in every way and look which proof fails on the cases.
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ def kill(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
 def _verdict(op: Op, rule: Rule, name: str, cases: Sequence[Case]) -> Verdict:
     ever = False
     for case in cases:
-        with planted(rule, name) as active:
+        with mutated(rule, name) as active:
             _exercise(op, case, tracked=name == "cut the graph")
             killer = _first_failure(op, case) if active else None
         ever = ever or bool(active)
@@ -344,11 +344,11 @@ def _verdict(op: Op, rule: Rule, name: str, cases: Sequence[Case]) -> Verdict:
 
 
 BREAKS = (AssertionError, ValueError, TypeError, AttributeError, RuntimeError, IndexError)
-"""What a proof under a planted bug may raise: its own error, or a crash further on."""
+"""What a proof of a mutant may raise: its own error, or a crash further on."""
 
 
 def _exercise(op: Op, case: Case, tracked: bool) -> None:
-    """Go backward once, to see whether the planted bug does anything here."""
+    """Go backward once, to see whether the mutant does anything here."""
     if tracked and op.order < 2:
         return
     call = Call(op, case)

@@ -36,7 +36,7 @@ def bags(draw):
 
 
 @given(rows_of_a_table())
-def test_scatter_add_equals_its_twin_bit_for_bit(drawn):
+def test_scatter_add_equals_its_reference_bit_for_bit(drawn):
     size, indices, rows = drawn
     start = np.ones((size, rows.shape[1]), rows.dtype)
     fast, plain = start.copy(), start.copy()
@@ -58,7 +58,7 @@ def test_scatter_add_along_any_axis_is_that_along_the_first(drawn, axis):
 
 
 @given(rows_of_a_table())
-def test_coalesce_equals_its_twin_bit_for_bit(drawn):
+def test_coalesce_equals_its_reference_bit_for_bit(drawn):
     _, indices, rows = drawn
     for got, wanted in zip(numba_rows.coalesce(indices, rows), numpy_rows.coalesce(indices, rows), strict=True):
         assert got.dtype == wanted.dtype
@@ -73,7 +73,7 @@ def test_coalesce_of_a_huge_table_sorts():
 
 
 @given(bags())
-def test_bags_equal_their_twins(drawn):
+def test_bags_equal_their_reference(drawn):
     table, indices, ends, scale = drawn
     tolerance = {"rtol": 1e-5, "atol": 1e-5} if table.dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
     out = numba_rows.bag(table, indices, ends, scale)
