@@ -13,13 +13,14 @@ from minidl.tensors import Tensor, tensor
 
 if TYPE_CHECKING:
     __version__: str
-    from minidl import data, debug, io, nn, onnx, optim, testing
+    from minidl import data, debug, io, nn, onnx, optim, testing, typing
     from minidl.debug import graph, profile
 
 __all__ = [
     "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "data", "debug", "fused",
     "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "onnx",
-    "ops", "optim", "primitive", "profile", "record", "runtime", "tensor", "testing", "value_and_grad", "vjp",
+    "ops", "optim", "primitive", "profile", "record", "runtime", "tensor", "testing", "typing",
+    "value_and_grad", "vjp",
 ]
 
 

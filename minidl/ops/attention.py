@@ -17,6 +17,7 @@ from minidl.ops.loss_parts import floating
 from minidl.ops.masks import dropout_factors
 from minidl.ops.shape import broadcast_to
 from minidl.tensors import Tensor, as_array
+from minidl.typing import Operand
 
 __all__ = ["bilinear", "scaled_dot_product_attention"]
 
@@ -24,8 +25,8 @@ _kernels = Kernels("minidl.kernels", "attention")
 
 
 @explained
-def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-                                 is_causal: bool = False, scale: float | None = None,
+def scaled_dot_product_attention(query: Operand, key: Operand, value: Operand, attn_mask: Operand | None = None,
+                                 dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
                                  generator: np.random.Generator | None = None) -> Any:
     """softmax(query key' scale + mask) value: for each query a mean of values, weighted by how its key fits.
 
@@ -186,7 +187,7 @@ _attention = fused(_attention_forward, _attention_backward, _attention_reference
 # ------------------------------------------------------------------------------------------ bilinear form
 
 @explained
-def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+def bilinear(input1: Operand, input2: Operand, weight: Operand, bias: Operand | None = None) -> Any:
     """x' W_o y + b_o for every output o. Derivative: those of the products, linear in each argument.
 
     Parameters

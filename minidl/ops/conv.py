@@ -25,6 +25,7 @@ from minidl.ops import winograd
 from minidl.ops.patches import Block, Geometry, Window, array_of, columns_of, numbers
 from minidl.ops.precision import in_single
 from minidl.ops.shape import expand_dims
+from minidl.typing import Operand
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 
@@ -37,8 +38,8 @@ _SHARES = 4  # but so that there are as many portions for threads to share
 # --------------------------------------------------------------------------------------- public functions
 
 @explained
-def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:
+def conv2d(input: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0,
+           dilation: Any = 1, groups: int = 1) -> Any:
     """Cross-correlation of images with kernels, as `torch.nn.functional.conv2d`.
 
     Parameters
@@ -88,8 +89,8 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
 
 
 @explained
-def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:
+def conv1d(input: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0,
+           dilation: Any = 1, groups: int = 1) -> Any:
     """Cross-correlation of sequences with kernels, as `torch.nn.functional.conv1d`: `conv2d` with a height of 1.
 
     Parameters
@@ -114,7 +115,7 @@ def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
 
 
 @explained
-def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+def conv_transpose2d(input: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0,
                      output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:
     """The adjoint of `conv2d`, as `torch.nn.functional.conv_transpose2d`: each element adds a kernel to the output.
 

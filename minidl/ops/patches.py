@@ -16,6 +16,7 @@ from minidl.kernels import Kernels
 from minidl.ops.precision import in_single
 from minidl.ops.shape import expand_dims
 from minidl.tensors import Tensor, as_array
+from minidl.typing import Operand
 
 __all__ = ["fold", "unfold"]
 
@@ -124,7 +125,7 @@ def _window(op: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any)
 
 
 @explained
-def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def unfold(input: Operand, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Patches of images as columns, as `torch.nn.functional.unfold`.
 
     Parameters
@@ -166,7 +167,8 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
 
 
 @explained
-def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def fold(input: Operand, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+         stride: Any = 1) -> Any:
     """Images that are the sums of their patches, as `torch.nn.functional.fold`: the adjoint of `unfold`.
 
     Parameters

@@ -26,6 +26,7 @@ from minidl.ops.index import as_indices
 from minidl.ops.linalg import linear
 from minidl.ops.loss_parts import floating
 from minidl.ops.shape import concatenate, split
+from minidl.typing import Operand
 
 __all__ = ["gru", "lstm", "rnn"]
 
@@ -34,8 +35,9 @@ _GATES = {TANH: 1, RELU: 1, GRU: 3, LSTM: 4}
 
 
 @explained
-def rnn(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
-        lengths: Any = None, nonlinearity: str = "tanh", reverse: bool = False) -> tuple[Any, Any]:
+def rnn(x: Operand, weight_ih: Operand, weight_hh: Operand, bias_ih: Operand | None = None,
+        bias_hh: Operand | None = None, h0: Operand | None = None, lengths: Any = None, nonlinearity: str = "tanh",
+        reverse: bool = False) -> tuple[Any, Any]:
     """Elman network: h_t = f(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh).
 
     Derivative: back through time. relu'(0) = 0.
@@ -88,8 +90,9 @@ def rnn(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: An
 
 
 @explained
-def gru(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
-        lengths: Any = None, reverse: bool = False) -> tuple[Any, Any]:
+def gru(x: Operand, weight_ih: Operand, weight_hh: Operand, bias_ih: Operand | None = None,
+        bias_hh: Operand | None = None, h0: Operand | None = None, lengths: Any = None,
+        reverse: bool = False) -> tuple[Any, Any]:
     """Gated recurrent unit, with i = W_ih x_t + b_ih and s = W_hh h_(t-1) + b_hh cut into three gates.
 
     r = sigmoid(i_r + s_r), z = sigmoid(i_z + s_z), n = tanh(i_n + r s_n), h_t = (1 - z) n + z h_(t-1).
@@ -127,8 +130,9 @@ def gru(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: An
 
 
 @explained
-def lstm(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
-         c0: Any = None, lengths: Any = None, reverse: bool = False) -> tuple[Any, tuple[Any, Any]]:
+def lstm(x: Operand, weight_ih: Operand, weight_hh: Operand, bias_ih: Operand | None = None,
+         bias_hh: Operand | None = None, h0: Operand | None = None, c0: Operand | None = None, lengths: Any = None,
+         reverse: bool = False) -> tuple[Any, tuple[Any, Any]]:
     """Long short-term memory, with a = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh cut into four gates.
 
     i = sigmoid(a_i), f = sigmoid(a_f), g = tanh(a_g), o = sigmoid(a_o), c_t = f c_(t-1) + i g, h_t = o tanh(c_t).
