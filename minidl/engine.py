@@ -46,20 +46,20 @@ if hasattr(os, "register_at_fork"):  # a child has no thread that would release 
 
 
 class Observer(Protocol):
-    """Who looks on while operations run: `minidl.debug.watching` has one for each thread."""
+    """Sees operations as they run; `minidl.debug.watching` passes them on to the watchers of a thread."""
 
     def recording(self, forward: Callable[..., Any], rule: Rule) -> tuple[Callable[..., Any], Rule]:
-        """What to run and to record in place of an operation's functions; they may look, and do what these do."""
+        """The functions to run and to record for an operation: the given ones, or wrappers of them."""
 
     def returning(self, rule: Rule, node: Node) -> Rule:
-        """What to call in place of the rule of a node, in a backward pass."""
+        """The rule to call for a node in a backward pass: the given one, or a wrapper of it."""
 
 
 _observer: Observer | None = None
 
 
 def observe(observer: Observer | None) -> None:
-    """Show every operation, in all threads, to an observer from now on; to nobody for None."""
+    """Show every operation of all threads to `observer` from now on; None ends it."""
     global _observer
     _observer = observer
 

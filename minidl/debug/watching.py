@@ -1,4 +1,4 @@
-"""Looking on while operations run: what `detect_anomaly` and `profile` are built on.
+"""Watching operations as they run: what `detect_anomaly` and `profile` are built on.
 
 The engine has one observer for all threads, or none. Only while some thread watches is there one, a `_Switch`, which
 passes every operation on to the watchers of the calling thread.

@@ -323,7 +323,7 @@ def _no_mutation_same_bits(f: Callable[..., Any], inputs: Sequence[np.ndarray], 
             raise GradcheckError(f"{name}: the gradient of argument {i} is {g.dtype}{g.shape}, "
                                  f"the argument {a.dtype}{a.shape}")
         if g.flags.writeable:
-            g[...] = np.nan  # whoever shares this memory shows it
+            g[...] = np.nan  # shows in what shares this memory
     again = [raw(g) for g in pullback(u.copy())]
     watched = [("the upstream gradient", seed, u), ("the output", raw(out), value)]
     watched += [(f"argument {i}", a, b) for i, (a, b) in enumerate(zip(inputs, before, strict=True))]

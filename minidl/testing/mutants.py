@@ -245,10 +245,10 @@ def _changed(rule: Rule, mutant: Mutant, active: list[bool]) -> Rule:
 
 
 class _Undeclared(Watcher):
-    """Lets a rule read inputs and output behind the engine's back, which keeps neither of them.
+    """Lets a rule read inputs and output that it has not declared, so that the engine keeps neither of them.
 
     It counts only where the rule reads values (with NaN it answers otherwise) of the op's own inputs or
-    output: an array in the middle of a composite is nobody's but the rule's.
+    output: an array in the middle of a composite belongs to the rule alone.
     """
 
     def __init__(self, target: Rule, active: list[bool]) -> None:
@@ -318,7 +318,7 @@ def mutation_test(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
     op : Op
         A row of the table.
     cases : sequence of Case
-        Calls on which the unharmed op passes all proofs.
+        Calls on which the unchanged op passes all proofs.
 
     Returns
     -------
@@ -327,7 +327,7 @@ def mutation_test(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
     rule = last_rule(op, cases)
     if rule is None:
         return {name: Verdict(None, False, "the op records nothing") for name in MUTANTS}
-    cases = sorted(cases, key=lambda c: -Call(op, c).value.size)  # the empty ones last: they kill nothing
+    cases = sorted(cases, key=lambda c: -Call(op, c).value.size)  # the empty ones last: they kill no mutant
     return {name: _verdict(op, rule, name, cases) for name in MUTANTS}
 
 
