@@ -388,6 +388,16 @@ class Tensor:
     squeeze: Callable[..., Tensor]
     swapaxes: Callable[..., Tensor]
     astype: Callable[..., Tensor]
+    exp: Callable[..., Tensor]
+    log: Callable[..., Tensor]
+    clip: Callable[..., Tensor]
+    argmax: Callable[..., Any]
+    cumsum: Callable[..., Tensor]
+    flatten: Callable[..., Tensor]
+    ravel: Callable[..., Tensor]
+    prod: Callable[..., Tensor]
+    norm: Callable[..., Tensor]
+    unsqueeze: Callable[..., Tensor]
 
     def reshape(self, *shape: Any) -> Tensor:
         """See `minidl.ops.reshape`; `t.reshape(2, 3)` and `t.reshape((2, 3))` both work."""

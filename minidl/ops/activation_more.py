@@ -13,10 +13,10 @@ from minidl.errors import ShapeError, explained
 from minidl.ops.activation import sigmoid, softmax, softplus
 from minidl.ops.elementwise import abs, where
 from minidl.ops.functions import exp, tanh
-from minidl.tensor import Tensor, as_array
+from minidl.tensor import Tensor, as_array, raw
 
-__all__ = ["celu", "glu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish", "prelu", "relu6", "softmin",
-           "softsign", "tanhshrink", "threshold"]
+__all__ = ["celu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish", "prelu", "relu6",
+           "softmin", "softshrink", "softsign", "tanhshrink", "threshold"]
 
 
 def _ready(x: Any) -> Any:
@@ -97,6 +97,58 @@ def threshold(x: Any, threshold: float, value: float) -> Any:
     x = _ready(x)
     kept = ~((x.data if isinstance(x, Tensor) else x) <= threshold)  # NaN stays
     return where(kept, x, value)
+
+
+def hardshrink(x: Any, lambd: float = 0.5) -> Any:
+    """x where |x| > lambd, else 0. Derivative: g where |x| > lambd, else 0 (so 0 at both ends).
+
+    Examples
+    --------
+    >>> from minidl import ops
+    >>> ops.hardshrink([-1.0, 0.5, 2.0])
+    array([-1.,  0.,  2.])
+    """
+    return record(_hardshrink, _hardshrink_rule, x, lambd=_not_negative("hardshrink", lambd))
+
+
+def _hardshrink(x: Any, lambd: float) -> Any:
+    x = as_array(x)
+    return np.where(np.abs(x) <= lambd, 0, x)  # NaN stays
+
+
+@keeps("inputs")
+def _hardshrink_rule(g: Any, out: Any, inputs: Any, needs: Any, lambd: float) -> Any:
+    return (where(abs(raw(inputs[0])) <= lambd, 0.0, g),)
+
+
+def softshrink(x: Any, lambd: float = 0.5) -> Any:
+    """x moved towards 0 by lambd, 0 where |x| <= lambd. Derivative: g where |x| > lambd, else 0 (so 0 at both ends).
+
+    Source: Donoho 1995, "De-noising by soft-thresholding", equation 3.
+
+    Examples
+    --------
+    >>> from minidl import ops
+    >>> ops.softshrink([-1.0, 0.5, 2.0])
+    array([-0.5,  0. ,  1.5])
+    """
+    return record(_softshrink, _softshrink_rule, x, lambd=_not_negative("softshrink", lambd))
+
+
+def _softshrink(x: Any, lambd: float) -> Any:
+    x = as_array(x)
+    return x - np.clip(x, -lambd, lambd)
+
+
+@keeps("inputs")
+def _softshrink_rule(g: Any, out: Any, inputs: Any, needs: Any, lambd: float) -> Any:
+    return (where(abs(raw(inputs[0])) <= lambd, 0.0, g),)
+
+
+def _not_negative(op: str, lambd: float) -> float:
+    if not lambd >= 0:
+        raise ValueError(f"{op}: lambd={lambd} has to be 0 or more")
+    return lambd
 
 
 def prelu(x: Any, weight: Any) -> Any:

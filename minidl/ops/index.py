@@ -13,9 +13,9 @@ from numpy.lib.array_utils import normalize_axis_index
 from minidl import kernels, ops
 from minidl.engine import keeps, record
 from minidl.errors import explained, refuse_masked
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, raw
 
-__all__ = ["gather", "getitem", "scatter_add", "sort", "take", "take_along_axis", "topk"]
+__all__ = ["argmax", "argmin", "gather", "getitem", "one_hot", "scatter_add", "sort", "take", "take_along_axis", "topk"]
 
 
 # --------------------------------------------------------------------------------------------- indices
@@ -255,3 +255,76 @@ def topk(x: Any, k: int, axis: int = -1) -> tuple[Any, np.ndarray]:
     backwards = np.argsort(np.flip(array, axis), axis=axis, kind="stable")  # so that flipping keeps ties in order
     order = np.take(n - 1 - np.flip(backwards, axis), np.arange(k), axis)
     return take_along_axis(x, order, axis), order
+
+
+# ------------------------------------------------------------------------------------- answers in integers
+
+@explained
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Where the largest element is along an axis, or in the flattened array: integers, the first of equal ones.
+
+    They are a plain array, without a gradient.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.ops.argmax(np.array([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]]), axis=1)
+    array([1, 0])
+    """
+    return raw(record(np.argmax, _argmax_rule, x, axis=axis, keepdims=keepdims))
+
+
+@explained
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Where the smallest element is; otherwise as `argmax`."""
+    return raw(record(np.argmin, _argmin_rule, x, axis=axis, keepdims=keepdims))
+
+
+@keeps()
+def _argmax_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | None, keepdims: bool) -> Any:
+    return (None,)
+
+
+@keeps()
+def _argmin_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | None, keepdims: bool) -> Any:
+    return (None,)
+
+
+@explained
+def one_hot(indices: Any, num_classes: int = -1) -> np.ndarray:
+    """1 at the place that an index says, 0 elsewhere, as `torch.nn.functional.one_hot`.
+
+    Parameters
+    ----------
+    indices : int array or Tensor of any shape
+        From 0 to `num_classes` - 1.
+    num_classes : int
+        By default one more than the largest index.
+
+    Returns
+    -------
+    int64 array, shape (*indices.shape, num_classes)
+
+    Raises
+    ------
+    IndexError
+        For an index that is negative or not less than `num_classes`.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.ops.one_hot(np.array([2, 0]), 3)
+    array([[0, 0, 1],
+           [1, 0, 0]])
+    """
+    found = as_indices("one_hot", "indices", indices)
+    if num_classes == -1:
+        if not found.size:
+            raise ValueError("one_hot: there are no indices to tell num_classes from; pass it")
+        num_classes = int(found.max()) + 1
+    if num_classes < 1:
+        raise ValueError(f"one_hot: num_classes={num_classes}; at least 1 is needed")
+    if found.size and (found.min() < 0 or found.max() >= num_classes):
+        raise IndexError(f"one_hot: indices go from {found.min()} to {found.max()}; with num_classes={num_classes} "
+                         f"they have to be from 0 to {num_classes - 1}")
+    return (found[..., None] == np.arange(num_classes)).astype(np.int64)

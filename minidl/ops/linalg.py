@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from minidl import kernels, ops, runtime
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.ops.index import scatter
+from minidl.ops.loss_parts import real
 from minidl.ops.precision import in_single
 from minidl.tensor import Tensor
 
-__all__ = ["cholesky", "einsum", "inv", "linear", "matmul", "outer", "row_dot", "solve"]
+__all__ = ["cholesky", "det", "dot", "einsum", "inv", "linear", "matmul", "outer", "row_dot", "solve", "tensordot"]
 
 _product = runtime.matmul  # np.matmul on as many BLAS threads as pay
 
@@ -169,6 +171,50 @@ def outer(a: Any, b: Any) -> Any:
     return ops.multiply(ops.ravel(a)[:, None], ops.ravel(b))
 
 
+@explained
+def dot(a: Any, b: Any) -> Any:
+    """Product of numbers, vectors or matrices; of more axes, the sum over the last of `a` and the last but one of `b`.
+
+    Derivative: as of multiply and matmul.
+    """
+    a, b = real(a), real(b)
+    if a.ndim == 0 or b.ndim == 0:
+        return ops.multiply(a, b)
+    return matmul(a, b) if b.ndim < 3 else tensordot(a, b, (-1, -2))
+
+
+@explained
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """Sum of products over axes of both arrays: one matrix product. Derivative: as of matmul.
+
+    Parameters
+    ----------
+    a, b : array
+    axes : int or (axes of a, axes of b)
+        So many last axes of `a` and first axes of `b`; or which ones, in pairs.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.ops.tensordot(np.ones((2, 3, 4)), np.ones((4, 3, 5)), ([1, 2], [1, 0])).shape
+    (2, 5)
+    """
+    a, b = real(a), real(b)
+    if isinstance(axes, (int, np.integer)):
+        axes = range(a.ndim - axes, a.ndim), range(axes)
+    ours, theirs = ([normalize_axis_index(int(i), x.ndim) for i in np.ravel(along)]
+                    for x, along in zip((a, b), axes, strict=True))
+    lengths = [a.shape[i] for i in ours]
+    if lengths != [b.shape[i] for i in theirs] or len({*ours}) < len(ours) or len({*theirs}) < len(theirs):
+        raise ShapeError(f"axes {ours} of shape {a.shape} and axes {theirs} of shape {b.shape} are not pairs of one "
+                         "length, each axis once")
+    kept, others = ([i for i in range(x.ndim) if i not in along] for x, along in ((a, ours), (b, theirs)))
+    n = math.prod(lengths)
+    rows = ops.transpose(a, [*kept, *ours]).reshape((math.prod(a.shape[i] for i in kept), n))
+    columns = ops.transpose(b, [*theirs, *others]).reshape((n, math.prod(b.shape[i] for i in others)))
+    return matmul(rows, columns).reshape((*(a.shape[i] for i in kept), *(b.shape[i] for i in others)))
+
+
 # ------------------------------------------------------------------------------------------ einsum
 
 def einsum(subscripts: str, *operands: Any) -> Any:
@@ -269,6 +315,24 @@ def inv(a: Any) -> Any:
 def _inv_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     back = _transposed(out)
     return (-matmul(matmul(back, g), back),)
+
+
+def det(a: Any) -> Any:
+    """Determinants of square matrices (..., n, n). Derivative: g det X' with X the inverse, which has to exist.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.grad(minidl.ops.det)(np.array([[2.0, 0.0], [0.0, 3.0]]))
+    array([[3., 0.],
+           [0., 2.]])
+    """
+    return record(np.linalg.det, _det_rule, a)
+
+
+@keeps("inputs", "output")
+def _det_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
+    return ((g * out)[..., None, None] * _transposed(inv(inputs[0])),)
 
 
 def solve(a: Any, b: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,8 +16,8 @@ from minidl.errors import ShapeError, explained
 from minidl.names import either_name
 from minidl.tensor import Tensor, raw
 
-__all__ = ["array_split", "broadcast_to", "concatenate", "expand_dims", "flip", "moveaxis", "pad", "ravel", "repeat",
-           "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose"]
+__all__ = ["array_split", "broadcast_to", "concatenate", "diagonal", "expand_dims", "flip", "moveaxis", "pad", "ravel",
+           "repeat", "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "tril", "triu"]
 
 Shape = int | tuple[int, ...]
 
@@ -45,6 +46,18 @@ def _reshape(x: Any, shape: Shape) -> np.ndarray:
 def ravel(x: Any, order: str = "C") -> Any:
     """All elements in one axis. Derivative: g, reshaped back."""
     return reshape(x, -1, order)
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """The axes from `start_dim` to `end_dim` as one, as `torch.flatten`. Derivative: g, reshaped back."""
+    shape = tuple(x.shape) or (1,)  # a number is flattened to one element
+    if not all(-len(shape) <= dim < len(shape) for dim in (start_dim, end_dim)):
+        raise IndexError(f"flatten: start_dim={start_dim} or end_dim={end_dim} is out of range for x of shape "
+                         f"{x.shape}")
+    start, end = start_dim % len(shape), end_dim % len(shape)
+    if start > end:
+        raise ValueError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim} in x of shape {x.shape}")
+    return x.reshape((*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:]))
 
 
 @either_name
@@ -128,6 +141,46 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | Non
 @keeps()
 def _roll_rule(g: Any, out: Any, inputs: Any, needs: Any, shift: Any, axis: Any) -> Any:
     return (roll(g, tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift, axis),)
+
+
+# ---------------------------------------------------------------------------------- diagonals and triangles
+
+@explained
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The elements of which the indices along two axes differ by `offset`, as a last axis; a copy.
+
+    Derivative: g, put back on the diagonal.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.grad(lambda x: minidl.ops.diagonal(x, 1).sum())(np.zeros((2, 3)))
+    array([[0., 1., 0.],
+           [0., 0., 1.]])
+    """
+    n, m = (_shape(x)[normalize_axis_index(a, len(_shape(x)))] for a in (axis1, axis2))
+    rows = np.arange(max(-offset, 0), min(n, m - offset))
+    return ops.getitem(moveaxis(x, (axis1, axis2), (-2, -1)), (..., rows, rows + offset))
+
+
+@explained
+def tril(x: Any, k: int = 0) -> Any:
+    """The lower triangle of matrices (..., n, m): zeros above diagonal `k`. Derivative: the lower triangle of g."""
+    return ops.where(_lower(x, k), x, 0)
+
+
+@explained
+def triu(x: Any, k: int = 0) -> Any:
+    """The upper triangle of matrices (..., n, m): zeros below diagonal `k`. Derivative: the upper triangle of g."""
+    return ops.where(_lower(x, k - 1), 0, x)
+
+
+def _lower(x: Any, k: int) -> np.ndarray:
+    """A mask of what is on diagonal `k` or below; of a vector, which NumPy repeats as rows, square."""
+    shape = _shape(x)
+    if not shape:
+        raise ShapeError("a number has no triangle; pass an array of matrices (..., n, m)")
+    return np.tri(shape[-2] if len(shape) > 1 else shape[-1], shape[-1], k, dtype=bool)
 
 
 # ------------------------------------------------------------------------------------ joining, splitting

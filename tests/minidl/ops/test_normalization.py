@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import minidl
 from minidl import ops, runtime
 from minidl.errors import ShapeError
-from minidl.ops.normalize import _kernels
+from minidl.ops.normalization import _kernels
 from minidl.testing.strategies import arrays, shapes
 
 F4, F8 = np.float32, np.float64
