@@ -311,7 +311,8 @@ class Tensor:
         __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rpow__ = __rmatmul__ = __add__
         __abs__ = __neg__
         astype = cast(Callable[..., "Tensor"], None)
-        max = mean = min = reshape = squeeze = std = sum = swapaxes = transpose = var = astype
+        argmax = clip = cumsum = exp = flatten = log = max = mean = min = norm = prod = ravel = reshape = astype
+        squeeze = std = sum = swapaxes = transpose = unsqueeze = var = astype
 
     # --------------------------------------------------------------------------------------- comparisons
 

@@ -31,12 +31,14 @@ from minidl.ops.conv import *
 from minidl.ops.distance_loss import *
 from minidl.ops.embeddings import *
 from minidl.ops.functions import tanh
+from minidl.ops.index import one_hot
 from minidl.ops.likelihood_loss import *
 from minidl.ops.linalg import linear
 from minidl.ops.loss import *
 from minidl.ops.margin_loss import *
 from minidl.ops.masks import dropout_factors
 from minidl.ops.normalization import *
+from minidl.ops.norms import normalize
 from minidl.ops.patches import *
 from minidl.ops.pool import *
 from minidl.ops.softmax_loss import *
@@ -44,7 +46,8 @@ from minidl.ops.softmax_loss import *
 _FAMILIES = (activation, activation_more, attention, class_loss, conv, distance_loss, embeddings, likelihood_loss, loss,
              margin_loss, normalization, patches, pool, softmax_loss)
 
-__all__ = ["dropout", "linear", "tanh", *(op for family in _FAMILIES for op in family.__all__)]
+__all__ = ["dropout", "linear", "normalize", "one_hot", "tanh",
+           *(op for family in _FAMILIES for op in family.__all__)]
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None) -> Any:

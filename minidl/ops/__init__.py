@@ -16,6 +16,7 @@ from minidl.ops.functions import *
 from minidl.ops.index import *
 from minidl.ops.linalg import *
 from minidl.ops.loss import *
+from minidl.ops.norms import *
 from minidl.ops.reduce import *
 from minidl.ops.shape import *
 from minidl.ops.softmax_loss import *
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from minidl.ops.attention import *
     from minidl.ops.conv import *
     from minidl.ops.distance_loss import *
+    from minidl.ops.functions_more import *
     from minidl.ops.likelihood_loss import *
     from minidl.ops.margin_loss import *
     from minidl.ops.normalization import *
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
     from minidl.ops.recurrent import *
 
 _AT_ONCE = ("activation", "class_loss", "dispatch", "elementwise", "embeddings", "functions", "index", "linalg", "loss",
-            "reduce", "shape", "softmax_loss")
-_LATER = ("activation_more", "normalization", "attention", "recurrent", "conv", "patches", "pool", "distance_loss",
-          "margin_loss", "likelihood_loss")
+            "norms", "reduce", "shape", "softmax_loss")
+_LATER = ("activation_more", "functions_more", "normalization", "attention", "recurrent", "conv", "patches",
+          "pool", "distance_loss", "margin_loss", "likelihood_loss")
 """Families that a script may do without: imported one by one until one has the name that is asked for."""
 
 

@@ -12,7 +12,7 @@ from minidl.ops.activation import relu
 from minidl.ops.elementwise import abs, clip, minimum, power, where
 from minidl.ops.linalg import row_dot
 from minidl.ops.loss_parts import checked, floating, pair, reduce, signs
-from minidl.ops.reduce import largest, norm
+from minidl.ops.norms import largest, norm
 from minidl.ops.shape import broadcast_to, moveaxis
 from minidl.tensors import Tensor
 from minidl.typing import Operand

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.ops import elementwise, index, linalg, reduce, shape
+from minidl.ops import elementwise, functions, index, linalg, norms, reduce, shape
 from minidl.ops.dispatch import dispatch_function, dispatch_ufunc
 from minidl.tensors import Tensor
 
@@ -15,8 +15,9 @@ __all__: list[str] = []
 
 _BINARY = {"add": elementwise.add, "sub": elementwise.subtract, "mul": elementwise.multiply,
            "truediv": elementwise.divide, "pow": elementwise.power, "matmul": linalg.matmul}
-_NAMED = (elementwise.astype, reduce.max, reduce.mean, reduce.min, reduce.std, reduce.sum, reduce.var, shape.squeeze,
-          shape.swapaxes)
+_NAMED = (elementwise.astype, elementwise.clip, functions.exp, functions.log, index.argmax, norms.norm, reduce.cumsum,
+          reduce.max, reduce.mean, reduce.min, reduce.prod, reduce.std, reduce.sum, reduce.var, shape.flatten,
+          shape.ravel, shape.squeeze, shape.swapaxes)
 
 
 def _reflected(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -46,7 +47,7 @@ _METHODS: dict[str, Any] = {
     "__neg__": elementwise.negative, "__abs__": elementwise.abs, "__getitem__": index.getitem,
     "__array_ufunc__": _array_ufunc, "__array_function__": _array_function,
     "T": property(lambda self: shape.transpose(self), doc="The axes reversed."),
-    "reshape": _reshape, "transpose": _transpose, **{op.__name__: op for op in _NAMED}}
+    "unsqueeze": shape.expand_dims, "reshape": _reshape, "transpose": _transpose, **{op.__name__: op for op in _NAMED}}
 for _name, _op in _BINARY.items():
     _METHODS |= {f"__{_name}__": _op, f"__r{_name}__": _reflected(_op)}
 for _name, _op in _METHODS.items():

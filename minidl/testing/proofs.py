@@ -380,7 +380,7 @@ def prove(op: Op, case: Case, evidence: Evidence | None = None) -> Evidence:
     """
     evidence = evidence if evidence is not None else Evidence()
     call = Call(op, case)
-    for proof in PROOFS.values():
+    for proof in PROOFS.values() if case.wrt else [prove_value]:  # an answer in integers has no more to prove
         proof(call, evidence)
     evidence.cases += 1
     evidence.inputs += sum(count(a.shape) for a in call.arrays)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,8 +61,9 @@ class Op:
         The choices at kinks and ties, asserted.
     float32 : bool
         Whether float32 in gives float32 out and float32 gradients (always, but for casts).
-    onnx : {"all", "some", None}
-        Which calls `minidl.onnx` exports: all, some (the others are refused in a sentence), or none.
+    onnx : str or None
+        What `minidl.onnx.export` refuses: "" for nothing, a sentence for some of the cases, None for all of them, where
+        ONNX has no such op.
     """
 
     name: str
@@ -74,4 +75,4 @@ class Op:
     linear: tuple[int, ...] = ()
     conventions: tuple[Convention, ...] = ()
     float32: bool = True
-    onnx: Literal["all", "some"] | None = "all"
+    onnx: str | None = ""

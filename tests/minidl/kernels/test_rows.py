@@ -86,6 +86,15 @@ def test_bags_equal_their_reference(drawn):
                                numpy_rows.bag_dot(out, table, indices, ends), **tolerance)
 
 
+@given(bags())
+def test_largest_of_bags_equal_those_of_the_reference(drawn):
+    table, indices, ends, _ = drawn
+    table = np.round(table, 0)  # so that some are equal
+    for spoilt in (table, np.where(table > 1, np.nan, table)):
+        np.testing.assert_array_equal(numba_rows.bag_argmax(spoilt, indices, ends),
+                                      numpy_rows.bag_argmax(spoilt, indices, ends))
+
+
 def test_bags_have_the_same_bits_for_any_number_of_threads():
     rng = np.random.default_rng(0)
     table = rng.normal(size=(50, 33)).astype(np.float32)
@@ -116,6 +125,8 @@ def test_an_index_outside_the_table_is_refused(module, bad):
         module.scatter_add(table, indices, rows)
     with pytest.raises(IndexError, match=str(bad)):
         module.bag(table, indices, ends, np.ones(2))
+    with pytest.raises(IndexError, match=str(bad)):
+        module.bag_argmax(table, indices, ends)
     with pytest.raises(IndexError, match=str(bad)):
         module.bag_dot(np.ones((1, 3)), table, indices, ends)
     assert (table == 1).all()
