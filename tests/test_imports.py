@@ -19,10 +19,14 @@ KEPT_PRIVATE = ["minidl"]
 """Packages in which no folder uses a private name of another."""
 
 
-@functools.cache
 def modules(package: str) -> dict[str, Path]:
     """The files of a package by the names of their modules."""
-    paths = sorted((ROOT / package).rglob("*.py"))
+    return {name: path for name, path in everything().items() if name.partition(".")[0] == package}
+
+
+@functools.cache
+def everything() -> dict[str, Path]:
+    paths = [path for package in ("minidl", "recsys") for path in sorted((ROOT / package).rglob("*.py"))]
     return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
 
 
@@ -31,9 +35,9 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def folder(package: str, module: str) -> str:
+def folder(module: str) -> str:
     """The package that a module is in, which for a package is itself."""
-    return module if modules(package)[module].name == "__init__.py" else module.rpartition(".")[0]
+    return module if everything()[module].name == "__init__.py" else module.rpartition(".")[0]
 
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
@@ -87,33 +91,33 @@ def test_ops_import_their_siblings() -> None:
 
 # -------------------------------------------------------------------------------------------- private names
 
-def private(name: str | None) -> bool:
-    return bool(name) and name.startswith("_") and not name.endswith("__") and name != "_"
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__") and name != "_"
 
 
-def defined(module: ast.Module) -> set[str]:
-    """Private names that a file makes: functions, classes, variables, attributes, slots."""
-    found: set[str] = set()
-    for node in ast.walk(module):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            found.add(node.name)
-        elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
-            found.add(node.id if isinstance(node, ast.Name) else node.attr)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.add(node.value)  # of __slots__ and setattr
-    return set(filter(private, found))
+@functools.cache
+def defined() -> dict[str, set[str]]:
+    """Private names that the files of each folder make: functions, classes, variables, attributes, slots."""
+    found: dict[str, set[str]] = {}
+    for module, path in everything().items():
+        names = found.setdefault(folder(module), set())
+        for node in ast.walk(tree(path)):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                names.add(node.name)
+            elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+                names.add(node.id if isinstance(node, ast.Name) else node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names.add(node.value)  # of __slots__ and setattr
+    return {where: set(filter(private, names)) for where, names in found.items()}
 
 
-def borrowed(module: str, package: str) -> Iterator[tuple[int, str]]:
+def borrowed(module: str) -> Iterator[tuple[int, str]]:
     """Lines of a file that name what is private to another folder."""
-    own = folder(package, module)
-    by_folder: dict[str, set[str]] = {}
-    for name, path in modules(package).items():
-        by_folder.setdefault(folder(package, name), set()).update(defined(tree(path)))
-    others = set().union(*(names for where, names in by_folder.items() if where != own)) - by_folder[own]
-    for node in ast.walk(tree(modules(package)[module])):
-        if isinstance(node, ast.ImportFrom) and node.module in modules(package):
-            if folder(package, node.module) != own:
+    own = folder(module)
+    others = set().union(*defined().values()) - defined()[own]
+    for node in ast.walk(tree(everything()[module])):
+        if isinstance(node, ast.ImportFrom) and node.module in everything():
+            if folder(node.module) != own:
                 yield from ((node.lineno, alias.name) for alias in node.names if private(alias.name))
         elif isinstance(node, ast.Attribute) and node.attr in others:
             yield node.lineno, node.attr
@@ -122,7 +126,7 @@ def borrowed(module: str, package: str) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("package", KEPT_PRIVATE)
 def test_no_private_name_crosses_a_package(package: str) -> None:
     found = [f"{modules(package)[m].relative_to(ROOT)}:{line}: {name}" for m in modules(package)
-             for line, name in borrowed(m, package)]
+             for line, name in borrowed(m)]
     assert not found, "\n".join(found)
 
 
