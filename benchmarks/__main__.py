@@ -11,7 +11,7 @@ COMMANDS = ("accuracy", "cold", "defaults")  # files with a `main`; without one 
 
 def main(arguments: list[str]) -> int:
     if os.environ.pop("OPENBLAS_CORETYPE", None) is not None:
-        # It holds back NumPy alone, not a peer with products of its own, and counts when NumPy is loaded: begin again.
+        # It holds back NumPy, not a baseline with products of its own, and counts when NumPy is loaded: begin again.
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *arguments])
     named = arguments[:1] and arguments[0] in COMMANDS
     command = importlib.import_module(f"benchmarks.{arguments[0] if named else 'speed'}")

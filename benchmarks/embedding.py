@@ -114,9 +114,9 @@ def _claims() -> list[Claim]:
     for label, name, shape, target in [
             ("ML-1M size, batch 1024", "neumf-1m", (6040, 3706, 32, 1024), 2),
             ("138,493 x 26,744, dim 64, batch 1024", "neumf-20m", (138_493, 26_744, 64, 1024), 3)]:
-        for peer, sparse in (("PyTorch, dense Adam", False), ("PyTorch, SparseAdam", True)):
+        for baseline, sparse in (("PyTorch, dense Adam", False), ("PyTorch, SparseAdam", True)):
             made.append(Claim(f"{name}-{'sparse' if sparse else 'dense'}",
-                              f"two embedding tables + MLP, Adam, {STEPS} steps, {label}", peer, target,
+                              f"two embedding tables + MLP, Adam, {STEPS} steps, {label}", baseline, target,
                               lambda shape=shape: data(*shape), ours, lambda a, sparse=sparse: theirs(a, sparse),
                               agree, rounds=5))
     return made

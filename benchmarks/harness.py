@@ -1,7 +1,7 @@
-"""Run a claim: ours and the peer's in separate processes, in turn, on the same data.
+"""Run a claim: ours and the baseline's in separate processes, in turn, on the same data.
 
 A claim's file imports neither side at the top: each worker process imports only its own, so that
-our settings cannot help or hurt the peer.
+our settings cannot help or hurt the baseline.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Claim:
 
     name: str
     work: str
-    peer: str
+    baseline: str
     target: float
     data: Callable[[], Arrays]
     ours: Callable[[Arrays], Session]
@@ -75,7 +75,7 @@ def close(ours: np.ndarray, theirs: np.ndarray, what: str, *, rtol: float) -> st
 
 
 def near(ours: np.ndarray, theirs: np.ndarray, what: str, *, worse_by: float, larger_is_better: bool = True) -> str:
-    """A sentence if our quality is not below the peer's by more than `worse_by`, else Disagreement."""
+    """A sentence if our quality is not below the baseline's by more than `worse_by`, else Disagreement."""
     a, b = float(ours), float(theirs)
     if (b - a if larger_is_better else a - b) > worse_by or not np.isfinite(a):
         raise Disagreement(f"{what}: ours {a:.4f}, theirs {b:.4f}; a difference of {worse_by} is allowed")
@@ -175,9 +175,9 @@ def measure(module: str, claim: Claim, say: Callable[[str], None]) -> dict[str, 
     ratios = [b / a for a, b in rounds]
     ours_s = statistics.median(a for a, _ in rounds)
     row = {"name": claim.name, "work": claim.work, "on": claim.on, "ours_s": ours_s,
-           "peer": claim.peer, "peer_s": statistics.median(b for _, b in rounds),
+           "baseline": claim.baseline, "baseline_s": statistics.median(b for _, b in rounds),
            "ratio": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "target": claim.target,
            "ours_mib": statistics.median(a for a, _ in memory),
-           "peer_mib": statistics.median(b for _, b in memory), "agreement": agreement,
+           "baseline_mib": statistics.median(b for _, b in memory), "agreement": agreement,
            "peak": share_of_peak(claim, ours_s)}
     return stamped(row, about)

@@ -140,9 +140,9 @@ CLAIMS = [
     Claim("attention", f"causal attention, {BATCH} x {LENGTH} x {DIM}, forward + backward", "PyTorch", 1.2,
           lambda: _normal(**dict.fromkeys(("q", "k", "v", "upstream"), (BATCH, 1, LENGTH, DIM))), _attention_ours,
           _attention_theirs, agree, flops=12.0 * BATCH * LENGTH * LENGTH * DIM),
-    *(Claim(name, f"embedding bags of {BAGS} x about {BAG} of {ITEMS:,} x {HIDDEN}, forward + backward", peer, 1.2,
+    *(Claim(name, f"embedding bags of {BAGS} x about {BAG} of {ITEMS:,} x {HIDDEN}, forward + backward", baseline, 1.2,
             _bag_data, _bag_ours, lambda arrays, sparse=sparse: _bag_theirs(arrays, sparse), agree,
             moved=2 * 4.0 * BAGS * BAG * HIDDEN)
-      for name, peer, sparse in (("embedding-bag", "PyTorch, dense gradient", False),
+      for name, baseline, sparse in (("embedding-bag", "PyTorch, dense gradient", False),
                                  ("embedding-bag-sparse", "PyTorch, sparse gradient", True))),
 ]

@@ -77,5 +77,5 @@ def _versions() -> dict[str, str]:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            continue  # a peer that this row did not need
+            continue  # a baseline that this row did not need
     return versions

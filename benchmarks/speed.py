@@ -1,4 +1,4 @@
-"""Claims of speed against peers: `python -m benchmarks [NAME ...]`.
+"""Claims of speed against baselines: `python -m benchmarks [NAME ...]`.
 
 `accuracy`, `defaults`, `cold` in place of a name do the same for claims of accuracy, for defaults beside tuned
 settings, and for what the first run costs.
@@ -37,17 +37,17 @@ def claims() -> Iterator[tuple[str, Claim]]:
 def table(rows: Sequence[store.Stored]) -> str:
     """The README's table: a line a claim, medians over machines as ranges, and the machines below."""
     machines = Machines(rows)
-    lines = ["| work | data | peer | ours | peer's | peer's / ours (min to max) | at least | "
-             "peak memory, ours / peer's | ours, of the peak | machine |",
+    lines = ["| work | data | baseline | ours | baseline's | baseline's / ours (min to max) | at least | "
+             "peak memory, ours / baseline's | ours, of the peak | machine |",
              "|---|---|---|---:|---:|---:|---:|---:|---:|---|"]
     for found in store.by_name(rows).values():
         row, all_of = found[0], {key: [one[key] for one in found] for key in found[0]}
         short = sum(ratio < row["target"] for ratio in all_of["ratio"])
-        cells = [row["work"], title(found), row["peer"], span(all_of["ours_s"], seconds),
-                 span(all_of["peer_s"], seconds),
+        cells = [row["work"], title(found), row["baseline"], span(all_of["ours_s"], seconds),
+                 span(all_of["baseline_s"], seconds),
                  f"**{span(all_of['ratio'], '{:.2f}'.format)}** ({min(all_of['min']):.2f} to {max(all_of['max']):.2f})",
                  f"{row['target']:g}{_short(short, len(found))}",
-                 f"{statistics.median(all_of['ours_mib']):.0f} / {statistics.median(all_of['peer_mib']):.0f} MiB",
+                 f"{statistics.median(all_of['ours_mib']):.0f} / {statistics.median(all_of['baseline_mib']):.0f} MiB",
                  of_peak(all_of["peak"]), machines.numbers(found)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", machines.legend()])

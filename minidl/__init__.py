@@ -9,23 +9,40 @@ from minidl.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad
 from minidl.engine import fused, is_grad_enabled, keeps, no_grad, primitive, record
 from minidl.errors import AnomalyError, GradientError, MissingExtraError, ShapeError
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor, tensor
+from minidl.tensors import Tensor, tensor
 
 if TYPE_CHECKING:
-    from minidl import data, debug, io, nn, onnx, optim, testing
+    __version__: str
+    from minidl import data, debug, io, nn, onnx, optim, testing, typing
     from minidl.debug import graph, profile
 
 __all__ = [
     "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "data", "debug", "fused",
     "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "onnx",
-    "ops", "optim", "primitive", "profile", "record", "runtime", "tensor", "testing", "value_and_grad", "vjp",
+    "ops", "optim", "primitive", "profile", "record", "runtime", "tensor", "testing", "typing",
+    "value_and_grad", "vjp",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import the parts that a script may do without when they are asked for: every import costs start-up time."""
-    if name in ("data", "debug", "io", "nn", "onnx", "optim", "testing"):
-        return importlib.import_module(f"minidl.{name}")
+    if name == "__version__":
+        return _version()
     if name in ("graph", "profile"):
         return getattr(importlib.import_module("minidl.debug"), name)
+    if name in __all__:
+        return importlib.import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # which takes as long to import as all of minidl
+
+    try:
+        return version("minidl")
+    except PackageNotFoundError:
+        raise AttributeError("minidl has no __version__, since it is not installed; run: pip install minidl") from None
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

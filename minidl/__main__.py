@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import nn, optim, runtime, streams
-from minidl.tensor import Tensor, tensor
+from minidl.tensors import Tensor, tensor
 
 
 def report() -> None:

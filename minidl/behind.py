@@ -1,11 +1,10 @@
-"""Tables of which rows are behind: whoever reads them makes up for the steps they have missed.
+"""Tables with deferred updates: rows that are behind catch up when the table is read.
 
 An optimizer with `exact=True` leaves the rows that got no gradient as they are. While there are such rows, the slot
-`_array` of the table holds what it owes, its `Debt`, in place of the array, and the table's class has a property in
-front of the slot. So no array leaves the table before the debt is paid, whoever asks, and ordinary Tensors cost
-nothing.
+`_array` of the table holds the deferred updates, its `Debt`, in place of the array, and the table's class has a
+property in front of the slot. So every read applies the updates first, and ordinary Tensors cost nothing.
 
-Paying does not change the value of a table, which is that of the dense optimizer at any time: only a step does.
+This does not change the value of a table, which is that of the dense optimizer at any time: only a step does.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minidl.locks import lock_across_forks
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["Debt", "debt_of", "lock", "owe", "pay", "with_rows"]
 
@@ -25,7 +24,7 @@ _slot: Any = Tensor.__dict__["_array"]
 
 
 class Debt(Protocol):
-    """What an optimizer owes to a table."""
+    """Updates of a table that an optimizer has deferred."""
 
     data: np.ndarray
 
@@ -84,7 +83,7 @@ def _bare(table: Any) -> np.ndarray:
 
 
 def owe(table: Tensor, debt: Debt) -> None:
-    """Let whoever reads `table` call `debt.catch_up` first; `debt.data` is its array."""
+    """Defer updates: every read of `table` calls `debt.catch_up` first; `debt.data` is its array."""
     cls: Any = type(table)
     if not issubclass(cls, _Behind):
         table.__class__ = _behind(cls)
@@ -92,7 +91,7 @@ def owe(table: Tensor, debt: Debt) -> None:
 
 
 def debt_of(table: Any) -> Debt | None:
-    """Whom rows of `table` wait for, if any do."""
+    """The deferred updates of `table`, if there are any."""
     held = _slot.__get__(table)
     return None if isinstance(held, np.ndarray) else held
 

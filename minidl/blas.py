@@ -147,7 +147,7 @@ def _can_be_cut(a: np.ndarray, b: np.ndarray, out: np.ndarray | None) -> bool:
 
 
 def _in_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray | None, size: int) -> np.ndarray:
-    """The product by blocks of rows or columns, whichever are more, each computed by whoever is free."""
+    """The product by blocks of rows or columns, whichever are more, each computed by the next free thread."""
     m, n = a.shape[0], b.shape[1]
     if out is None:
         out = np.empty((m, n), np.result_type(a, b))

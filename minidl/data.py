@@ -14,7 +14,7 @@ import numpy as np
 from minidl import ops
 from minidl.errors import GradientError, ShapeError, refuse_masked
 from minidl.ops.index import as_indices
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["ArrayDataset", "DataLoader", "Dataset", "TensorDataset", "default_collate", "pad_collate", "pad_sequence"]
 

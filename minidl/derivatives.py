@@ -25,7 +25,7 @@ from minidl.engine import (
 )
 from minidl.errors import GradientError
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 

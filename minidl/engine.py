@@ -14,21 +14,22 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from minidl.errors import GradientError, ShapeError, explain, locate, masked_in, name_of, refuse_masked
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 from minidl.versions import clock, shield, tick
 
-__all__ = ["Leaf", "Node", "alias", "backward", "depends_on_others", "fused", "is_grad_enabled", "keeps", "no_grad",
-           "primitive", "pull_back", "record", "recording", "settle", "upstream_of"]
+__all__ = ["INPUTS", "Leaf", "Node", "OUTPUT", "Observer", "Rule", "add_gradients", "alias", "backward",
+           "depends_on_others", "fused", "is_grad_enabled", "keeps", "no_grad", "observe", "primitive", "pull_back",
+           "reachable", "record", "recording", "register_sum_to", "settle", "upstream_of"]
 
 Rule = Callable[..., Sequence[Any]]
 _F = TypeVar("_F", bound=Callable[..., Any])
-_INPUTS, _OUTPUT = 1, 2
+INPUTS, OUTPUT = 1, 2  # flags of `rule.keeps`
 _USUAL = frozenset({np.ndarray, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_, float, int, bool, str,
                     type(None)})  # arguments that need no second look
 _USUAL_PARAMS = _USUAL | {tuple}  # of lengths, axes, or an index that has been looked at
@@ -42,7 +43,25 @@ _state = _State()
 _collecting = threading.RLock()
 if hasattr(os, "register_at_fork"):  # a child has no thread that would release it
     os.register_at_fork(after_in_child=_collecting._at_fork_reinit)  # type: ignore[attr-defined]
-_watch: Any = None  # who looks on while operations run: see minidl.debug.watching
+
+
+class Observer(Protocol):
+    """Sees operations as they run; `minidl.debug.watching` passes them on to the watchers of a thread."""
+
+    def recording(self, forward: Callable[..., Any], rule: Rule) -> tuple[Callable[..., Any], Rule]:
+        """The functions to run and to record for an operation: the given ones, or wrappers of them."""
+
+    def returning(self, rule: Rule, node: Node) -> Rule:
+        """The rule to call for a node in a backward pass: the given one, or a wrapper of it."""
+
+
+_observer: Observer | None = None
+
+
+def observe(observer: Observer | None) -> None:
+    """Show every operation of all threads to `observer` from now on; None ends it."""
+    global _observer
+    _observer = observer
 
 
 class Node:
@@ -100,7 +119,7 @@ def keeps(*names: str) -> Callable[[_F], _F]:
 
     What is not declared is not kept alive; an input's shape and dtype are always there.
     """
-    flags = (_INPUTS if "inputs" in names else 0) | (_OUTPUT if "output" in names else 0)
+    flags = (INPUTS if "inputs" in names else 0) | (OUTPUT if "output" in names else 0)
 
     def mark(rule: _F) -> _F:
         rule.keeps = flags  # type: ignore[attr-defined]
@@ -128,8 +147,8 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
     Tensor or array
         A Tensor if one of `args` is, otherwise just what `forward` returned.
     """
-    if (watch := _watch) is not None:
-        forward, rule = watch.recording(forward, rule)
+    if (watching := _observer) is not None:
+        forward, rule = watching.recording(forward, rule)
     arrays, parents = [], []
     tensors = tracked = False
     for a in args:  # one plain loop: this function is most of an operation's overhead
@@ -167,8 +186,8 @@ def record(forward: Callable[..., Any], rule: Rule, *args: Any, **params: Any) -
                                 "work with real and imaginary parts, or pass .data")
         return Tensor(out)
     flags: int = rule.keeps  # type: ignore[attr-defined]
-    return Tensor(out, Node(rule, parents, arrays if flags & _INPUTS else parents,
-                            out if flags & _OUTPUT else None, params, out.shape, dtype))
+    return Tensor(out, Node(rule, parents, arrays if flags & INPUTS else parents,
+                            out if flags & OUTPUT else None, params, out.shape, dtype))
 
 
 def primitive(forward: Callable[..., Any], rule: Rule, *, keep: Sequence[str] = ("inputs", "output"),
@@ -311,7 +330,7 @@ def pull_back(outputs: Sequence[tuple[Tensor, Any]], wanted: Collection[Node] | 
         if tensor.node is not None:
             _accumulate(grads, own, tensor.node, g)
     targets = frozenset(wanted or ())
-    order = _reachable(list(grads), targets)
+    order = reachable(list(grads), targets)
     alive = _leading_to(order, targets) if wanted is not None else None
     result: dict[Node, Any] = {}
     with recording(create_graph):
@@ -350,8 +369,8 @@ def _step(node: Node, g: Any, grads: dict[Node, Any], own: set[Node], alive: set
     rule = node.rule
     if rule is None:  # only leaves have no rule, and they have no parents
         return
-    if (watch := _watch) is not None:
-        rule = watch.returning(rule)
+    if (watching := _observer) is not None:
+        rule = watching.returning(rule, node)
     contributions = rule(g, out, inputs, needs, **params)
     if len(contributions) != len(parents):
         raise GradientError(f"{name_of(rule)}: its rule gave {len(contributions)} gradients for {len(parents)} inputs")
@@ -384,7 +403,7 @@ def _hooked(hook: Callable[[Any], Any], g: Any, node: Node) -> Any:
 def _accumulate(grads: dict[Node, Any], own: set[Node], node: Node, g: Any) -> None:
     """Add a contribution: the first is borrowed, the second allocates, later ones go in place."""
     if g.shape != node.shape:
-        g = ops.sum_to(g, node.shape)
+        g = _sum_to(g, node.shape)
     held = grads.get(node)
     if held is None:
         grads[node] = g
@@ -396,6 +415,16 @@ def _accumulate(grads: dict[Node, Any], own: set[Node], node: Node, g: Any) -> N
             own.add(node)
 
 
+_sum_to: Callable[[Any, tuple[int, ...]], Any]
+
+
+def register_sum_to(op: Callable[[Any, tuple[int, ...]], Any]) -> Callable[[Any, tuple[int, ...]], Any]:
+    """Use an op of `minidl.ops`, which are written with this module, to undo broadcasting; a decorator."""
+    global _sum_to
+    _sum_to = op
+    return op
+
+
 def add_gradients(a: Any, b: Any) -> Any:
     """Sum of two gradients in new memory; rows stay rows as long as both are."""
     if isinstance(a, RowGrad) and isinstance(b, RowGrad):
@@ -404,7 +433,7 @@ def add_gradients(a: Any, b: Any) -> Any:
     return np.asarray(total) if isinstance(total, np.generic) else total  # NumPy's sums of 0-d arrays are no arrays
 
 
-def _reachable(roots: list[Node], stop: Collection[Node]) -> list[Node]:
+def reachable(roots: list[Node], stop: Collection[Node]) -> list[Node]:
     """All nodes that lead to the roots, newest first."""
     seen = set(roots)
     stack = roots
@@ -439,7 +468,7 @@ def depends_on_others(out: Any, nodes: Collection[Node]) -> bool:
     """Whether a leaf that is not among `nodes` leads to `out`."""
     if not isinstance(out, Tensor) or out.node is None:
         return False
-    return any(isinstance(node, Leaf) and node not in nodes for node in _reachable([out.node], nodes))
+    return any(isinstance(node, Leaf) and node not in nodes for node in reachable([out.node], nodes))
 
 
 def backward(tensor: Tensor, gradient: Any = None, create_graph: bool = False) -> None:
@@ -486,7 +515,7 @@ def settle(g: Any, node: Node, given: set[int]) -> Any:
         if not fresh:
             g = record(_in_c_order, _alias_rule, g)
         if g.dtype != node.dtype:
-            g = ops.astype(g, node.dtype)
+            g = g.astype(node.dtype)
         given.add(id(g.data))
         return g
     if g.dtype != node.dtype or not fresh:
@@ -497,6 +526,3 @@ def settle(g: Any, node: Node, given: set[int]) -> Any:
 
 def _in_c_order(a: np.ndarray) -> np.ndarray:
     return np.array(a, order="C")
-
-
-from minidl import ops  # noqa: E402  (the ops are written with `record`, so they come after it)

@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from minidl.files import replacing
-from minidl.tensor import as_array, raw
+from minidl.tensors import as_array, raw
 
 __all__ = ["load", "load_metadata", "save"]
 
@@ -206,7 +206,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
 
 
 def _mapped_member(archive: zipfile.ZipFile, name: str, path: Path, mapped: mmap_.mmap) -> np.ndarray:
-    """An array where it lies in the file: behind the zip's local header and its own."""
+    """An array where it lies in the file: after the zip's local header and its own."""
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"load: {path}: {name!r} is compressed, so it cannot be mapped into memory; use mmap=False")

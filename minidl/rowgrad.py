@@ -25,9 +25,9 @@ _DENSE = frozenset({np.equal, np.not_equal, np.less, np.less_equal, np.greater, 
 
 
 class _Pieces:
-    """Contributions one behind the other, until there are so many rows that they are merged.
+    """Contributions one after the other, until there are so many rows that they are merged.
 
-    Sums that follow one another share a list, of which each has its first pieces; nobody else ever has their memory.
+    Sums that follow one another share a list, of which each has its first pieces; that memory is never handed out.
     """
 
     __slots__ = ("pieces", "count", "held", "limit", "merged")
@@ -78,7 +78,7 @@ class RowGrad(NDArrayOperatorsMixin):
     differences and products of two. `w -= 0.1 * g` changes the rows of `g` only. A sum with an array, comparisons,
     `np.maximum`, reductions and `np.asarray(g)` are dense. Everything else raises an error.
 
-    Contributions are merged as they come: `append` keeps the rows of both one behind the other until they are twice as
+    Contributions are merged as they come: `append` keeps the rows of both one after the other until they are twice as
     many as the distinct rows of the last merge. Rows are summed in the order of their contributions, whenever that is;
     those of float16, whose sum is rounded once, all at the end.
 
@@ -108,13 +108,13 @@ class RowGrad(NDArrayOperatorsMixin):
             raise ValueError(f"RowGrad: rows have shape {rows.shape}; {len(indices)} indices into a table of shape "
                              f"{tuple(shape)} need {(len(indices), *shape[1:])}")
         self.shape = shape
-        self._indices: Any = indices  # None as long as nobody has asked what the pieces of a sum are as one
+        self._indices: Any = indices  # None until the pieces of a sum are asked for as one
         self._rows: Any = rows
         self._pieces: _Pieces | None = None
         self._coalesced = coalesced
 
     def _ask(self) -> None:
-        """Make one of the pieces, in memory that nobody else has."""
+        """Make one of the pieces, in memory of its own."""
         if self._pieces is not None:
             self._indices, self._rows = self._pieces.as_one()
             self._pieces = None
@@ -166,7 +166,7 @@ class RowGrad(NDArrayOperatorsMixin):
         Parameters
         ----------
         other : RowGrad
-            Copied. What is held of `self` is shared in secret: nobody who asks for `rows` gets what another one has.
+            Copied. The sum shares what `self` holds, but never the memory that `rows` returns.
         """
         if self.dtype != other.dtype:
             return RowGrad(*_joined([(self.indices, self.rows), (other.indices, other.rows)]), self.shape)

@@ -17,7 +17,9 @@ import os
 import platform
 import sys
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -29,8 +31,9 @@ for _name, _value in DEFAULTS.items():
 from minidl.blas import blas_threads, deterministic, matmul, openblas  # noqa: E402  (NumPy: after the variables)
 from minidl.compiling import Stopwatch, compilations, compile_seconds  # noqa: E402
 
-__all__ = ["Stopwatch", "blas_threads", "compilations", "compile_seconds", "deterministic", "exact_convolutions",
-           "matmul", "numba_enabled", "parallel_guard", "parallel_is_safe", "report", "set_threads", "threads", "tune"]
+__all__ = ["Stopwatch", "blas_threads", "compilations", "compile_seconds", "convolutions_are_exact", "deterministic",
+           "exact_convolutions", "matmul", "numba_enabled", "parallel_guard", "parallel_is_safe", "report",
+           "set_threads", "threads", "tune"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _MMAP_SIZES = (1 << 30, 1 << 25)  # the second is the most that some releases of glibc accept
@@ -154,7 +157,11 @@ def _layer() -> str | None:
 
 # ----------------------------------------------------------------------------------- convolutions
 
-def exact_convolutions() -> AbstractContextManager[None]:
+_exact: ContextVar[bool] = ContextVar("_exact", default=False)
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
     """Compute convolutions by their definition inside the block, in this thread: forward and backward passes.
 
     Otherwise 3x3 kernels of stride 1 between 16 or more channels of float32 go by Winograd's algorithm where it is
@@ -166,8 +173,16 @@ def exact_convolutions() -> AbstractContextManager[None]:
     >>> with minidl.runtime.exact_convolutions():
     ...     pass
     """
-    from minidl.ops.winograd import left_out
-    return left_out()
+    token = _exact.set(True)
+    try:
+        yield
+    finally:
+        _exact.reset(token)
+
+
+def convolutions_are_exact() -> bool:
+    """Whether this is inside of `exact_convolutions`."""
+    return _exact.get()
 
 
 # ----------------------------------------------------------------------------------------- memory

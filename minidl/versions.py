@@ -72,7 +72,7 @@ def _mark(array: np.ndarray) -> _Mark | None:
 def wrote(written: Any, of: Any = None) -> None:
     """Note that an array has other numbers than before.
 
-    Bringing rows up to date that an optimizer has left behind is no such change: nobody has read them before
+    Bringing rows up to date that an optimizer has left behind is no such change: they have not been read before
     (`minidl.behind`).
 
     Parameters

@@ -17,10 +17,10 @@ import numpy as np
 
 from minidl import engine
 from minidl.debug.watching import Forward, Watcher, watchers
-from minidl.engine import Rule
+from minidl.engine import INPUTS, OUTPUT, Node, Rule
 from minidl.errors import AnomalyError, name_of
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["detect_anomaly"]
 
@@ -118,7 +118,7 @@ class _Anomaly(Watcher):
         traced.origin, traced.marks = origin, marks  # type: ignore[attr-defined]
         return looked_at, traced
 
-    def returning(self, rule: Rule) -> Rule:
+    def returning(self, rule: Rule, node: Node) -> Rule:
         origin = getattr(rule, "origin", None) or Origin(name_of(rule))
         marks = getattr(rule, "marks", ())
 
@@ -205,8 +205,8 @@ def _described(a: Any) -> str:
 def _marks(rule: Rule, arrays: Sequence[Any], out: Any, params: Mapping[str, Any]) -> Iterator[tuple[str, Any, int]]:
     """What the rule will read, and checksums of it."""
     flags: int = rule.keeps  # type: ignore[attr-defined]
-    named = [(f"argument {i}", a) for i, a in enumerate(arrays) if flags & engine._INPUTS]
-    named += [("result", out)] if flags & engine._OUTPUT else []
+    named = [(f"argument {i}", a) for i, a in enumerate(arrays) if flags & INPUTS]
+    named += [("result", out)] if flags & OUTPUT else []
     for label, value in [*named, *((f"saved {k!r}", v) for k, v in params.items())]:
         for array in _arrays_in(value):
             yield label, array, _checksum(array)

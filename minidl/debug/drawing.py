@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.debug.layout import HEIGHT, arrange
-from minidl.engine import Leaf, Node, _reachable
+from minidl.engine import Leaf, Node, reachable
 from minidl.errors import name_of
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 if TYPE_CHECKING:
     from minidl.nn import Module
@@ -65,7 +65,7 @@ class GraphView:
         self.boxes: list[Box] = []
         roots = [t.node for t in tensors if t.node is not None]
         numbers: dict[Any, int] = {}
-        for node in reversed(_reachable(list(dict.fromkeys(roots)), ())):
+        for node in reversed(reachable(list(dict.fromkeys(roots)), ())):
             parents = tuple(self._parent(numbers, p, x) for p, x in zip(node.parents, node.inputs, strict=True))
             title = names.get(id(node), "")
             if isinstance(node, Leaf):

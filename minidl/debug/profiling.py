@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.debug.watching import Forward, Watcher
-from minidl.engine import Rule
+from minidl.engine import Node, Rule
 from minidl.errors import name_of
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["Profile", "Row", "profile"]
 
@@ -68,7 +68,7 @@ class Profile(Watcher):
         """Time the forward function."""
         return forward if self._inside else self._timed(forward, name_of(rule), "forward"), rule
 
-    def returning(self, rule: Rule) -> Rule:
+    def returning(self, rule: Rule, node: Node) -> Rule:
         """Time the rule."""
         return rule if self._inside else self._timed(rule, name_of(rule), "backward")
 

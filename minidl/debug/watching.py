@@ -1,7 +1,7 @@
-"""Looking on while operations run: what `detect_anomaly` and `profile` are built on.
+"""Watching operations as they run: what `detect_anomaly` and `profile` are built on.
 
-The engine asks one question for an operation, `_watch is not None`. Only while some thread watches does it
-show every operation to `_Switch`, which passes it on to the watchers of the calling thread.
+The engine has one observer for all threads, or none. Only while some thread watches is there one, a `_Switch`, which
+passes every operation on to the watchers of the calling thread.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from minidl import engine
-from minidl.engine import Rule
+from minidl.engine import Node, Rule, observe
 
-__all__ = ["Watcher", "watchers"]
+__all__ = ["Forward", "Watcher", "watchers"]
 
 Forward = Callable[..., Any]
 
@@ -28,8 +27,8 @@ class Watcher:
         """An operation is about to run forward, and to be recorded with this rule."""
         return forward, rule
 
-    def returning(self, rule: Rule) -> Rule:
-        """The backward pass is about to apply this rule."""
+    def returning(self, rule: Rule, node: Node) -> Rule:
+        """The backward pass is about to apply this rule, that of `node`."""
         return rule
 
     def __enter__(self) -> Any:
@@ -49,7 +48,7 @@ class _Here(threading.local):
 
 
 class _Switch:
-    """Stands in `engine._watch` as long as any thread has a watcher."""
+    """The engine's observer as long as any thread has a watcher."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -58,16 +57,16 @@ class _Switch:
     def count(self, change: int) -> None:
         with self.lock:
             self.active += change
-            engine._watch = self if self.active else None
+            observe(self if self.active else None)
 
     def recording(self, forward: Forward, rule: Rule) -> tuple[Forward, Rule]:
         for watcher in _here.watchers:
             forward, rule = watcher.recording(forward, rule)
         return forward, rule
 
-    def returning(self, rule: Rule) -> Rule:
+    def returning(self, rule: Rule, node: Node) -> Rule:
         for watcher in _here.watchers:
-            rule = watcher.returning(rule)
+            rule = watcher.returning(rule, node)
         return rule
 
 

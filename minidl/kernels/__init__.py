@@ -47,7 +47,7 @@ class Kernels:
         return kernel
 
     def module(self, numba: bool) -> Any:
-        """The module of one of the two versions."""
+        """The module of one backend, Numba or NumPy."""
         if numba:
             importlib.import_module("minidl.kernels.listening").listen()
         return importlib.import_module(f"{self._package}.{'numba' if numba else 'numpy'}_{self._family}")

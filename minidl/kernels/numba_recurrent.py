@@ -332,7 +332,7 @@ _FORWARD, _BACKWARD = _compiled(_forward_code), _compiled(_backward_code)
 # ---------------------------------------------------------------------------------------------- all samples
 
 def _each_block(samples: int, work: int, run: Callable[[int, int, int], None]) -> None:
-    """Call `run(number, low, high)` for each block, by whoever is free when there is enough to do.
+    """Call `run(number, low, high)` for each block, on any free thread when there is enough to do.
 
     Python's threads, since the compiler takes five times as long over the same loop in `prange`.
     """

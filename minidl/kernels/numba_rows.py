@@ -15,7 +15,7 @@ from minidl.kernels import numpy_rows
 from minidl.kernels.launch import spread
 from minidl.kernels.numpy_rows import check_range
 
-__all__ = ["bag", "bag_dot", "bag_transposed", "coalesce", "scatter_add"]
+__all__ = ["bag", "bag_argmax", "bag_dot", "bag_transposed", "coalesce", "scatter_add"]
 
 _LARGE = 1 << 17  # numbers to add; with fewer, other threads are not worth waking
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -44,6 +44,14 @@ def coalesce(indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
 def bag(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray) -> np.ndarray:
     check_range("bag", indices, len(table))
     return _bagged(table, indices, ends, scale)
+
+
+def bag_argmax(table: np.ndarray, indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    check_range("bag_argmax", indices, len(table))
+    out = np.full((len(ends) - 1, table.shape[1]), -1)
+    spread(_bag_argmax, len(out), len(indices) * table.shape[1] > _LARGE, out, np.ascontiguousarray(table),
+           _integers(indices), _integers(ends))
+    return out
 
 
 def bag_transposed(g: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndarray
@@ -110,6 +118,18 @@ def _bags(first: int, last: int, out: np.ndarray, table: np.ndarray, indices: np
           scale: np.ndarray) -> None:
     for b in range(first, last):
         _add_bag(out[b], table, indices[ends[b]:ends[b + 1]], scale[ends[b]:ends[b + 1]])
+
+
+@njit(cache=True, nogil=True)
+def _bag_argmax(first: int, last: int, out: np.ndarray, table: np.ndarray, indices: np.ndarray,
+                ends: np.ndarray) -> None:
+    for b in range(first, last):
+        for k in range(ends[b], ends[b + 1]):
+            i = indices[k]
+            for j in range(table.shape[1]):
+                best, x = out[b, j], table[i, j]
+                if best < 0 or x > table[best, j] or (x != x and table[best, j] == table[best, j]):
+                    out[b, j] = i
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)

@@ -83,7 +83,7 @@ def to_tiles(x: np.ndarray, tiles: np.ndarray, side: int, origin: Pair, across: 
     ----------
     x : float array, shape (S, C, H, W)
     tiles : float array, shape (36, T, C), T = S * rows * across
-        Overwritten: `tiles[6 i + j, t]` is element (i, j) of tile t, the samples one behind the other.
+        Overwritten: `tiles[6 i + j, t]` is element (i, j) of tile t, the samples one after the other.
     side : int
         6 for tiles of images, which overlap, 4 for tiles of gradients of outputs.
     origin : pair of int

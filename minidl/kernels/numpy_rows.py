@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["bag", "bag_dot", "bag_transposed", "coalesce", "scatter_add"]
+__all__ = ["bag", "bag_argmax", "bag_dot", "bag_transposed", "coalesce", "scatter_add"]
 
 
 def scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray, axis: int = 0) -> None:
@@ -78,6 +78,22 @@ def bag(table: np.ndarray, indices: np.ndarray, ends: np.ndarray, scale: np.ndar
     check_range("bag", indices, len(table))
     out = np.zeros((len(ends) - 1, table.shape[1]), table.dtype)
     np.add.at(out, _owners(ends), table[indices] * scale[:, None])
+    return out
+
+
+def bag_argmax(table: np.ndarray, indices: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The index of each bag whose row has the largest number in a column: the first of equal ones, and NaN is largest.
+
+    Returns
+    -------
+    int array, shape (B, d)
+        -1 for an empty bag.
+    """
+    check_range("bag_argmax", indices, len(table))
+    out = np.full((len(ends) - 1, table.shape[1]), -1)
+    for b in np.flatnonzero(np.diff(ends)):
+        bag = indices[ends[b]:ends[b + 1]]
+        out[b] = bag[np.argmax(table[bag], axis=0)]
     return out
 
 

@@ -15,7 +15,7 @@ from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.ops.attention import attention_weights
 from minidl.ops.masks import dropout_factors
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["MultiheadAttention"]
 

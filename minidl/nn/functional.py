@@ -8,90 +8,46 @@ import numpy as np
 
 from minidl.nn.init import default_generator
 from minidl.ops import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    avg_pool1d,
-    avg_pool2d,
-    batch_norm,
-    bilinear,
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    bpr_loss,
-    celu,
-    conv1d,
-    conv2d,
-    conv_transpose2d,
-    cosine_embedding_loss,
-    cosine_similarity,
-    cross_entropy,
-    elu,
-    embedding,
-    embedding_bag,
-    fold,
-    gaussian_nll_loss,
-    gelu,
-    glu,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    hinge_embedding_loss,
-    hinge_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    layer_norm,
-    leaky_relu,
-    linear,
-    log_softmax,
-    logsigmoid,
-    margin_ranking_loss,
-    max_pool1d,
-    max_pool2d,
-    mish,
-    mse_loss,
-    multi_margin_loss,
-    multilabel_soft_margin_loss,
-    multinomial_loss,
-    nll_loss,
-    pairwise_distance,
-    poisson_nll_loss,
-    prelu,
-    relu,
-    relu6,
-    rms_norm,
-    sampled_softmax_loss,
-    scaled_dot_product_attention,
-    selu,
-    sigmoid,
-    silu,
-    smooth_l1_loss,
-    soft_margin_loss,
-    softmax,
-    softmin,
-    softplus,
-    softsign,
-    tanh,
-    tanhshrink,
-    threshold,
-    triplet_margin_loss,
-    unfold,
+    activation,
+    activation_more,
+    attention,
+    class_loss,
+    conv,
+    distance_loss,
+    embeddings,
+    likelihood_loss,
+    loss,
+    margin_loss,
+    normalization,
+    patches,
+    pool,
+    softmax_loss,
 )
+from minidl.ops.activation import *
+from minidl.ops.activation_more import *
+from minidl.ops.attention import *
+from minidl.ops.class_loss import *
+from minidl.ops.conv import *
+from minidl.ops.distance_loss import *
+from minidl.ops.embeddings import *
+from minidl.ops.functions import tanh
+from minidl.ops.index import one_hot
+from minidl.ops.likelihood_loss import *
+from minidl.ops.linalg import linear
+from minidl.ops.loss import *
+from minidl.ops.margin_loss import *
 from minidl.ops.masks import dropout_factors
+from minidl.ops.normalization import *
+from minidl.ops.norms import normalize
+from minidl.ops.patches import *
+from minidl.ops.pool import *
+from minidl.ops.softmax_loss import *
 
-__all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
-    "avg_pool2d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss",
-    "celu", "conv1d", "conv2d", "conv_transpose2d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy",
-    "dropout", "elu", "embedding", "embedding_bag", "fold", "gaussian_nll_loss", "gelu", "glu", "hardsigmoid",
-    "hardswish", "hardtanh", "hinge_embedding_loss", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "layer_norm",
-    "leaky_relu", "linear", "log_softmax", "logsigmoid", "margin_ranking_loss", "max_pool1d", "max_pool2d", "mish",
-    "mse_loss", "multi_margin_loss", "multilabel_soft_margin_loss", "multinomial_loss", "nll_loss",
-    "pairwise_distance", "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm", "sampled_softmax_loss",
-    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax",
-    "softmin", "softplus", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss", "unfold",
-]
+_FAMILIES = (activation, activation_more, attention, class_loss, conv, distance_loss, embeddings, likelihood_loss, loss,
+             margin_loss, normalization, patches, pool, softmax_loss)
+
+__all__ = ["dropout", "linear", "normalize", "one_hot", "tanh",
+           *(op for family in _FAMILIES for op in family.__all__)]
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl.errors import ShapeError
-from minidl.tensor import Tensor, raw
+from minidl.tensors import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["calculate_gain", "constant_", "default_generator", "kaiming_normal_", "kaiming_uniform_", "manual_seed",

@@ -187,14 +187,16 @@ class Embedding(_Table):
 
 
 class EmbeddingBag(_Table):
-    """Sums or means of rows of a table, without ever making the rows: a dense layer for sparse inputs.
+    """Sums, means or maxima of rows of a table, without ever making the rows: a dense layer for sparse inputs.
 
     Parameters
     ----------
     num_embeddings, embedding_dim : int
-    mode : {"mean", "sum"}
+    mode : {"mean", "sum", "max"}
     include_last_offset : bool
         Offsets end with the number of indices, like the `indptr` of a CSR matrix.
+    padding_idx : int, optional
+        An index that is left out of its bags; its row starts at zero and gets no gradient.
     dtype : dtype
     generator : numpy.random.Generator, optional
         Of the initial values: normal with mean 0 and variance 1.
@@ -212,15 +214,16 @@ class EmbeddingBag(_Table):
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, mode: str = "mean", include_last_offset: bool = False,
-                 dtype: Any = np.float32, generator: np.random.Generator | None = None) -> None:
-        super().__init__(num_embeddings, embedding_dim, None, dtype, generator)
+                 padding_idx: int | None = None, dtype: Any = np.float32,
+                 generator: np.random.Generator | None = None) -> None:
+        super().__init__(num_embeddings, embedding_dim, padding_idx, dtype, generator)
         self.mode, self.include_last_offset = mode, include_last_offset
 
     def forward(self, indices: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:
         """Integers (B, L), or (n,) with offsets (B,) -> (B, embedding_dim)."""
         return functional.embedding_bag(indices, self.weight, offsets, mode=self.mode,
                                         per_sample_weights=per_sample_weights,
-                                        include_last_offset=self.include_last_offset)
+                                        include_last_offset=self.include_last_offset, padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:
         """Sizes and mode."""

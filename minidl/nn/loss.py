@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from minidl import ops
 from minidl.names import either_name
 from minidl.nn.module import Module
-from minidl.ops import loss
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "BPRLoss", "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss",
            "GaussianNLLLoss", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss",
@@ -55,19 +55,19 @@ class _Reduced(_Loss):
 class MSELoss(_Reduced):
     """`minidl.ops.mse_loss`."""
 
-    function = loss.mse_loss
+    function = ops.mse_loss
 
 
 class L1Loss(_Reduced):
     """`minidl.ops.l1_loss`."""
 
-    function = loss.l1_loss
+    function = ops.l1_loss
 
 
 class HuberLoss(_Loss):
     """`minidl.ops.huber_loss`."""
 
-    function = loss.huber_loss
+    function = ops.huber_loss
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction, delta=delta)
@@ -76,7 +76,7 @@ class HuberLoss(_Loss):
 class SmoothL1Loss(_Loss):
     """`minidl.ops.smooth_l1_loss`."""
 
-    function = loss.smooth_l1_loss
+    function = ops.smooth_l1_loss
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction=reduction, beta=beta)
@@ -85,7 +85,7 @@ class SmoothL1Loss(_Loss):
 class PoissonNLLLoss(_Loss):
     """`minidl.ops.poisson_nll_loss`, of expected counts or their logarithms."""
 
-    function = loss.poisson_nll_loss
+    function = ops.poisson_nll_loss
 
     def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
         super().__init__(log_input=log_input, full=full, eps=eps, reduction=reduction)
@@ -94,7 +94,7 @@ class PoissonNLLLoss(_Loss):
 class GaussianNLLLoss(_Loss):
     """`minidl.ops.gaussian_nll_loss`, of means, numbers and variances."""
 
-    function = loss.gaussian_nll_loss
+    function = ops.gaussian_nll_loss
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(full=full, eps=eps, reduction=reduction)
@@ -105,7 +105,7 @@ class GaussianNLLLoss(_Loss):
 class BCELoss(_Loss):
     """`minidl.ops.binary_cross_entropy`, of probabilities."""
 
-    function = loss.binary_cross_entropy
+    function = ops.binary_cross_entropy
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(weight=weight, reduction=reduction)
@@ -114,7 +114,7 @@ class BCELoss(_Loss):
 class BCEWithLogitsLoss(_Loss):
     """`minidl.ops.binary_cross_entropy_with_logits`."""
 
-    function = loss.binary_cross_entropy_with_logits
+    function = ops.binary_cross_entropy_with_logits
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         super().__init__(weight=weight, reduction=reduction, pos_weight=pos_weight)
@@ -123,7 +123,7 @@ class BCEWithLogitsLoss(_Loss):
 class MultiLabelSoftMarginLoss(_Loss):
     """`minidl.ops.multilabel_soft_margin_loss`, of logits (N, C)."""
 
-    function = loss.multilabel_soft_margin_loss
+    function = ops.multilabel_soft_margin_loss
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(weight=weight, reduction=reduction)
@@ -132,7 +132,7 @@ class MultiLabelSoftMarginLoss(_Loss):
 class CrossEntropyLoss(_Loss):
     """`minidl.ops.cross_entropy`, of logits and classes or probabilities: (N, C) and (N,) -> ()."""
 
-    function = loss.cross_entropy
+    function = ops.cross_entropy
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean",
                  label_smoothing: float = 0.0) -> None:
@@ -142,7 +142,7 @@ class CrossEntropyLoss(_Loss):
 class NLLLoss(_Loss):
     """`minidl.ops.nll_loss`, of log-probabilities and classes: (N, C) and (N,) -> ()."""
 
-    function = loss.nll_loss
+    function = ops.nll_loss
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction)
@@ -151,7 +151,7 @@ class NLLLoss(_Loss):
 class KLDivLoss(_Loss):
     """`minidl.ops.kl_div`, of log-probabilities and probabilities."""
 
-    function = loss.kl_div
+    function = ops.kl_div
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction=reduction, log_target=log_target)
@@ -160,7 +160,7 @@ class KLDivLoss(_Loss):
 class MultinomialLoss(_Reduced):
     """`minidl.ops.multinomial_loss`, of logits (N, C) and dense counts, or classes and offsets."""
 
-    function = loss.multinomial_loss
+    function = ops.multinomial_loss
 
 
 # --------------------------------------------------------------------------------- ranking and margins
@@ -168,19 +168,19 @@ class MultinomialLoss(_Reduced):
 class BPRLoss(_Reduced):
     """`minidl.ops.bpr_loss`, of scores that should be higher and scores that should be lower."""
 
-    function = loss.bpr_loss
+    function = ops.bpr_loss
 
 
 class SampledSoftmaxLoss(_Reduced):
     """`minidl.ops.sampled_softmax_loss`, of scores (N,) of positives and (N, K) of negatives."""
 
-    function = loss.sampled_softmax_loss
+    function = ops.sampled_softmax_loss
 
 
 class HingeLoss(_Loss):
     """`minidl.ops.hinge_loss`, of scores that should be higher and scores that should be lower."""
 
-    function = loss.hinge_loss
+    function = ops.hinge_loss
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(margin=margin, reduction=reduction)
@@ -189,7 +189,7 @@ class HingeLoss(_Loss):
 class MarginRankingLoss(_Loss):
     """`minidl.ops.margin_ranking_loss`, of two scores and 1 or -1."""
 
-    function = loss.margin_ranking_loss
+    function = ops.margin_ranking_loss
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(margin=margin, reduction=reduction)
@@ -198,7 +198,7 @@ class MarginRankingLoss(_Loss):
 class HingeEmbeddingLoss(_Loss):
     """`minidl.ops.hinge_embedding_loss`, of distances and 1 or -1."""
 
-    function = loss.hinge_embedding_loss
+    function = ops.hinge_embedding_loss
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(margin=margin, reduction=reduction)
@@ -207,13 +207,13 @@ class HingeEmbeddingLoss(_Loss):
 class SoftMarginLoss(_Reduced):
     """`minidl.ops.soft_margin_loss`, of scores and 1 or -1."""
 
-    function = loss.soft_margin_loss
+    function = ops.soft_margin_loss
 
 
 class MultiMarginLoss(_Loss):
     """`minidl.ops.multi_margin_loss`, of scores and classes: (N, C) and (N,) -> ()."""
 
-    function = loss.multi_margin_loss
+    function = ops.multi_margin_loss
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(p=p, margin=margin, weight=weight, reduction=reduction)
@@ -224,7 +224,7 @@ class MultiMarginLoss(_Loss):
 class CosineSimilarity(_Loss):
     """`minidl.ops.cosine_similarity`: two of (N, D) -> (N,)."""
 
-    function = loss.cosine_similarity
+    function = ops.cosine_similarity
 
     @either_name
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
@@ -234,7 +234,7 @@ class CosineSimilarity(_Loss):
 class PairwiseDistance(_Loss):
     """`minidl.ops.pairwise_distance`: two of (N, D) -> (N,)."""
 
-    function = loss.pairwise_distance
+    function = ops.pairwise_distance
 
     @either_name
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
@@ -244,7 +244,7 @@ class PairwiseDistance(_Loss):
 class CosineEmbeddingLoss(_Loss):
     """`minidl.ops.cosine_embedding_loss`, of vectors (N, D), others, and 1 or -1 (N,)."""
 
-    function = loss.cosine_embedding_loss
+    function = ops.cosine_embedding_loss
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(margin=margin, reduction=reduction)
@@ -253,7 +253,7 @@ class CosineEmbeddingLoss(_Loss):
 class TripletMarginLoss(_Loss):
     """`minidl.ops.triplet_margin_loss`, of three times (N, D)."""
 
-    function = loss.triplet_margin_loss
+    function = ops.triplet_margin_loss
 
     def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
                  reduction: str = "mean") -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.errors import no_array, refuse_masked
 from minidl.nn.parameter import Parameter
-from minidl.tensor import raw
+from minidl.tensors import raw
 from minidl.versions import wrote
 
 __all__ = ["Keys", "Module"]
@@ -173,7 +173,7 @@ class Module:
         for name, child in self.named_children():
             yield from child._walk(_join(prefix, name))
 
-    def _named_arrays(self) -> Iterator[tuple[str, Parameter | np.ndarray]]:
+    def named_arrays(self) -> Iterator[tuple[str, Parameter | np.ndarray]]:
         """Everything that is saved; shared parameters under each of their names."""
         for prefix, module in self._walk():
             for name, value in vars(module).items():
@@ -194,7 +194,7 @@ class Module:
             Dotted name to array; `minidl.io.save` writes it.
         """
         state = {}
-        for name, value in self._named_arrays():
+        for name, value in self.named_arrays():
             if isinstance(value, Parameter):
                 value = value.data
             state[name] = np.array(value)
@@ -235,7 +235,7 @@ class Module:
         if not isinstance(state, Mapping) or not all(isinstance(k, str) for k in state):
             raise TypeError(f"load_state_dict: the state is a {type(state).__name__}; pass a mapping of names to "
                             "arrays, such as minidl.io.load(path)")
-        own = dict(self._named_arrays())
+        own = dict(self.named_arrays())
         given = {k: np.asarray(raw(v, f"load_state_dict: {k}")) for k, v in state.items()
                  if k in own or not k.endswith("num_batches_tracked")}
         keys = Keys([k for k in own if k not in given and not k.endswith("num_batches_tracked")],

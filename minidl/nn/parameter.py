@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.tensor import Tensor, as_array, raw
+from minidl.tensors import Tensor, as_array, raw
 
 __all__ = ["Parameter"]
 

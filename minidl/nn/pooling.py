@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from minidl.nn.module import Module
 from minidl.ops import pool
+from minidl.ops.shape import flatten
 
 __all__ = ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
            "Flatten", "MaxPool1d", "MaxPool2d"]
@@ -213,15 +213,7 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Any:
         """(..., a, ..., b, ...) -> (..., a * ... * b, ...)."""
-        shape = tuple(x.shape) or (1,)  # a number is flattened to one element
-        if not all(-len(shape) <= dim < len(shape) for dim in (self.start_dim, self.end_dim)):
-            raise IndexError(f"Flatten: start_dim={self.start_dim} or end_dim={self.end_dim} is out of range for x of "
-                             f"shape {x.shape}")
-        start, end = self.start_dim % len(shape), self.end_dim % len(shape)
-        if start > end:
-            raise ValueError(f"Flatten: start_dim={self.start_dim} comes after end_dim={self.end_dim} in x of shape "
-                             f"{x.shape}")
-        return x.reshape((*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:]))
+        return flatten(x, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         """The axes."""

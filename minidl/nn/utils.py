@@ -11,7 +11,7 @@ import numpy as np
 from minidl import ops
 from minidl.ops.precision import widened
 from minidl.rowgrad import RowGrad, flat_norm
-from minidl.tensor import Tensor, raw
+from minidl.tensors import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]

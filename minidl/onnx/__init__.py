@@ -22,7 +22,7 @@ from minidl.nn.module import Module
 from minidl.onnx.graph import OPSET, Call, Graph, Pair, array_of
 from minidl.onnx.lowering import COMPOSED, LOWERINGS
 from minidl.onnx.trace import Trace, run, values_of
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["export"]
 
@@ -68,7 +68,7 @@ def export(module: Module, example_inputs: Any, path: str | os.PathLike[str], *,
     onnx = _package()
     examples = _named(module, example_inputs, input_names)
     axes = _axes(examples, batch_axes)
-    parameters = {name for name, _ in module._named_arrays()}
+    parameters = {name for name, _ in module.named_arrays()}
     if clash := parameters & set(examples):
         raise ValueError(f"onnx.export: input {clash.pop()!r} has the name of a parameter; pass input_names=")
     learning = [m for m in module.modules() if m.training]

@@ -29,7 +29,7 @@ def conv_transpose(g: Graph, c: Call) -> str:
 
 
 def _forth(window: Any, size: Any, positions: Any) -> dict[str, Any]:
-    """Attributes of a Conv of images of `size`; the padding behind follows from the number of positions."""
+    """Attributes of a Conv of images of `size`; the padding at the end follows from the number of positions."""
     after = [max(0, (n - 1) * s + e - m - p) for n, s, e, m, p in
              zip(positions, window.stride, window.extent(), size, window.origin, strict=True)]
     return {"strides": window.stride, "dilations": window.dilation, "pads": [*window.origin, *after]}
@@ -161,7 +161,7 @@ _KINDS = {"rnn": ("RNN", (0,)), "gru": ("GRU", (1, 0, 2)), "lstm": ("LSTM", (0, 
 
 
 def recurrent(g: Graph, c: Call) -> str:
-    """One direction of one layer: (T, B, I) -> the hidden states (T, B, H), and behind an LSTM's the last cell."""
+    """One direction of one layer: (T, B, I) -> the hidden states (T, B, H), followed by an LSTM's last cell."""
     kind, order = _KINDS[c.op]
     x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0 = c.args
     size = c.shapes(weight_hh)[0][1]

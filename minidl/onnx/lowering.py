@@ -59,6 +59,20 @@ def _clip(g: Graph, c: Call) -> str:
     return name
 
 
+def _round(g: Graph, c: Call) -> str:
+    """ONNX rounds halves to even, too, but to whole numbers only."""
+    x = g.value(c.args[0], c.dtype)
+    if not c["decimals"]:
+        return g.node("Round", x)
+    scale = g.constant(10.0 ** c["decimals"], c.dtype)
+    return g.node("Div", g.node("Round", g.node("Mul", x, scale)), scale)
+
+
+def _shrink(g: Graph, c: Call, moved: bool) -> str:
+    """ONNX has both kinds as one: what is kept is moved towards 0 by the bias."""
+    return g.node("Shrink", g.value(c.args[0], c.dtype), lambd=float(c["lambd"]), bias=float(c["lambd"]) * moved)
+
+
 def _where(g: Graph, c: Call) -> str:
     return g.node("Where", g.value(c.params["condition"], bool), *(g.value(a, c.dtype) for a in c.args))
 
@@ -99,6 +113,18 @@ def _softmax(kind: str) -> Lowering:
         e = g.node("Exp", x)
         total = g.node("ReduceSum", e, *axes, keepdims=1)
         return g.node("Div", e, total) if kind == "Softmax" else g.node("Sub", x, g.node("Log", total))
+
+    return lower
+
+
+def _position(kind: str) -> Lowering:
+    """The index of an element along an axis, or in the flattened array."""
+    def lower(g: Graph, c: Call) -> str:
+        x, axis = g.value(c.args[0]), c["axis"]
+        if axis is None:
+            x = g.reshape(x, ((-1,), (-1,)))
+        found = g.node(kind, x, axis=0 if axis is None else axis, keepdims=int(c["keepdims"]))
+        return g.reshape(found, c.shapes(c.out)) if axis is None else found
 
     return lower
 
@@ -186,6 +212,15 @@ def _roll(x: Any, shift: Any, axis: Any) -> Any:
     return x
 
 
+def _cumprod(x: Any, axis: int) -> Any:
+    """Products of windows of lengths 1, 2, 4, ..., each of two that lie side by side."""
+    front, step = (slice(None),) * (axis % x.ndim), 1
+    while step < x.shape[axis]:
+        head, tail, back = (x[(*front, s)] for s in (slice(None, step), slice(step, None), slice(None, -step)))
+        x, step = ops.concatenate([head, tail * back], axis), 2 * step
+    return x
+
+
 # --------------------------------------------------------------------------------------------- products
 
 def _linear(g: Graph, c: Call) -> str:
@@ -201,15 +236,28 @@ def _einsum(g: Graph, c: Call) -> str:
     return g.node("Einsum", *(g.value(a, c.dtype) for a in c.args), equation=f"{','.join(c['terms'])}->{c['output']}")
 
 
-def _embedding_bag(g: Graph, c: Call) -> str:
-    """Bags of one length L: (B L,) indices -> (B, L, d) rows -> (B, d)."""
+def _bags(g: Graph, c: Call) -> tuple[str, int]:
+    """The rows of bags of one length L, (B L,) indices -> (B, L, d); and L."""
     ends = c.params["ends"]
     lengths = {int(n) for e in ends for n in np.diff(e)} if isinstance(ends[0], np.ndarray) else set()
     if len(lengths) != 1:
         raise g.refusal("has bags of different lengths; give indices of two dimensions, (B, L)")
     length = lengths.pop()
-    rows = g.node("Gather", g.value(c.args[0]),
-                  g.reshape(g.value(c.params["indices"]), tuple((len(e) - 1, length) for e in ends)), axis=0)
+    indices = g.reshape(g.value(c.params["indices"]), tuple((len(e) - 1, length) for e in ends))
+    return g.node("Gather", g.value(c.args[0]), indices, axis=0), length
+
+
+def _embedding_bag_max(g: Graph, c: Call) -> str:
+    rows, length = _bags(g, c)
+    if not length:
+        return g.node("ReduceSum", rows, g.constant([1]), keepdims=0)  # zeros
+    return g.node("ReduceMax", rows, g.constant([1]), keepdims=0)
+
+
+def _embedding_bag(g: Graph, c: Call) -> str:
+    """(B, L, d) rows -> (B, d)."""
+    ends = c.params["ends"]
+    rows, length = _bags(g, c)
     scale = c.params["scale"] if "scale" in c.params else c.args[1]
     if isinstance(scale[0], np.ndarray) and np.unique(np.concatenate(scale)).size == 1:
         factor = g.constant(scale[0][0], c.dtype)
@@ -222,11 +270,15 @@ def _embedding_bag(g: Graph, c: Call) -> str:
 
 LOWERINGS: dict[str, Lowering] = {
     **{name: _elementwise(name.capitalize()) for name in (
-        "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "abs", "sign", "sigmoid", "relu")},
+        "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "abs", "sign", "sigmoid", "relu",
+        "ceil", "floor", "reciprocal", "det")},
     "add": _elementwise("Add"), "subtract": _elementwise("Sub"), "multiply": _elementwise("Mul"),
     "divide": _elementwise("Div"), "negative": _elementwise("Neg"), "maximum": _elementwise("Max"),
     "minimum": _elementwise("Min"), "power": _elementwise("Pow"), "power_number": _power,
     "arcsin": _elementwise("Asin"), "arccos": _elementwise("Acos"), "arctan": _elementwise("Atan"),
+    "arcsinh": _elementwise("Asinh"), "arccosh": _elementwise("Acosh"), "arctanh": _elementwise("Atanh"),
+    "round": _round, "hardshrink": lambda g, c: _shrink(g, c, False), "softshrink": lambda g, c: _shrink(g, c, True),
+    "argmax": _position("ArgMax"), "argmin": _position("ArgMin"),
     "alias": _elementwise("Identity"),
     "leaky_relu": _with("LeakyRelu", alpha="negative_slope"), "elu": _with("Elu", alpha="alpha"),
     "celu": _with("Celu", alpha="alpha"),
@@ -248,12 +300,20 @@ LOWERINGS: dict[str, Lowering] = {
     "unfold": unfold, "fold": fold,
     "rnn": recurrent, "gru": recurrent, "lstm": recurrent,
     "matmul": _elementwise("MatMul"), "linear": _linear, "einsum": _einsum, "embedding_bag": _embedding_bag,
+    "embedding_bag_max": _embedding_bag_max,
 }
 """Name of the rule to lowering."""
 
 COMPOSED: dict[str, Callable[..., Any]] = {
     "expm1": lambda x: ops.exp(x) - 1,
     "log1p": lambda x: ops.log(x + 1),
+    "exp2": lambda x: ops.power(2.0, x),
+    "log2": lambda x: ops.log(x) * (1 / math.log(2)),
+    "log10": lambda x: ops.log(x) * (1 / math.log(10)),
+    "hypot": lambda x, y: ops.sqrt(x * x + y * y),
+    "logaddexp": lambda x, y: ops.maximum(x, y) + ops.log(1 + ops.exp(-ops.abs(x - y))),
+    "power_norm": lambda x, axis, keepdims, p: ops.power(ops.power(ops.abs(x), p).sum(axis, keepdims), 1 / p),
+    "cumprod": _cumprod,
     "rsqrt": lambda x: 1 / ops.sqrt(x),
     "square": lambda x: x * x,
     "silu": lambda x: x * ops.sigmoid(x),

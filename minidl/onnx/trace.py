@@ -19,7 +19,7 @@ from minidl import engine
 from minidl.debug.watching import Watcher
 from minidl.errors import name_of
 from minidl.nn.module import Module
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["Lost", "Step", "Trace", "Traced", "Value", "View", "run", "values_of"]
 
@@ -134,7 +134,7 @@ class Trace(Watcher):
         self._names = {id(m): name for name, m in module.named_modules()}
         self._exact: dict[Any, Value] = {}
         self._owned: dict[int, Value] = {}  # by the object that owns the memory
-        for name, value in module._named_arrays():
+        for name, value in module.named_arrays():
             array = value.data if isinstance(value, Tensor) else value
             if _place(array) not in self._exact:  # a shared parameter goes by its first name
                 self.know(Value(name, array, False))

@@ -1,172 +1,61 @@
-"""Differentiable functions: array ops with NumPy's names, neural ones with those of `torch.nn.functional`."""
+"""Differentiable functions: array ops with NumPy's names, neural ones with those of `torch.nn.functional`.
+
+An op is listed once, in `__all__` of its family's file; what the families list is what `minidl.ops` has.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from minidl.ops.activation import elu, gelu, leaky_relu, log_softmax, relu, selu, sigmoid, silu, softmax, softplus
-from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
-from minidl.ops.dispatch import dispatch_function, dispatch_ufunc
-from minidl.ops.elementwise import (
-    abs,
-    add,
-    astype,
-    clip,
-    div,
-    divide,
-    maximum,
-    minimum,
-    mul,
-    multiply,
-    neg,
-    negative,
-    pow,
-    power,
-    sign,
-    sub,
-    subtract,
-    where,
-)
-from minidl.ops.embedding import embedding, embedding_bag, sampled_matmul
-from minidl.ops.functions import (
-    arccos,
-    arcsin,
-    arctan,
-    cos,
-    cosh,
-    erf,
-    exp,
-    expm1,
-    log,
-    log1p,
-    rsqrt,
-    sin,
-    sinh,
-    sqrt,
-    square,
-    tan,
-    tanh,
-)
-from minidl.ops.index import gather, getitem, scatter_add, sort, take, take_along_axis, topk
-from minidl.ops.linalg import cholesky, einsum, inv, linear, matmul, outer, row_dot, solve
-from minidl.ops.loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    bpr_loss,
-    hinge_loss,
-    huber_loss,
-    l1_loss,
-    mse_loss,
-    multilabel_soft_margin_loss,
-    smooth_l1_loss,
-)
-from minidl.ops.reduce import cumsum, logsumexp, max, mean, min, norm, prod, std, sum, sum_to, var
-from minidl.ops.shape import (
-    array_split,
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    flip,
-    moveaxis,
-    pad,
-    ravel,
-    repeat,
-    reshape,
-    roll,
-    split,
-    squeeze,
-    stack,
-    swapaxes,
-    tile,
-    transpose,
-)
-from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
-from minidl.tensor import Tensor
+import minidl.ops.methods as _  # (puts ops on Tensor)
+from minidl.ops.activation import *
+from minidl.ops.class_loss import *
+from minidl.ops.dispatch import *
+from minidl.ops.elementwise import *
+from minidl.ops.embeddings import *
+from minidl.ops.functions import *
+from minidl.ops.index import *
+from minidl.ops.linalg import *
+from minidl.ops.loss import *
+from minidl.ops.norms import *
+from minidl.ops.reduce import *
+from minidl.ops.shape import *
+from minidl.ops.softmax_loss import *
 
 if TYPE_CHECKING:
-    from minidl.ops.activation_more import (
-        celu,
-        glu,
-        hardsigmoid,
-        hardswish,
-        hardtanh,
-        logsigmoid,
-        mish,
-        prelu,
-        relu6,
-        softmin,
-        softsign,
-        tanhshrink,
-        threshold,
-    )
-    from minidl.ops.attention import bilinear, scaled_dot_product_attention
-    from minidl.ops.conv import conv1d, conv2d, conv_transpose2d
-    from minidl.ops.distance_loss import (
-        cosine_embedding_loss,
-        cosine_similarity,
-        pairwise_distance,
-        triplet_margin_loss,
-    )
-    from minidl.ops.likelihood_loss import gaussian_nll_loss, poisson_nll_loss
-    from minidl.ops.margin_loss import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, soft_margin_loss
-    from minidl.ops.normalize import batch_norm, layer_norm, rms_norm
-    from minidl.ops.patches import fold, unfold
-    from minidl.ops.pool import (
-        adaptive_avg_pool1d,
-        adaptive_avg_pool2d,
-        adaptive_max_pool1d,
-        adaptive_max_pool2d,
-        avg_pool1d,
-        avg_pool2d,
-        max_pool1d,
-        max_pool2d,
-    )
-    from minidl.ops.recurrent import gru, lstm, rnn
+    from minidl.ops.activation_more import *
+    from minidl.ops.attention import *
+    from minidl.ops.conv import *
+    from minidl.ops.distance_loss import *
+    from minidl.ops.functions_more import *
+    from minidl.ops.likelihood_loss import *
+    from minidl.ops.margin_loss import *
+    from minidl.ops.normalization import *
+    from minidl.ops.patches import *
+    from minidl.ops.pool import *
+    from minidl.ops.recurrent import *
+
+_AT_ONCE = ("activation", "class_loss", "dispatch", "elementwise", "embeddings", "functions", "index", "linalg", "loss",
+            "norms", "reduce", "shape", "softmax_loss")
+_LATER = ("activation_more", "functions_more", "normalization", "attention", "recurrent", "conv", "patches",
+          "pool", "distance_loss", "margin_loss", "likelihood_loss")
+"""Families that a script may do without: imported one by one until one has the name that is asked for."""
 
 
-__all__ = [
-    "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "add", "arccos",
-    "arcsin", "arctan", "array_split", "astype", "avg_pool1d", "avg_pool2d", "batch_norm", "bilinear",
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "broadcast_to", "celu", "cholesky", "clip",
-    "concatenate", "conv1d", "conv2d", "conv_transpose2d", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity",
-    "cross_entropy", "cumsum", "dispatch_function", "dispatch_ufunc", "div", "divide", "einsum", "elu", "embedding",
-    "embedding_bag", "erf", "exp", "expand_dims", "expm1", "flip", "fold", "gather", "gaussian_nll_loss", "gelu",
-    "getitem", "glu", "gru", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "hinge_loss", "huber_loss",
-    "inv", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log", "log1p", "log_softmax", "logsigmoid",
-    "logsumexp", "lstm", "margin_ranking_loss", "matmul", "max", "max_pool1d", "max_pool2d", "maximum", "mean", "min",
-    "minimum", "mish", "moveaxis", "mse_loss", "mul", "multi_margin_loss", "multilabel_soft_margin_loss",
-    "multinomial_loss", "multiply", "neg", "negative", "nll_loss", "norm", "outer", "pad", "pairwise_distance",
-    "poisson_nll_loss", "pow", "power", "prelu", "prod", "ravel", "relu", "relu6", "repeat", "reshape", "rms_norm",
-    "rnn", "roll", "row_dot", "rsqrt", "sampled_matmul", "sampled_softmax_loss", "scaled_dot_product_attention",
-    "scatter_add", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax",
-    "softmin", "softplus", "softsign", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sub",
-    "subtract", "sum", "sum_to", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tanhshrink", "threshold",
-    "tile", "topk", "transpose", "triplet_margin_loss", "unfold", "var", "where",
-]
-
-# What a script may do without is imported when it is asked for: module -> its functions.
-_LATER = {
-    "activation_more": "celu glu hardsigmoid hardswish hardtanh logsigmoid mish prelu relu6 softmin softsign "
-                       "tanhshrink threshold",
-    "attention": "bilinear scaled_dot_product_attention",
-    "conv": "conv1d conv2d conv_transpose2d",
-    "distance_loss": "cosine_embedding_loss cosine_similarity pairwise_distance triplet_margin_loss",
-    "likelihood_loss": "gaussian_nll_loss poisson_nll_loss",
-    "margin_loss": "hinge_embedding_loss margin_ranking_loss multi_margin_loss soft_margin_loss",
-    "normalize": "batch_norm layer_norm rms_norm",
-    "patches": "fold unfold",
-    "pool": "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d avg_pool1d "
-            "avg_pool2d max_pool1d max_pool2d",
-    "recurrent": "gru lstm rnn",
-}
-_MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
-
-
-for _name in ("sum", "mean", "max", "min", "var", "std", "squeeze", "swapaxes", "astype"):
-    setattr(Tensor, _name, globals()[_name])
+def _names(family: str) -> list[str]:
+    listed: list[str] = importlib.import_module(f"minidl.ops.{family}").__all__
+    return listed
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name == "__all__":
+        found = globals()[name] = sorted(op for family in (*_AT_ONCE, *_LATER) for op in _names(family))
+        return found
+    family = None if name.startswith("_") else next((f for f in _LATER if name in _names(f)), None)
+    if family is None:
         raise AttributeError(f"module 'minidl.ops' has no attribute {name!r}")
-    found = globals()[name] = getattr(importlib.import_module(f"minidl.ops.{_MODULE_OF[name]}"), name)
-    return found
+    op = globals()[name] = getattr(importlib.import_module(f"minidl.ops.{family}"), name)
+    return op
+
+
+def __dir__() -> list[str]:
+    return list(__getattr__("__all__"))

@@ -16,7 +16,8 @@ from minidl.ops.functions import erf, erfc_tail, exp
 from minidl.ops.loss_parts import floating
 from minidl.ops.precision import in_single, widened
 from minidl.ops.reduce import log_sum
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
+from minidl.typing import Operand
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "silu", "softmax", "softplus"]
 
@@ -26,7 +27,7 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 
 # ------------------------------------------------------------------------------------- piecewise linear
 
-def relu(x: Any) -> Any:
+def relu(x: Operand) -> Any:
     """max(x, 0). Derivative: g where x > 0, else 0 (so 0 at 0)."""
     return record(_relu, _relu_rule, x)
 
@@ -57,7 +58,7 @@ def _gate_rule(g: Any, out: Any, inputs: Any, needs: Any, gate: np.ndarray) -> A
     return (_gate(g, gate),)
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Any:
     """x where x > 0, else negative_slope x. Derivative: g or negative_slope g (the latter at 0)."""
     return record(_leaky_relu, _leaky_relu_rule, x, negative_slope=negative_slope)
 
@@ -73,7 +74,7 @@ def _leaky_relu_rule(g: Any, out: Any, inputs: Any, needs: Any, negative_slope: 
 
 # -------------------------------------------------------------------------------- sigmoid and relatives
 
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: Operand) -> Any:
     """1 / (1 + e^-x). Derivative: g s (1 - s). Both to full relative precision in both tails."""
     return record(_sigmoid, _sigmoid_rule, x)
 
@@ -106,7 +107,7 @@ def _bell_rule(g: Any, out: Any, inputs: Any, needs: Any, s: np.ndarray) -> Any:
     return (g * (out * (1 - 2 * sigmoid(inputs[0]))),)
 
 
-def softplus(x: Any, beta: float = 1.0, threshold: float = math.inf) -> Any:
+def softplus(x: Operand, beta: float = 1.0, threshold: float = math.inf) -> Any:
     """log(1 + e^(beta x)) / beta, a smooth ReLU. Derivative: g sigmoid(beta x).
 
     Parameters
@@ -142,7 +143,7 @@ def _softplus_rule(g: Any, out: Any, inputs: Any, needs: Any, beta: float, thres
     return (slope if threshold == math.inf else where(z > threshold, g, slope),)
 
 
-def silu(x: Any) -> Any:
+def silu(x: Operand) -> Any:
     """x sigmoid(x), also called swish. Derivative: g s (1 + x (1 - s))."""
     return record(_silu, _silu_rule, x)
 
@@ -160,7 +161,7 @@ def _silu_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 # ----------------------------------------------------------------------------------- exponential units
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: Operand, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha (e^x - 1). Derivative: g, or g alpha e^x (so g alpha at 0)."""
     return record(_elu, _elu_rule, x, alpha=alpha)
 
@@ -176,7 +177,7 @@ def _elu_rule(g: Any, out: Any, inputs: Any, needs: Any, alpha: float) -> Any:
 
 
 @explained
-def selu(x: Any) -> Any:
+def selu(x: Operand) -> Any:
     """1.0507 elu(x, 1.6733): keeps mean 0 and variance 1 through layers. Derivative: as `elu`, scaled.
 
     Source: Klambauer et al. 2017, "Self-normalizing neural networks", equation 2.
@@ -184,7 +185,7 @@ def selu(x: Any) -> Any:
     return _SELU_SCALE * elu(x, _SELU_ALPHA)
 
 
-def gelu(x: Any, approximate: str = "none") -> Any:
+def gelu(x: Operand, approximate: str = "none") -> Any:
     """x Phi(x) with the normal distribution function Phi. Derivative: g (Phi(x) + x phi(x)).
 
     Source: Hendrycks and Gimpel 2016, "Gaussian error linear units", section 2.
@@ -268,7 +269,7 @@ def _gelu_tanh_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 # ------------------------------------------------------------------------------------------- softmax
 
 @either_name
-def softmax(x: Any, axis: Any = -1) -> Any:
+def softmax(x: Operand, axis: Any = -1) -> Any:
     """e^x over its sum along `axis`. Derivative: p (g - sum(g p)).
 
     Parameters
@@ -307,7 +308,7 @@ def _softmax_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Any) -> Any:
 
 
 @either_name
-def log_softmax(x: Any, axis: Any = -1) -> Any:
+def log_softmax(x: Operand, axis: Any = -1) -> Any:
     """log(softmax(x)) without the loss of precision. Derivative: g - p sum(g).
 
     Parameters

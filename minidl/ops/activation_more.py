@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from minidl import ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.ops.activation import sigmoid, softmax, softplus
 from minidl.ops.elementwise import abs, where
 from minidl.ops.functions import exp, tanh
-from minidl.tensor import Tensor, as_array
+from minidl.ops.shape import split
+from minidl.tensors import Tensor, as_array, raw
+from minidl.typing import Operand
 
-__all__ = ["celu", "glu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish", "prelu", "relu6", "softmin",
-           "softsign", "tanhshrink", "threshold"]
+__all__ = ["celu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish", "prelu", "relu6",
+           "softmin", "softshrink", "softsign", "tanhshrink", "threshold"]
 
 
 def _ready(x: Any) -> Any:
@@ -26,7 +27,7 @@ def _ready(x: Any) -> Any:
 # ------------------------------------------------------------------------------------- piecewise linear
 
 @explained
-def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+def hardtanh(x: Operand, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """x limited to [min_val, max_val]. Derivative: g strictly inside, else 0 (so 0 at both ends).
 
     Parameters
@@ -63,19 +64,19 @@ def _hardtanh_rule(g: Any, out: Any, inputs: Any, needs: Any, low: float, high: 
 
 
 @explained
-def relu6(x: Any) -> Any:
+def relu6(x: Operand) -> Any:
     """min(max(x, 0), 6). Derivative: g strictly inside, else 0."""
     return hardtanh(x, 0.0, 6.0)
 
 
 @explained
-def hardsigmoid(x: Any) -> Any:
+def hardsigmoid(x: Operand) -> Any:
     """(x + 3) / 6 limited to [0, 1]: a sigmoid in three lines. Derivative: g / 6 for -3 < x < 3, else 0."""
     return hardtanh((_ready(x) + 3) / 6, 0.0, 1.0)
 
 
 @explained
-def hardswish(x: Any) -> Any:
+def hardswish(x: Operand) -> Any:
     """x hardsigmoid(x). Derivative: 0 up to -3, g from 3 on, g (x / 3 + 1/2) between.
 
     Source: Howard et al. 2019, "Searching for MobileNetV3", section 5.2.
@@ -85,7 +86,7 @@ def hardswish(x: Any) -> Any:
 
 
 @explained
-def threshold(x: Any, threshold: float, value: float) -> Any:
+def threshold(x: Operand, threshold: float, value: float) -> Any:
     """x where x > threshold, else value. Derivative: g where x > threshold, else 0 (so 0 at the threshold).
 
     Examples
@@ -99,7 +100,59 @@ def threshold(x: Any, threshold: float, value: float) -> Any:
     return where(kept, x, value)
 
 
-def prelu(x: Any, weight: Any) -> Any:
+def hardshrink(x: Operand, lambd: float = 0.5) -> Any:
+    """x where |x| > lambd, else 0. Derivative: g where |x| > lambd, else 0 (so 0 at both ends).
+
+    Examples
+    --------
+    >>> from minidl import ops
+    >>> ops.hardshrink([-1.0, 0.5, 2.0])
+    array([-1.,  0.,  2.])
+    """
+    return record(_hardshrink, _hardshrink_rule, x, lambd=_not_negative("hardshrink", lambd))
+
+
+def _hardshrink(x: Any, lambd: float) -> Any:
+    x = as_array(x)
+    return np.where(np.abs(x) <= lambd, 0, x)  # NaN stays
+
+
+@keeps("inputs")
+def _hardshrink_rule(g: Any, out: Any, inputs: Any, needs: Any, lambd: float) -> Any:
+    return (where(abs(raw(inputs[0])) <= lambd, 0.0, g),)
+
+
+def softshrink(x: Operand, lambd: float = 0.5) -> Any:
+    """x moved towards 0 by lambd, 0 where |x| <= lambd. Derivative: g where |x| > lambd, else 0 (so 0 at both ends).
+
+    Source: Donoho 1995, "De-noising by soft-thresholding", equation 3.
+
+    Examples
+    --------
+    >>> from minidl import ops
+    >>> ops.softshrink([-1.0, 0.5, 2.0])
+    array([-0.5,  0. ,  1.5])
+    """
+    return record(_softshrink, _softshrink_rule, x, lambd=_not_negative("softshrink", lambd))
+
+
+def _softshrink(x: Any, lambd: float) -> Any:
+    x = as_array(x)
+    return x - np.clip(x, -lambd, lambd)
+
+
+@keeps("inputs")
+def _softshrink_rule(g: Any, out: Any, inputs: Any, needs: Any, lambd: float) -> Any:
+    return (where(abs(raw(inputs[0])) <= lambd, 0.0, g),)
+
+
+def _not_negative(op: str, lambd: float) -> float:
+    if not lambd >= 0:
+        raise ValueError(f"{op}: lambd={lambd} has to be 0 or more")
+    return lambd
+
+
+def prelu(x: Operand, weight: Operand) -> Any:
     """x where x > 0, else weight x, with a slope that is learned.
 
     Derivative: g, or g weight (the latter at 0); for a slope the sum of g x where x is not above 0.
@@ -149,7 +202,7 @@ def _prelu_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 # ------------------------------------------------------------------------------------------------ smooth
 
-def celu(x: Any, alpha: float = 1.0) -> Any:
+def celu(x: Operand, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha (e^(x / alpha) - 1). Derivative: g, or g e^(x / alpha): 1 at 0 for every alpha.
 
     Source: Barron 2017, "Continuously differentiable exponential linear units".
@@ -177,7 +230,7 @@ def _celu_rule(g: Any, out: Any, inputs: Any, needs: Any, alpha: float) -> Any:
     return (where(x > 0, g, g * exp(where(x > 0, 0.0, x) / alpha)),)
 
 
-def mish(x: Any) -> Any:
+def mish(x: Operand) -> Any:
     """x tanh(softplus(x)). Derivative: g (t + x (1 - t^2) sigmoid(x)) with t the tanh.
 
     Source: Misra 2020, "Mish: a self regularized non-monotonic activation function".
@@ -198,13 +251,13 @@ def _mish_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 
 @explained
-def softsign(x: Any) -> Any:
+def softsign(x: Operand) -> Any:
     """x / (1 + |x|). Derivative: g / (1 + |x|)^2; its own derivative jumps at 0."""
     x = _ready(x)
     return x / (1 + abs(x))
 
 
-def tanhshrink(x: Any) -> Any:
+def tanhshrink(x: Operand) -> Any:
     """x - tanh(x). Derivative: g tanh(x)^2."""
     return record(_tanhshrink, _tanhshrink_rule, x)
 
@@ -229,19 +282,19 @@ def _tanhshrink_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 
 @explained
-def logsigmoid(x: Any) -> Any:
+def logsigmoid(x: Operand) -> Any:
     """log(1 / (1 + e^-x)), to full precision in both tails. Derivative: g sigmoid(-x)."""
     return -softplus(-_ready(x))
 
 
 @explained
-def softmin(x: Any, axis: Any = -1) -> Any:
+def softmin(x: Operand, axis: Any = -1) -> Any:
     """softmax(-x): e^-x over its sum along `axis`. Derivative: p (sum(g p) - g)."""
     return softmax(-_ready(x), axis)
 
 
 @explained
-def glu(x: Any, axis: int = -1) -> Any:
+def glu(x: Operand, axis: int = -1) -> Any:
     """a sigmoid(b) of the two halves a and b of x along an axis. Derivative: g s for a and g a s (1 - s) for b.
 
     Source: Dauphin et al. 2017, "Language modeling with gated convolutional networks", equation 1.
@@ -268,5 +321,5 @@ def glu(x: Any, axis: int = -1) -> Any:
     length = x.shape[normalize_axis_index(axis, x.ndim, "glu")]
     if length % 2:
         raise ShapeError(f"glu: axis {axis} of shape {x.shape} is {length} long, which is odd; it is cut in halves")
-    a, b = ops.split(x, 2, axis)
+    a, b = split(x, 2, axis)
     return a * sigmoid(b)

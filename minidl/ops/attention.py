@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
 from minidl.engine import fused
 from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels, takes
+from minidl.ops.activation import softmax
+from minidl.ops.elementwise import add, astype, where
+from minidl.ops.linalg import linear, matmul, row_dot
 from minidl.ops.loss_parts import floating
 from minidl.ops.masks import dropout_factors
-from minidl.tensor import Tensor, as_array
+from minidl.ops.shape import broadcast_to
+from minidl.tensors import Tensor, as_array
+from minidl.typing import Operand
 
 __all__ = ["bilinear", "scaled_dot_product_attention"]
 
@@ -21,8 +25,8 @@ _kernels = Kernels("minidl.kernels", "attention")
 
 
 @explained
-def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-                                 is_causal: bool = False, scale: float | None = None,
+def scaled_dot_product_attention(query: Operand, key: Operand, value: Operand, attn_mask: Operand | None = None,
+                                 dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
                                  generator: np.random.Generator | None = None) -> Any:
     """softmax(query key' scale + mask) value: for each query a mean of values, weighted by how its key fits.
 
@@ -98,7 +102,7 @@ def _checked(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any
             lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
         except ValueError as error:
             raise ShapeError(f"{name}: the leading axes of {shapes} do not broadcast") from error
-        q, k, v = (ops.broadcast_to(a, lead + a.shape[-2:]) for a in (q, k, v))
+        q, k, v = (broadcast_to(a, lead + a.shape[-2:]) for a in (q, k, v))
     if mask is None:
         return q, k, v, None
     mask = mask if isinstance(mask, Tensor) else as_array(mask)
@@ -109,7 +113,7 @@ def _checked(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any
         mask = np.where(mask.data if isinstance(mask, Tensor) else mask, 0, -np.inf).astype(q.dtype)
     elif mask.dtype.kind != "f":
         raise TypeError(f"{name}: attn_mask has dtype {mask.dtype}; it is boolean (True takes part) or float (added)")
-    return q, k, v, mask if mask.dtype == q.dtype else ops.astype(mask, q.dtype)
+    return q, k, v, mask if mask.dtype == q.dtype else astype(mask, q.dtype)
 
 
 # -------------------------------------------------------------------------------------- as one operation
@@ -160,21 +164,21 @@ def _bias(mask: np.ndarray, q: np.ndarray, k: np.ndarray, dtype: Any) -> np.ndar
 def _attention_reference(q: Any, k: Any, v: Any, mask: Any, keep: np.ndarray | None, causal: bool,
                          scale: float) -> Any:
     p = attention_weights(q, k, mask, causal, scale)
-    return ops.matmul(p if keep is None else p * keep, v)
+    return matmul(p if keep is None else p * keep, v)
 
 
 def attention_weights(q: Any, k: Any, mask: Any, causal: bool, scale: float) -> Any:
     """softmax(q k' scale + mask) along the keys, zeros where nothing may be seen; shape (..., T, S)."""
-    scores = ops.matmul(q, k.swapaxes(-1, -2)) * scale
+    scores = matmul(q, k.swapaxes(-1, -2)) * scale
     allowed: Any = np.tri(*scores.shape[-2:], dtype=bool) if causal else np.True_
     if mask is not None:
         scores = scores + mask
         allowed = allowed & ((mask.data if isinstance(mask, Tensor) else mask) > -np.inf)
     if allowed is np.True_:
-        return ops.softmax(scores)
+        return softmax(scores)
     allowed = np.broadcast_to(allowed, scores.shape)
     blind = ~allowed.any(axis=-1, keepdims=True)
-    return ops.where(blind, 0.0, ops.softmax(ops.where(blind, 0.0, ops.where(allowed, scores, -np.inf))))
+    return where(blind, 0.0, softmax(where(blind, 0.0, where(allowed, scores, -np.inf))))
 
 
 _attention = fused(_attention_forward, _attention_backward, _attention_reference, name="scaled_dot_product_attention")
@@ -183,7 +187,7 @@ _attention = fused(_attention_forward, _attention_backward, _attention_reference
 # ------------------------------------------------------------------------------------------ bilinear form
 
 @explained
-def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+def bilinear(input1: Operand, input2: Operand, weight: Operand, bias: Operand | None = None) -> Any:
     """x' W_o y + b_o for every output o. Derivative: those of the products, linear in each argument.
 
     Parameters
@@ -216,6 +220,6 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
                          f"{None if bias is None else np.shape(bias)} have to be (..., in1), (..., in2), "
                          "(out, in1, in2) and (out,)")
     out, in1, in2 = w.shape
-    left = ops.linear(x, w.transpose((0, 2, 1)).reshape((out * in2, in1)))  # (..., out in2)
-    scores = ops.row_dot(left.reshape((*x.shape[:-1], out, in2)), y[..., None, :])
-    return scores if bias is None else ops.add(scores, bias)
+    left = linear(x, w.transpose((0, 2, 1)).reshape((out * in2, in1)))  # (..., out in2)
+    scores = row_dot(left.reshape((*x.shape[:-1], out, in2)), y[..., None, :])
+    return scores if bias is None else add(scores, bias)

@@ -14,14 +14,15 @@ from minidl.ops.functions import exp, log
 from minidl.ops.loss_parts import checked, constant, floating, inverse, pair, reduce, total
 from minidl.ops.shape import moveaxis
 from minidl.ops.softmax_loss import class_losses, pick, soft_losses, summed
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
+from minidl.typing import Operand
 
 __all__ = ["cross_entropy", "kl_div", "nll_loss"]
 
 
 @explained
-def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean",
-                  label_smoothing: float = 0.0) -> Any:
+def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None, ignore_index: int = -100,
+                  reduction: str = "mean", label_smoothing: float = 0.0) -> Any:
     """-w_t log softmax(x)_t for a class t, or -sum_c w_c t_c log softmax(x)_c for probabilities t.
 
     Derivative: g w_t (softmax(x) - one-hot(t)), in one pass that allocates nothing but the gradient.
@@ -89,7 +90,8 @@ def _soft_cross_entropy(x: Any, t: Any, weight: Any, reduction: str, label_smoot
 
 
 @explained
-def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, ignore_index: int = -100,
+             reduction: str = "mean") -> Any:
     """-w_t x_t for log-probabilities x and a class t. Derivative: -g w_t at the target, 0 elsewhere.
 
     Parameters, shapes and errors as in `cross_entropy`, which is `log_softmax` and this in one.
@@ -102,7 +104,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
 
 
 @explained
-def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target: bool = False) -> Any:
     """t (log t - x) for log-probabilities x: the divergence of exp(x) from t. 0 log 0 is 0.
 
     Derivative: -g t, and g (log t + 1 - x) for the target (with log t taken as -1 where t is 0).

@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl import blas, ops
+from minidl import blas
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.ops import winograd
 from minidl.ops.patches import Block, Geometry, Window, array_of, columns_of, numbers
 from minidl.ops.precision import in_single
+from minidl.ops.shape import expand_dims
+from minidl.typing import Operand
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 
@@ -36,8 +38,8 @@ _SHARES = 4  # but so that there are as many portions for threads to share
 # --------------------------------------------------------------------------------------- public functions
 
 @explained
-def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:
+def conv2d(input: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0,
+           dilation: Any = 1, groups: int = 1) -> Any:
     """Cross-correlation of images with kernels, as `torch.nn.functional.conv2d`.
 
     Parameters
@@ -87,8 +89,8 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
 
 
 @explained
-def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:
+def conv1d(input: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0,
+           dilation: Any = 1, groups: int = 1) -> Any:
     """Cross-correlation of sequences with kernels, as `torch.nn.functional.conv1d`: `conv2d` with a height of 1.
 
     Parameters
@@ -113,7 +115,7 @@ def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
 
 
 @explained
-def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+def conv_transpose2d(input: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0,
                      output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:
     """The adjoint of `conv2d`, as `torch.nn.functional.conv_transpose2d`: each element adds a kernel to the output.
 
@@ -183,7 +185,7 @@ def _convolve(op: str, axes: int, x: Any, weight: Any, bias: Any, stride: Any, p
     steps, spread = numbers(op, "stride", stride, axes, 1), numbers(op, "dilation", dilation, axes, 1)
     before, after = _sides(op, padding, weight.shape[2:], steps, spread)
     if axes == 1:
-        x, weight = ops.expand_dims(x, 2), ops.expand_dims(weight, 2)
+        x, weight = expand_dims(x, 2), expand_dims(weight, 2)
         steps, spread, before, after = (1, *steps), (1, *spread), (0, *before), (0, *after)
     window = Window(weight.shape[2:], steps, spread, before)
     positions = window.outputs(op, x.shape[2:], after)

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["dispatch_function", "dispatch_ufunc"]
 
-_RENAMED = {"absolute": "abs", "fabs": "abs", "amax": "max", "amin": "min", "vecdot": "row_dot"}
+_RENAMED = {"absolute": "abs", "fabs": "abs", "amax": "max", "amin": "min", "vecdot": "row_dot", "around": "round"}
 
 _PLAIN_UFUNCS = frozenset({np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
                            np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
@@ -33,7 +33,8 @@ _PLAIN_FUNCTIONS = frozenset({
 _LIKE = frozenset({np.zeros_like, np.ones_like, np.empty_like, np.full_like})
 
 _METHODS = {"reduce": {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"},
-            "accumulate": {"add": "cumsum"}, "outer": {"multiply": "outer"}, "at": {"add": "scatter_add"}}
+            "accumulate": {"add": "cumsum", "multiply": "cumprod"}, "outer": {"multiply": "outer"},
+            "at": {"add": "scatter_add"}}
 
 
 def dispatch_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -84,8 +85,8 @@ def _op(function: Any) -> Callable[..., Any]:
     name = _RENAMED.get(function.__name__, function.__name__)
     known = function.__module__ in ("numpy", "numpy.linalg") if not isinstance(function, np.ufunc) else (
         getattr(np, function.__name__, None) is function)
-    if known and name in ops.__all__:
-        found: Callable[..., Any] = getattr(ops, name)
+    found: Callable[..., Any] | None = getattr(ops, name, None) if known else None
+    if callable(found):  # not a module, such as minidl.ops.index
         return found
     raise TypeError(f"{_title(function)} has no differentiable op in minidl; write it with minidl.ops, "
                     "or use t.data for the bare array (detached)")
@@ -154,14 +155,8 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
     return ops.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
-def _dot(a: Any, b: Any, out: Any = None) -> Any:
-    _refuse("np.dot", {"out": out})
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return ops.multiply(a, b)
-    if np.ndim(b) > 2:
-        raise TypeError(f"np.dot on shapes {np.shape(a)} and {np.shape(b)} is not a matrix product; "
-                        "use minidl.ops.matmul or minidl.ops.einsum")
-    return ops.matmul(a, b)
+def _linalg_diagonal(x: Any, /, *, offset: int = 0) -> Any:
+    return ops.diagonal(x, offset, -2, -1)  # NumPy has two functions of this name, which differ in the axes
 
 
 def _einsum(*operands: Any, out: Any = None, optimize: Any = None, **kwargs: Any) -> Any:
@@ -175,7 +170,7 @@ def _sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *,
 
 
 _ADAPTED: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.clip: _clip, np.dot: _dot, np.einsum: _einsum, np.sort: _sort}
+    np.clip: _clip, np.linalg.diagonal: _linalg_diagonal, np.einsum: _einsum, np.sort: _sort}
 
 
 from minidl import ops  # noqa: E402  (its names are looked up when NumPy calls, not before)

@@ -12,15 +12,16 @@ from minidl.ops.activation import relu
 from minidl.ops.elementwise import abs, clip, minimum, power, where
 from minidl.ops.linalg import row_dot
 from minidl.ops.loss_parts import checked, floating, pair, reduce, signs
-from minidl.ops.reduce import largest, norm
+from minidl.ops.norms import largest, norm
 from minidl.ops.shape import broadcast_to, moveaxis
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
+from minidl.typing import Operand
 
 __all__ = ["cosine_embedding_loss", "cosine_similarity", "pairwise_distance", "triplet_margin_loss"]
 
 
 @explained
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+def cosine_similarity(x1: Operand, x2: Operand, dim: int = 1, eps: float = 1e-8) -> Any:
     """<a, b> / (max(|a|, eps) max(|b|, eps)): the cosine of the angle between vectors, 0 for a vector of zeros.
 
     Derivative: g (b / |b| - cos a / |a|) / |a|, and the same with a and b exchanged.
@@ -76,7 +77,7 @@ def _common(name: str, a: Any, b: Any) -> tuple[int, ...]:
 
 
 @explained
-def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+def pairwise_distance(x1: Operand, x2: Operand, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """|a - b + eps|_p over the last axis: distances of pairs of vectors.
 
     Derivative (p = 2): g d / |d| with d = a - b + eps, and its negative; 0 at d = 0.
@@ -126,7 +127,8 @@ def _norm(d: Any, p: float, keepdims: bool = False) -> Any:
 
 
 @explained
-def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
+def cosine_embedding_loss(input1: Operand, input2: Operand, target: Operand, margin: float = 0.0,
+                          reduction: str = "mean") -> Any:
     """1 - cos(a, b) where y = 1, and max(0, cos(a, b) - margin) where y = -1.
 
     Parameters
@@ -169,7 +171,7 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
 
 
 @explained
-def triplet_margin_loss(anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
+def triplet_margin_loss(anchor: Operand, positive: Operand, negative: Operand, margin: float = 1.0, p: float = 2.0,
                         eps: float = 1e-6, swap: bool = False, reduction: str = "mean") -> Any:
     """max(0, |a - b| - |a - c| + margin): an anchor a should be nearer to b than to c by the margin.
 

@@ -13,13 +13,14 @@ import numpy as np
 from minidl.engine import keeps, record
 from minidl.errors import GradientError
 from minidl.ops.functions import log
-from minidl.tensor import Tensor, as_array, raw
+from minidl.tensors import Tensor, as_array, raw
+from minidl.typing import Operand
 
 __all__ = ["abs", "add", "astype", "clip", "div", "divide", "maximum", "minimum", "mul", "multiply", "neg", "negative",
            "pow", "power", "sign", "sub", "subtract", "where"]
 
 
-def add(x: Any, y: Any) -> Any:
+def add(x: Operand | float, y: Operand | float) -> Any:
     """Sum, with broadcasting. Derivative: g, g."""
     return record(np.add, _add_rule, x, y)
 
@@ -29,7 +30,7 @@ def _add_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return g, g
 
 
-def subtract(x: Any, y: Any) -> Any:
+def subtract(x: Operand | float, y: Operand | float) -> Any:
     """Difference, with broadcasting. Derivative: g, -g."""
     return record(np.subtract, _subtract_rule, x, y)
 
@@ -39,7 +40,7 @@ def _subtract_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return g, -g if needs[1] else None
 
 
-def multiply(x: Any, y: Any) -> Any:
+def multiply(x: Operand | float, y: Operand | float) -> Any:
     """Elementwise product, with broadcasting. Derivative: g y, g x."""
     return record(np.multiply, _multiply_rule, x, y)
 
@@ -50,7 +51,7 @@ def _multiply_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return g * y if needs[0] else None, g * x if needs[1] else None
 
 
-def divide(x: Any, y: Any) -> Any:
+def divide(x: Operand | float, y: Operand | float) -> Any:
     """Quotient, with broadcasting; of integers it is float64. Derivative: g / y, -g x / y^2."""
     return record(np.true_divide, _divide_rule, x, y)
 
@@ -61,7 +62,7 @@ def _divide_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return gx if needs[0] else None, -gx * out if needs[1] else None
 
 
-def negative(x: Any) -> Any:
+def negative(x: Operand | float) -> Any:
     """Negation. Derivative: -g."""
     return record(np.negative, _negative_rule, x)
 
@@ -73,7 +74,7 @@ def _negative_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 # -------------------------------------------------------------------------------------------- power
 
-def power(x: Any, y: Any) -> Any:
+def power(x: Operand | float, y: Operand | float) -> Any:
     """`x` to the power `y`, with broadcasting.
 
     Derivative: g y x^(y-1) and g x^y log x. It is finite wherever the power is a polynomial: at x = 0, for y = 0,
@@ -129,7 +130,7 @@ def _log_or_zero(x: Any) -> Any:
 
 # --------------------------------------------------------------------------------- sign and extremes
 
-def abs(x: Any) -> Any:
+def abs(x: Operand | float) -> Any:
     """Absolute value. Derivative: g sign(x), which is 0 at 0."""
     return record(np.abs, _abs_rule, x)
 
@@ -139,7 +140,7 @@ def _abs_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * sign(inputs[0]),)
 
 
-def sign(x: Any) -> Any:
+def sign(x: Operand | float) -> Any:
     """-1, 0 or 1. Derivative: 0 everywhere, at the jump too."""
     return record(np.sign, _sign_rule, x)
 
@@ -149,7 +150,7 @@ def _sign_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (_none_of(g),)
 
 
-def maximum(x: Any, y: Any) -> Any:
+def maximum(x: Operand | float, y: Operand | float) -> Any:
     """The larger of two, with broadcasting; NaN wins. Derivative: g to the larger, half to each at a tie."""
     return record(np.maximum, _maximum_rule, x, y)
 
@@ -160,7 +161,7 @@ def _maximum_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return _share(g, x > y, x == y) if needs[0] else None, _share(g, x < y, x == y) if needs[1] else None
 
 
-def minimum(x: Any, y: Any) -> Any:
+def minimum(x: Operand | float, y: Operand | float) -> Any:
     """The smaller of two, with broadcasting; NaN wins. Derivative: g to the smaller, half to each at a tie."""
     return record(np.minimum, _minimum_rule, x, y)
 
@@ -177,7 +178,7 @@ def _share(g: Any, won: np.ndarray, tied: np.ndarray) -> Any:
 
 # ---------------------------------------------------------------------------------------- selection
 
-def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
+def clip(x: Operand | float, a_min: Any = None, a_max: Any = None) -> Any:
     """Limit the values of `x` to `[a_min, a_max]`.
 
     Derivative: g inside and at the bounds, 0 outside. The bounds are constants: for a bound with a gradient
@@ -220,7 +221,7 @@ def _clip_rule(g: Any, out: Any, inputs: Any, needs: Any, a_min: Any, a_max: Any
     return (where(above & below, g, 0.0),)
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
+def where(condition: Operand | float, x: Operand | float, y: Operand | float) -> Any:
     """`x` where the condition holds, else `y`, all broadcast. Derivative: g where it holds, g where it does not.
 
     What was not chosen gets exactly 0, so that an infinite `g` does no harm there.
@@ -268,7 +269,7 @@ def _where_rule(g: Any, out: Any, inputs: Any, needs: Any, condition: Any) -> An
     return where(condition, g, 0.0) if needs[0] else None, where(condition, 0.0, g) if needs[1] else None
 
 
-def astype(x: Any, dtype: Any) -> Any:
+def astype(x: Operand | float, dtype: Any) -> Any:
     """A copy in another dtype. Derivative: g in the dtype of `x`; none through an integer dtype."""
     return record(_astype, _astype_rule, x, dtype=dtype)
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from minidl.engine import keeps, record
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
+from minidl.typing import Operand
 
 __all__ = ["arccos", "arcsin", "arctan", "cos", "cosh", "erf", "exp", "expm1", "log", "log1p", "rsqrt", "sin", "sinh",
            "sqrt", "square", "tan", "tanh"]
@@ -19,7 +20,7 @@ __all__ = ["arccos", "arcsin", "arctan", "cos", "cosh", "erf", "exp", "expm1", "
 
 # ------------------------------------------------------------------------------ exponential and roots
 
-def exp(x: Any) -> Any:
+def exp(x: Operand | float) -> Any:
     """e^x. Derivative: g e^x."""
     return record(np.exp, _exp_rule, x)
 
@@ -29,7 +30,7 @@ def _exp_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * out,)
 
 
-def expm1(x: Any) -> Any:
+def expm1(x: Operand | float) -> Any:
     """e^x - 1, exact near 0. Derivative: g e^x."""
     return record(np.expm1, _expm1_rule, x)
 
@@ -39,7 +40,7 @@ def _expm1_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * exp(inputs[0]),)
 
 
-def log(x: Any) -> Any:
+def log(x: Operand | float) -> Any:
     """Natural logarithm. Derivative: g / x."""
     return record(np.log, _log_rule, x)
 
@@ -49,7 +50,7 @@ def _log_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g / inputs[0],)
 
 
-def log1p(x: Any) -> Any:
+def log1p(x: Operand | float) -> Any:
     """log(1 + x), exact near 0. Derivative: g / (1 + x)."""
     return record(np.log1p, _log1p_rule, x)
 
@@ -59,7 +60,7 @@ def _log1p_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g / (inputs[0] + 1),)
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(x: Operand | float) -> Any:
     """Square root. Derivative: g / (2 sqrt x), infinite at 0."""
     return record(np.sqrt, _sqrt_rule, x)
 
@@ -69,7 +70,7 @@ def _sqrt_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (0.5 * g / out,)
 
 
-def rsqrt(x: Any) -> Any:
+def rsqrt(x: Operand | float) -> Any:
     """1 / sqrt(x). Derivative: -g x^(-3/2) / 2."""
     return record(_rsqrt, _rsqrt_rule, x)
 
@@ -83,7 +84,7 @@ def _rsqrt_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (-0.5 * g * out * out * out,)
 
 
-def square(x: Any) -> Any:
+def square(x: Operand | float) -> Any:
     """x^2. Derivative: 2 g x."""
     return record(np.square, _square_rule, x)
 
@@ -95,7 +96,7 @@ def _square_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 # --------------------------------------------------------------------------------------- trigonometry
 
-def sin(x: Any) -> Any:
+def sin(x: Operand | float) -> Any:
     """Sine. Derivative: g cos x."""
     return record(np.sin, _sin_rule, x)
 
@@ -105,7 +106,7 @@ def _sin_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * cos(inputs[0]),)
 
 
-def cos(x: Any) -> Any:
+def cos(x: Operand | float) -> Any:
     """Cosine. Derivative: -g sin x."""
     return record(np.cos, _cos_rule, x)
 
@@ -115,7 +116,7 @@ def _cos_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (-g * sin(inputs[0]),)
 
 
-def tan(x: Any) -> Any:
+def tan(x: Operand | float) -> Any:
     """Tangent. Derivative: g (1 + tan^2 x)."""
     return record(np.tan, _tan_rule, x)
 
@@ -125,7 +126,7 @@ def _tan_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * (out * out + 1),)
 
 
-def arcsin(x: Any) -> Any:
+def arcsin(x: Operand | float) -> Any:
     """Inverse sine. Derivative: g / sqrt(1 - x^2), infinite at -1 and 1."""
     return record(np.arcsin, _arcsin_rule, x)
 
@@ -136,7 +137,7 @@ def _arcsin_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g / sqrt((1 - x) * (1 + x)),)  # the product does not cancel near 1
 
 
-def arccos(x: Any) -> Any:
+def arccos(x: Operand | float) -> Any:
     """Inverse cosine. Derivative: -g / sqrt(1 - x^2), infinite at -1 and 1."""
     return record(np.arccos, _arccos_rule, x)
 
@@ -147,7 +148,7 @@ def _arccos_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (-g / sqrt((1 - x) * (1 + x)),)
 
 
-def arctan(x: Any) -> Any:
+def arctan(x: Operand | float) -> Any:
     """Inverse tangent. Derivative: g / (1 + x^2)."""
     return record(np.arctan, _arctan_rule, x)
 
@@ -158,7 +159,7 @@ def _arctan_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g / (x * x + 1),)
 
 
-def sinh(x: Any) -> Any:
+def sinh(x: Operand | float) -> Any:
     """Hyperbolic sine. Derivative: g cosh x."""
     return record(np.sinh, _sinh_rule, x)
 
@@ -168,7 +169,7 @@ def _sinh_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * cosh(inputs[0]),)
 
 
-def cosh(x: Any) -> Any:
+def cosh(x: Operand | float) -> Any:
     """Hyperbolic cosine. Derivative: g sinh x."""
     return record(np.cosh, _cosh_rule, x)
 
@@ -178,7 +179,7 @@ def _cosh_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (g * sinh(inputs[0]),)
 
 
-def tanh(x: Any) -> Any:
+def tanh(x: Operand | float) -> Any:
     """Hyperbolic tangent. Derivative: g (1 - tanh^2 x), to full relative precision in both tails."""
     return record(np.tanh, _tanh_rule, x)
 
@@ -231,7 +232,7 @@ _SINGLE = ((2.0501039856907753e-6, 2.848821227117073e-4, 3.7655638304787964e-3, 
             5.020749086009973e-1, 1.0))
 
 
-def erf(x: Any) -> Any:
+def erf(x: Operand | float) -> Any:
     """The error function, 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x. Derivative: 2 g e^(-x^2) / sqrt(pi).
 
     Relative error below 1e-15 in float64, below 5e-7 in float32.

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from minidl import kernels, ops
+from minidl import kernels
 from minidl.engine import keeps, record
 from minidl.errors import explained, refuse_masked
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor, as_array, raw
+from minidl.typing import Operand
 
-__all__ = ["gather", "getitem", "scatter_add", "sort", "take", "take_along_axis", "topk"]
+__all__ = ["argmax", "argmin", "gather", "getitem", "one_hot", "scatter_add", "sort", "take", "take_along_axis", "topk"]
 
 
 # --------------------------------------------------------------------------------------------- indices
@@ -87,9 +88,14 @@ def _wrap(indices: np.ndarray, n: int) -> np.ndarray:
     return np.where(found < 0, found + n, found) if found.size and found.min() < 0 else found
 
 
+def _flat(x: Any) -> Any:
+    """All elements in one axis."""
+    return (x if isinstance(x, Tensor) else as_array(x)).reshape(-1)
+
+
 # ------------------------------------------------------------------------------------- reading, adding
 
-def getitem(x: Any, index: Any) -> Any:
+def getitem(x: Operand, index: Any) -> Any:
     """`x[index]` for any index NumPy takes, Tensors of integers too. Derivative: g, added into zeros at `index`.
 
     Examples
@@ -129,7 +135,7 @@ def _scatter_rule(g: Any, out: Any, inputs: Any, needs: Any, index: Any, shape: 
     return (getitem(g, index),)
 
 
-def scatter_add(x: Any, index: Any, updates: Any) -> Any:
+def scatter_add(x: Operand, index: Any, updates: Operand) -> Any:
     """A copy of `x` with `x[index] += updates`; indices that occur twice add twice.
 
     Parameters
@@ -164,13 +170,13 @@ def _scatter_add_rule(g: Any, out: Any, inputs: Any, needs: Any, index: Any) -> 
 
 
 @explained
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(x: Operand, indices: Any, axis: int | None = None) -> Any:
     """Elements at `indices` along an axis, or of the flattened array. Derivative: g, added into zeros there.
 
     Indices are integers of any dtype; negative ones count from the end.
     """
     if axis is None:
-        x, axis = ops.ravel(x), 0
+        x, axis = _flat(x), 0
     return record(_take, _take_rule, x, indices=as_indices("take", "indices", indices), axis=axis)
 
 
@@ -185,20 +191,20 @@ def _take_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.ndarray, a
 
 
 @explained
-def gather(x: Any, indices: Any, axis: int = 0) -> Any:
+def gather(x: Operand, indices: Any, axis: int = 0) -> Any:
     """Rows of `x` (or slices along another axis) at `indices`; `take` with `axis=0`. Derivative: as `take`."""
     return take(x, indices, axis)
 
 
 @explained
-def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
+def take_along_axis(x: Operand, indices: Any, axis: int | None = -1) -> Any:
     """One element of `x` for each of `indices`, along an axis. Derivative: g, added into zeros there.
 
     `indices` has as many dimensions as `x` and broadcasts against it but for `axis`.
     """
     indices = as_indices("take_along_axis", "indices", indices)
     if axis is None:
-        x, axis = ops.ravel(x), 0
+        x, axis = _flat(x), 0
     shape = np.shape(x.data if isinstance(x, Tensor) else x)
     if indices.ndim != len(shape):
         raise ValueError(f"take_along_axis: indices of shape {indices.shape} need as many dimensions as x "
@@ -217,16 +223,16 @@ def _along(indices: np.ndarray, shape: tuple[int, ...], axis: int) -> tuple[np.n
 # --------------------------------------------------------------------------------------------- sorting
 
 @explained
-def sort(x: Any, axis: int | None = -1) -> Any:
+def sort(x: Operand, axis: int | None = -1) -> Any:
     """Elements in ascending order along an axis; ties keep their order. Derivative: g, put back in place."""
     if axis is None:
-        x, axis = ops.ravel(x), 0
+        x, axis = _flat(x), 0
     order = np.argsort(x.data if isinstance(x, Tensor) else x, axis=axis, kind="stable")
     return take_along_axis(x, order, axis)
 
 
 @explained
-def topk(x: Any, k: int, axis: int = -1) -> tuple[Any, np.ndarray]:
+def topk(x: Operand, k: int, axis: int = -1) -> tuple[Any, np.ndarray]:
     """The k largest elements along an axis, in descending order, and where they are.
 
     Parameters
@@ -255,3 +261,76 @@ def topk(x: Any, k: int, axis: int = -1) -> tuple[Any, np.ndarray]:
     backwards = np.argsort(np.flip(array, axis), axis=axis, kind="stable")  # so that flipping keeps ties in order
     order = np.take(n - 1 - np.flip(backwards, axis), np.arange(k), axis)
     return take_along_axis(x, order, axis), order
+
+
+# ------------------------------------------------------------------------------------- answers in integers
+
+@explained
+def argmax(x: Operand, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Where the largest element is along an axis, or in the flattened array: integers, the first of equal ones.
+
+    They are a plain array, without a gradient.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.ops.argmax(np.array([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]]), axis=1)
+    array([1, 0])
+    """
+    return raw(record(np.argmax, _argmax_rule, x, axis=axis, keepdims=keepdims))
+
+
+@explained
+def argmin(x: Operand, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Where the smallest element is; otherwise as `argmax`."""
+    return raw(record(np.argmin, _argmin_rule, x, axis=axis, keepdims=keepdims))
+
+
+@keeps()
+def _argmax_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | None, keepdims: bool) -> Any:
+    return (None,)
+
+
+@keeps()
+def _argmin_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | None, keepdims: bool) -> Any:
+    return (None,)
+
+
+@explained
+def one_hot(indices: Any, num_classes: int = -1) -> np.ndarray:
+    """1 at the place that an index says, 0 elsewhere, as `torch.nn.functional.one_hot`.
+
+    Parameters
+    ----------
+    indices : int array or Tensor of any shape
+        From 0 to `num_classes` - 1.
+    num_classes : int
+        By default one more than the largest index.
+
+    Returns
+    -------
+    int64 array, shape (*indices.shape, num_classes)
+
+    Raises
+    ------
+    IndexError
+        For an index that is negative or not less than `num_classes`.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.ops.one_hot(np.array([2, 0]), 3)
+    array([[0, 0, 1],
+           [1, 0, 0]])
+    """
+    found = as_indices("one_hot", "indices", indices)
+    if num_classes == -1:
+        if not found.size:
+            raise ValueError("one_hot: there are no indices to tell num_classes from; pass it")
+        num_classes = int(found.max()) + 1
+    if num_classes < 1:
+        raise ValueError(f"one_hot: num_classes={num_classes}; at least 1 is needed")
+    if found.size and (found.min() < 0 or found.max() >= num_classes):
+        raise IndexError(f"one_hot: indices go from {found.min()} to {found.max()}; with num_classes={num_classes} "
+                         f"they have to be from 0 to {num_classes - 1}")
+    return (found[..., None] == np.arange(num_classes)).astype(np.int64)

@@ -12,13 +12,14 @@ from minidl.ops.elementwise import where
 from minidl.ops.functions import exp, log, square
 from minidl.ops.loss_parts import checked, floating, pair, reduce
 from minidl.ops.shape import expand_dims
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
+from minidl.typing import Operand
 
 __all__ = ["gaussian_nll_loss", "poisson_nll_loss"]
 
 
 @explained
-def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool = False, eps: float = 1e-8,
+def poisson_nll_loss(input: Operand, target: Operand, log_input: bool = True, full: bool = False, eps: float = 1e-8,
                      reduction: str = "mean") -> Any:
     """e^x - t x for the logarithm x of an expected count and a count t, or x - t log(x + eps) for the count itself.
 
@@ -59,7 +60,7 @@ def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool
 
 
 @explained
-def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
+def gaussian_nll_loss(input: Operand, target: Operand, var: Operand, full: bool = False, eps: float = 1e-6,
                       reduction: str = "mean") -> Any:
     """(log v + (x - t)^2 / v) / 2 for a mean x and a variance v that a model predicts.
 

@@ -8,15 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
-from minidl import kernels, ops, runtime
+from minidl import kernels, runtime
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
+from minidl.ops.elementwise import multiply
 from minidl.ops.index import scatter
+from minidl.ops.loss_parts import real
 from minidl.ops.precision import in_single
-from minidl.tensor import Tensor
+from minidl.ops.shape import broadcast_to, ravel, transpose
+from minidl.tensors import Tensor
+from minidl.typing import Operand
 
-__all__ = ["cholesky", "einsum", "inv", "linear", "matmul", "outer", "row_dot", "solve"]
+__all__ = ["cholesky", "det", "dot", "einsum", "inv", "linear", "matmul", "outer", "row_dot", "solve", "tensordot"]
 
 _product = runtime.matmul  # np.matmul on as many BLAS threads as pay
 
@@ -32,7 +37,7 @@ def _arrays(inputs: Any) -> Any:
 
 # ---------------------------------------------------------------------------------------- products
 
-def matmul(a: Any, b: Any) -> Any:
+def matmul(a: Operand, b: Operand) -> Any:
     """Matrix product in every form of `numpy.matmul`: vectors, matrices, stacks that broadcast.
 
     Derivative: g b' and a' g, the vectors as rows and columns.
@@ -62,7 +67,7 @@ def _matmul_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
         return ga, a[:, None] * g[..., None, :] if needs[1] else None
     if b.ndim == 1:  # (..., m, k) @ (k) -> (..., m)
         ga = g[..., None] * b if needs[0] else None
-        return ga, matmul(ops.ravel(g), _rows(a)) if needs[1] else None
+        return ga, matmul(ravel(g), _rows(a)) if needs[1] else None
     ga = matmul(g, _transposed(b)) if needs[0] else None
     if not needs[1]:
         return ga, None
@@ -71,7 +76,7 @@ def _matmul_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return ga, matmul(_transposed(a), g)
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Any:
     """Affine map x W' + b, as `torch.nn.functional.linear`.
 
     Parameters
@@ -136,10 +141,10 @@ _summed = in_single(np.sum)
 
 @keeps()
 def _sum_rows_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
-    return (ops.broadcast_to(g, inputs[0].shape),)
+    return (broadcast_to(g, inputs[0].shape),)
 
 
-def row_dot(a: Any, b: Any) -> Any:
+def row_dot(a: Operand, b: Operand) -> Any:
     """Inner products of rows, sum(a * b, axis=-1): the scores of (user, item) pairs. Derivative: g b, g a.
 
     Examples
@@ -164,9 +169,53 @@ def _row_dot_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 
 @explained
-def outer(a: Any, b: Any) -> Any:
+def outer(a: Operand, b: Operand) -> Any:
     """All products of the elements of two (flattened) arrays. Derivative: as of multiply."""
-    return ops.multiply(ops.ravel(a)[:, None], ops.ravel(b))
+    return multiply(ravel(a)[:, None], ravel(b))
+
+
+@explained
+def dot(a: Operand, b: Operand) -> Any:
+    """Product of numbers, vectors or matrices; of more axes, the sum over the last of `a` and the last but one of `b`.
+
+    Derivative: as of multiply and matmul.
+    """
+    a, b = real(a), real(b)
+    if a.ndim == 0 or b.ndim == 0:
+        return multiply(a, b)
+    return matmul(a, b) if b.ndim < 3 else tensordot(a, b, (-1, -2))
+
+
+@explained
+def tensordot(a: Operand, b: Operand, axes: Any = 2) -> Any:
+    """Sum of products over axes of both arrays: one matrix product. Derivative: as of matmul.
+
+    Parameters
+    ----------
+    a, b : array
+    axes : int or (axes of a, axes of b)
+        So many last axes of `a` and first axes of `b`; or which ones, in pairs.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.ops.tensordot(np.ones((2, 3, 4)), np.ones((4, 3, 5)), ([1, 2], [1, 0])).shape
+    (2, 5)
+    """
+    a, b = real(a), real(b)
+    if isinstance(axes, (int, np.integer)):
+        axes = range(a.ndim - axes, a.ndim), range(axes)
+    ours, theirs = ([normalize_axis_index(int(i), x.ndim) for i in np.ravel(along)]
+                    for x, along in zip((a, b), axes, strict=True))
+    lengths = [a.shape[i] for i in ours]
+    if lengths != [b.shape[i] for i in theirs] or len({*ours}) < len(ours) or len({*theirs}) < len(theirs):
+        raise ShapeError(f"axes {ours} of shape {a.shape} and axes {theirs} of shape {b.shape} are not pairs of one "
+                         "length, each axis once")
+    kept, others = ([i for i in range(x.ndim) if i not in along] for x, along in ((a, ours), (b, theirs)))
+    n = math.prod(lengths)
+    rows = transpose(a, [*kept, *ours]).reshape((math.prod(a.shape[i] for i in kept), n))
+    columns = transpose(b, [*theirs, *others]).reshape((n, math.prod(b.shape[i] for i in others)))
+    return matmul(rows, columns).reshape((*(a.shape[i] for i in kept), *(b.shape[i] for i in others)))
 
 
 # ------------------------------------------------------------------------------------------ einsum
@@ -251,7 +300,7 @@ def _einsum_pull(g: Any, inputs: Sequence[Any], terms: Sequence[str], output: st
     given = dict(zip((c for c in letters if c in known), found.shape, strict=True))
     sizes = tuple(given.get(c, 1) if own[c] == 1 else own[c] for c in letters)
     if found.shape != sizes:  # letters that only this operand has, or that are 1 in the others
-        found = ops.broadcast_to(found.reshape([given.get(c, 1) for c in letters]), sizes)
+        found = broadcast_to(found.reshape([given.get(c, 1) for c in letters]), sizes)
     if len(letters) == len(term):
         return found
     place = dict(zip(letters, np.ix_(*(np.arange(n) for n in sizes)), strict=True))
@@ -260,7 +309,7 @@ def _einsum_pull(g: Any, inputs: Sequence[Any], terms: Sequence[str], output: st
 
 # ----------------------------------------------------------------------------------- linear algebra
 
-def inv(a: Any) -> Any:
+def inv(a: Operand) -> Any:
     """Inverse of square matrices (..., n, n). Derivative: -X' g X' with X the inverse."""
     return record(np.linalg.inv, _inv_rule, a)
 
@@ -271,7 +320,25 @@ def _inv_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
     return (-matmul(matmul(back, g), back),)
 
 
-def solve(a: Any, b: Any) -> Any:
+def det(a: Operand) -> Any:
+    """Determinants of square matrices (..., n, n). Derivative: g det X' with X the inverse, which has to exist.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.grad(minidl.ops.det)(np.array([[2.0, 0.0], [0.0, 3.0]]))
+    array([[3., 0.],
+           [0., 2.]])
+    """
+    return record(np.linalg.det, _det_rule, a)
+
+
+@keeps("inputs", "output")
+def _det_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
+    return ((g * out)[..., None, None] * _transposed(inv(inputs[0])),)
+
+
+def solve(a: Operand, b: Operand) -> Any:
     """The x with a x = b, for `b` a vector (n,) or matrices (..., n, k), as in NumPy 2.
 
     Derivative: h with a' h = g for b, and -h x' for a.
@@ -289,7 +356,7 @@ def _solve_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 
 @explained
-def cholesky(a: Any) -> Any:
+def cholesky(a: Operand) -> Any:
     """The lower triangle L with L L' = a, for symmetric positive definite matrices (..., n, n).
 
     Only the lower triangle of `a` is read, and its elements stand for both of a symmetric pair.

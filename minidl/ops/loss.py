@@ -15,32 +15,20 @@ from minidl.engine import fused, keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.kernels.numpy_loss import BCE, BPR, MSE
 from minidl.ops.activation import relu, sigmoid, softplus
-from minidl.ops.class_loss import cross_entropy, kl_div, nll_loss
-from minidl.ops.distance_loss import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
 from minidl.ops.elementwise import abs, clip, maximum
 from minidl.ops.functions import log, square
-from minidl.ops.likelihood_loss import gaussian_nll_loss, poisson_nll_loss
 from minidl.ops.loss_parts import averaged, checked, fitting, inverse, pair, plain, reduce, weighted
-from minidl.ops.margin_loss import (
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    soft_margin_loss,
-)
-from minidl.ops.softmax_loss import multinomial_loss, sampled_softmax_loss
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
+from minidl.typing import Operand
 
-__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "cosine_embedding_loss",
-           "cosine_similarity", "cross_entropy", "gaussian_nll_loss", "hinge_embedding_loss", "hinge_loss",
-           "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss", "multi_margin_loss",
-           "multilabel_soft_margin_loss", "multinomial_loss", "nll_loss", "pairwise_distance", "poisson_nll_loss",
-           "sampled_softmax_loss", "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss"]
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "bpr_loss", "hinge_loss", "huber_loss",
+           "l1_loss", "mse_loss", "multilabel_soft_margin_loss", "smooth_l1_loss"]
 
 
 # ------------------------------------------------------------------------------------------ regression
 
 @explained
-def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+def mse_loss(input: Operand, target: Operand, reduction: str = "mean", weight: Operand | None = None) -> Any:
     """Squared error (x - t)^2. Derivative: 2 g (x - t) and its negative.
 
     Parameters
@@ -78,14 +66,15 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = Non
 
 
 @explained
-def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+def l1_loss(input: Operand, target: Operand, reduction: str = "mean", weight: Operand | None = None) -> Any:
     """Absolute error |x - t|. Derivative: g sign(x - t), 0 at 0. Parameters as in `mse_loss`."""
     x, t = pair("l1_loss", input, target)
     return averaged("l1_loss", abs(x - t), weight, checked("l1_loss", reduction))
 
 
 @explained
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
+def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: float = 1.0,
+               weight: Operand | None = None) -> Any:
     """d^2 / 2 of d = x - t where |d| <= delta, and delta (|d| - delta / 2) beyond.
 
     Derivative: g d limited to [-delta, delta]. The second derivative at the seam is that of the inside.
@@ -121,7 +110,7 @@ def _huber(d: Any, delta: float) -> Any:
 
 
 @explained
-def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", beta: float = 1.0) -> Any:
     """Huber's loss divided by its width: d^2 / (2 beta) where |d| <= beta, |d| - beta / 2 beyond.
 
     Parameters as in `huber_loss`; beta = 0 is `l1_loss`.
@@ -136,7 +125,8 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
 # --------------------------------------------------------------------------------- binary cross-entropy
 
 @explained
-def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+def binary_cross_entropy(input: Operand, target: Operand, weight: Operand | None = None,
+                         reduction: str = "mean") -> Any:
     """-(t log x + (1 - t) log(1 - x)) for a probability x; logarithms are kept above -100, as in PyTorch.
 
     Derivative: g ((1 - t) / (1 - x) - t / x) with denominators of at least 1e-12, and g (log(1 - x) - log x) for
@@ -188,8 +178,8 @@ def _bce_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 
 @explained
-def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, reduction: str = "mean",
-                                     pos_weight: Any = None) -> Any:
+def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Operand | None = None,
+                                     reduction: str = "mean", pos_weight: Operand | None = None) -> Any:
     """-(p t log s(x) + (1 - t) log(1 - s(x))) for a logit x, with s the sigmoid and p `pos_weight`.
 
     Computed as |x| (1 - t or t) + log(1 + e^-|x|), exact in both tails, as is the derivative (p = 1): g (s(x) - t),
@@ -246,7 +236,8 @@ def _bce_logits_rule(g: Any, out: Any, inputs: Any, needs: Any) -> Any:
 
 
 @explained
-def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+def multilabel_soft_margin_loss(input: Operand, target: Operand, weight: Operand | None = None,
+                                reduction: str = "mean") -> Any:
     """`binary_cross_entropy_with_logits`, averaged over the classes on the last axis: a loss for each sample.
 
     Parameters
@@ -283,7 +274,7 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, red
 # --------------------------------------------------------------------------------------------- ranking
 
 @explained
-def bpr_loss(positive: Any, negative: Any, reduction: str = "mean") -> Any:
+def bpr_loss(positive: Operand, negative: Operand, reduction: str = "mean") -> Any:
     """-log s(p - n): Bayesian personalised ranking, of a score p that should exceed a score n.
 
     Derivative: -g s(n - p) and its negative, with s the sigmoid.
@@ -314,7 +305,7 @@ def bpr_loss(positive: Any, negative: Any, reduction: str = "mean") -> Any:
 
 
 @explained
-def hinge_loss(positive: Any, negative: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge_loss(positive: Operand, negative: Operand, margin: float = 1.0, reduction: str = "mean") -> Any:
     """max(0, margin - (p - n)) of a score p that should exceed a score n by the margin.
 
     Derivative: -g and g inside the margin, 0 beyond it and at its edge. Parameters as in `bpr_loss`.

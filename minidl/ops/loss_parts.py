@@ -11,7 +11,7 @@ from minidl.engine import keeps, record
 from minidl.errors import GradientError, ShapeError
 from minidl.ops.elementwise import astype
 from minidl.ops.precision import widened
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
 
 __all__ = ["averaged", "checked", "constant", "fitting", "floating", "inverse", "pair", "plain", "real", "reduce",
            "signs", "total", "turned", "weighted"]

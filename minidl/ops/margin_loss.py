@@ -12,13 +12,15 @@ from minidl.ops.class_loss import classes_of
 from minidl.ops.elementwise import where
 from minidl.ops.functions import square
 from minidl.ops.loss_parts import checked, floating, pair, reduce, signs, turned
-from minidl.tensor import Tensor, as_array
+from minidl.tensors import Tensor, as_array
+from minidl.typing import Operand
 
 __all__ = ["hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss", "soft_margin_loss"]
 
 
 @explained
-def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
+def margin_ranking_loss(input1: Operand, input2: Operand, target: Operand, margin: float = 0.0,
+                        reduction: str = "mean") -> Any:
     """max(0, margin - y (a - b)): a should exceed b by the margin where y = 1, and b exceed a where y = -1.
 
     Derivative: -g y and g y inside the margin, 0 beyond it and at its edge.
@@ -54,7 +56,7 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
 
 
 @explained
-def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge_embedding_loss(input: Operand, target: Operand, margin: float = 1.0, reduction: str = "mean") -> Any:
     """A distance x where y = 1, and max(0, margin - x) where y = -1. Derivative: g, and -g inside the margin.
 
     Parameters
@@ -88,7 +90,7 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
 
 
 @explained
-def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def soft_margin_loss(input: Operand, target: Operand, reduction: str = "mean") -> Any:
     """log(1 + e^(-y x)) of a score x and its sign y. Derivative: -g y s(-y x) with s the sigmoid.
 
     Parameters
@@ -120,7 +122,7 @@ def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 @explained
-def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None,
+def multi_margin_loss(input: Operand, target: Operand, p: int = 1, margin: float = 1.0, weight: Operand | None = None,
                       reduction: str = "mean") -> Any:
     """w_t sum_(c != t) max(0, margin - x_t + x_c)^p / C: the score of the class t should exceed all others.
 

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl import blas, ops
+from minidl import blas
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels
 from minidl.ops.precision import in_single
-from minidl.tensor import Tensor, as_array
+from minidl.ops.shape import expand_dims
+from minidl.tensors import Tensor, as_array
+from minidl.typing import Operand
 
 __all__ = ["fold", "unfold"]
 
@@ -43,7 +45,7 @@ class Window(NamedTuple):
         return high, wide
 
     def outputs(self, op: str, size: Sequence[int], after: Sequence[int]) -> Ints:
-        """Rows and columns of positions on an image, `origin` zeros before and `after` zeros behind it."""
+        """Rows and columns of positions on an image, `origin` zeros before and `after` zeros after it."""
         extent = self.extent()
         padded = [n + a + b for n, a, b in zip(size, self.origin, after, strict=True)]
         if any(e > n for e, n in zip(extent, padded, strict=True)):
@@ -123,7 +125,7 @@ def _window(op: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any)
 
 
 @explained
-def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def unfold(input: Operand, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Patches of images as columns, as `torch.nn.functional.unfold`.
 
     Parameters
@@ -159,13 +161,14 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     if x.ndim not in (3, 4):
         raise ShapeError(f"unfold: input has shape {x.shape}; images have shape (N, C, H, W) or (C, H, W)")
     if x.ndim == 3:
-        return unfold(ops.expand_dims(x, 0), kernel_size, dilation, padding, stride)[0]
+        return unfold(expand_dims(x, 0), kernel_size, dilation, padding, stride)[0]
     window = _window("unfold", kernel_size, dilation, padding, stride)
     return _patches(x, window, window.outputs("unfold", x.shape[2:], window.origin))
 
 
 @explained
-def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def fold(input: Operand, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+         stride: Any = 1) -> Any:
     """Images that are the sums of their patches, as `torch.nn.functional.fold`: the adjoint of `unfold`.
 
     Parameters
@@ -203,7 +206,7 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
     if x.ndim not in (2, 3):
         raise ShapeError(f"fold: input has shape {x.shape}; patches have shape (N, C * kh * kw, L) or (C * kh * kw, L)")
     if x.ndim == 2:
-        return fold(ops.expand_dims(x, 0), output_size, kernel_size, dilation, padding, stride)[0]
+        return fold(expand_dims(x, 0), output_size, kernel_size, dilation, padding, stride)[0]
     window = _window("fold", kernel_size, dilation, padding, stride)
     high, wide = numbers("fold", "output_size", output_size, 2, 1)
     rows, columns = window.outputs("fold", (high, wide), window.origin)

@@ -18,7 +18,8 @@ from minidl.errors import explained
 from minidl.kernels import Kernels, numpy_pool, takes
 from minidl.ops.pool_windows import Windows, adaptive, counted, sliding
 from minidl.ops.precision import in_single
-from minidl.tensor import as_array
+from minidl.tensors import as_array
+from minidl.typing import Operand
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
            "avg_pool2d", "max_pool1d", "max_pool2d"]
@@ -47,7 +48,7 @@ def _planes(shape: tuple[int, ...], dims: int) -> tuple[int, int, int]:
 # --------------------------------------------------------------------------------------------- maximum
 
 @explained
-def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+def max_pool2d(input: Operand, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
                ceil_mode: bool = False, return_indices: bool = False) -> Any:
     """Largest element of every window, as `torch.nn.functional.max_pool2d`.
 
@@ -101,7 +102,7 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
 
 @explained
-def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+def max_pool1d(input: Operand, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
                ceil_mode: bool = False, return_indices: bool = False) -> Any:
     """Largest element of every window along the last axis, (N, C, L) or (C, L); otherwise as `max_pool2d`."""
     windows = sliding("max_pool1d", input, 1, kernel_size, stride, padding, dilation, ceil_mode)
@@ -109,7 +110,7 @@ def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
 
 @explained
-def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool2d(input: Operand, output_size: Any, return_indices: bool = False) -> Any:
     """Largest elements of as many windows as are asked for, as `torch.nn.functional.adaptive_max_pool2d`.
 
     Parameters
@@ -143,7 +144,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
 
 
 @explained
-def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool1d(input: Operand, output_size: Any, return_indices: bool = False) -> Any:
     """Largest elements of so many windows along the last axis, (N, C, L) or (C, L); as `adaptive_max_pool2d`."""
     return _choose(input, adaptive("adaptive_max_pool1d", input, 1, output_size), return_indices)
 
@@ -202,7 +203,7 @@ def _read_rule(g: Any, out: Any, inputs: Any, needs: Any, index: np.ndarray, dim
 # --------------------------------------------------------------------------------------------- average
 
 @explained
-def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+def avg_pool2d(input: Operand, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                count_include_pad: bool = True, divisor_override: int | None = None) -> Any:
     """Mean of every window, as `torch.nn.functional.avg_pool2d`.
 
@@ -254,7 +255,7 @@ def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
 
 @explained
-def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+def avg_pool1d(input: Operand, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                count_include_pad: bool = True) -> Any:
     """Mean of every window along the last axis, (N, C, L) or (C, L); otherwise as `avg_pool2d`."""
     windows = sliding("avg_pool1d", input, 1, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
@@ -262,7 +263,7 @@ def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
 
 @explained
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+def adaptive_avg_pool2d(input: Operand, output_size: Any) -> Any:
     """Means of as many windows as are asked for, as `torch.nn.functional.adaptive_avg_pool2d`.
 
     Parameters
@@ -290,7 +291,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
 
 
 @explained
-def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+def adaptive_avg_pool1d(input: Operand, output_size: Any) -> Any:
     """Means of so many windows along the last axis, (N, C, L) or (C, L); otherwise as `adaptive_avg_pool2d`."""
     return record(_avg_pool, _avg_pool_rule, input, windows=adaptive("adaptive_avg_pool1d", input, 1, output_size))
 

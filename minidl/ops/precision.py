@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.ops.elementwise import astype
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["in_single", "widened"]
 

@@ -14,13 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops, runtime
+from minidl import runtime
 from minidl.engine import fused
 from minidl.errors import ShapeError, explained
 from minidl.kernels import Kernels
 from minidl.kernels.numpy_recurrent import GRU, LSTM, RELU, TANH
+from minidl.ops.activation import relu, sigmoid
+from minidl.ops.elementwise import where
+from minidl.ops.functions import tanh
 from minidl.ops.index import as_indices
+from minidl.ops.linalg import linear
 from minidl.ops.loss_parts import floating
+from minidl.ops.shape import concatenate, split
+from minidl.typing import Operand
 
 __all__ = ["gru", "lstm", "rnn"]
 
@@ -29,8 +35,9 @@ _GATES = {TANH: 1, RELU: 1, GRU: 3, LSTM: 4}
 
 
 @explained
-def rnn(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
-        lengths: Any = None, nonlinearity: str = "tanh", reverse: bool = False) -> tuple[Any, Any]:
+def rnn(x: Operand, weight_ih: Operand, weight_hh: Operand, bias_ih: Operand | None = None,
+        bias_hh: Operand | None = None, h0: Operand | None = None, lengths: Any = None, nonlinearity: str = "tanh",
+        reverse: bool = False) -> tuple[Any, Any]:
     """Elman network: h_t = f(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh).
 
     Derivative: back through time. relu'(0) = 0.
@@ -83,8 +90,9 @@ def rnn(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: An
 
 
 @explained
-def gru(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
-        lengths: Any = None, reverse: bool = False) -> tuple[Any, Any]:
+def gru(x: Operand, weight_ih: Operand, weight_hh: Operand, bias_ih: Operand | None = None,
+        bias_hh: Operand | None = None, h0: Operand | None = None, lengths: Any = None,
+        reverse: bool = False) -> tuple[Any, Any]:
     """Gated recurrent unit, with i = W_ih x_t + b_ih and s = W_hh h_(t-1) + b_hh cut into three gates.
 
     r = sigmoid(i_r + s_r), z = sigmoid(i_z + s_z), n = tanh(i_n + r s_n), h_t = (1 - z) n + z h_(t-1).
@@ -122,8 +130,9 @@ def gru(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: An
 
 
 @explained
-def lstm(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, h0: Any = None,
-         c0: Any = None, lengths: Any = None, reverse: bool = False) -> tuple[Any, tuple[Any, Any]]:
+def lstm(x: Operand, weight_ih: Operand, weight_hh: Operand, bias_ih: Operand | None = None,
+         bias_hh: Operand | None = None, h0: Operand | None = None, c0: Operand | None = None, lengths: Any = None,
+         reverse: bool = False) -> tuple[Any, tuple[Any, Any]]:
     """Long short-term memory, with a = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh cut into four gates.
 
     i = sigmoid(a_i), f = sigmoid(a_f), g = tanh(a_g), o = sigmoid(a_o), c_t = f c_(t-1) + i g, h_t = o tanh(c_t).
@@ -158,7 +167,7 @@ def lstm(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: A
     ((3, 2, 5), 0.125)
     """
     args, lengths = _checked("lstm", LSTM, x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths)
-    states = _lstm(*args, kind=LSTM, lengths=lengths, reverse=bool(reverse))  # (T + 1, B, H): the last is c_n
+    states = lstm_states(*args, kind=LSTM, lengths=lengths, reverse=bool(reverse))  # (T + 1, B, H): the last is c_n
     output = states[:-1]
     return output, (_final(output, args[5], lengths, reverse), states[-1])
 
@@ -172,7 +181,7 @@ def _final(output: Any, h0: Any, lengths: np.ndarray | None, reverse: bool) -> A
     if lengths is None:
         return output[0 if reverse else -1]
     last = output[0] if reverse else output[np.maximum(lengths - 1, 0), np.arange(samples)]
-    return last if h0 is None else ops.where((lengths > 0)[:, None], last, h0)  # without steps, the output is zero
+    return last if h0 is None else where((lengths > 0)[:, None], last, h0)  # without steps, the output is zero
 
 
 # -------------------------------------------------------------------------------------------- arguments
@@ -199,7 +208,7 @@ def _checked(name: str, kind: int, x: Any, weight_ih: Any, weight_hh: Any, bias_
         return args, None
     found = _checked_lengths(name, lengths, steps, samples)
     real = np.arange(steps)[:, None] < found  # (T, B)
-    return [ops.where(real[:, :, None], x, 0), *args[1:]], found  # beyond, there may be anything
+    return [where(real[:, :, None], x, 0), *args[1:]], found  # beyond, there may be anything
 
 
 def _checked_lengths(name: str, lengths: Any, steps: int, samples: int) -> np.ndarray:
@@ -322,7 +331,7 @@ def _reference(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: An
     h, c = (np.zeros((samples, size), x.dtype) if state is None else state for state in (h0, c0))
 
     def step(x: Any, h: Any, c: Any) -> tuple[Any, Any]:
-        return _cell(kind, ops.linear(x, weight_ih, bias_ih), ops.linear(h, weight_hh, bias_hh), h, c)
+        return _cell(kind, linear(x, weight_ih, bias_ih), linear(h, weight_hh, bias_hh), h, c)
 
     nothing = step(x.reshape((steps * samples, features))[:0], h[:0], c[:0])[0]  # without steps too, of every input
     outputs: list[Any] = [None] * steps
@@ -330,29 +339,29 @@ def _reference(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: An
         new, cell = step(x[t], h, c)
         if lengths is not None:
             active = (t < lengths)[:, None]
-            outputs[t] = ops.where(active, new, 0)
-            h, c = ops.where(active, new, h), ops.where(active, cell, c)
+            outputs[t] = where(active, new, 0)
+            h, c = where(active, new, h), where(active, cell, c)
         else:
             outputs[t], h, c = new, new, cell
     if kind == LSTM:
         outputs.append(c)
-    return ops.concatenate([nothing.reshape((0, samples, size)), *(o[None] for o in outputs)])
+    return concatenate([nothing.reshape((0, samples, size)), *(o[None] for o in outputs)])
 
 
 def _cell(kind: int, a: Any, s: Any, h: Any, c: Any) -> tuple[Any, Any]:
     """The states after one step, of the input's part `a` and the state's part `s`."""
     if kind == TANH:
-        return ops.tanh(a + s), c
+        return tanh(a + s), c
     if kind == RELU:
-        return ops.relu(a + s), c
+        return relu(a + s), c
     if kind == GRU:
-        (a_r, a_z, a_n), (s_r, s_z, s_n) = ops.split(a, 3, axis=1), ops.split(s, 3, axis=1)
-        z = ops.sigmoid(a_z + s_z)
-        candidate = ops.tanh(a_n + ops.sigmoid(a_r + s_r) * s_n)
+        (a_r, a_z, a_n), (s_r, s_z, s_n) = split(a, 3, axis=1), split(s, 3, axis=1)
+        z = sigmoid(a_z + s_z)
+        candidate = tanh(a_n + sigmoid(a_r + s_r) * s_n)
         return candidate + z * (h - candidate), c
-    i, f, g, o = ops.split(a + s, 4, axis=1)
-    c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
-    return ops.sigmoid(o) * ops.tanh(c), c
+    i, f, g, o = split(a + s, 4, axis=1)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c
 
 
-_rnn, _gru, _lstm = (fused(_forward, _backward, _reference, name=name) for name in ("rnn", "gru", "lstm"))
+_rnn, _gru, lstm_states = (fused(_forward, _backward, _reference, name=name) for name in ("rnn", "gru", "lstm"))

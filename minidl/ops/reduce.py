@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
-from minidl.engine import keeps, record
-from minidl.errors import ShapeError, explained
+from minidl.engine import keeps, record, register_sum_to
+from minidl.errors import ShapeError
 from minidl.names import either_name
-from minidl.ops.loss_parts import floating, real
+from minidl.ops.functions import exp
+from minidl.ops.loss_parts import floating
 from minidl.ops.precision import in_single, widened
-from minidl.tensor import Tensor
+from minidl.ops.shape import broadcast_to, concatenate, flip, moveaxis, ravel, stack
+from minidl.tensors import Tensor
+from minidl.typing import Operand
 
-__all__ = ["cumsum", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "sum_to", "var"]
+__all__ = ["cumprod", "cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "sum_to", "var"]
 
 Axis = int | tuple[int, ...] | None
 
@@ -27,7 +29,7 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
-def _kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """The shape that `keepdims` gives."""
     axes = _axes(axis, len(shape))
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
@@ -41,7 +43,7 @@ def _number(shape: tuple[int, ...], axis: Axis) -> int:
 # ----------------------------------------------------------------------------------- sums and moments
 
 @either_name
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over axes. Derivative: g, broadcast back."""
     return record(_sum, _sum_rule, x, axis=axis, keepdims=keepdims)
 
@@ -60,11 +62,11 @@ def _sum(x: Any, axis: Axis, keepdims: bool) -> Any:
 @keeps()
 def _sum_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     shape = inputs[0].shape
-    return (ops.broadcast_to(g.reshape(_kept(shape, axis)), shape),)
+    return (broadcast_to(g.reshape(kept_shape(shape, axis)), shape),)
 
 
 @either_name
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes. Derivative: g / n, broadcast back."""
     return record(_mean, _mean_rule, x, axis=axis, keepdims=keepdims)
 
@@ -80,11 +82,11 @@ def _mean(x: Any, axis: Axis, keepdims: bool) -> Any:
 def _mean_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     shape = inputs[0].shape
     share = g / (_number(shape, axis) or 1)
-    return (ops.broadcast_to(share.reshape(_kept(shape, axis)), shape),)
+    return (broadcast_to(share.reshape(kept_shape(shape, axis)), shape),)
 
 
 @either_name
-def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+def var(x: Operand, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Variance over axes, sum (x - mean)^2 / (n - ddof). Derivative: 2 g (x - mean) / (n - ddof)."""
     return record(_var, _var_rule, x, axis=axis, ddof=ddof, keepdims=keepdims)
 
@@ -95,11 +97,11 @@ _var, _std = in_single(np.var), in_single(np.std)
 @keeps("inputs")
 def _var_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, ddof: int, keepdims: bool) -> Any:
     x, g = widened(inputs[0]), widened(g)
-    return (g.reshape(_kept(x.shape, axis)) * (2.0 * _share(x.shape, axis, ddof)) * _centred(x, axis),)
+    return (g.reshape(kept_shape(x.shape, axis)) * (2.0 * _share(x.shape, axis, ddof)) * _centred(x, axis),)
 
 
 @either_name
-def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+def std(x: Operand, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Standard deviation over axes, the root of `var`.
 
     Derivative: g (x - mean) / ((n - ddof) std), and 0 where the standard deviation is 0.
@@ -110,8 +112,8 @@ def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
 @keeps("inputs", "output")
 def _std_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, ddof: int, keepdims: bool) -> Any:
     x, g = widened(inputs[0]), widened(g)
-    scaled = g / _never_zero(out) * _share(x.shape, axis, ddof)
-    return (scaled.reshape(_kept(x.shape, axis)) * _centred(x, axis),)
+    scaled = g / never_zero(out) * _share(x.shape, axis, ddof)
+    return (scaled.reshape(kept_shape(x.shape, axis)) * _centred(x, axis),)
 
 
 def _share(shape: tuple[int, ...], axis: Axis, ddof: int) -> float:
@@ -123,84 +125,13 @@ def _centred(x: Any, axis: Axis) -> Any:
     return x - mean(x, axis, keepdims=True)
 
 
-def _never_zero(x: Any) -> Any:
+def never_zero(x: Any) -> Any:
     """`x` with 1 in the place of 0: a divisor where the numerator is 0 too."""
     return x + (x == 0)
 
 
-@explained
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Norm of vectors, or the Frobenius norm, with the keywords of `numpy.linalg.norm`.
-
-    Parameters
-    ----------
-    x : array
-        With `axis=None` and `ord=None` all elements are one vector.
-    ord : None, 1, 2, inf or "fro"
-        The sum of magnitudes, the root of the sum of squares (None too), the largest magnitude.
-    axis : int or tuple of two ints, optional
-        One axis holds vectors; two hold matrices, of which only the Frobenius norm is offered.
-
-    Raises
-    ------
-    ValueError
-        For other orders.
-
-    Notes
-    -----
-    Derivative of the 2-norm: g x / norm, and 0 at 0. For `ord=1` it is g sign(x), for `ord=inf` g sign(x)
-    at the first element of largest magnitude.
-
-    Examples
-    --------
-    >>> import numpy as np, minidl
-    >>> minidl.grad(minidl.ops.norm)(np.array([3.0, 4.0]))
-    array([0.6, 0.8])
-    """
-    x = real(x)
-    ndim = x.ndim
-    matrices = ndim > 1 if axis is None else isinstance(axis, tuple) and len(axis) > 1
-    if ord is None or (ord == "fro" and matrices) or (ord == 2 and not matrices):
-        return record(_euclid, _norm_rule, x, axis=axis, keepdims=keepdims)
-    if ord == 1 and not matrices:
-        return sum(ops.abs(x), axis, keepdims)
-    if ord == np.inf and not matrices:
-        return max(ops.abs(x), axis, keepdims)
-    kind = "matrices, over two axes, has ord None or 'fro'" if matrices else "vectors has ord None, 1, 2 or inf"
-    raise ValueError(f"norm: ord={ord!r} with axis={axis} on {ndim} dimension(s) is not offered; the norm of {kind}")
-
-
-@in_single
-def _euclid(x: Any, axis: Axis, keepdims: bool) -> Any:
-    """The root of the sum of squares; divided by the largest magnitude before, where squares over- or underflow."""
-    x = np.asarray(x) if x.dtype.kind == "f" else x.astype(float)
-    with np.errstate(over="ignore", under="ignore"):
-        squares = np.sum(np.square(x), axis=axis, keepdims=keepdims)
-        if np.all((squares >= _SAFE[x.dtype.itemsize > 4]) & np.isfinite(squares)):
-            return np.sqrt(squares)
-        top = largest(x, axis)
-        scaled = np.sqrt(np.sum(np.square(x / top), axis=axis, keepdims=True)) * top
-    return scaled.reshape(np.shape(squares)).astype(x.dtype, copy=False)
-
-
-_SAFE = 1e-24, 1e-276  # of float32 and float64: the squares that underflow are rounding, compared to this
-
-
-def largest(x: np.ndarray, axis: Axis) -> np.ndarray:
-    """The largest magnitude with its axes kept, and 1 where it is 0 or infinite: what a norm may be divided by."""
-    top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
-    return np.where((top > 0) & np.isfinite(top), top, 1).astype(top.dtype, copy=False)
-
-
-@keeps("inputs", "output")
-def _norm_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
-    x, g, out = widened(inputs[0]), widened(g), widened(out)
-    kept = _kept(x.shape, axis)
-    return (g.reshape(kept) * (x / _never_zero(out).reshape(kept)),)  # no quotient of g, which would overflow
-
-
 @either_name
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Any:
     """log sum exp(x) over axes, without overflow; -inf where all of x is.
 
     Derivative: g exp(x) / sum exp(x), the softmax, and 0 where all of x is -inf.
@@ -243,15 +174,15 @@ def _finite_max(x: np.ndarray, axis: Axis) -> np.ndarray:
 @keeps("inputs")
 def _logsumexp_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     x = widened(inputs[0])
-    weights = ops.exp(x - _finite_max(x.data if isinstance(x, Tensor) else x, axis))  # the shift cancels
+    weights = exp(x - _finite_max(x.data if isinstance(x, Tensor) else x, axis))  # the shift cancels
     total = sum(weights, axis, keepdims=True)
-    return (g.reshape(_kept(x.shape, axis)) * (weights / _never_zero(total)),)
+    return (g.reshape(kept_shape(x.shape, axis)) * (weights / never_zero(total)),)
 
 
 # ----------------------------------------------------------------------------------- largest, product
 
 @either_name
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest element over axes. Derivative: g at the first of the largest, 0 elsewhere.
 
     Examples
@@ -266,11 +197,11 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 @keeps("inputs")
 def _max_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     x = inputs[0]
-    return (g.reshape(_kept(x.shape, axis)) * _first(np.argmax, x, axis),)
+    return (g.reshape(kept_shape(x.shape, axis)) * _first(np.argmax, x, axis),)
 
 
 @either_name
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest element over axes. Derivative: g at the first of the smallest, 0 elsewhere."""
     return record(np.min, _min_rule, x, axis=axis, keepdims=keepdims)
 
@@ -278,7 +209,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 @keeps("inputs")
 def _min_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     x = inputs[0]
-    return (g.reshape(_kept(x.shape, axis)) * _first(np.argmin, x, axis),)
+    return (g.reshape(kept_shape(x.shape, axis)) * _first(np.argmin, x, axis),)
 
 
 def _first(where: Any, x: Any, axis: Axis) -> np.ndarray:
@@ -305,7 +236,7 @@ def _axes_back(flat: Any, shape: tuple[int, ...], axis: Axis) -> Any:
 
 
 @either_name
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def prod(x: Operand, axis: Axis = None, keepdims: bool = False) -> Any:
     """Product over axes. Derivative: g times the product of the other elements, right where some are 0.
 
     Examples
@@ -324,7 +255,7 @@ _prod = in_single(np.prod)
 def _prod_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: Axis, keepdims: bool) -> Any:
     x = widened(inputs[0])
     others = _axes_back(_others(_axes_last(x, axis)), x.shape, axis)
-    return (g.reshape(_kept(x.shape, axis)) * others,)
+    return (g.reshape(kept_shape(x.shape, axis)) * others,)
 
 
 def _others(x: Any) -> Any:
@@ -333,29 +264,65 @@ def _others(x: Any) -> Any:
     if n < 2:
         return np.ones(x.shape, x.dtype)
     if n % 2:
-        return _others(ops.concatenate([x, np.ones((*x.shape[:-1], 1), x.dtype)], axis=-1))[..., :n]
+        return _others(concatenate([x, np.ones((*x.shape[:-1], 1), x.dtype)], axis=-1))[..., :n]
     left, right = x[..., 0::2], x[..., 1::2]
     above = _others(left * right)  # (..., n / 2)
-    return ops.stack([above * right, above * left], axis=-1).reshape(x.shape)
+    return stack([above * right, above * left], axis=-1).reshape(x.shape)
 
 
 # --------------------------------------------------------------------------------- cumulative, broadcast
 
 @either_name
-def cumsum(x: Any, axis: int | None = None) -> Any:
+def cumsum(x: Operand, axis: int | None = None) -> Any:
     """Running sum along an axis, or over the flattened array. Derivative: the running sum of g from the end."""
     return record(_cumsum, _cumsum_rule, x, axis=axis)
 
 
-_cumsum = in_single(np.cumsum)
+_cumsum, _cumprod = in_single(np.cumsum), in_single(np.cumprod)
 
 
 @keeps()
 def _cumsum_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | None) -> Any:
-    return (ops.flip(cumsum(ops.flip(g, axis), axis), axis).reshape(inputs[0].shape),)
+    return (flip(cumsum(flip(g, axis), axis), axis).reshape(inputs[0].shape),)
 
 
-def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
+@either_name
+def cumprod(x: Operand, axis: int | None = None) -> Any:
+    """Running product along an axis, or over the flattened array.
+
+    Derivative: g_i + x_(i+1) (g_(i+1) + x_(i+2) (...)), times the product before i: no quotient, so that it is right
+    where some elements are 0.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.grad(lambda x: minidl.ops.cumprod(x).sum())(np.array([2.0, 0.0, 3.0]))
+    array([1., 8., 0.])
+    """
+    if axis is None:
+        x, axis = ravel(x), 0
+    return record(_cumprod, _cumprod_rule, x, axis=axis)
+
+
+@keeps("inputs", "output")
+def _cumprod_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int) -> Any:
+    x, g, out = (moveaxis(widened(a), axis, -1) for a in (inputs[0], g, out))
+    factors, step = _moved_up(x, 1), 1
+    while step < x.shape[-1]:  # Horner's rule in log2(n) steps: each joins two sums of `step` terms
+        g = g + factors * _moved_up(g, step)
+        factors = factors * _moved_up(factors, step)
+        step *= 2
+    before = concatenate([np.ones(x[..., :1].shape, x.dtype), out[..., :-1]], axis=-1)
+    return (moveaxis(before * g, -1, axis),)
+
+
+def _moved_up(x: Any, step: int) -> Any:
+    """x_(i + step) in place of x_i along the last axis, and 0 after the end."""
+    return concatenate([x[..., step:], np.zeros(x[..., :step].shape, x.dtype)], axis=-1)
+
+
+@register_sum_to
+def sum_to(x: Operand, shape: tuple[int, ...]) -> Any:
     """Sum down to a shape that broadcasts to that of `x`. Derivative: g, broadcast back."""
     return record(_sum_to, _sum_to_rule, x, shape=shape)
 
@@ -370,4 +337,4 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
 
 @keeps()
 def _sum_to_rule(g: Any, out: Any, inputs: Any, needs: Any, shape: tuple[int, ...]) -> Any:
-    return (ops.broadcast_to(g, inputs[0].shape),)
+    return (broadcast_to(g, inputs[0].shape),)

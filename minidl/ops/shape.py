@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from minidl import ops
 from minidl.engine import keeps, record
 from minidl.errors import ShapeError, explained
 from minidl.names import either_name
-from minidl.tensor import Tensor, raw
+from minidl.ops.elementwise import where
+from minidl.ops.index import as_indices, getitem, take
+from minidl.tensors import Tensor, raw
+from minidl.typing import Operand
 
-__all__ = ["array_split", "broadcast_to", "concatenate", "expand_dims", "flip", "moveaxis", "pad", "ravel", "repeat",
-           "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose"]
+__all__ = ["array_split", "broadcast_to", "concatenate", "diagonal", "expand_dims", "flip", "moveaxis", "pad", "ravel",
+           "repeat", "reshape", "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "tril", "triu"]
 
 Shape = int | tuple[int, ...]
 
@@ -30,7 +33,7 @@ def _reshape_rule(g: Any, out: Any, inputs: Any, needs: Any, **params: Any) -> A
     return (g.reshape(inputs[0].shape),)
 
 
-def reshape(x: Any, shape: Shape, order: str = "C") -> Any:
+def reshape(x: Operand, shape: Shape, order: str = "C") -> Any:
     """The same elements in another shape, one length may be -1. Derivative: g, reshaped back."""
     if order != "C":
         raise ValueError(f"reshape: order={order!r} is not offered; transpose first, then reshape in C order")
@@ -42,24 +45,36 @@ def _reshape(x: Any, shape: Shape) -> np.ndarray:
 
 
 @explained
-def ravel(x: Any, order: str = "C") -> Any:
+def ravel(x: Operand, order: str = "C") -> Any:
     """All elements in one axis. Derivative: g, reshaped back."""
     return reshape(x, -1, order)
 
 
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """The axes from `start_dim` to `end_dim` as one, as `torch.flatten`. Derivative: g, reshaped back."""
+    shape = tuple(x.shape) or (1,)  # a number is flattened to one element
+    if not all(-len(shape) <= dim < len(shape) for dim in (start_dim, end_dim)):
+        raise IndexError(f"flatten: start_dim={start_dim} or end_dim={end_dim} is out of range for x of shape "
+                         f"{x.shape}")
+    start, end = start_dim % len(shape), end_dim % len(shape)
+    if start > end:
+        raise ValueError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim} in x of shape {x.shape}")
+    return x.reshape((*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:]))
+
+
 @either_name
-def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+def squeeze(x: Operand, axis: int | tuple[int, ...] | None = None) -> Any:
     """Without axes of length 1. Derivative: g, reshaped back."""
     return record(np.squeeze, _reshape_rule, x, axis=axis)
 
 
 @either_name
-def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
+def expand_dims(x: Operand, axis: int | tuple[int, ...]) -> Any:
     """With new axes of length 1. Derivative: g, reshaped back."""
     return record(np.expand_dims, _reshape_rule, x, axis=axis)
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: Operand, axes: Sequence[int] | None = None) -> Any:
     """The axes in another order, reversed by default. Derivative: g, transposed back."""
     return record(_transpose, _transpose_rule, x, axes=axes)
 
@@ -74,7 +89,7 @@ def _transpose_rule(g: Any, out: Any, inputs: Any, needs: Any, axes: Sequence[in
     return (transpose(g, back),)
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(x: Operand, axis1: int, axis2: int) -> Any:
     """Two axes exchanged. Derivative: g, exchanged back."""
     return record(_swapaxes, _swapaxes_rule, x, axis1=axis1, axis2=axis2)
 
@@ -88,7 +103,7 @@ def _swapaxes_rule(g: Any, out: Any, inputs: Any, needs: Any, axis1: int, axis2:
     return (swapaxes(g, axis1, axis2),)
 
 
-def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+def moveaxis(x: Operand, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """Axes moved to other places, the others in order. Derivative: g, moved back."""
     return record(np.moveaxis, _moveaxis_rule, x, source=source, destination=destination)
 
@@ -98,7 +113,7 @@ def _moveaxis_rule(g: Any, out: Any, inputs: Any, needs: Any, source: Any, desti
     return (moveaxis(g, destination, source),)
 
 
-def broadcast_to(x: Any, shape: Shape) -> Any:
+def broadcast_to(x: Operand, shape: Shape) -> Any:
     """A read-only view repeated to a larger shape. Derivative: g, summed over what was repeated."""
     return record(np.broadcast_to, _broadcast_to_rule, x, shape=shape)
 
@@ -109,7 +124,7 @@ def _broadcast_to_rule(g: Any, out: Any, inputs: Any, needs: Any, shape: Shape) 
 
 
 @either_name
-def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+def flip(x: Operand, axis: int | tuple[int, ...] | None = None) -> Any:
     """Elements in reverse order along axes, all by default. Derivative: g, flipped."""
     return record(np.flip, _flip_rule, x, axis=axis)
 
@@ -120,7 +135,7 @@ def _flip_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int | tuple[int,
 
 
 @either_name
-def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
+def roll(x: Operand, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
     """Elements moved along axes; what leaves at the end comes back at the start. Derivative: g, rolled back."""
     return record(np.roll, _roll_rule, x, shift=shift, axis=axis)
 
@@ -128,6 +143,46 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | Non
 @keeps()
 def _roll_rule(g: Any, out: Any, inputs: Any, needs: Any, shift: Any, axis: Any) -> Any:
     return (roll(g, tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift, axis),)
+
+
+# ---------------------------------------------------------------------------------- diagonals and triangles
+
+@explained
+def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The elements of which the indices along two axes differ by `offset`, as a last axis; a copy.
+
+    Derivative: g, put back on the diagonal.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> minidl.grad(lambda x: minidl.ops.diagonal(x, 1).sum())(np.zeros((2, 3)))
+    array([[0., 1., 0.],
+           [0., 0., 1.]])
+    """
+    n, m = (_shape(x)[normalize_axis_index(a, len(_shape(x)))] for a in (axis1, axis2))
+    rows = np.arange(max(-offset, 0), min(n, m - offset))
+    return getitem(moveaxis(x, (axis1, axis2), (-2, -1)), (..., rows, rows + offset))
+
+
+@explained
+def tril(x: Operand, k: int = 0) -> Any:
+    """The lower triangle of matrices (..., n, m): zeros above diagonal `k`. Derivative: the lower triangle of g."""
+    return where(_lower(x, k), x, 0)
+
+
+@explained
+def triu(x: Operand, k: int = 0) -> Any:
+    """The upper triangle of matrices (..., n, m): zeros below diagonal `k`. Derivative: the upper triangle of g."""
+    return where(_lower(x, k - 1), 0, x)
+
+
+def _lower(x: Any, k: int) -> np.ndarray:
+    """A mask of what is on diagonal `k` or below; of a vector, which NumPy repeats as rows, square."""
+    shape = _shape(x)
+    if not shape:
+        raise ShapeError("a number has no triangle; pass an array of matrices (..., n, m)")
+    return np.tri(shape[-2] if len(shape) > 1 else shape[-1], shape[-1], k, dtype=bool)
 
 
 # ------------------------------------------------------------------------------------ joining, splitting
@@ -179,7 +234,7 @@ def _stack_rule(g: Any, out: Any, inputs: Any, needs: Any, axis: int) -> Any:
 
 
 @explained
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Pieces along an axis: so many equal ones, or cut at these indices. Derivative: g in the piece's place.
 
     Raises
@@ -195,20 +250,20 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 
 
 @explained
-def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+def array_split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Like `split`, but pieces may differ by one in length. Derivative: g in the piece's place."""
     shape = _shape(x)
     axis = normalize_axis_index(axis, len(shape), "array_split")
     parts = np.array_split(np.arange(shape[axis]), indices_or_sections)
     starts = [int(part[0]) if len(part) else 0 for part in parts]
-    return [ops.getitem(x, (*(slice(None),) * axis, slice(start, start + len(part))))
+    return [getitem(x, (*(slice(None),) * axis, slice(start, start + len(part))))
             for start, part in zip(starts, parts, strict=True)]
 
 
 # ------------------------------------------------------------------------------------ padding, repeating
 
 @explained
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
+def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
     """Edges added around an array. Derivative: g without the edges; copied elements collect from their copies.
 
     Parameters
@@ -234,12 +289,12 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float =
         raise ValueError(f"pad: mode={mode!r} is not offered; use 'constant', 'edge', 'reflect', 'symmetric' or 'wrap'")
     places = [np.pad(np.arange(n), width, mode=mode)  # type: ignore[call-overload]
               for n, width in zip(shape, widths, strict=True)]
-    return ops.getitem(x, np.ix_(*places))
+    return getitem(x, np.ix_(*places))
 
 
 def _widths(pad_width: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """The elements before and after each axis."""
-    given = ops.index.as_indices("pad", "pad_width", pad_width)
+    given = as_indices("pad", "pad_width", pad_width)
     try:
         widths = [(int(before), int(after)) for before, after in np.broadcast_to(given, (len(shape), 2))]
     except ValueError:
@@ -268,15 +323,15 @@ def _pad_rule(g: Any, out: Any, inputs: Any, needs: Any, widths: Sequence[tuple[
 
 
 @explained
-def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) -> Any:
     """Each element repeated, so often or by its own number. Derivative: g, summed over the copies."""
     if axis is None:
         x, axis = ravel(x), 0
     n = _shape(x)[normalize_axis_index(axis, len(_shape(x)), "repeat")]
-    return ops.take(x, np.repeat(np.arange(n), raw(repeats, "repeat: repeats")), axis)
+    return take(x, np.repeat(np.arange(n), raw(repeats, "repeat: repeats")), axis)
 
 
-def tile(x: Any, reps: int | Sequence[int]) -> Any:
+def tile(x: Operand, reps: int | Sequence[int]) -> Any:
     """The whole array repeated along axes. Derivative: g, summed over the copies."""
     return record(np.tile, _tile_rule, x, reps=reps)
 
@@ -288,4 +343,5 @@ def _tile_rule(g: Any, out: Any, inputs: Any, needs: Any, reps: int | Sequence[i
     times = (1,) * (len(shape) - len(times)) + times
     lengths = (1,) * (len(times) - len(shape)) + shape
     paired = [n for pair in zip(times, lengths, strict=True) for n in pair]  # (r0, n0, r1, n1, ...)
-    return (ops.sum(g.reshape(paired), axis=tuple(range(0, len(paired), 2))).reshape(shape),)
+    copies_first = (*range(0, len(paired), 2), *range(1, len(paired), 2))  # which the engine sums, as if broadcast
+    return (g.reshape(paired).transpose(copies_first),)

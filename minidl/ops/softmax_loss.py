@@ -15,7 +15,8 @@ from minidl.ops.elementwise import where
 from minidl.ops.index import as_indices, scatter
 from minidl.ops.loss_parts import checked, constant, fitting, floating, pair, plain, reduce
 from minidl.ops.reduce import logsumexp
-from minidl.tensor import raw
+from minidl.tensors import raw
+from minidl.typing import Operand
 
 __all__ = ["multinomial_loss", "sampled_softmax_loss"]
 
@@ -23,7 +24,8 @@ __all__ = ["multinomial_loss", "sampled_softmax_loss"]
 # ------------------------------------------------------------------------------------------ multinomial
 
 @explained
-def multinomial_loss(input: Any, target: Any, offsets: Any = None, counts: Any = None, reduction: str = "mean") -> Any:
+def multinomial_loss(input: Operand, target: Operand, offsets: Any = None, counts: Any = None,
+                     reduction: str = "mean") -> Any:
     """-sum_c x_c log softmax(z)_c of logits z and counts x: the likelihood of a user's items, as in Mult-VAE.
 
     Derivative: g (n softmax(z) - x) with n = sum_c x_c; for dense counts also -g log softmax(z). With `offsets`
@@ -112,7 +114,7 @@ def _sparse(name: str, x: Any, target: Any, offsets: Any, counts: Any) -> dict[s
 # -------------------------------------------------------------------------------------- sampled softmax
 
 @explained
-def sampled_softmax_loss(positive: Any, negative: Any, positive_log_q: Any = None, negative_log_q: Any = None,
+def sampled_softmax_loss(positive: Operand, negative: Operand, positive_log_q: Any = None, negative_log_q: Any = None,
                          hits: Any = None, reduction: str = "mean") -> Any:
     """-log of the softmax share of a positive among itself and K sampled negatives, of scores s - log q.
 

@@ -22,17 +22,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl import blas
+from minidl import blas, runtime
 from minidl.kernels.numpy_conv import KERNEL
 from minidl.ops.patches import Geometry, Ints, columns_of
 
-__all__ = ["convolve", "image_gradient", "left_out", "suits", "weight_gradient"]
+__all__ = ["convolve", "image_gradient", "suits", "weight_gradient"]
 
 _KERNEL = np.kron(KERNEL, KERNEL)  # (36, 9), of rows and columns
 _CHANNELS = 16  # with fewer the transforms cost more than they save
@@ -44,18 +42,6 @@ _MOST = 2.0**50  # elements and kernels up to here have transforms and products 
 _PARTS = 8  # partial sums of a weight gradient, each of at least this many multiplications:
 _PART = blas.BLAS_LARGE // 2
 _NOTHING = np.empty((0, 0, 0), bool)
-
-_suspended: ContextVar[bool] = ContextVar("_suspended", default=False)
-
-
-@contextmanager
-def left_out() -> Iterator[None]:
-    """Nothing suits inside the block: `minidl.runtime.exact_convolutions`."""
-    token = _suspended.set(True)
-    try:
-        yield
-    finally:
-        _suspended.reset(token)
 
 
 class _Piece(NamedTuple):
@@ -70,7 +56,7 @@ def suits(geometry: Geometry, taken: int, made: int, dtype: np.dtype[Any], size:
     """Whether this is the faster way to images of `size`, with kernels (made, taken, 3, 3); for any number of them."""
     return (dtype == np.float32 and geometry.groups == 1 and min(taken, made) >= _CHANNELS
             and taken * made <= _WEIGHTS and geometry.window[:3] == ((3, 3), (1, 1), (1, 1))
-            and 16 * _count(size) <= _WASTE * math.prod(geometry.positions) and not _suspended.get())
+            and 16 * _count(size) <= _WASTE * math.prod(geometry.positions) and not runtime.convolutions_are_exact())
 
 
 def _grid(size: Ints) -> Ints:

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl import behind, kernels
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor, raw
+from minidl.tensors import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["Optimizer"]

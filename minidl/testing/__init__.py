@@ -5,7 +5,7 @@
 
 - `strategies`: arrays, shapes, axes, indices and graphs that are nasty on purpose; `cases` builds calls of ops;
 - `table.table()`: one `Op` row for every op; `proofs.prove(op, case)`: all that must hold of it;
-- `mutants.kill(op)`: bugs planted in the op's rule, and which proof noticed;
+- `mutants.mutation_test(op, cases)`: changes of the op's rule, and which proof noticed each;
 - `python -m minidl.testing`: the ledger of all this.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from minidl.testing.gradcheck import GradcheckError, Report, gradcheck, hygiene
+from minidl.testing.checking import GradcheckError, Report, gradcheck, hygiene
 from minidl.testing.spec import Case, Convention, Op
 
 __all__ = ["Case", "Convention", "GradcheckError", "Op", "Report", "gradcheck", "hygiene"]

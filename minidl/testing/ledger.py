@@ -1,7 +1,7 @@
 """The gradient ledger: for every op, what was proved, against what, and how well.
 
 `python -m minidl.testing [OP ...]` prints it; `--json` is for machines, `--html FILE` for a page with the
-error of differences against the step size, `--kill` plants bugs too.
+error of differences against the step size, `--mutants` adds mutation tests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from minidl.files import replacing
 from minidl.testing import page, table
-from minidl.testing.mutants import BREAKS, Verdict, kill
+from minidl.testing.mutants import BREAKS, Verdict, mutation_test
 from minidl.testing.proofs import Evidence, draw_cases, prove, prove_conventions
 from minidl.testing.spec import Case, Op
 
@@ -37,31 +37,31 @@ class Entry:
     op: str
     evidence: Evidence = field(default_factory=Evidence)
     conventions: list[str] = field(default_factory=list)
-    kill: dict[str, Verdict] = field(default_factory=dict)
+    mutants: dict[str, Verdict] = field(default_factory=dict)
     error: str | None = None
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
-        """All proofs hold and every bug that applies was noticed."""
-        return self.error is None and all(v.ok for v in self.kill.values())
+        """All proofs hold and every mutant that applies was killed."""
+        return self.error is None and all(v.ok for v in self.mutants.values())
 
     @property
     def survivors(self) -> list[str]:
-        """Bugs that no proof noticed."""
-        return [name for name, v in self.kill.items() if not v.ok]
+        """Mutants that no proof noticed."""
+        return [name for name, v in self.mutants.items() if not v.ok]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        planted = [v for v in self.kill.values() if v.active]
+        applied = [v for v in self.mutants.values() if v.active]
         return {
             "op": self.op, "ok": self.ok, "order": self.evidence.order, "cases": self.evidence.cases,
             "worst": self.evidence.worst, "layouts": sorted(self.evidence.layouts),
             "dtypes": sorted(self.evidence.dtypes), "conventions": self.conventions, "error": self.error,
             "seconds": round(self.seconds, 3),
-            "kill": {"planted": len(planted), "killed": sum(v.killed_by is not None for v in planted),
-                     "by": {name: v.killed_by for name, v in self.kill.items() if v.active},
-                     "not_applicable": {name: v.note for name, v in self.kill.items() if not v.active}}}
+            "mutants": {"applied": len(applied), "killed": sum(v.killed_by is not None for v in applied),
+                        "by": {name: v.killed_by for name, v in self.mutants.items() if v.active},
+                        "not_applicable": {name: v.note for name, v in self.mutants.items() if not v.active}}}
 
 
 def enter(op: Op, examples: int = 16, seed: int = 0, mutants: bool = False) -> Entry:
@@ -74,7 +74,7 @@ def enter(op: Op, examples: int = 16, seed: int = 0, mutants: bool = False) -> E
             prove(op, case, entry.evidence)
         entry.conventions = prove_conventions(op)
         if mutants:
-            entry.kill = kill(op, draw_cases(op, 2 * examples, seed))
+            entry.mutants = mutation_test(op, draw_cases(op, 2 * examples, seed))
     except BREAKS as error:
         entry.error = f"{type(error).__name__}: {error}"
     entry.seconds = time.perf_counter() - start
@@ -112,11 +112,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     missing = [] if options.ops else table.missing()
     entries = []
     with np.errstate(all="ignore"):
-        for entry in (enter(op, options.examples, options.seed, options.kill) for op in ops):
+        for entry in (enter(op, options.examples, options.seed, options.mutants) for op in ops):
             entries.append(entry)
             if not options.json:
                 if len(entries) == 1:
-                    print(_heading(options.kill))
+                    print(_heading(options.mutants))
                 print("\n".join(_lines(entry)), flush=True)
     ok = not missing and all(entry.ok for entry in entries)
     if options.json:
@@ -135,23 +135,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="pure JSON on stdout")
     parser.add_argument("--html", metavar="FILE", help="write a page with error against step size")
     parser.add_argument("--examples", type=int, default=16, metavar="N", help="cases for each op (default 16)")
-    parser.add_argument("--kill", action="store_true", help="plant bugs in every rule; the proofs must notice")
+    parser.add_argument("--mutants", "--kill", action="store_true",
+                        help="change every rule as bugs would; the proofs must notice")
     parser.add_argument("--seed", type=int, default=0, help="of the cases (default 0)")
     return parser
 
 
 def _heading(mutants: bool) -> str:
     columns = "".join(f"{title:>9}" for title in ORACLES.values())
-    return (f"{'op':24}{'ok':>4}{'order':>6}{columns}{'  kills' if mutants else ''}"
+    return (f"{'op':24}{'ok':>4}{'order':>6}{columns}{' killed' if mutants else ''}"
             "  layouts; kink convention (errors are relative, the worst of all cases)")
 
 
 def _lines(entry: Entry) -> Iterator[str]:
     worst = "".join(f"{_short(entry.evidence.worst.get(oracle)):>9}" for oracle in ORACLES)
     row = f"{entry.op:24}{'yes' if entry.ok else 'NO':>4}{entry.evidence.order:>6}{worst}"
-    if entry.kill:
-        planted = sum(v.active for v in entry.kill.values())
-        row += f"{f'{planted - len(entry.survivors)}/{planted}':>7}"
+    if entry.mutants:
+        applied = sum(v.active for v in entry.mutants.values())
+        row += f"{f'{applied - len(entry.survivors)}/{applied}':>7}"
     yield f"{row}  {' '.join(sorted(entry.evidence.layouts))}" + "".join(f"; {c}" for c in entry.conventions)
     if entry.error:
         yield f"    {entry.error}"

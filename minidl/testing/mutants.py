@@ -1,31 +1,31 @@
-"""Bugs planted in derivative rules, and which proof notices them.
+"""Mutation tests of derivative rules: changes as bugs make them, and which proof notices each.
 
-A mutant changes what the rule of an op's last node answers. It is planted while the op records
-(`planted`), in the ordinary pass and under `create_graph` alike. One that changed nothing in any of
+A mutant changes what the rule of an op's last node answers (`mutated`), in the ordinary pass and under `create_graph`
+alike. One that changed nothing in any of
 the cases is not applicable, and its reason is reported.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
-from minidl import engine
+from minidl.debug.watching import Forward, Watcher
 from minidl.derivatives import vjp
-from minidl.engine import Node, Rule
+from minidl.engine import INPUTS, OUTPUT, Leaf, Node, Rule
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 from minidl.testing.oracles import raw
 from minidl.testing.proofs import PROOFS, Call, Evidence
 from minidl.testing.spec import Case, Op
 
-__all__ = ["BREAKS", "MUTANTS", "Mutant", "Verdict", "kill", "planted"]
+__all__ = ["BREAKS", "MUTANTS", "Mutant", "Verdict", "mutated", "mutation_test"]
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Answer:
 class Mutant:
     """A bug: how it changes an answer (true when it did), and why it may not apply."""
 
-    plant: Callable[[Answer], bool]
+    change: Callable[[Answer], bool]
     otherwise: str
 
 
@@ -67,7 +67,7 @@ class Verdict:
 
 def _each(change: Callable[[Any], Any]) -> Callable[[Answer], bool]:
     """A mutant that changes the values of every gradient by itself."""
-    def plant(answer: Answer) -> bool:
+    def change_each(answer: Answer) -> bool:
         changed = False
         for i, g in enumerate(answer.gradients):
             if g is None:
@@ -77,7 +77,7 @@ def _each(change: Callable[[Any], Any]) -> Callable[[Answer], bool]:
             changed |= _differs(answer.gradients[i], g)
         return changed
 
-    return plant
+    return change_each
 
 
 def _differs(a: Any, b: Any) -> bool:
@@ -212,58 +212,86 @@ MUTANTS: dict[str, Mutant] = {
 }
 
 
-# ----------------------------------------------------------------------------------------- planting
+# ----------------------------------------------------------------------------------------- applying
 
 @contextmanager
-def planted(target: Rule, name: str) -> Iterator[list[bool]]:
-    """Inside the block every node that records `target` has the bug `name`; yields whether it did anything."""
+def mutated(target: Rule, name: str) -> Iterator[list[bool]]:
+    """Inside the block every node that records `target` has the mutant `name` of it; yields whether it did anything."""
     active: list[bool] = []
-    original = engine.Node
-
-    def node(rule: Any, parents: Any, inputs: Any, out: Any, *rest: Any) -> Node:
-        if rule is not target:
-            return original(rule, parents, inputs, out, *rest)
-        if name == "undeclared":
-            return _undeclared(original, rule, parents, inputs, out, rest, active)
-        return original(_mutate(rule, MUTANTS[name], active), parents, inputs, out, *rest)
-
-    with patch.object(engine, "Node", node):
+    with _Undeclared(target, active) if name == "undeclared" else _Changed(target, MUTANTS[name], active):
         yield active
 
 
-def _mutate(rule: Rule, mutant: Mutant, active: list[bool]) -> Rule:
-    def mutated(g: Any, out: Any, inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
+class _Changed(Watcher):
+    """Changes what a rule answers."""
+
+    def __init__(self, target: Rule, mutant: Mutant, active: list[bool]) -> None:
+        self.target, self.mutant, self.active = target, mutant, active
+
+    def returning(self, rule: Rule, node: Node) -> Rule:
+        return _changed(rule, self.mutant, self.active) if rule is self.target else rule
+
+
+def _changed(rule: Rule, mutant: Mutant, active: list[bool]) -> Rule:
+    def changed(g: Any, out: Any, inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
         answers = rule(g, out, inputs, needs, **params)
         answer = Answer(rule, g, out, inputs, needs, params,
                         [a if need else None for a, need in zip(answers, needs, strict=True)])
-        if mutant.plant(answer):
+        if mutant.change(answer):
             active.append(True)
         return answer.gradients
 
-    return mutated
+    return changed
 
 
-def _undeclared(make: Any, rule: Rule, parents: Any, inputs: Any, out: Any, rest: Any, active: list[bool]) -> Node:
-    """A node whose rule reads inputs and output behind the engine's back.
+class _Undeclared(Watcher):
+    """Lets a rule read inputs and output that it has not declared, so that the engine keeps neither of them.
 
     It counts only where the rule reads values (with NaN it answers otherwise) of the op's own inputs or
-    output: an array in the middle of a composite is nobody's but the rule's.
+    output: an array in the middle of a composite belongs to the rule alone.
     """
-    if out is None and (inputs is parents or not any(isinstance(p, engine.Leaf) for p in parents)):
-        return make(rule, parents, inputs, out, *rest)
 
-    def mutated(g: Any, _out: Any, _inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
-        if isinstance(g, Tensor):
-            seen = [Tensor(x, p) if p is not None and x is not p else x for x, p in zip(inputs, parents, strict=True)]
-            return rule(g, None if out is None else Tensor(out, made), seen, needs, **params)
-        answers = rule(g, out, inputs, needs, **params)
-        blind = rule(g, _nan_like(out), [_nan_like(x) for x in inputs], needs, **params)
-        if any(need and a is not None and _differs(a, b) for a, b, need in zip(answers, blind, needs, strict=True)):
-            active.append(True)
-        return answers
+    def __init__(self, target: Rule, active: list[bool]) -> None:
+        self.target, self.active = target, active
 
-    made: Node = make(mutated, parents, parents, None, *rest)
-    return made
+    def recording(self, forward: Forward, rule: Rule) -> tuple[Forward, Rule]:
+        if rule is not self.target:
+            return forward, rule
+        kept: list[Any] = []  # the arrays of the inputs, and the output
+
+        def remembering(*arrays: Any, **params: Any) -> Any:
+            out, flags = forward(*arrays, **params), rule.keeps  # type: ignore[attr-defined]
+            out = np.asarray(out) if flags & OUTPUT else out  # which the Tensor will have
+            kept[:] = [list(arrays) if flags & INPUTS else None, out if flags & OUTPUT else None]
+            return out
+
+        @functools.wraps(rule)
+        def reading(*args: Any, **params: Any) -> Sequence[Any]:
+            return rule(*args, **params)
+
+        reading.keeps, reading.kept = 0, kept  # type: ignore[attr-defined]
+        return functools.wraps(forward)(remembering), reading
+
+    def returning(self, rule: Rule, node: Node) -> Rule:
+        if not hasattr(rule, "kept"):
+            return rule
+        arrays, out = rule.kept
+        inputs = node.inputs if arrays is None else arrays
+        own = out is not None or (arrays is not None and any(isinstance(p, Leaf) for p in node.parents))
+
+        def blindly(g: Any, _out: Any, _inputs: Any, needs: Any, **params: Any) -> Sequence[Any]:
+            if isinstance(g, Tensor):
+                seen = [Tensor(x, p) if p is not None and x is not p else x
+                        for x, p in zip(inputs, node.parents, strict=True)]
+                return rule(g, None if out is None else Tensor(out, node), seen, needs, **params)
+            answers = rule(g, out, inputs, needs, **params)
+            blind = rule(g, _nan_like(out), [_nan_like(x) for x in inputs], needs, **params)
+            if own and any(need and a is not None and _differs(a, b)
+                           for a, b, need in zip(answers, blind, needs, strict=True)):
+                self.active.append(True)
+            return answers
+
+        return blindly
 
 
 def _nan_like(value: Any) -> Any:
@@ -276,21 +304,21 @@ def last_rule(op: Op, cases: Sequence[Case]) -> Rule | None:
     """The rule of the node that the op ends with; None if it records nothing."""
     for case in cases:
         call = Call(op, case)
-        out = call.f(*(Tensor(a, engine.Leaf(a.shape, a.dtype)) for a in call.arrays))
+        out = call.f(*(Tensor(a, Leaf(a.shape, a.dtype)) for a in call.arrays))
         if call.arrays and isinstance(out, Tensor) and out.node is not None and out.node.rule is not None:
             return out.node.rule
     return None
 
 
-def kill(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
-    """Plant every mutant in the op's rule and look which proof fails on the cases.
+def mutation_test(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
+    """Change the op's rule in every way and look which proof fails on the cases.
 
     Parameters
     ----------
     op : Op
         A row of the table.
     cases : sequence of Case
-        Calls on which the unharmed op passes all proofs.
+        Calls on which the unchanged op passes all proofs.
 
     Returns
     -------
@@ -299,14 +327,14 @@ def kill(op: Op, cases: Sequence[Case]) -> dict[str, Verdict]:
     rule = last_rule(op, cases)
     if rule is None:
         return {name: Verdict(None, False, "the op records nothing") for name in MUTANTS}
-    cases = sorted(cases, key=lambda c: -Call(op, c).value.size)  # the empty ones last: they kill nothing
+    cases = sorted(cases, key=lambda c: -Call(op, c).value.size)  # the empty ones last: they kill no mutant
     return {name: _verdict(op, rule, name, cases) for name in MUTANTS}
 
 
 def _verdict(op: Op, rule: Rule, name: str, cases: Sequence[Case]) -> Verdict:
     ever = False
     for case in cases:
-        with planted(rule, name) as active:
+        with mutated(rule, name) as active:
             _exercise(op, case, tracked=name == "cut the graph")
             killer = _first_failure(op, case) if active else None
         ever = ever or bool(active)
@@ -316,17 +344,17 @@ def _verdict(op: Op, rule: Rule, name: str, cases: Sequence[Case]) -> Verdict:
 
 
 BREAKS = (AssertionError, ValueError, TypeError, AttributeError, RuntimeError, IndexError)
-"""What a proof under a planted bug may raise: its own error, or a crash further on."""
+"""What a proof of a mutant may raise: its own error, or a crash further on."""
 
 
 def _exercise(op: Op, case: Case, tracked: bool) -> None:
-    """Go backward once, to see whether the planted bug does anything here."""
+    """Go backward once, to see whether the mutant does anything here."""
     if tracked and op.order < 2:
         return
     call = Call(op, case)
     _, pullback = vjp(call.f, *call.arrays)
     with suppress(*BREAKS), np.errstate(all="ignore"):
-        pullback(Tensor(call.u, engine.Leaf(call.u.shape, call.u.dtype)) if tracked else call.u.copy())
+        pullback(Tensor(call.u, Leaf(call.u.shape, call.u.dtype)) if tracked else call.u.copy())
 
 
 def _first_failure(op: Op, case: Case) -> str | None:

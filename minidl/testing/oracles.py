@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minidl.derivatives import grad, hvp, jvp, vjp
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 
 __all__ = ["Differences", "Flat", "adjoint_gap", "basis", "complex_step", "differences", "gradient_of",
            "hessian_asymmetry",

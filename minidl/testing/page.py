@@ -85,21 +85,21 @@ def _anchor(name: str) -> str:
 
 
 def _totals(entries: Sequence[Entry]) -> str:
-    planted = sum(v.active for e in entries for v in e.kill.values())
-    noticed = planted - sum(len(e.survivors) for e in entries)
-    bugs = f"; {noticed} of {planted} planted bugs noticed" if planted else "; no bugs were planted (--kill does it)"
+    applied = sum(v.active for e in entries for v in e.mutants.values())
+    killed = applied - sum(len(e.survivors) for e in entries)
+    mutants = f"; {killed} of {applied} mutants killed" if applied else "; no mutation tests (--mutants runs them)"
     failed = ", ".join(html.escape(e.op) for e in entries if not e.ok)
     cases = sum(e.evidence.cases for e in entries)
-    return f"<p>{cases} cases{bugs}.{f' Failed: <b>{failed}</b>.' if failed else ''}</p>"
+    return f"<p>{cases} cases{mutants}.{f' Failed: <b>{failed}</b>.' if failed else ''}</p>"
 
 
 def _figure(entry: Entry, op: Op, seed: int) -> str:
     numbers = "".join(f"<dt>{html.escape(_SHORT.get(oracle, oracle))}</dt><dd>{_number(error)}</dd>"
                       for oracle, error in entry.evidence.worst.items())
-    planted = sum(v.active for v in entry.kill.values())
+    applied = sum(v.active for v in entry.mutants.values())
     facts = [f"order {entry.evidence.order}"]
-    if planted:
-        facts.append(f"{planted - len(entry.survivors)} of {planted} bugs noticed")
+    if applied:
+        facts.append(f"{applied - len(entry.survivors)} of {applied} mutants killed")
     facts += [html.escape(says) for says in entry.conventions]
     faults = [*([entry.error] if entry.error else []), *(f"survived: {name}" for name in entry.survivors)]
     wrong = "".join(f"<br><strong>{html.escape(fault)}</strong>" for fault in faults)

@@ -61,6 +61,9 @@ class Op:
         The choices at kinks and ties, asserted.
     float32 : bool
         Whether float32 in gives float32 out and float32 gradients (always, but for casts).
+    onnx : str or None
+        What `minidl.onnx.export` refuses: "" for nothing, a sentence for some of the cases, None for all of them, where
+        ONNX has no such op.
     """
 
     name: str
@@ -72,3 +75,4 @@ class Op:
     linear: tuple[int, ...] = ()
     conventions: tuple[Convention, ...] = ()
     float32: bool = True
+    onnx: str | None = ""

@@ -70,8 +70,8 @@ class TestProvenance:
 
 
 def speed_row(machine, ratio):
-    return row("svd", machine, work="SVD", peer="Surprise", ours_s=1.0, peer_s=ratio, ratio=ratio, min=ratio - 0.5,
-               max=ratio + 0.5, target=6, ours_mib=10, peer_mib=20, agreement="", peak={})
+    return row("svd", machine, work="SVD", baseline="Surprise", ours_s=1.0, baseline_s=ratio, ratio=ratio,
+               min=ratio - 0.5, max=ratio + 0.5, target=6, ours_mib=10, baseline_mib=20, agreement="", peak={})
 
 
 def test_the_table_gives_the_range_over_machines():

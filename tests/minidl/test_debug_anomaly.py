@@ -25,7 +25,7 @@ def leaf(values, dtype=float):
 
 
 def clean():
-    return engine._watch is None and watchers() == ()
+    return engine._observer is None and watchers() == ()
 
 
 # ------------------------------------------------------------------------------------------- forward

@@ -92,7 +92,7 @@ def test_graphs_from_before_the_block_and_errors_inside():
             x + leaf(np.ones(3))
         np.cos(x)
     assert {row.op for row in spent.rows()} == {"sin", "sum", "cos"}
-    assert engine._watch is None
+    assert engine._observer is None
 
 
 def test_two_profiles_and_another_thread():

@@ -7,7 +7,7 @@ import pytest
 
 from minidl import debug
 from minidl.engine import Leaf
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
 from minidl.testing.oracles import gradient_of
 from minidl.testing.proofs import Call, draw_cases
 from minidl.testing.table import table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import subprocess
 import sys
 import tomllib
@@ -36,6 +37,19 @@ def test_public_names_are_there() -> None:
     assert minidl.testing is importlib.import_module("minidl.testing")
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         minidl.nonsense  # noqa: B018
+
+
+def test_the_version_is_that_of_the_package_and_costs_nothing_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys, minidl; print('importlib.metadata' in sys.modules, minidl.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", importlib.metadata.version("minidl")]
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(AttributeError, match="it is not installed; run: pip install minidl"):
+        minidl.__version__  # noqa: B018
 
 
 def test_two_dependencies_are_all() -> None:

@@ -23,6 +23,10 @@ def _limited(x: Any, low: float = -1.0, high: float = 1.0) -> Any:
     return np.where(x.real < low, low, np.where(x.real > high, high, x))
 
 
+def _softshrink(x: Any, lambd: float) -> Any:
+    return np.where(x.real > lambd, x - lambd, np.where(x.real < -lambd, x + lambd, 0))
+
+
 def _celu(x: Any, alpha: float = 1.0) -> Any:
     return np.where(x.real > 0, x, alpha * (np.exp(x / alpha) - 1))
 
@@ -76,6 +80,11 @@ OPS = [
        conventions=(Convention("0 at -3 and 3", _at(-3.0, 3.0), np.zeros(2)),)),
     Op("hardswish", ops.hardswish, lambda x: x * _limited(x / 6 + 0.5, 0, 1), unary(-5, 5, away_from=[-3, 3]),
        conventions=(Convention("0 at -3, 1 at 3", _at(-3.0, 3.0), np.array([0.0, 1.0])),)),
+    Op("hardshrink", ops.hardshrink, lambda x, lambd=0.5: np.where(np.abs(x.real) > lambd, x, 0),
+       unary(away_from=[-0.5, 0.5], lambd=0.5),
+       conventions=(Convention("0 at both ends", _at(-1.0, -0.5, 0.0, 0.5), np.array([1.0, 0.0, 0.0, 0.0])),)),
+    Op("softshrink", ops.softshrink, _softshrink, unary(away_from=[-0.5, 0.5], lambd=0.5),
+       conventions=(Convention("0 at both ends", _at(-1.0, -0.5, 0.0, 0.5), np.array([1.0, 0.0, 0.0, 0.0])),)),
     Op("threshold", ops.threshold, _threshold,
        unary(away_from=[0.5], threshold=0.5, value=-3.0),
        conventions=(Convention("0 at the threshold", _at(0.5, 1.0), np.array([0.0, 1.0]),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minidl import ops
 from minidl.testing.cases import cases
 from minidl.testing.spec import Case, Convention, Op
-from minidl.testing.strategies import arrays, indices, shapes
+from minidl.testing.strategies import arrays, indices, shapes, spaced
 
 __all__ = ["OPS"]
 
@@ -27,7 +27,7 @@ def _lookups(draw: Any) -> Case:
 @st.composite
 def _bags(draw: Any, mode: str, factors: bool = False) -> Case:
     """Indices in two dimensions, or in one with offsets; empty bags too."""
-    table = draw(arrays(_tables))
+    table = draw((spaced if mode == "max" else arrays)(_tables))
     if draw(st.booleans()):
         offsets = None
         found = draw(indices(len(table), shapes(min_dims=2, max_dims=2), negative=False))
@@ -44,7 +44,11 @@ def _bag(found: Any, table: Any, offsets: Any, mode: str, factors: Any = None) -
     rows = table[found] * (1.0 if factors is None else factors[..., None])
     ends = None if offsets is None else [*offsets.tolist(), found.size]
     bags = list(rows) if ends is None else [rows[a:b] for a, b in pairwise(ends)]
-    sums = [bag.sum(axis=0) / (max(len(bag), 1) if mode == "mean" else 1) for bag in bags]
+    if mode == "max":
+        sums = [np.take_along_axis(bag, np.argmax(bag.real, axis=0)[None], 0)[0] if len(bag) else np.zeros(bag.shape[1])
+                for bag in bags]
+    else:
+        sums = [bag.sum(axis=0) / (max(len(bag), 1) if mode == "mean" else 1) for bag in bags]
     return np.stack(sums) if sums else np.zeros((0, table.shape[1]), rows.dtype)
 
 
@@ -62,6 +66,31 @@ def _products(x: Any, weight: Any, found: Any, ends: Any) -> Any:
     return (x @ weight.T)[np.repeat(np.arange(len(x)), np.diff(ends)), found]
 
 
+@st.composite
+def _padded_bags(draw: Any, mode: str) -> Case:
+    """The last row of the table is the padding; factors of all indices for a sum."""
+    case = draw(_bags(mode, factors=mode == "sum"))
+    found, table, offsets, _, *factors = case.args
+    return Case((table, found, offsets, mode, *factors), wrt=(0, 4) if factors else (0,))
+
+
+def _padded_bag(table: Any, found: Any, offsets: Any, mode: str, factors: Any = None) -> Any:
+    return ops.embedding_bag(found, table, offsets, mode, factors, padding_idx=-1)
+
+
+def _unpadded_bag(table: Any, found: Any, offsets: Any, mode: str, factors: Any = None) -> Any:
+    """The bags as lists, without the last row of the table."""
+    ends = ([i * found.shape[1] for i in range(len(found) + 1)] if offsets is None else
+            [*offsets.tolist(), found.size])
+    flat = found.ravel()
+    kept = [[k for k in range(a, b) if flat[k] != len(table) - 1] for a, b in pairwise(ends)]
+    chosen = np.array([k for bag in kept for k in bag], int)
+    starts = np.cumsum([0, *(len(bag) for bag in kept)])[:-1]
+    return _bag(flat[chosen], table, starts, mode, None if factors is None else factors.ravel()[chosen])
+
+
+_LENGTHS = "bags of different lengths"
+
 OPS = [
     Op("embedding", ops.embedding, lambda found, table: table[found], _lookups(), linear=(1,)),
     Op("embedding[padding]", lambda table, found: ops.embedding(found, table, padding_idx=-1),
@@ -69,8 +98,17 @@ OPS = [
        cases(arrays(shapes(min_dims=2, max_dims=2, min_side=2)), lambda x: indices(len(x) - 1, negative=False)),
        linear=(0,), conventions=(Convention("the padding row gets none", (np.ones((3, 1)), np.array([0, 2, 2, 1])),
                                             np.array([[1.0], [1.0], [0.0]])),)),
-    Op("embedding_bag", ops.embedding_bag, _bag, _bags("mean"), linear=(1,)),
-    Op("embedding_bag[sum]", ops.embedding_bag, _bag, _bags("sum"), linear=(1,)),
-    Op("embedding_bag[weights]", ops.embedding_bag, _bag, _bags("sum", factors=True), linear=(1, 4)),
+    Op("embedding_bag", ops.embedding_bag, _bag, _bags("mean"), linear=(1,), onnx=_LENGTHS),
+    Op("embedding_bag[sum]", ops.embedding_bag, _bag, _bags("sum"), linear=(1,), onnx=_LENGTHS),
+    Op("embedding_bag[weights]", ops.embedding_bag, _bag, _bags("sum", factors=True), linear=(1, 4), onnx=_LENGTHS),
+    Op("embedding_bag[max]", ops.embedding_bag, _bag, _bags("max"), onnx=_LENGTHS),
+    Op("embedding_bag[max, 2-d]", lambda table, found: ops.embedding_bag(found, table, mode="max"),
+       lambda table, found: _bag(found, table, None, "max"),
+       cases(spaced(_tables), lambda x: indices(len(x), shapes(min_dims=2, max_dims=2), negative=False)), onnx=_LENGTHS,
+       conventions=(Convention("the first of the largest takes it",
+                               (np.array([[1.0], [2.0], [2.0]]), np.array([[0, 2, 1]])),
+                               np.array([[0.0], [0.0], [1.0]])),)),
+    *(Op(f"embedding_bag[{mode}, padding]", _padded_bag, _unpadded_bag, _padded_bags(mode), onnx=_LENGTHS)
+      for mode in ("mean", "sum", "max")),
     Op("sampled_matmul", ops.sampled_matmul, _products, _entries(), linear=(0, 1)),
 ]

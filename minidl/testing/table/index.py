@@ -65,9 +65,15 @@ def _topk(x: Any, k: int, axis: int) -> Any:
     return np.take(np.flip(_sort(x, axis), axis), np.arange(k), axis)
 
 
+def _places() -> Any:
+    """Calls that nothing is differentiated in."""
+    return cases(spaced(shapes(min_side=1)), axis=lambda x: axes(x.ndim, tuples=False), keepdims=st.booleans(), wrt=())
+
+
 OPS = [
-    Op("getitem", ops.getitem, lambda x, index: x[index], cases(arrays(), lambda x: index_for(x.shape)), linear=(0,)),
-    Op("scatter_add", ops.scatter_add, _scatter_add, _updates()),
+    Op("getitem", ops.getitem, lambda x, index: x[index], cases(arrays(), lambda x: index_for(x.shape)), linear=(0,),
+       onnx="masks of booleans, whose result has no fixed shape"),
+    Op("scatter_add", ops.scatter_add, _scatter_add, _updates(), onnx="slices and masks"),
     Op("take", ops.take, lambda x, indices, axis: np.take(x, indices.astype(int), axis), _takes(), linear=(0,)),
     Op("gather", ops.gather, lambda x, indices: x[indices],
        cases(arrays(shapes(min_dims=1, min_side=1)), lambda x: indices(len(x))), linear=(0,)),
@@ -78,4 +84,8 @@ OPS = [
     Op("topk", lambda x, k, axis=-1: ops.topk(x, k, axis)[0], _topk, _tops(),
        conventions=(Convention("among equals the lower index is chosen", (np.array([1.0, 3.0, 3.0]), 1),
                                np.array([0.0, 1.0, 0.0])),)),
+    Op("argmax", ops.argmax, np.argmax, _places()),
+    Op("argmin", ops.argmin, np.argmin, _places()),
+    Op("one_hot", ops.one_hot, lambda found, num_classes: np.eye(num_classes, dtype=int)[found],
+       cases(indices(4, negative=False), num_classes=st.integers(4, 6), wrt=())),
 ]

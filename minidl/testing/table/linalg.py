@@ -51,6 +51,32 @@ def _outer(a: Any, b: Any) -> Any:
 
 
 @st.composite
+def _dots(draw: Any) -> Case:
+    """Numbers, vectors, matrices and stacks, of which the axes that are summed over are equally long."""
+    a, b = draw(shapes(max_side=3)), list(draw(shapes(max_side=3)))
+    if a and b:
+        b[-2 if len(b) > 1 else 0] = a[-1]
+    return Case((draw(arrays(a)), draw(arrays(tuple(b)))), wrt=(0, 1))
+
+
+@st.composite
+def _contracted(draw: Any) -> Case:
+    """So many axes, or which ones of each, in any order and from either end."""
+    n = draw(st.integers(0, 2))
+    common = draw(shapes(min_dims=n, max_dims=n, max_side=3))
+    ours, theirs = draw(shapes(max_dims=2, max_side=2)), draw(shapes(max_dims=2, max_side=2))
+    if draw(st.booleans()):
+        return Case((draw(arrays(ours + common)), draw(arrays(common + theirs)), n), wrt=(0, 1))
+    places = [draw(st.permutations(range(n + len(rest))))[:n] for rest in (ours, theirs)]
+    filled = []
+    for rest, along in zip((ours, theirs), places, strict=True):
+        left = iter(rest)
+        filled.append(tuple(common[along.index(i)] if i in along else next(left) for i in range(n + len(rest))))
+    a, b = (draw(arrays(shape)) for shape in filled)
+    return Case((a, b, (places[0], [i - b.ndim for i in places[1]])), wrt=(0, 1))
+
+
+@st.composite
 def _contractions(draw: Any) -> Case:
     """Terms in letters, a length for each letter."""
     subscripts = draw(st.sampled_from(_SUBSCRIPTS))
@@ -112,10 +138,14 @@ OPS = [
     Op("linear[no bias]", ops.linear, _linear, _affine(False), linear=(0, 1)),
     Op("row_dot", ops.row_dot, lambda a, b: np.sum(a * b, axis=-1), _pairs(), linear=(0, 1)),
     Op("outer", ops.outer, _outer, cases(arrays(), arrays()), linear=(0, 1)),
+    Op("dot", ops.dot, np.dot, _dots(), linear=(0, 1)),
+    Op("tensordot", ops.tensordot, np.tensordot, _contracted(), linear=(0, 1)),
     Op("einsum", ops.einsum, np.einsum, _contractions(), order=3),
     Op("einsum[...]", ops.einsum, np.einsum, _batched_contractions()),
-    Op("inv", ops.inv, np.linalg.inv, cases(_batches.flatmap(_dominant)), order=3),
-    Op("solve", ops.solve, np.linalg.solve, _systems(False), order=3, linear=(1,)),
-    Op("solve[vector]", ops.solve, np.linalg.solve, _systems(True), order=3, linear=(1,)),
-    Op("cholesky", lambda a: ops.cholesky(_symmetric(a)), _cholesky, cases(_batches.flatmap(_dominant)), order=3),
+    Op("inv", ops.inv, np.linalg.inv, cases(_batches.flatmap(_dominant)), order=3, onnx=None),
+    Op("det", ops.det, np.linalg.det, cases(_batches.flatmap(_dominant)), order=3),
+    Op("solve", ops.solve, np.linalg.solve, _systems(False), order=3, linear=(1,), onnx=None),
+    Op("solve[vector]", ops.solve, np.linalg.solve, _systems(True), order=3, linear=(1,), onnx=None),
+    Op("cholesky", lambda a: ops.cholesky(_symmetric(a)), _cholesky, cases(_batches.flatmap(_dominant)), order=3,
+       onnx=None),
 ]

@@ -79,11 +79,38 @@ def _batch_norm(x: Any, mean: Any, var: Any, weight: Any, bias: Any, training: b
     return out
 
 
+@st.composite
+def _groups(draw: Any, affine: bool) -> Case:
+    """x (N, C) to (N, C, H, W), in groups of more than one element."""
+    groups, each = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    shape = draw(shapes(min_dims=2, max_dims=4, max_side=3))
+    shape = (shape[0], groups * each, *shape[2:])
+    if each * math.prod(shape[2:]) == 1:
+        shape = (shape[0], 2 * groups, *shape[2:])
+    pair = (draw(arrays(shape[1:2])), draw(arrays(shape[1:2]))) if affine else (None, None)
+    return Case((draw(arrays(shape)), groups, *pair), {"eps": draw(_EPS)}, (0, 2, 3) if affine else (0,))
+
+
+def _group_norm(x: Any, groups: int, weight: Any, bias: Any, eps: float) -> Any:
+    """Group by group of each sample."""
+    out = np.zeros(x.shape, np.result_type(x, *(a for a in (weight, bias) if a is not None)))
+    each = x.shape[1] // groups
+    for n in range(len(x) if x.size else 0):
+        for first in range(0, x.shape[1], each):
+            values = x[n, first:first + each]
+            m = np.sum(values) / values.size
+            out[n, first:first + each] = (values - m) / np.sqrt(np.sum((values - m) ** 2) / values.size + eps)
+    along = (-1,) + (1,) * (x.ndim - 2)
+    return out if weight is None else out * weight.reshape(along) + bias.reshape(along)
+
+
 OPS = [
     Op("layer_norm", ops.layer_norm, _layer_norm, _rows(True, True), order=3, linear=(3,)),
     Op("layer_norm[weight]", ops.layer_norm, _layer_norm, _rows(True, False), order=3, linear=(2,)),
     Op("layer_norm[plain]", ops.layer_norm, _layer_norm, _rows(False, False), order=3),
     Op("rms_norm", ops.rms_norm, _rms_norm, _rms_rows(), order=3, linear=(2,)),
+    Op("group_norm", ops.group_norm, _group_norm, _groups(True), order=3, linear=(3,)),
+    Op("group_norm[plain]", ops.group_norm, _group_norm, _groups(False), order=3),
     Op("batch_norm", ops.batch_norm, _batch_norm, _channels(False), order=3, linear=(3, 4)),
     Op("batch_norm[training]", ops.batch_norm, _batch_norm, _channels(True), order=3, linear=(4,)),
     Op("batch_norm[training, plain]", ops.batch_norm, _batch_norm, _channels(True, affine=False), order=3),

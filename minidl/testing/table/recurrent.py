@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minidl import ops
 from minidl.kernels.numpy_recurrent import LSTM
-from minidl.ops.recurrent import _lstm, gru, lstm, rnn
+from minidl.ops.recurrent import gru, lstm, lstm_states, rnn
 from minidl.testing.spec import Case, Convention, Op
 from minidl.testing.strategies import arrays
 
@@ -131,7 +131,7 @@ def _states_of(op: Any) -> Any:
 def _lstm_states(x: Any, w: Any, u: Any, b: Any = None, d: Any = None, h0: Any = None, c0: Any = None,
                  lengths: Any = None, reverse: bool = False) -> Any:
     """The fused op itself: the output, then the final cell state."""
-    return _lstm(x, w, u, b, d, h0, c0, kind=LSTM, lengths=lengths, reverse=reverse)
+    return lstm_states(x, w, u, b, d, h0, c0, kind=LSTM, lengths=lengths, reverse=reverse)
 
 
 def _lstm_reference(*args: Any, **kwargs: Any) -> Any:

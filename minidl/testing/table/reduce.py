@@ -31,7 +31,13 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
         return np.sum(magnitude, axis=axis, keepdims=keepdims)
     if ord == np.inf:
         return _max(magnitude, axis, keepdims)
+    if ord not in (None, 2, "fro"):
+        return np.sum(magnitude ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+
+
+def _normalize(x: Any, p: float, axis: int) -> Any:
+    return x / np.sum((x * np.sign(x.real)) ** p, axis=axis, keepdims=True) ** (1 / p)
 
 
 def _max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -98,6 +104,15 @@ OPS = [
        cases(_signed(shapes(min_side=1)), ord=np.inf, axis=_vectors, keepdims=st.booleans()),
        conventions=(Convention("the first of the largest magnitudes takes it", (np.array([1.0, -2.0, 2.0]),),
                                np.array([0.0, -1.0, 0.0]), {"ord": np.inf}),)),
+    Op("norm[p]", ops.norm, _norm,
+       cases(between(0.3, 2, mirrored=True)(shapes(min_side=1)), ord=st.sampled_from([0.5, 1.5, 3, 4.0]), axis=_vectors,
+             keepdims=st.booleans()), order=3,
+       conventions=(Convention("0 where x is 0", (np.array([0.0, -2.0]),), np.array([0.0, -1.0]), {"ord": 3}),
+                    Convention("0 at 0", (np.zeros(2),), np.zeros(2), {"ord": 1.5}))),
+    Op("normalize", ops.normalize, _normalize,
+       cases(between(0.3, 2, mirrored=True)(shapes(min_dims=1, min_side=2)), p=st.sampled_from([1, 2.0, 3.0]),
+             axis=lambda x: axis(x.ndim)), order=3,
+       conventions=(Convention("g / eps at 0", (np.zeros((1, 2)),), np.full((1, 2), 4.0), {"eps": 0.25}),)),
     Op("max", ops.max, _max, reduction(spaced_out(), min_side=1),
        conventions=(Convention("the first of the largest takes it", (np.array([1.0, 3.0, 3.0]),),
                                np.array([0.0, 1.0, 0.0])),)),
@@ -110,6 +125,10 @@ OPS = [
     Op("cumsum", ops.cumsum, np.cumsum, cases(arrays(), axis=lambda x: axes(x.ndim, tuples=False)), linear=(0,)),
     Op("cumsum[axis]", ops.cumsum, np.cumsum, cases(arrays(shapes(min_dims=1)), axis=lambda x: axis(x.ndim)),
        linear=(0,)),
+    Op("cumprod", ops.cumprod, np.cumprod,
+       cases(between(0.7, 1.4, mirrored=True)(shapes(max_side=3)), axis=lambda x: axes(x.ndim, tuples=False)), order=3),
+    Op("cumprod[zeros]", ops.cumprod, np.cumprod,
+       cases(_with_zeros(shapes(min_dims=1, max_dims=2)), axis=lambda x: axis(x.ndim)), order=3),
     Op("sum_to", ops.sum_to, _sum_to,
        broadcastable(2).flatmap(lambda pair: cases(arrays(np.broadcast_shapes(*pair)), pair[0])), linear=(0,)),
 ]

@@ -126,6 +126,18 @@ def _repeats(draw: Any) -> Case:
     return Case((x, np.asarray(each, int)), {"axis": along})
 
 
+@st.composite
+def _diagonals(draw: Any) -> Case:
+    """Any two axes, and offsets beyond the corners."""
+    x = draw(arrays(shapes(min_dims=2)))
+    one, other = draw(st.permutations(range(x.ndim)))[:2]
+    return Case((x, draw(st.integers(-4, 4)), one, draw(st.sampled_from([other, other - x.ndim]))))
+
+
+def _triangles() -> Any:
+    return cases(arrays(shapes(min_dims=1)), k=st.integers(-3, 3))
+
+
 OPS = [
     Op("reshape", ops.reshape, np.reshape, cases(arrays(), _shapes_of_size), linear=(0,)),
     Op("ravel", ops.ravel, np.ravel, cases(arrays()), linear=(0,)),
@@ -151,6 +163,9 @@ OPS = [
     Op("pad[value]", ops.pad, np.pad, _padded("constant", constant_values=1.5)),
     *(Op(f"pad[{mode}]", ops.pad, np.pad, _padded(mode), linear=(0,))
       for mode in ("edge", "reflect", "symmetric", "wrap")),
+    Op("diagonal", ops.diagonal, np.diagonal, _diagonals(), linear=(0,)),
+    Op("tril", ops.tril, np.tril, _triangles(), linear=(0,)),
+    Op("triu", ops.triu, np.triu, _triangles(), linear=(0,)),
     Op("repeat", ops.repeat, np.repeat, _repeats(), linear=(0,)),
     Op("tile", ops.tile, np.tile, cases(arrays(), _times), linear=(0,)),
 ]

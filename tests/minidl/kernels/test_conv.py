@@ -37,7 +37,7 @@ def calls(draw):
 
 @pytest.mark.parametrize("name", ["im2col", "col2im"])
 @given(call=calls())
-def test_the_kernel_gives_the_bits_of_the_twin_and_stays_in_bounds(name, call):
+def test_the_kernel_gives_the_bits_of_the_reference_and_stays_in_bounds(name, call):
     x, cols, *geometry = call
     results = []
     for numba in (True, False):
@@ -96,7 +96,7 @@ def agree(calls):
 
 
 @given(drawn=tilings(), side=st.sampled_from([4, 6]))
-def test_tiles_are_those_of_the_twin(drawn, side):
+def test_tiles_are_those_of_the_reference(drawn, side):
     x, tiles, across, first, rows, origin = drawn
 
     def call(kernels):
@@ -108,7 +108,7 @@ def test_tiles_are_those_of_the_twin(drawn, side):
 
 
 @given(drawn=tilings(), short=st.tuples(st.integers(0, 3), st.integers(0, 3)))
-def test_outputs_of_tiles_are_those_of_the_twin(drawn, short):
+def test_outputs_of_tiles_are_those_of_the_reference(drawn, short):
     x, tiles, across, first, rows, _ = drawn
     y = np.full((*x.shape[:2], 4 * (first + rows) - short[0], 4 * across - short[1]), GUARD, tiles.dtype)
     bias = np.arange(y.shape[1], dtype=y.dtype)
@@ -131,7 +131,7 @@ def test_the_matrices_convolve(seed):
 
 @given(drawn=tilings(), short=st.tuples(st.integers(0, 3), st.integers(0, 3)), wild=st.integers(0, 4),
        seed=st.integers(0, 2**32 - 1), known=st.booleans())
-def test_uneven_rows_are_those_of_the_twin(drawn, short, wild, seed, known):
+def test_uneven_rows_are_those_of_the_reference(drawn, short, wild, seed, known):
     x, _, across, first, rows, origin = drawn
     rng = np.random.default_rng(seed)
     if x.size:

@@ -21,7 +21,7 @@ def drawn(module, key, p, n, dtype=np.float32):
 
 @given(KEYS, CHANCES, st.integers(0, 40) | st.sampled_from([65_535, 65_536, 65_537, 100_001]),
        st.sampled_from([np.float32, np.float64]))
-def test_kernel_equals_its_twin_bit_for_bit(key, p, n, dtype):
+def test_kernel_equals_its_reference_bit_for_bit(key, p, n, dtype):
     fast, plain = (drawn(module, key, p, n, dtype) for module in (numba_masks, numpy_masks))
     assert fast.tobytes() == plain.tobytes()
     assert np.all((plain == 0) | (plain == dtype(0 if p == 1 else 1 / (1 - p))))

@@ -52,7 +52,7 @@ def planes(draw, average=False):
 
 
 @given(planes(), st.booleans())
-def test_maximum_equals_its_twin_bit_for_bit(drawn, with_nan):
+def test_maximum_equals_its_reference_bit_for_bit(drawn, with_nan):
     x, windows = drawn
     if with_nan and x.size:
         x.flat[::3] = np.nan
@@ -76,7 +76,7 @@ def test_maximum_equals_its_twin_bit_for_bit(drawn, with_nan):
 
 
 @given(planes(average=True))
-def test_average_equals_its_twin(drawn):
+def test_average_equals_its_reference(drawn):
     x, windows = drawn
     x, around = guarded(x)
     shape = (len(x), len(windows.rows), len(windows.cols))

@@ -54,7 +54,7 @@ def solve(module, kind, reverse, p):
 
 @given(st.sampled_from(sorted(KINDS)), st.integers(0, 4), st.sampled_from([1, 2, 3, 4, 5, 17, 33]), st.integers(1, 9),
        DTYPES, st.integers(0, 2**32 - 1), st.booleans())
-def test_numba_equals_its_twin(kind, steps, samples, size, dtype, seed, reverse):
+def test_numba_equals_its_reference(kind, steps, samples, size, dtype, seed, reverse):
     p = problem(kind, steps, samples, size, dtype, seed)
     tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-13}
     for ours, reference in zip(solve(numba_recurrent, kind, reverse, p), solve(numpy_recurrent, kind, reverse, p),

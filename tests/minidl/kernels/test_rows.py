@@ -36,7 +36,7 @@ def bags(draw):
 
 
 @given(rows_of_a_table())
-def test_scatter_add_equals_its_twin_bit_for_bit(drawn):
+def test_scatter_add_equals_its_reference_bit_for_bit(drawn):
     size, indices, rows = drawn
     start = np.ones((size, rows.shape[1]), rows.dtype)
     fast, plain = start.copy(), start.copy()
@@ -58,7 +58,7 @@ def test_scatter_add_along_any_axis_is_that_along_the_first(drawn, axis):
 
 
 @given(rows_of_a_table())
-def test_coalesce_equals_its_twin_bit_for_bit(drawn):
+def test_coalesce_equals_its_reference_bit_for_bit(drawn):
     _, indices, rows = drawn
     for got, wanted in zip(numba_rows.coalesce(indices, rows), numpy_rows.coalesce(indices, rows), strict=True):
         assert got.dtype == wanted.dtype
@@ -73,7 +73,7 @@ def test_coalesce_of_a_huge_table_sorts():
 
 
 @given(bags())
-def test_bags_equal_their_twins(drawn):
+def test_bags_equal_their_reference(drawn):
     table, indices, ends, scale = drawn
     tolerance = {"rtol": 1e-5, "atol": 1e-5} if table.dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
     out = numba_rows.bag(table, indices, ends, scale)
@@ -84,6 +84,15 @@ def test_bags_equal_their_twins(drawn):
     np.testing.assert_allclose(fast[1], plain[1], **tolerance)
     np.testing.assert_allclose(numba_rows.bag_dot(out, table, indices, ends),
                                numpy_rows.bag_dot(out, table, indices, ends), **tolerance)
+
+
+@given(bags())
+def test_largest_of_bags_equal_those_of_the_reference(drawn):
+    table, indices, ends, _ = drawn
+    table = np.round(table, 0)  # so that some are equal
+    for spoilt in (table, np.where(table > 1, np.nan, table)):
+        np.testing.assert_array_equal(numba_rows.bag_argmax(spoilt, indices, ends),
+                                      numpy_rows.bag_argmax(spoilt, indices, ends))
 
 
 def test_bags_have_the_same_bits_for_any_number_of_threads():
@@ -116,6 +125,8 @@ def test_an_index_outside_the_table_is_refused(module, bad):
         module.scatter_add(table, indices, rows)
     with pytest.raises(IndexError, match=str(bad)):
         module.bag(table, indices, ends, np.ones(2))
+    with pytest.raises(IndexError, match=str(bad)):
+        module.bag_argmax(table, indices, ends)
     with pytest.raises(IndexError, match=str(bad)):
         module.bag_dot(np.ones((1, 3)), table, indices, ends)
     assert (table == 1).all()

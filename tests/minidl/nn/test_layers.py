@@ -65,7 +65,7 @@ def test_embeddings_have_row_gradients_and_padding_that_stays_zero() -> None:
         layer(np.array([7]))
 
 
-@pytest.mark.parametrize("mode", ["mean", "sum"])
+@pytest.mark.parametrize("mode", ["mean", "sum", "max"])
 def test_bags_are_reduced_embeddings(mode: str) -> None:
     bag = nn.EmbeddingBag(6, 3, mode=mode, dtype=np.float64)
     indices = np.array([[0, 1, 1], [5, 2, 0]])
@@ -80,6 +80,14 @@ def test_bags_are_reduced_embeddings(mode: str) -> None:
         factors = np.arange(6.0).reshape(2, 3)
         np.testing.assert_allclose(bag(indices, per_sample_weights=factors).data,
                                    (bag.weight.data[indices] * factors[..., None]).sum(axis=1))
+
+
+def test_bags_leave_their_padding_out() -> None:
+    bag = nn.EmbeddingBag(6, 3, mode="max", padding_idx=-6)
+    assert bag.padding_idx == 0
+    assert not bag.weight.data[0].any()
+    np.testing.assert_array_equal(bag(np.array([[0, 2, 0]])).data, bag.weight.data[[2]])
+    assert repr(bag) == "EmbeddingBag(6, 3, padding_idx=0, mode='max')"
 
 
 # ------------------------------------------------------------------------------------------- dropout

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minidl import ops as functions
 from minidl.nn import loss as losses
-from minidl.ops import loss as functions
 
 _RNG = np.random.default_rng(2)
 _X, _Z, _T = _RNG.normal(size=(4, 3)), _RNG.normal(size=(4, 3)), _RNG.uniform(0.5, 2, size=(4, 3))

@@ -113,11 +113,11 @@ def test_apply_goes_from_children_to_parents(block: Block) -> None:
 
 
 def test_deep_copies_are_independent(block: Block) -> None:
-    twin = copy.deepcopy(block)
-    twin.scale.data[...] = 5
-    twin(np.ones((1, 3), np.float32)).sum().backward()
-    assert twin.shared is twin.again
-    assert twin.scale.grad is not None
+    copied = copy.deepcopy(block)
+    copied.scale.data[...] = 5
+    copied(np.ones((1, 3), np.float32)).sum().backward()
+    assert copied.shared is copied.again
+    assert copied.scale.grad is not None
     assert block.scale.grad is None
     assert float(block.scale.data[0]) == 2.0
 

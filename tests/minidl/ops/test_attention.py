@@ -35,7 +35,7 @@ def calls(draw):
 
 @needs_numba
 @given(calls())
-def test_kernels_equal_their_twins(call):
+def test_kernels_equal_their_reference(call):
     dtype = call[0].dtype
     tolerance = 1e-4 if dtype == F4 else 1e-11
     for a, b in zip(run(_kernels.module(True), *call), run(_kernels.module(False), *call), strict=True):

@@ -170,3 +170,30 @@ def test_scatter_add_takes_lists():
     out = ops.scatter_add(x, [0, 0], [1.0, 2.0])
     out.sum().backward()
     np.testing.assert_array_equal(out.data, [3, 0, 0])
+
+
+def test_places_are_plain_integers_as_of_numpy():
+    x = np.array([[1.0, 3.0, 3.0], [np.nan, 0.0, 0.0]])
+    t = minidl.tensor(x, requires_grad=True)
+    for kwargs in ({}, {"axis": 0}, {"axis": -1}, {"axis": 1, "keepdims": True}, {"keepdims": True}):
+        for ours, theirs in ((ops.argmax, np.argmax), (ops.argmin, np.argmin)):
+            got = ours(t, **kwargs)
+            assert not isinstance(got, minidl.Tensor)
+            np.testing.assert_array_equal(got, theirs(x, **kwargs))
+            np.testing.assert_array_equal(ours(x, **kwargs), theirs(x, **kwargs))
+    with pytest.raises(ValueError, match="argmax"):
+        ops.argmax(np.zeros(0))
+
+
+def test_one_hot_is_rows_of_the_identity():
+    found = np.array([[2, 0], [1, 1]], np.uint8)
+    np.testing.assert_array_equal(ops.one_hot(minidl.tensor(found)), np.eye(3, dtype=int)[found])
+    assert ops.one_hot(found, 5).shape == (2, 2, 5)
+    assert ops.one_hot(found).dtype == np.int64
+    assert ops.one_hot(np.zeros((0, 2), int), 4).shape == (0, 2, 4)
+    for wrong, kind, says in (((found, 2), IndexError, "from 0 to 2; with num_classes=2"),
+                              (([-1],), ValueError, "at least"), (([-1, 3],), IndexError, "from -1 to 3"),
+                              ((np.zeros(0, int),), ValueError, "pass it"),
+                              (([0.5],), IndexError, "use integers"), (([0], 0), ValueError, "num_classes=0")):
+        with pytest.raises(kind, match=f"one_hot: .*{says}"):
+            ops.one_hot(*wrong)

@@ -22,7 +22,7 @@ def sizes():
 
 @given(st.sampled_from([numpy_loss.MSE, numpy_loss.BCE, numpy_loss.BPR]), sizes(), st.sampled_from([F4, F8]),
        st.integers(0, 2**32 - 1))
-def test_pair_kernels_equal_their_twins(kind, size, dtype, seed):
+def test_pair_kernels_equal_their_reference(kind, size, dtype, seed):
     numba_loss = pytest.importorskip("minidl.kernels.numba_loss", exc_type=ImportError)
     rng = np.random.default_rng(seed)
     a, b = rng.normal(0, 5, size).astype(dtype), rng.uniform(0, 1, size).astype(dtype)
@@ -51,7 +51,7 @@ ROWS = st.sampled_from([(0, 3), (1, 1), (7, 5), (40, 1000)])
 
 
 @given(ROWS, st.sampled_from([F4, F8]), st.integers(0, 2**32 - 1))
-def test_kernels_of_rows_equal_their_twins(shape, dtype, seed):
+def test_kernels_of_rows_equal_their_reference(shape, dtype, seed):
     numba_loss = pytest.importorskip("minidl.kernels.numba_loss", exc_type=ImportError)
     x, scale, classes, ends, drop = rows_of_logits(shape, dtype, seed)
     t = np.where(x > 0, np.abs(x[::-1]), 0).astype(dtype)

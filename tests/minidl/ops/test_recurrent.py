@@ -184,7 +184,7 @@ def test_errors(call: Any, error: type[Exception], says: str) -> None:
         call()
 
 
-def test_the_twin_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
     x = rng.uniform(-1, 1, (4, 5, 2))
     for op in GATES:

@@ -235,9 +235,9 @@ def test_subclasses_and_plain_tensors(make: Any) -> None:
     p, optimizer = _waiting(make)
     kind = type(make(np.ones(1)))
     assert isinstance(p, kind)
-    twin = copy.deepcopy(p)
-    assert type(twin) is type(p) is kind
-    assert twin.data.tolist() == p.data.tolist() == [[0.25], [0.25]]
+    copied = copy.deepcopy(p)
+    assert type(copied) is type(p) is kind
+    assert copied.data.tolist() == p.data.tolist() == [[0.25], [0.25]]
     optimizer.step()
     assert pickle.loads(pickle.dumps(p)).data.tolist() == [[0.125], [0.125]]
     assert (getattr(p, "name", "") or "table") == "table"

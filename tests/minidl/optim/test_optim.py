@@ -157,7 +157,7 @@ def test_lazy_rows_leave_the_others_alone(configuration: Any, seed: int) -> None
 # ------------------------------------------------------------------------------------- kernels, threads
 
 @given(configurations(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32))
-def test_kernels_are_their_twins(configuration: Any, dtype: Any, seed: int) -> None:
+def test_kernels_are_their_reference(configuration: Any, dtype: Any, seed: int) -> None:
     pytest.importorskip("numba")
     make, options = configuration
     rng = np.random.default_rng(seed)

@@ -38,7 +38,7 @@ def test_steps_are_those_of_torch(i: int, dtype: str, form: str) -> None:
 
 
 @pytest.mark.parametrize(("i", "dtype"), RUNS)
-def test_twin_steps_are_those_of_torch(i: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_of_the_reference_are_those_of_torch(i: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "optim", kernels.Kernels("minidl.kernels", "optim").module(numba=False))
     test_steps_are_those_of_torch(i, dtype, "dense")
 

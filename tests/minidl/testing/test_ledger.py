@@ -18,7 +18,7 @@ WRONG = Op("wrong", lambda x: x * x * 1.01, np.square, unary())
 
 
 def test_json_is_pure_and_complete(capsys):
-    assert ledger.main(["multiply", "sum", "--json", "--examples", "4", "--kill"]) == 0
+    assert ledger.main(["multiply", "sum", "--json", "--examples", "4", "--mutants"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ok"]
     assert found["missing"] == []
@@ -28,8 +28,8 @@ def test_json_is_pure_and_complete(capsys):
     assert entry["cases"] == 4
     assert entry["worst"]["complex step"] < 1e-11
     assert set(entry["dtypes"]) == {"float32", "float64"}
-    assert entry["kill"]["killed"] == entry["kill"]["planted"] > 5
-    assert entry["kill"]["by"]["scale by 1.01"] == "derivatives"
+    assert entry["mutants"]["killed"] == entry["mutants"]["applied"] > 5
+    assert entry["mutants"]["by"]["scale by 1.01"] == "derivatives"
 
 
 def test_text(capsys):
@@ -112,7 +112,7 @@ def test_gradcheck_needs_no_hypothesis_and_the_rest_says_what_to_install():
 
 
 @pytest.mark.parametrize("name", ["strategies", "table", "proofs", "mutants", "ledger", "cases", "graphs", "oracles"])
-def test_the_rooms_of_the_kit_are_attributes(name):
+def test_the_modules_are_attributes(name):
     import minidl.testing
 
     assert getattr(minidl.testing, name).__name__ == f"minidl.testing.{name}"

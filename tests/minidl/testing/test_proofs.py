@@ -9,7 +9,7 @@ import minidl
 from minidl import ops
 from minidl.engine import keeps, record
 from minidl.testing.cases import between, binary, cases, reduction, unary
-from minidl.testing.gradcheck import GradcheckError
+from minidl.testing.checking import GradcheckError
 from minidl.testing.proofs import PROOFS, Call, Evidence, ProofError, draw_cases, prove, prove_conventions
 from minidl.testing.spec import Case, Convention, Op
 from minidl.testing.strategies import arrays

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels, ops
+from minidl import kernels
 from minidl.behind import with_rows
 from minidl.engine import fused, keeps, record
 from minidl.errors import ShapeError, explained
-from minidl.ops.index import as_indices, scatter
+from minidl.ops.elementwise import astype
+from minidl.ops.index import as_indices, getitem, scatter, take
 from minidl.ops.loss_parts import floating
+from minidl.ops.shape import ravel
 from minidl.rowgrad import RowGrad
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor, raw
+from minidl.typing import Operand
 from minidl.versions import wrote
 
 __all__ = ["embedding", "embedding_bag", "sampled_matmul"]
@@ -39,7 +42,7 @@ def _checked(op: str, indices: Any, weight: Any) -> np.ndarray:
 # ------------------------------------------------------------------------------------------- embedding
 
 @explained
-def embedding(indices: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None,
+def embedding(indices: Any, weight: Operand, padding_idx: int | None = None, max_norm: float | None = None,
               norm_type: float = 2.0) -> Any:
     """Rows of a table, as `torch.nn.functional.embedding`.
 
@@ -84,7 +87,7 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None, max_nor
         weight = with_rows(weight, found)
         _shorten(weight.data if isinstance(weight, Tensor) else weight, found, max_norm, norm_type)
     return record(_embedding, _embedding_rule, with_rows(weight, found), indices=found,
-                  padding=_padding(padding_idx, weight.shape[0]))
+                  padding=_padding("embedding", padding_idx, weight.shape[0]))
 
 
 def _shorten(table: np.ndarray, indices: np.ndarray, max_norm: float, norm_type: float) -> None:
@@ -99,11 +102,11 @@ def _shorten(table: np.ndarray, indices: np.ndarray, max_norm: float, norm_type:
     wrote(table)
 
 
-def _padding(padding_idx: int | None, n: int) -> int | None:
+def _padding(op: str, padding_idx: int | None, n: int) -> int | None:
     if padding_idx is None:
         return None
     if not -n <= padding_idx < n:
-        raise IndexError(f"embedding: padding_idx={padding_idx} is out of range for a table of {n} rows")
+        raise IndexError(f"{op}: padding_idx={padding_idx} is out of range for a table of {n} rows")
     return operator.index(padding_idx) % n
 
 
@@ -128,9 +131,10 @@ def _embedding_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.ndarr
 # ------------------------------------------------------------------------------------- embedding bag
 
 @explained
-def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "mean",
-                  per_sample_weights: Any = None, include_last_offset: bool = False) -> Any:
-    """Sums or means of rows of a table, as `torch.nn.functional.embedding_bag`, without ever making the rows.
+def embedding_bag(indices: Any, weight: Operand, offsets: Any = None, mode: str = "mean",
+                  per_sample_weights: Operand | None = None, include_last_offset: bool = False,
+                  padding_idx: int | None = None) -> Any:
+    """Sums, means or maxima of rows of a table, as `torch.nn.functional.embedding_bag`, without ever making the rows.
 
     Parameters
     ----------
@@ -139,11 +143,14 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
     weight : array, shape (N, d)
     offsets : int array, shape (B,), optional
         Where each bag starts; the first is 0. Bags may be empty: they give zeros.
-    mode : {"mean", "sum"}
+    mode : {"mean", "sum", "max"}
+        "max" takes the largest of each column.
     per_sample_weights : array, shape of indices, optional
         Factors of the rows; for mode "sum" only. Differentiable.
     include_last_offset : bool
         `offsets` has shape (B + 1,) and ends with n, like the `indptr` of a CSR matrix.
+    padding_idx : int, optional
+        An index that is left out of its bags, and of the number that a mean divides by; negative counts from the end.
 
     Returns
     -------
@@ -158,7 +165,8 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
 
     Notes
     -----
-    Derivative: a `RowGrad` with one row for each index; for the factors the product of g and the row.
+    Derivative: a `RowGrad` with one row for each index; for the factors the product of g and the row. For mode "max" g
+    goes to the first of the largest.
 
     Examples
     --------
@@ -168,8 +176,8 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
     array([[6., 8.],
            [3., 4.]])
     """
-    if mode not in ("mean", "sum"):
-        raise ValueError(f"embedding_bag: mode={mode!r}; use 'mean' or 'sum'")
+    if mode not in ("mean", "sum", "max"):
+        raise ValueError(f"embedding_bag: mode={mode!r}; use 'mean', 'sum' or 'max'")
     factors = per_sample_weights
     if factors is not None and mode != "sum":
         raise ValueError("embedding_bag: per_sample_weights go with mode='sum' only")
@@ -180,8 +188,15 @@ def embedding_bag(indices: Any, weight: Any, offsets: Any = None, mode: str = "m
     weight = floating(with_rows(weight, found))
     ends = _ends("embedding_bag", found, offsets, include_last_offset)
     flat = found.reshape(-1)
+    factors = None if factors is None else ravel(floating(factors))
+    if padding_idx is not None:
+        real = np.flatnonzero(flat != _padding("embedding_bag", padding_idx, weight.shape[0]))
+        flat, ends = flat[real], np.searchsorted(real, ends)
+        factors = None if factors is None else take(factors, real)
     if factors is not None:
-        return _weighted_bag(weight, ops.ravel(floating(factors)), indices=flat, ends=ends)
+        return _weighted_bag(weight, factors, indices=flat, ends=ends)
+    if mode == "max":
+        return _max_bag(weight, indices=flat, ends=ends)
     counts = np.diff(ends)
     share = 1 / np.maximum(counts, 1) if mode == "mean" else np.ones(counts.size)
     return record(_bag, _embedding_bag_rule, weight, indices=flat, ends=ends,
@@ -232,7 +247,7 @@ def _embedding_bag_rule(g: Any, out: Any, inputs: Any, needs: Any, indices: np.n
                         scale: np.ndarray) -> Any:
     shape = inputs[0].shape
     if isinstance(g, Tensor):
-        return (scatter(ops.take(g, _owners(ends), axis=0) * scale[:, None], indices, shape),)
+        return (scatter(take(g, _owners(ends), axis=0) * scale[:, None], indices, shape),)
     return (_row_grad(_plain(g), indices, ends, scale, shape),)
 
 
@@ -254,17 +269,51 @@ def _weighted_backward(g: np.ndarray, scale: np.ndarray, inputs: Any, needs: Any
 
 
 def _weighted_reference(weight: Any, factors: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
-    rows = ops.take(weight, indices, axis=0) * factors[:, None]  # (n, d)
+    rows = take(weight, indices, axis=0) * factors[:, None]  # (n, d)
     return scatter(rows, _owners(ends), (len(ends) - 1, weight.shape[1]))
 
 
 _weighted_bag = fused(_weighted_forward, _weighted_backward, _weighted_reference, name="embedding_bag")
 
 
+# Largest elements: with the places known, they are read, and g is added there.
+
+def _max_forward(weight: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
+    places = kernels.rows.bag_argmax(_plain(weight), indices, ends)
+    return _read_places(weight, places), places
+
+
+def _read_places(weight: Any, places: np.ndarray) -> Any:
+    """`weight[places[b, j], j]`, and 0 where the place is -1, for an empty bag; shape (B, d)."""
+    if not places.size:
+        return np.zeros(places.shape, weight.dtype)
+    return np.where(places < 0, 0, np.take_along_axis(weight, places, axis=0)).astype(weight.dtype, copy=False)
+
+
+def _max_backward(g: np.ndarray, places: np.ndarray, inputs: Any, needs: Any, indices: np.ndarray,
+                  ends: np.ndarray) -> Any:
+    table, dim = inputs[0].shape
+    bags, columns = np.nonzero(places >= 0)
+    chosen = places[bags, columns]
+    unique, at = np.unique(chosen, return_inverse=True)
+    sums = np.zeros(len(unique) * dim, _dtype(g))
+    kernels.rows.scatter_add(sums, at.reshape(-1) * dim + columns, g[bags, columns])
+    return (RowGrad(unique, sums.reshape(-1, dim), (table, dim), coalesced=True),)
+
+
+def _max_reference(weight: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
+    places = kernels.rows.bag_argmax(_plain(raw(weight)), indices, ends)
+    bags, columns = np.nonzero(places >= 0)
+    return scatter(getitem(weight, (places[bags, columns], columns)), (bags, columns), places.shape)
+
+
+_max_bag = fused(_max_forward, _max_backward, _max_reference, name="embedding_bag_max")
+
+
 # ------------------------------------------------------------------------------- entries of a product
 
 @explained
-def sampled_matmul(x: Any, weight: Any, indices: Any, offsets: Any) -> Any:
+def sampled_matmul(x: Operand, weight: Operand, indices: Any, offsets: Any) -> Any:
     """Chosen entries of `x @ weight.T`, which is never made: the ratings that are known, of all there could be.
 
     Parameters
@@ -309,7 +358,7 @@ def sampled_matmul(x: Any, weight: Any, indices: Any, offsets: Any) -> Any:
     if len(ends) != len(x) + 1:
         raise ShapeError(f"sampled_matmul: offsets cut {len(ends) - 1} rows, and x has {len(x)}")
     dtype = np.result_type(x.dtype, weight.dtype)
-    x, weight = (a if a.dtype == dtype else ops.astype(a, dtype) for a in (x, weight))
+    x, weight = (a if a.dtype == dtype else astype(a, dtype) for a in (x, weight))
     return _sampled(x, weight, indices=found, ends=ends)
 
 
@@ -327,7 +376,7 @@ def _sampled_backward(g: np.ndarray, saved: None, inputs: Any, needs: Any, indic
 
 
 def _sampled_reference(x: Any, weight: Any, indices: np.ndarray, ends: np.ndarray) -> Any:
-    return (ops.take(x, _owners(ends), axis=0) * ops.take(weight, indices, axis=0)).sum(axis=1)
+    return (take(x, _owners(ends), axis=0) * take(weight, indices, axis=0)).sum(axis=1)
 
 
 _sampled = fused(_sampled_forward, _sampled_backward, _sampled_reference, name="sampled_matmul")

@@ -139,7 +139,8 @@ def test_the_gradient_of_a_bag_has_one_row_for_each_index_that_occurs():
 
 
 @pytest.mark.parametrize(("kwargs", "says"), [
-    ({"mode": "max"}, "mode='max'"), ({"offsets": None}, "indices have shape"), ({"offsets": [1]}, "must start at 0"),
+    ({"mode": "min"}, "mode='min'"), ({"mode": "max", "per_sample_weights": np.ones(3)}, "mode='sum' only"),
+    ({"offsets": None}, "indices have shape"), ({"offsets": [1]}, "must start at 0"),
     ({"offsets": [0, 2, 1]}, "not decrease"), ({"offsets": [0, 4]}, "within the 3 indices"),
     ({"offsets": [[0]]}, "one dimension"), ({"offsets": [0], "per_sample_weights": np.ones(3)}, "mode='sum' only"),
     ({"offsets": [0], "mode": "sum", "per_sample_weights": np.ones(2)}, "per_sample_weights have shape"),
@@ -156,8 +157,31 @@ def test_offsets_do_not_go_with_two_dimensions():
         ops.embedding_bag([[0, 1]], TABLE, offsets=[0])
 
 
+def test_a_bag_of_maxima_gives_the_gradient_to_one_row_of_each_column():
+    table, u = minidl.tensor(TABLE, requires_grad=True), np.arange(1.0, 1 + 3 * TABLE.shape[1]).reshape(3, -1)
+    out = ops.embedding_bag([4, 0, 4, 1], table, [0, 3, 3], "max")
+    np.testing.assert_array_equal(out.data, [TABLE[[4, 0]].max(axis=0), 0 * TABLE[0], TABLE[1]])
+    out.backward(u)
+    assert isinstance(table.grad, minidl.RowGrad)
+    wanted = np.zeros(TABLE.shape)
+    wanted[1] = u[2]
+    np.add.at(wanted, (np.array([4, 0])[TABLE[[4, 0]].argmax(axis=0)], np.arange(TABLE.shape[1])), u[0])
+    np.testing.assert_array_equal(table.grad.to_dense(), wanted)
+
+
+@pytest.mark.parametrize("mode", ["mean", "sum", "max"])
+def test_padding_is_left_out_of_bags(mode):
+    table = minidl.tensor(TABLE, requires_grad=True)
+    out = ops.embedding_bag([[4, 0, 2], [0, 0, 0]], table, mode=mode, padding_idx=0)
+    np.testing.assert_allclose(out.data, [getattr(TABLE[[4, 2]], mode)(axis=0), 0 * TABLE[0]])
+    out.sum().backward()
+    assert 0 not in table.grad.indices
+    with pytest.raises(IndexError, match=r"embedding_bag: padding_idx=9 is out of range"):
+        ops.embedding_bag([[0]], TABLE, padding_idx=9)
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.float16, np.longdouble, ">f8", ">f4"])
-@pytest.mark.parametrize("mode", ["mean", "sum"])
+@pytest.mark.parametrize("mode", ["mean", "sum", "max"])
 def test_bags_of_any_real_dtype(dtype, mode):
     table = np.array([[1, 2], [4, 6], [7, 9]], dtype)
     got = ops.embedding_bag(np.array([[0, 1], [2, 2]]), table, mode=mode)

@@ -1,10 +1,10 @@
-"""The kill matrix: a bug planted in any rule is noticed."""
+"""Mutation tests: a bug in any rule is noticed."""
 
 from __future__ import annotations
 
 import pytest
 
-from minidl.testing.mutants import MUTANTS, kill
+from minidl.testing.mutants import MUTANTS, mutation_test
 from minidl.testing.proofs import draw_cases
 from minidl.testing.table import table
 
@@ -12,7 +12,7 @@ from minidl.testing.table import table
 @pytest.mark.parametrize("name", list(table()))
 def test_every_bug_is_noticed(name):
     op = table()[name]
-    verdicts = kill(op, draw_cases(op, 20))
+    verdicts = mutation_test(op, draw_cases(op, 20))
     survivors = [mutant for mutant, verdict in verdicts.items() if not verdict.ok]
     assert survivors == []
     assert set(verdicts) == set(MUTANTS)
@@ -33,4 +33,4 @@ def test_every_bug_is_noticed(name):
 def test_the_bug_applies_where_it_should(mutant, names):
     for name in names:
         op = table()[name]
-        assert kill(op, draw_cases(op, 30))[mutant].killed_by, name
+        assert mutation_test(op, draw_cases(op, 30))[mutant].killed_by, name

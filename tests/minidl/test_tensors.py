@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import minidl
 from minidl import GradientError, Tensor, nn, ops, tensor
 from minidl.data import default_collate, pad_sequence
-from minidl.tensor import as_array
+from minidl.tensors import as_array
 from minidl.testing.strategies import arrays, broadcastable, index_for, shapes
 
 BINARY = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
@@ -358,3 +358,24 @@ def test_hooks_outlive_a_cast():
     layer.weight.register_hook(lambda g: 3 * g)
     layer.double()(np.ones((1, 2))).sum().backward()
     assert layer.weight.grad.tolist() == [[3.0, 3.0]]
+
+
+@pytest.mark.parametrize(("method", "args", "wanted"), [
+    ("exp", (), np.exp), ("log", (), np.log), ("clip", (1.0, 2.0), lambda x: np.clip(x, 1, 2)),
+    ("cumsum", (1,), lambda x: np.cumsum(x, 1)), ("ravel", (), np.ravel), ("flatten", (), np.ravel),
+    ("flatten", (1,), lambda x: x.reshape(2, 3)), ("flatten", (0, 1), lambda x: x.reshape(2, 3)),
+    ("prod", (0,), lambda x: np.prod(x, 0)), ("norm", (2, 0), lambda x: np.linalg.norm(x, 2, 0)),
+    ("unsqueeze", (1,), lambda x: x[:, None]), ("unsqueeze", (-1,), lambda x: x[..., None])])
+def test_methods_are_the_ops(method, args, wanted):
+    x = np.arange(1.0, 7.0).reshape(2, 1, 3)
+    t = minidl.tensor(x, requires_grad=True)
+    out = getattr(t, method)(*args)
+    assert out.requires_grad
+    np.testing.assert_allclose(out.data, wanted(x), rtol=1e-15)
+
+
+def test_argmax_as_a_method_gives_integers():
+    assert minidl.tensor([[1.0, 3.0], [2.0, 0.0]], requires_grad=True).argmax(dim=1).tolist() == [1, 0]
+    assert minidl.tensor([2.0]).flatten().shape == minidl.tensor(2.0).flatten().shape == (1,)
+    with pytest.raises(IndexError, match="flatten: start_dim=2"):
+        minidl.tensor([2.0]).flatten(2)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import minidl
 from minidl import ops, runtime
 from minidl.errors import ShapeError
-from minidl.ops.normalize import _kernels
+from minidl.ops.normalization import _kernels
 from minidl.testing.strategies import arrays, shapes
 
 F4, F8 = np.float32, np.float64
@@ -38,7 +38,7 @@ def run_channels(kernels, x, g, weight, bias, training):
 
 @needs_numba
 @given(st.integers(1, 150), st.integers(1, 40), DTYPES, st.booleans(), st.integers(0, 2**32 - 1))
-def test_row_kernels_equal_their_twins(n, width, dtype, centred, seed):
+def test_row_kernels_equal_their_reference(n, width, dtype, centred, seed):
     rng = np.random.default_rng(seed)
     args = [rng.normal(size=s).astype(dtype) for s in ((n, width), (n, width), (width,), (width,))]
     for a, b in zip(run_rows(_kernels.module(True), *args, centred), run_rows(_kernels.module(False), *args, centred),
@@ -50,7 +50,7 @@ def test_row_kernels_equal_their_twins(n, width, dtype, centred, seed):
 @needs_numba
 @given(st.integers(1, 9), st.integers(1, 40), st.sampled_from([1, 2, 5, 33]), DTYPES, st.booleans(),
        st.integers(0, 2**32 - 1))
-def test_channel_kernels_equal_their_twins(n, channels, width, dtype, training, seed):
+def test_channel_kernels_equal_their_reference(n, channels, width, dtype, training, seed):
     rng = np.random.default_rng(seed)
     shape = (n, channels, width)
     args = [rng.normal(size=s).astype(dtype) for s in (shape, shape, (channels,), (channels,))]

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
 from minidl.engine import fused
 from minidl.errors import ShapeError, explained, refuse_masked
 from minidl.kernels import Kernels, takes
+from minidl.ops.functions import rsqrt, square
 from minidl.ops.loss_parts import floating
-from minidl.tensor import Tensor
+from minidl.tensors import Tensor
+from minidl.typing import Operand
 
-__all__ = ["batch_norm", "layer_norm", "rms_norm"]
+__all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
 
 _kernels = Kernels("minidl.kernels", "norm")
 
@@ -23,8 +24,8 @@ _kernels = Kernels("minidl.kernels", "norm")
 # -------------------------------------------------------------------------------------------------- rows
 
 @explained
-def layer_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None, bias: Any = None,
-               eps: float = 1e-5) -> Any:
+def layer_norm(x: Operand, normalized_shape: int | Sequence[int], weight: Operand | None = None,
+               bias: Operand | None = None, eps: float = 1e-5) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias, with mean and variance over the last axes.
 
     Derivative: s (h - mean(h) - n mean(h n)) with h = g weight, s = 1 / sqrt(var + eps) and n the normalised x; sums of
@@ -62,7 +63,8 @@ def layer_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None
 
 
 @explained
-def rms_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
+def rms_norm(x: Operand, normalized_shape: int | Sequence[int], weight: Operand | None = None,
+             eps: float | None = None) -> Any:
     """x / sqrt(mean(x^2) + eps) * weight, with the mean over the last axes.
 
     Derivative: s (h - n mean(h n)) with h = g weight, s = 1 / sqrt(mean(x^2) + eps) and n = x s; the sum of g n for
@@ -130,7 +132,7 @@ def _row_norm_reference(x: Any, weight: Any, bias: Any, axes: int, eps: float, c
         return _scaled(x, weight, bias)
     if centred:
         x = x - x.mean(axis=over, keepdims=True)
-    return _scaled(x * ops.rsqrt(ops.square(x).mean(axis=over, keepdims=True) + eps), weight, bias)
+    return _scaled(x * rsqrt(square(x).mean(axis=over, keepdims=True) + eps), weight, bias)
 
 
 def _scaled(x: Any, weight: Any, bias: Any) -> Any:
@@ -145,8 +147,57 @@ _row_norms = {name: fused(_row_norm_forward, _row_norm_backward, _row_norm_refer
 # ---------------------------------------------------------------------------------------------- channels
 
 @explained
-def batch_norm(x: Any, running_mean: np.ndarray | None, running_var: np.ndarray | None, weight: Any = None,
-               bias: Any = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:
+def group_norm(x: Any, num_groups: int, weight: Operand | None = None, bias: Operand | None = None,
+               eps: float = 1e-5) -> Any:
+    """(x - mean) / sqrt(var + eps) * weight + bias, with mean and variance over a group of channels of one sample.
+
+    Derivative: that of `layer_norm` over each group, and of a product and a sum for weight and bias.
+
+    Source: Wu and He 2018, "Group normalization", equations 1 to 3.
+
+    Parameters
+    ----------
+    x : Tensor or array, shape (N, C, ...)
+    num_groups : int
+        Divides C; neighbouring channels are one group.
+    weight, bias : Tensor or array, shape (C,), optional
+    eps : float
+        Added to the (biased) variance.
+
+    Returns
+    -------
+    Tensor or array
+        As x.
+
+    Raises
+    ------
+    ShapeError
+        When C is no multiple of `num_groups`, or weight or bias do not have one value for each channel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import ops
+    >>> ops.group_norm(np.array([[1.0, 3.0, 5.0, 9.0]]), 2, eps=0.0)
+    array([[-1.,  1., -1.,  1.]])
+    """
+    x, weight, bias = (a if a is None else floating(a) for a in (x, weight, bias))
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ShapeError(f"group_norm: x has shape {x.shape}; it has to be (N, C, ...) with a C that "
+                         f"num_groups={num_groups} divides")
+    for argument, value in (("weight", weight), ("bias", bias)):
+        if value is not None and value.shape != x.shape[1:2]:
+            raise ShapeError(f"group_norm: {argument} has shape {value.shape}, but x of shape {x.shape} has "
+                             f"{x.shape[1]} channels")
+    size = math.prod(x.shape[1:]) // num_groups
+    groups = x.reshape((x.shape[0] * num_groups, size))
+    normal = _row_norms["layer_norm"](groups, None, None, axes=1, eps=float(eps), centred=True).reshape(x.shape)
+    return _scaled(normal, *(a if a is None else _along(a, x) for a in (weight, bias)))
+
+
+@explained
+def batch_norm(x: Any, running_mean: np.ndarray | None, running_var: np.ndarray | None, weight: Operand | None = None,
+               bias: Operand | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias, with a mean and a variance for each channel.
 
     In training they are those of the batch, over all axes but the second, and the running ones move towards them:
@@ -269,7 +320,7 @@ def _channel_norm_reference(x: Any, weight: Any, bias: Any, mean: Any, var: Any,
         return _scaled((x - _along(mean, x)) * _along(1 / np.sqrt(var + eps), x), weight, bias)
     over = (0, *range(2, x.ndim))
     x = x - x.mean(axis=over, keepdims=True)
-    return _scaled(x * ops.rsqrt(ops.square(x).mean(axis=over, keepdims=True) + eps), weight, bias)
+    return _scaled(x * rsqrt(square(x).mean(axis=over, keepdims=True) + eps), weight, bias)
 
 
 _channel_norm = fused(_channel_norm_forward, _channel_norm_backward, _channel_norm_reference, name="batch_norm")

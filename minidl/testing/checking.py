@@ -17,7 +17,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.derivatives import vjp
-from minidl.tensor import Tensor, tensor
+from minidl.tensors import Tensor, tensor
 from minidl.testing.graphs import layout_of, unique_values
 from minidl.testing.oracles import Flat, basis, complex_step, differences, pulled, raw, relative, wobble
 
@@ -112,7 +112,7 @@ def gradcheck(f: Callable[..., Any], inputs: Sequence[Any], order: int = 1, *,
     >>> wrong = minidl.primitive(np.sin, lambda g, out, inputs, needs: (1.01 * g * np.cos(inputs[0]),), name="wrong")
     >>> gradcheck(wrong, [np.array([0.0, 0.5])])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    minidl.testing.gradcheck.GradcheckError: wrong, order 1: d out[0] / d argument 0 [0] is 1.01 by pullback ...
+    minidl.testing.checking.GradcheckError: wrong, order 1: d out[0] / d argument 0 [0] is 1.01 by pullback ...
     """
     slots = [i for i, a in enumerate(inputs) if getattr(a, "dtype", np.dtype(int)).kind == "f"]
     if not slots:
@@ -323,7 +323,7 @@ def _no_mutation_same_bits(f: Callable[..., Any], inputs: Sequence[np.ndarray], 
             raise GradcheckError(f"{name}: the gradient of argument {i} is {g.dtype}{g.shape}, "
                                  f"the argument {a.dtype}{a.shape}")
         if g.flags.writeable:
-            g[...] = np.nan  # whoever shares this memory shows it
+            g[...] = np.nan  # shows in what shares this memory
     again = [raw(g) for g in pullback(u.copy())]
     watched = [("the upstream gradient", seed, u), ("the output", raw(out), value)]
     watched += [(f"argument {i}", a, b) for i, (a, b) in enumerate(zip(inputs, before, strict=True))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from opcode import opmap
 from typing import TYPE_CHECKING, Any, cast
 
@@ -176,12 +176,6 @@ class Tensor:
                                 "use .data or .detach() to say so")
         return np.array(self.data, dtype=dtype, copy=copy)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return ops.dispatch_ufunc(ufunc, method, inputs, kwargs)
-
-    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        return ops.dispatch_function(function, args, kwargs)
-
     # --------------------------------------------------------------------------------- differentiation
 
     @property
@@ -304,52 +298,23 @@ class Tensor:
         self.data /= raw(other)
         return self
 
-    # ----------------------------------------------------------------------------------- operators
+    # ------------------------------------------------------------------- operators and methods that are ops
 
-    def __add__(self, other: Any) -> Tensor:
-        return ops.add(self, other)
+    # Ops are written with Tensors, so they come later: `minidl.ops.methods` puts them here.
+    if TYPE_CHECKING:
+        T: Tensor
 
-    def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)
+        def __add__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
 
-    def __sub__(self, other: Any) -> Tensor:
-        return ops.subtract(self, other)
+        __sub__ = __mul__ = __truediv__ = __pow__ = __matmul__ = __getitem__ = __add__
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rpow__ = __rmatmul__ = __add__
+        __abs__ = __neg__
+        astype = cast(Callable[..., "Tensor"], None)
+        argmax = clip = cumsum = exp = flatten = log = max = mean = min = norm = prod = ravel = reshape = astype
+        squeeze = std = sum = swapaxes = transpose = unsqueeze = var = astype
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return ops.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.divide(other, self)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return ops.power(self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return ops.power(other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(other, self)
-
-    def __neg__(self) -> Tensor:
-        return ops.negative(self)
-
-    def __abs__(self) -> Tensor:
-        return ops.abs(self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, index)
+    # --------------------------------------------------------------------------------------- comparisons
 
     def __eq__(self, other: object) -> Any:
         return self.data == raw(other)
@@ -371,36 +336,9 @@ class Tensor:
 
     __hash__ = object.__hash__  # by identity, since == is elementwise
 
-    # ------------------------------------------------------------------------- methods of an ndarray
-
-    @property
-    def T(self) -> Tensor:  # noqa: N802
-        """The axes reversed."""
-        return ops.transpose(self)
-
-    # Functions of `minidl.ops` as they are, put here by it.
-    sum: Callable[..., Tensor]
-    mean: Callable[..., Tensor]
-    max: Callable[..., Tensor]
-    min: Callable[..., Tensor]
-    var: Callable[..., Tensor]
-    std: Callable[..., Tensor]
-    squeeze: Callable[..., Tensor]
-    swapaxes: Callable[..., Tensor]
-    astype: Callable[..., Tensor]
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """See `minidl.ops.reshape`; `t.reshape(2, 3)` and `t.reshape((2, 3))` both work."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """See `minidl.ops.transpose`; `t.transpose(1, 0)` and `t.transpose((1, 0))` both work."""
-        order: Sequence[int] | None = axes[0] if len(axes) == 1 else (axes or None)
-        return ops.transpose(self, order)
-
 
 def _raw_index(index: Any) -> Any:
     return tuple(raw(i, "the index") for i in index) if isinstance(index, tuple) else raw(index, "the index")
 
 
-from minidl import engine, ops  # noqa: E402  (they are written with Tensor, so they come after it)
+from minidl import engine  # noqa: E402  (it is written with Tensor, so it comes after it)
