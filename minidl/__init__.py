@@ -14,18 +14,23 @@ from minidl.tensor import Tensor, tensor
 if TYPE_CHECKING:
     from minidl import data, debug, io, nn, onnx, optim, testing
     from minidl.debug import graph, profile
+    from minidl.recompute import checkpoint
 
 __all__ = [
-    "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "data", "debug", "fused",
-    "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "onnx",
-    "ops", "optim", "primitive", "profile", "record", "runtime", "tensor", "testing", "value_and_grad", "vjp",
+    "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "checkpoint", "data",
+    "debug", "fused", "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn",
+    "no_grad", "onnx", "ops", "optim", "primitive", "profile", "record", "runtime", "tensor",
+    "testing", "value_and_grad", "vjp",
 ]
+
+
+_ELSEWHERE = {"graph": "debug", "profile": "debug", "checkpoint": "recompute"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the parts that a script may do without when they are asked for: every import costs start-up time."""
     if name in ("data", "debug", "io", "nn", "onnx", "optim", "testing"):
         return importlib.import_module(f"minidl.{name}")
-    if name in ("graph", "profile"):
-        return getattr(importlib.import_module("minidl.debug"), name)
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"minidl.{_ELSEWHERE[name]}"), name)
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

@@ -12,6 +12,7 @@ from minidl.errors import ShapeError
 from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.recompute import again
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "RMSNorm"]
 
@@ -191,7 +192,7 @@ class _BatchNorm(Module):
             shapes = " or ".join(f"(N, {self.num_features}{', ...' * (n > 2)})" for n in self._axes)
             raise ShapeError(f"{type(self).__name__}: the input has shape {x.shape}; it has to be {shapes}")
         momentum = self.momentum
-        if self.training and self.num_batches_tracked is not None:
+        if self.training and self.num_batches_tracked is not None and not again():
             self.num_batches_tracked += 1
             momentum = 1 / float(self.num_batches_tracked) if momentum is None else momentum
         return ops.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,

@@ -13,6 +13,7 @@ from minidl.engine import fused
 from minidl.errors import ShapeError, explained, refuse_masked
 from minidl.kernels import Kernels, takes
 from minidl.ops.loss_parts import floating
+from minidl.recompute import again
 from minidl.tensor import Tensor
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
@@ -250,7 +251,7 @@ def batch_norm(x: Any, running_mean: np.ndarray | None, running_var: np.ndarray 
     mean, var = np.empty(x.shape[1], dtype), np.empty(x.shape[1], dtype)
     out = _channel_norm(x, weight, bias, mean=mean, var=var, eps=float(eps), training=True)
     for running, found in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-        if running is not None:
+        if running is not None and not again():
             running *= 1 - momentum
             running += momentum * found
     return out
