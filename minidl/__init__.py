@@ -14,17 +14,18 @@ from minidl.tensor import Tensor, tensor
 if TYPE_CHECKING:
     from minidl import data, debug, io, nn, onnx, optim, testing
     from minidl.debug import graph, profile
+    from minidl.per_example import per_example_grads
     from minidl.recompute import checkpoint
 
 __all__ = [
     "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "checkpoint", "data",
     "debug", "fused", "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn",
-    "no_grad", "onnx", "ops", "optim", "primitive", "profile", "record", "runtime", "tensor",
+    "no_grad", "onnx", "ops", "optim", "per_example_grads", "primitive", "profile", "record", "runtime", "tensor",
     "testing", "value_and_grad", "vjp",
 ]
 
 
-_ELSEWHERE = {"graph": "debug", "profile": "debug", "checkpoint": "recompute"}
+_ELSEWHERE = {"graph": "debug", "profile": "debug", "checkpoint": "recompute", "per_example_grads": "per_example"}
 
 
 def __getattr__(name: str) -> Any:
