@@ -19,7 +19,7 @@ import numpy as np
 from minidl import ops
 from minidl.engine import Leaf, Node, _leading_to, _reachable, recording
 from minidl.errors import GradientError, name_of
-from minidl.ops import activation_more, elementwise, index, linalg, shape
+from minidl.ops import activation_more, conv, elementwise, index, linalg, shape
 from minidl.ops.embedding import _embedding_bag_rule, _embedding_rule, _weighted_reference
 from minidl.rowgrad import RowGrad
 from minidl.tensor import Tensor
@@ -52,8 +52,8 @@ def per_example_grads(losses: Tensor, parameters: Iterable[Tensor]) -> list[Any]
     Notes
     -----
     Of linear layers, matrix products, embeddings, bags, elementwise arithmetic and normalisation over one example the
-    gradients are made in one pass. Other operations on parameters, such as convolutions, are gone back through once for
-    each example.
+    gradients are made in one pass; convolutions go image by image. Any other operation on a parameter is gone back
+    through once for each example.
 
     Examples
     --------
@@ -325,6 +325,16 @@ def _outer(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.matmul(a.swapaxes(1, 2), b)
 
 
+def _by_images(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> Any:
+    """A convolution of one image at a time, when each example has one."""
+    if apart != _Apart(0, False) or len(g) != count or place == 0:
+        return None
+    needs = [i == place for i in range(len(call.node.parents))]
+    x, *others = call.inputs
+    return np.stack([call.rule(g[b:b + 1], None, [x[b:b + 1], *others], needs, **call.params)[place]
+                     for b in range(count)])
+
+
 def _elementwise(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> Any:
     """What belongs to an example, summed over what was broadcast."""
     needs = [i == place for i in range(len(call.node.parents))]
@@ -374,6 +384,7 @@ def _bag(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> A
 _FORMULAS: dict[Any, Callable[..., Any]] = {
     linalg._linear_rule: _linear, linalg._matmul_rule: _matmul, _embedding_rule: _lookup,
     index._take_rule: _lookup, index._getitem_rule: _lookup, _embedding_bag_rule: _bag, _weighted_reference: _bag,
+    conv._conv2d_rule: _by_images, conv._conv_transpose2d_rule: _by_images,
     **dict.fromkeys((elementwise._add_rule, elementwise._subtract_rule, elementwise._multiply_rule,
                      elementwise._divide_rule, elementwise._maximum_rule, elementwise._minimum_rule,
                      elementwise._where_rule, elementwise._power_rule, activation_more._prelu_rule),

@@ -64,6 +64,9 @@ NETS: dict[str, tuple[Any, Any]] = {  # module or (function, parameters), input
     "attention": (lambda: nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True), normal(B, 3, 4)),
     "conv": (lambda: nn.Sequential(nn.Conv2d(2, 3, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3, 2)),
              normal(B, 2, 4, 4)),
+    "conv, transposed and grouped": (lambda: nn.Sequential(
+        nn.ConvTranspose2d(2, 4, 2, bias=False), nn.ReLU(), nn.Conv2d(4, 4, 2, groups=2), nn.BatchNorm2d(4)).eval(),
+        normal(B, 2, 3, 3)),
     "gru": (lambda: Called(nn.GRU(3, 4, batch_first=True)), normal(B, 5, 3)),
     "gru, time first": (lambda: Turned(nn.GRU(3, 4)), normal(B, 5, 3)),
     "lstm": (lambda: Called(nn.LSTM(3, 2, num_layers=2, batch_first=True)), normal(B, 4, 3)),
