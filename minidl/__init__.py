@@ -15,21 +15,26 @@ if TYPE_CHECKING:
     __version__: str
     from minidl import data, debug, io, nn, onnx, optim, testing, typing
     from minidl.debug import graph, profile
+    from minidl.ops.per_example import per_example_grads
+    from minidl.recompute import checkpoint
 
 __all__ = [
-    "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "data", "debug", "fused",
-    "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn", "no_grad", "onnx",
-    "ops", "optim", "primitive", "profile", "record", "runtime", "tensor", "testing", "typing",
-    "value_and_grad", "vjp",
+    "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "checkpoint", "data",
+    "debug", "fused", "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn",
+    "no_grad", "onnx", "ops", "optim", "per_example_grads", "primitive", "profile", "record", "runtime", "tensor",
+    "testing", "typing", "value_and_grad", "vjp",
 ]
+
+
+_ELSEWHERE = {"graph": "debug", "profile": "debug", "checkpoint": "recompute", "per_example_grads": "ops.per_example"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the parts that a script may do without when they are asked for: every import costs start-up time."""
     if name == "__version__":
         return _version()
-    if name in ("graph", "profile"):
-        return getattr(importlib.import_module("minidl.debug"), name)
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"minidl.{_ELSEWHERE[name]}"), name)
     if name in __all__:
         return importlib.import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

@@ -63,12 +63,12 @@ def _losses(dtype: type[np.floating]) -> list[Callable[[Tensor], Tensor]]:
 def _train(make: Callable[..., optim.Optimizer], loss: Callable[[Tensor], Tensor], dtype: type[np.floating],
            exact: bool) -> None:
     table, bag = nn.Embedding(5, 3, dtype=dtype), nn.EmbeddingBag(5, 3, dtype=dtype)
-    dense = nn.Linear(3, 2, dtype=dtype)
+    dense, largest = nn.Linear(3, 2, dtype=dtype), nn.EmbeddingBag(5, 3, "max", dtype=dtype)
     indices = np.array([0, 1, 1, 2])
-    optimizer = make([*table.parameters(), *bag.parameters(), *dense.parameters()], exact=exact)
+    optimizer = make([p for part in (table, bag, largest, dense) for p in part.parameters()], exact=exact)
     for _ in range(2):
         optimizer.zero_grad()
-        loss(dense(table(indices) + bag(indices[:, None]))).backward()
+        loss(dense(table(indices) + bag(indices[:, None]) + largest(indices[:, None]))).backward()
         optimizer.step()
     optimizer.flush()
 

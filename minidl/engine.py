@@ -331,7 +331,7 @@ def pull_back(outputs: Sequence[tuple[Tensor, Any]], wanted: Collection[Node] | 
             _accumulate(grads, own, tensor.node, g)
     targets = frozenset(wanted or ())
     order = reachable(list(grads), targets)
-    alive = _leading_to(order, targets) if wanted is not None else None
+    alive = leading_to(order, targets) if wanted is not None else None
     result: dict[Node, Any] = {}
     with recording(create_graph):
         for node in order:
@@ -455,7 +455,7 @@ def _seq(node: Node) -> int:
     return node.seq
 
 
-def _leading_to(order: list[Node], targets: Collection[Node]) -> set[Node]:
+def leading_to(order: list[Node], targets: Collection[Node]) -> set[Node]:
     """The nodes of `order` (newest first) from which a target can be reached."""
     alive = set(targets)
     for node in reversed(order):

@@ -28,7 +28,7 @@ from minidl.nn.activation import (
     Threshold,
 )
 from minidl.nn.attention import MultiheadAttention
-from minidl.nn.containers import ModuleDict
+from minidl.nn.containers import ModuleDict, ParameterDict, ParameterList
 from minidl.nn.conv import Conv1d, Conv2d, ConvTranspose2d, Fold, Unfold
 from minidl.nn.dropout import Dropout1d, Dropout2d
 from minidl.nn.init import manual_seed
@@ -60,7 +60,7 @@ from minidl.nn.loss import (
     TripletMarginLoss,
 )
 from minidl.nn.module import Module
-from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
+from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from minidl.nn.parameter import Parameter
 from minidl.nn.pooling import (
     AdaptiveAvgPool1d,
@@ -74,18 +74,19 @@ from minidl.nn.pooling import (
     MaxPool2d,
 )
 from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from minidl.nn.transformer import TransformerEncoderLayer
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
     "BCELoss", "BCEWithLogitsLoss", "BPRLoss", "BatchNorm1d", "BatchNorm2d", "Bilinear", "CELU", "Conv1d", "Conv2d",
     "ConvTranspose2d", "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss", "Dropout", "Dropout1d",
     "Dropout2d", "ELU", "Embedding", "EmbeddingBag", "Flatten", "Fold", "GELU", "GLU", "GRU", "GRUCell",
-    "GaussianNLLLoss", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss",
-    "Identity", "KLDivLoss", "L1Loss", "LSTM", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid",
-    "LogSoftmax", "MSELoss", "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "Mish", "Module", "ModuleDict",
-    "ModuleList", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention", "MultinomialLoss", "NLLLoss",
-    "PReLU", "PairwiseDistance", "Parameter", "PoissonNLLLoss", "RMSNorm", "RNN", "RNNCell", "ReLU", "ReLU6", "SELU",
-    "SampledSoftmaxLoss", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softmin",
-    "Softplus", "Softsign", "Tanh", "Tanhshrink", "Threshold", "TripletMarginLoss", "Unfold", "functional", "init",
-    "manual_seed", "utils",
+    "GaussianNLLLoss", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss",
+    "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LSTM", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear",
+    "LogSigmoid", "LogSoftmax", "MSELoss", "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "Mish", "Module",
+    "ModuleDict", "ModuleList", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention", "MultinomialLoss",
+    "NLLLoss", "PReLU", "PairwiseDistance", "Parameter", "ParameterDict", "ParameterList", "PoissonNLLLoss", "RMSNorm",
+    "RNN", "RNNCell", "ReLU", "ReLU6", "SELU", "SampledSoftmaxLoss", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss",
+    "SoftMarginLoss", "Softmax", "Softmin", "Softplus", "Softsign", "Tanh", "Tanhshrink", "Threshold",
+    "TransformerEncoderLayer", "TripletMarginLoss", "Unfold", "functional", "init", "manual_seed", "utils",
 ]

@@ -16,7 +16,8 @@ from minidl.tensors import Tensor, raw
 from minidl.versions import wrote
 
 __all__ = ["calculate_gain", "constant_", "default_generator", "kaiming_normal_", "kaiming_uniform_", "manual_seed",
-           "normal_", "ones_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_"]
+           "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_",
+           "zeros_"]
 
 _T = TypeVar("_T", bound=Tensor)
 _default: np.random.Generator | None = None
@@ -68,6 +69,45 @@ def normal_(tensor: _T, mean: float = 0.0, std: float = 1.0, generator: np.rando
     """Normal with the given mean and standard deviation."""
     draws = (generator or default_generator()).standard_normal(tensor.shape, _dtype(tensor))
     return _fill(tensor, mean + std * draws)
+
+
+def trunc_normal_(tensor: _T, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+                  generator: np.random.Generator | None = None) -> _T:
+    """Normal with the given mean and standard deviation, but only values in [a, b]: others are drawn again.
+
+    Uniform draws are kept with a probability in the ratio of the density to its largest in the interval, of which only
+    the part is looked at where that ratio is above e^-40: so it works far out in a tail, and without bounds.
+    """
+    if not (std > 0 and a < b):
+        raise ValueError(f"trunc_normal_: std={std} has to be positive and a={a} less than b={b}")
+    low, high = (a - mean) / std, (b - mean) / std
+    top = min(max(low, 0.0), high)  # where the density is largest
+    reach = 40 / max(abs(top), 4.0)
+    low, high = max(low, top - reach), min(high, top + reach)
+    rng = generator or default_generator()
+    values = np.empty(tensor.size)
+    left = np.arange(tensor.size)
+    while left.size:
+        drawn = low + (high - low) * rng.random(left.size)
+        kept = rng.random(left.size) < np.exp((top - drawn) * (top + drawn) / 2)
+        values[left[kept]] = drawn[kept]
+        left = left[~kept]
+    return _fill(tensor, np.clip(mean + std * values, a, b).reshape(tensor.shape))
+
+
+def orthogonal_(tensor: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+    """A random matrix (out, in * kernel) whose rows, or columns if there are fewer, are orthogonal and of length gain.
+
+    Source: Saxe, McClelland and Ganguli 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear
+    neural networks".
+    """
+    if tensor.ndim < 2:
+        raise ShapeError(f"orthogonal_: a Tensor of shape {tensor.shape} has no rows; it has to be (out, in, ...)")
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    drawn = (generator or default_generator()).standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(drawn)
+    q *= np.where(np.diag(r) < 0, -1, 1)  # so that all of them are equally likely
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
 def constant_(tensor: _T, val: float) -> _T:

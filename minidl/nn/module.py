@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from minidl.errors import no_array, refuse_masked
+from minidl.nn.hooks import Hookable
 from minidl.nn.parameter import Parameter
 from minidl.tensors import raw
 from minidl.versions import wrote
@@ -29,7 +30,7 @@ class Keys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
+class Module(Hookable):
     """Something with parameters; a subclass writes `forward`.
 
     A `Parameter` or a `Module` that is an attribute belongs to this module, under the attribute's name and in the order
@@ -58,8 +59,10 @@ class Module:
     _buffers: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """`forward(*args, **kwargs)`."""
+        """`forward(*args, **kwargs)`, between the hooks that are registered."""
         try:
+            if self._hooks is not None:
+                return self._hooks.call(self, args, kwargs)
             return self.forward(*args, **kwargs)
         except AttributeError as error:
             if said := no_array(error, {f"{type(self).__name__}: argument {i}": x for i, x in enumerate(args)}):

@@ -12,8 +12,9 @@ from minidl.errors import ShapeError
 from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.replay import again
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm", "RMSNorm"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "RMSNorm"]
 
 
 class _RowNorm(Module):
@@ -106,6 +107,55 @@ class RMSNorm(_RowNorm):
         return ops.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
+class GroupNorm(Module):
+    """`minidl.ops.group_norm`, with a weight and a bias for each channel.
+
+    Parameters
+    ----------
+    num_groups, num_channels : int
+        The first divides the second.
+    eps : float
+        Added to the variance.
+    affine : bool
+        Whether there are a weight and a bias.
+    dtype : dtype
+
+    Attributes
+    ----------
+    weight, bias : Parameter, shape (num_channels,), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minidl import nn
+    >>> nn.GroupNorm(2, 4, eps=0.0)(np.array([[1.0, 3.0, 5.0, 9.0]], np.float32)).data
+    array([[-1.,  1., -1.,  1.]], dtype=float32)
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
+                 dtype: Any = np.float32) -> None:
+        if num_groups < 1 or num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_channels={num_channels} has to be a multiple of num_groups={num_groups}")
+        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
+        self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_channels, dtype)) if affine else None
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        for name, p in self.named_parameters():
+            init.constant_(p, 1.0 if name == "weight" else 0.0)
+
+    def forward(self, x: Any) -> Any:
+        """(N, num_channels, ...) -> the same shape."""
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ShapeError(f"GroupNorm: x has shape {x.shape}; it has to be (N, {self.num_channels}, ...)")
+        return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Sizes and options."""
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
 class _BatchNorm(Module):
     """`minidl.ops.batch_norm` with running statistics; a subclass says how many axes its input has."""
 
@@ -142,7 +192,7 @@ class _BatchNorm(Module):
             shapes = " or ".join(f"(N, {self.num_features}{', ...' * (n > 2)})" for n in self._axes)
             raise ShapeError(f"{type(self).__name__}: the input has shape {x.shape}; it has to be {shapes}")
         momentum = self.momentum
-        if self.training and self.num_batches_tracked is not None:
+        if self.training and self.num_batches_tracked is not None and not again():
             self.num_batches_tracked += 1
             momentum = 1 / float(self.num_batches_tracked) if momentum is None else momentum
         return ops.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
+from minidl.replay import drawn
 
 __all__ = ["dropout_factors"]
 
@@ -18,6 +19,6 @@ def dropout_factors(p: float, shape: tuple[int, ...], dtype: Any, generator: np.
     The generator gives the key of all numbers, so they can be computed in any order and by several threads.
     """
     out = np.empty(math.prod(shape), np.float32 if np.dtype(dtype).itemsize <= 4 else np.float64)
-    key = generator.integers(2**64, dtype=np.uint64)
+    key = drawn(lambda: generator.integers(2**64, dtype=np.uint64))
     kernels.masks.dropout_factors(key, p, 0 if p == 1 else 1 / (1 - p), out)
     return out.reshape(shape).astype(dtype, copy=False)

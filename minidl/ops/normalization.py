@@ -13,6 +13,7 @@ from minidl.errors import ShapeError, explained, refuse_masked
 from minidl.kernels import Kernels, takes
 from minidl.ops.functions import rsqrt, square
 from minidl.ops.loss_parts import floating
+from minidl.replay import again
 from minidl.tensors import Tensor
 from minidl.typing import Operand
 
@@ -253,7 +254,7 @@ def batch_norm(x: Any, running_mean: np.ndarray | None, running_var: np.ndarray 
     mean, var = np.empty(x.shape[1], dtype), np.empty(x.shape[1], dtype)
     out = _channel_norm(x, weight, bias, mean=mean, var=var, eps=float(eps), training=True)
     for running, found in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-        if running is not None:
+        if running is not None and not again():
             running *= 1 - momentum
             running += momentum * found
     return out

@@ -37,7 +37,7 @@ ALONE: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[Any, ...]]] = [  #
     ("Linear", (3, 5), {}, (floats(4, 2, 3),)),
     ("Bilinear", (3, 4, 5), {}, (floats(4, 3), floats(4, 4))),
     ("Embedding", (7, 3), {"padding_idx": 0}, (integers(7, 4, 3),)),
-    *(("EmbeddingBag", (7, 3), {"mode": mode}, (integers(7, 4, 3),)) for mode in ("sum", "mean")),
+    *(("EmbeddingBag", (7, 3), {"mode": mode}, (integers(7, 4, 3),)) for mode in ("sum", "mean", "max")),
     *((name, (3, 6, 3), options, (floats(4, 3, *shape),)) for name, shape in (("Conv1d", (9,)), ("Conv2d", (8, 9)))
       for options in ({"bias": False}, {"stride": 2, "padding": 1, "groups": 3}, {"padding": "same", "dilation": 2})),
     ("ConvTranspose2d", (3, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 3},
@@ -53,9 +53,12 @@ ALONE: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[Any, ...]]] = [  #
     *((f"Dropout{dims}d", (), {}, (floats(4, 3, *(8, 9)[:dims]),)) for dims in (1, 2)),
     *((f"BatchNorm{dims}d", (3,), {}, (floats(4, 3, *(8, 9)[:dims]),)) for dims in (1, 2)),
     *((name, (3,), {}, (floats(4, 5, 3),)) for name in ("LayerNorm", "RMSNorm")),
+    *(("GroupNorm", (2, 6), {}, (floats(4, 6, *shape),)) for shape in ((), (3,), (3, 2))),
     ("LayerNorm", ((5, 3),), {"elementwise_affine": False}, (floats(4, 5, 3),)),
     *(("Flatten", args, {}, (floats(4, 3, 2, 5),)) for args in ((), (2,), (0, 1))),
     ("MultiheadAttention", (8, 2), {"batch_first": True}, (floats(4, 5, 8), floats(4, 3, 8), floats(4, 3, 8))),
+    *(("TransformerEncoderLayer", (8, 2, 16), {"batch_first": True, "norm_first": first, "activation": activation},
+       (floats(4, 5, 8),)) for first, activation in ((True, "relu"), (False, "gelu"))),
     *((kind, (3, 4), {"batch_first": True, "bias": bias}, (floats(4, 5, 3),)) for kind in ("RNN", "GRU", "LSTM")
       for bias in (True, False)),
     ("RNN", (3, 4), {"batch_first": True, "nonlinearity": "relu"}, (floats(4, 5, 3),)),
@@ -76,8 +79,8 @@ ALONE: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[Any, ...]]] = [  #
     ("TripletMarginLoss", (), {}, (floats(4, 5), floats(4, 5), floats(4, 5))),
 ]
 
-OTHERWISE = {"Module", "ModuleDict", "ModuleList", "Parameter", "Sequential", "functional", "init", "manual_seed",
-             "utils",
+OTHERWISE = {"Module", "ModuleDict", "ModuleList", "Parameter", "ParameterDict", "ParameterList", "Sequential",
+             "functional", "init", "manual_seed", "utils",
              "SampledSoftmaxLoss",  # draws at random
              "Threshold"}  # refused: its condition is an array that the graph does not see made
 

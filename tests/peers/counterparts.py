@@ -109,6 +109,23 @@ def _bag(indices: Any, weight: Any, offsets: Any, mode: str, factors: Any = None
     return F.embedding_bag(indices, weight, offsets, mode=mode, per_sample_weights=factors)
 
 
+def _padded_bag(weight: Any, indices: Any, offsets: Any, mode: str, factors: Any = None) -> Any:
+    return F.embedding_bag(indices, weight, offsets, mode=mode, per_sample_weights=factors, padding_idx=-1)
+
+
+def _place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Without an axis PyTorch keeps the dimensions too, where there are any."""
+    return lambda x, axis=None, keepdims=False: function(torch.as_tensor(x), axis, keepdim=keepdims)
+
+
+def _cumprod(x: Any, axis: Any = None) -> Any:
+    return torch.cumprod(x.reshape(-1) if axis is None else x, 0 if axis is None else axis)
+
+
+def _dot(a: Any, b: Any) -> Any:
+    return torch.tensordot(a, b, ([-1], [-2 if b.ndim > 1 else 0])) if a.ndim and b.ndim else a * b
+
+
 def _entries(x: Any, weight: Any, indices: Any, ends: Any) -> Any:
     rows = torch.repeat_interleave(torch.arange(len(x)), torch.diff(torch.as_tensor(ends)))
     return (x @ weight.T)[rows, indices]
@@ -165,6 +182,12 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "sampled_matmul": _entries,
     "concatenate": lambda *xs, axis=None: _joined(xs, axis), "stack": lambda *xs, axis: torch.stack(xs, axis),
     "pad": _pad, "pad[value]": _pad, "clip": _clip, "maximum": _both(torch.maximum), "minimum": _both(torch.minimum),
+    "embedding_bag[max, 2-d]": lambda weight, indices: F.embedding_bag(indices, weight, mode="max"),
+    **{f"embedding_bag[{mode}, padding]": _padded_bag for mode in ("mean", "sum", "max")},
+    "argmax": _place(torch.argmax), "argmin": _place(torch.argmin), "cumprod": _cumprod, "cumprod[zeros]": _cumprod,
+    "diagonal": torch.diagonal, "tril": lambda x, k: torch.tril(x.expand(len(x), -1) if x.ndim < 2 else x, k),
+    "triu": lambda x, k: torch.triu(x.expand(len(x), -1) if x.ndim < 2 else x, k),
+    "dot": _dot, "hypot": _both(torch.hypot), "arctan2": _both(torch.arctan2), "logaddexp": _both(torch.logaddexp),
     "embedding[padding]": lambda weight, indices: F.embedding(indices, weight, padding_idx=-1),
     "cholesky": lambda a: torch.linalg.cholesky((a + a.mT) / 2), "inv": torch.linalg.inv,
     "layer_norm": _normed(F.layer_norm), "rms_norm": _normed(F.rms_norm), "scaled_dot_product_attention": _attention,

@@ -42,6 +42,9 @@ ROWS: list[tuple[str, tuple, dict, tuple]] = [  # class, arguments, options, of 
     *((kind, (4, 5), {}, ((3, 4), *more)) for kind, more in
       (("RNNCell", ((3, 5),)), ("GRUCell", ((3, 5),)), ("LSTMCell", ()))),
     ("LayerNorm", (4,), {}, ((3, 5, 4),)),
+    ("GroupNorm", (2, 6), {}, ((3, 6, 4),)),
+    *(("TransformerEncoderLayer", (8, 2, 16), {"dropout": 0.0, "norm_first": first, "activation": activation},
+       ((5, 3, 8),)) for first, activation in ((True, "relu"), (False, "gelu"))),
     ("LayerNorm", ((5, 4),), {"eps": 1e-3, "elementwise_affine": False}, ((3, 5, 4),)),
     ("RMSNorm", (4,), {}, ((3, 5, 4),)),
     ("BatchNorm1d", (4,), {}, ((6, 4),)),
@@ -77,8 +80,8 @@ ROWS: list[tuple[str, tuple, dict, tuple]] = [  # class, arguments, options, of 
 OTHERWISE = {"Dropout", "Dropout1d", "Dropout2d",  # draw at random
              "Hardsigmoid",  # PyTorch's has 1/6 in single precision; see `counterparts`
              "BPRLoss", "HingeLoss", "MultinomialLoss", "SampledSoftmaxLoss",  # PyTorch has none
-             "Module", "ModuleDict", "ModuleList", "Parameter", "Sequential", "functional", "init", "manual_seed",
-             "utils"}
+             "Module", "ModuleDict", "ModuleList", "Parameter", "ParameterDict", "ParameterList", "Sequential",
+             "functional", "init", "manual_seed", "utils"}
 
 
 def test_every_layer_has_a_row() -> None:

@@ -104,7 +104,7 @@ OPS = [
     Op("embedding_bag[max]", ops.embedding_bag, _bag, _bags("max"), onnx=_LENGTHS),
     Op("embedding_bag[max, 2-d]", lambda table, found: ops.embedding_bag(found, table, mode="max"),
        lambda table, found: _bag(found, table, None, "max"),
-       cases(spaced(_tables), lambda x: indices(len(x), shapes(min_dims=2, max_dims=2), negative=False)), onnx=_LENGTHS,
+       cases(spaced(_tables), lambda x: indices(len(x), shapes(2, 2, min_side=1), negative=False)), onnx=_LENGTHS,
        conventions=(Convention("the first of the largest takes it",
                                (np.array([[1.0], [2.0], [2.0]]), np.array([[0, 2, 1]])),
                                np.array([[0.0], [0.0], [1.0]])),)),

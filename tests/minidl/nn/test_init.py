@@ -14,6 +14,16 @@ from minidl.nn import init
 OUT, IN, KERNEL = 60, 40, 9
 FAN_IN, FAN_OUT = IN * KERNEL, OUT * KERNEL
 XAVIER = math.sqrt(2 / (FAN_IN + FAN_OUT))
+
+
+def truncated(a: float, b: float) -> tuple[float, float]:
+    """Mean and standard deviation of a standard normal in [a, b], by sums over a fine grid."""
+    x = np.linspace(a, b, 100_001)
+    p = np.exp((a * a - x * x) / 2)
+    mean = (x * p).sum() / p.sum()
+    return float(mean), math.sqrt(float(((x - mean) ** 2 * p).sum() / p.sum()))
+
+
 CASES = [  # fill, mean, standard deviation, greatest magnitude
     (lambda w, g: init.uniform_(w, -1, 3, generator=g), 1, 4 / math.sqrt(12), 3),
     (lambda w, g: init.normal_(w, 2, 0.5, generator=g), 2, 0.5, None),
@@ -25,6 +35,11 @@ CASES = [  # fill, mean, standard deviation, greatest magnitude
      math.sqrt(1 / FAN_IN)),
     (lambda w, g: init.kaiming_normal_(w, mode="fan_out", nonlinearity="tanh", generator=g), 0,
      5 / 3 / math.sqrt(FAN_OUT), None),
+    (lambda w, g: init.trunc_normal_(w, std=0.5, a=-1, b=1, generator=g), 0, 0.5 * truncated(-2, 2)[1], 1),
+    (lambda w, g: init.trunc_normal_(w, 1.0, 0.1, 1.0, math.inf, g), 1 + 0.1 * truncated(0, 9)[0],
+     0.1 * truncated(0, 9)[1], None),
+    (lambda w, g: init.trunc_normal_(w, a=6, b=7, generator=g), truncated(6, 7)[0], truncated(6, 7)[1], None),
+    (lambda w, g: init.trunc_normal_(w, a=-math.inf, b=math.inf, generator=g), 0, 1, None),
 ]
 
 
@@ -44,6 +59,30 @@ def test_draws_have_the_documented_distribution(fill: Any, mean: float, deviatio
     before = data.copy()
     fill(w, np.random.default_rng(0))
     assert np.array_equal(before, data)
+
+
+@pytest.mark.parametrize(("a", "b"), [(-2.0, 2.0), (0.3, 0.31), (5.0, 6.0), (-300.0, -299.0)])
+def test_truncated_draws_stay_within_their_bounds(a: float, b: float) -> None:
+    w = init.trunc_normal_(nn.Parameter(np.empty(3000, np.float32)), a=a, b=b, generator=np.random.default_rng(0))
+    assert np.float32(a) <= w.data.min() < w.data.max() <= np.float32(b)
+    with pytest.raises(ValueError, match="trunc_normal_: "):
+        init.trunc_normal_(w, a=b, b=a)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (4, 2, 3), (2, 0)])
+def test_orthogonal_rows_or_columns(shape: tuple[int, ...]) -> None:
+    w = init.orthogonal_(nn.Parameter(np.empty(shape, np.float64)), 2.0, np.random.default_rng(0))
+    m = w.data.reshape(shape[0], -1)
+    product = m @ m.T if m.shape[0] <= m.shape[1] else m.T @ m
+    np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
+    with pytest.raises(ShapeError, match="orthogonal_"):
+        init.orthogonal_(nn.Parameter([1.0]))
+
+
+def test_orthogonal_matrices_are_as_likely_one_way_as_the_other() -> None:
+    rng = np.random.default_rng(0)
+    signs = [np.sign(init.orthogonal_(nn.Parameter(np.empty((2, 2))), generator=rng).data) for _ in range(400)]
+    assert np.abs(np.mean(signs, axis=0)).max() < 0.2
 
 
 def test_constants() -> None:

@@ -96,3 +96,33 @@ def test_one_value_a_channel_is_refused_in_training_only():
     with pytest.raises(ValueError, match="one value per channel"):
         norm(np.ones((1, 3), np.float32))
     assert norm.eval()(np.ones((1, 3), np.float32)).shape == (1, 3)
+
+
+# ---------------------------------------------------------------------------------------------- groups
+
+def test_group_norm_lies_between_instance_and_layer_norm():
+    x = np.random.default_rng(0).normal(size=(3, 4, 5, 2))
+    for groups, axes in ((1, (1, 2, 3)), (4, (2, 3))):
+        wanted = (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + 1e-5)
+        np.testing.assert_allclose(nn.GroupNorm(groups, 4, affine=False)(x), wanted, rtol=1e-10, atol=1e-12)
+    layer = nn.GroupNorm(2, 4, dtype=np.float64)
+    layer.weight.data[:], layer.bias.data[:] = [1, 2, 3, 4], [5, 6, 7, 8]
+    pairs = x.reshape(3, 2, 20)
+    normal = (pairs - pairs.mean(axis=2, keepdims=True)) / np.sqrt(pairs.var(axis=2, keepdims=True) + 1e-5)
+    wanted = normal.reshape(x.shape) * np.arange(1, 5).reshape(4, 1, 1) + np.arange(5, 9).reshape(4, 1, 1)
+    np.testing.assert_allclose(layer(x).data, wanted, rtol=1e-10)
+    layer.reset_parameters()
+    assert (layer.weight.data == 1).all()
+    assert repr(layer) == "GroupNorm(2, 4, eps=1e-05, affine=True)"
+
+
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: nn.GroupNorm(3, 4), "num_channels=4 has to be a multiple of num_groups=3"),
+    (lambda: nn.GroupNorm(2, 4)(np.ones((2, 6))), r"x has shape \(2, 6\)"),
+    (lambda: ops.group_norm(np.ones((2, 4)), 3), "num_groups=3 divides"),
+    (lambda: ops.group_norm(np.ones(4), 2), r"x has shape \(4,\)"),
+    (lambda: ops.group_norm(np.ones((2, 4)), 2, np.ones(2)), r"weight has shape \(2,\)"),
+])
+def test_groups_that_do_not_fit(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
