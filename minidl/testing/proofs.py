@@ -237,7 +237,7 @@ def prove_broadcast(call: Call, evidence: Evidence) -> None:
             return
         copies = [np.broadcast_to(a, full).copy() for a in call.arrays]
         tiled = raw(call.f(*copies))
-    except ValueError:
+    except (ValueError, IndexError):
         return  # not an op that broadcasts
     if tiled.shape != full or not np.allclose(tiled, call.value, rtol=1e-12, atol=0):
         return
