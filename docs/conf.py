@@ -18,7 +18,7 @@ version = release = installed("minidl")
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_parser", "sphinx_gallery.gen_gallery"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "_templates", "examples"]
+exclude_patterns = ["_build", "_templates", "examples", "**sg_execution_times.rst"]  # the last asks the network for scripts
 templates_path = ["_templates"]
 default_role = "literal"
 myst_heading_anchors = 3
