@@ -26,6 +26,22 @@ test-deep: $(VENV)/test.installed
 test-peers: $(VENV)/peers.installed
 	$(BIN)/python -m pytest tests/peers tests/minidl/test_onnx.py tests/test_docs.py
 
+# A quick part of the tests with the oldest NumPy and Numba that pyproject.toml allows, in an environment of its own.
+LOWEST := $(VENV)-lowest
+QUICK  := tests/minidl/kernels tests/recsys/kernels tests/test_readme.py
+
+$(LOWEST)/lowest.installed: pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --editable . 'pytest>=8' 'hypothesis>=6.100' 'pytest-xdist>=3.5' \
+	    $$($(PYTHON) .ci/lowest.py)
+	@touch $@
+
+test-lowest: $(LOWEST)/lowest.installed
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal $(QUICK)
+
+test-dist: $(VENV)/dist.installed
+	$(BIN)/python .ci/dist.py
+
 lint: $(VENV)/test.installed $(VENV)/lint.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -38,5 +54,5 @@ bench: $(VENV)/peers.installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache report.html \
+	rm -rf $(VENV) $(LOWEST) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache report.html \
 	       docs/_build docs/api docs/gallery docs/project

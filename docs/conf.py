@@ -18,7 +18,7 @@ version = release = installed("minidl")
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_parser", "sphinx_gallery.gen_gallery"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "_templates", "examples", "**sg_execution_times.rst"]  # the last asks the network for scripts
+exclude_patterns = ["_build", "_templates", "examples", "**sg_execution_times.rst"]  # the last would fetch scripts
 templates_path = ["_templates"]
 default_role = "literal"
 myst_heading_anchors = 3
@@ -82,6 +82,7 @@ def _plain(part: str) -> str:
 
 
 def setup(app: Any) -> None:
+    """What Sphinx calls first."""
     _beside_the_readme()
     app.connect("source-read", _links_to_the_readme)
     app.connect("autodoc-process-docstring", _formulas, priority=400)  # before numpydoc

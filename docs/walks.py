@@ -117,7 +117,7 @@ def table(found: dict[str, Walk]) -> str:
 
 
 if __name__ == "__main__":
-    from benchmarks.table import put  # noqa
+    from benchmarks.table import put
 
     made = table(walks())
     put("walks", made, PAGE)

@@ -68,6 +68,6 @@ def test_recipe(title: str, clone: Path) -> None:
                               check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
     if shutil.which("ruff"):
-        done = subprocess.run(["ruff", "check", "--fix", "--no-cache", *changed], cwd=clone, capture_output=True, text=True,
-                              check=False)
+        done = subprocess.run(["ruff", "check", "--fix", "--no-cache", *changed], cwd=clone, capture_output=True,
+                              text=True, check=False)
         assert done.returncode == 0, done.stdout

@@ -19,8 +19,8 @@ from recsys.models import EASE
 # %%
 # Two files, as a shop may have them. People who drink tea, people who drink coffee, and what goes with either.
 rng = np.random.default_rng(0)
-titles = ["green tea", "black tea", "teapot", "strainer", "honey", "espresso", "filter coffee", "grinder", "milk frother",
-          "biscuits", "mug", "sugar"]
+titles = ["green tea", "black tea", "teapot", "strainer", "honey", "espresso", "filter coffee", "grinder",
+          "milk frother", "biscuits", "mug", "sugar"]
 folder = Path(tempfile.mkdtemp())
 lines = ["customer;article;bought"]
 for customer in range(200):

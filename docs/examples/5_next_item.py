@@ -2,8 +2,8 @@
 What comes next
 ===============
 
-Networks of sequences read the last items in their order. Here people walk around a ring of twenty items, some steps at a
-time, and a network learns to walk; a model that does not see the order cannot know which way.
+Networks of sequences read the last items in their order. Here people walk around a ring of twenty items, one step
+after the other, and a network learns to walk; a model that does not see the order cannot know which way.
 """
 
 import matplotlib.pyplot as plt
