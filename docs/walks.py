@@ -1,4 +1,5 @@
-"""The files that three walks through recsys visit: `python -m docs.walks` writes them into docs/architecture.md.
+"""The files that three walks through recsys visit: `python -m docs.walks` writes them into docs/architecture.md
+(with `--check` it only compares).
 
 A walk visits a file when a function of that file runs. Each walk runs twice and the second time counts, so that imports
 and compilations are no part of it. What only runs while a progress bar is drawn is left out, as is NumPy's side of
@@ -21,11 +22,13 @@ from types import FrameType
 from typing import Any
 
 import recsys
+from benchmarks.table import put
 from recsys import datasets
 from recsys.cli import main as command
 
 PACKAGE = Path(recsys.__file__).parent
 PAGE = Path(__file__).parent / "architecture.md"
+_NO_FUNCTIONS = ("<module>", "<listcomp>", "<setcomp>", "<dictcomp>")  # the last three are part of theirs since 3.12
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Walk:
     def see(self, frame: FrameType, event: str, argument: Any) -> None:
         """What `sys.setprofile` calls."""
         place = _place(frame)
-        if event != "call" or place is None or frame.f_code.co_name == "<module>":
+        if event != "call" or place is None or frame.f_code.co_name in _NO_FUNCTIONS:
             return
         self.functions.add((place, frame.f_code.co_qualname, frame.f_code.co_firstlineno))
         if place not in self.files:
@@ -107,18 +110,22 @@ def walks() -> dict[str, Walk]:
 
 def table(found: dict[str, Walk]) -> str:
     """A line a walk, and under the lines the files in the order in which they are reached."""
-    lines = ["| walk | files | functions | calls back into `cli/` |", "|---|---:|---:|---|"]
+    lines = ["| walk | files | of them in `data/` and `kernels/` | functions | calls back into `cli/` |",
+             "|---|---:|---:|---:|---|"]
     for name, walk in found.items():
         back = ", ".join(f"`{b}` from `{a}`" for a, b in walk.back("cli")) or "none"
-        lines.append(f"| {name} | {len(walk.files)} | {len(walk.functions)} | {back} |")
+        below = sum(place.startswith(("data/", "kernels/")) for place in walk.files)
+        lines.append(f"| {name} | {len(walk.files)} | {below} | {len(walk.functions)} | {back} |")
     for name, walk in found.items():
         lines += ["", f"{name}:", "", *(f"{i}. `recsys/{place}`" for i, place in enumerate(walk.files, 1))]
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    from benchmarks.table import put
-
     made = table(walks())
-    put("walks", made, PAGE)
-    print(made)
+    if sys.argv[1:] == ["--check"]:
+        if f"-->\n{made}<!-- /walks -->" not in PAGE.read_text(encoding="utf-8"):
+            sys.exit("docs/architecture.md tells of other walks; run python -m docs.walks")
+    else:
+        put("walks", made, PAGE)
+        print(made)

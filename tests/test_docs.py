@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,3 +37,9 @@ def test_examples(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         test.globs = namespace
         runner.run(test, out=said.append, clear_globs=False)
     assert not runner.failures, "".join(said)
+
+
+def test_the_walks_of_the_architecture_are_those_of_the_code() -> None:
+    done = subprocess.run([sys.executable, "-m", "docs.walks", "--check"], cwd=DOCS.parent, text=True, check=False,
+                          env={**os.environ, "PYTHONPATH": str(DOCS.parent)}, capture_output=True)
+    assert done.returncode == 0, done.stderr
