@@ -28,7 +28,7 @@ test-peers: $(VENV)/peers.installed
 
 # A quick part of the tests with the oldest NumPy and Numba that pyproject.toml allows, in an environment of its own.
 LOWEST := $(VENV)-lowest
-QUICK  := tests/minidl/kernels tests/recsys/kernels tests/test_readme.py
+QUICK  := tests/minidl/ops/test_precision.py tests/recsys/kernels tests/test_readme.py
 
 $(LOWEST)/lowest.installed: pyproject.toml
 	$(PYTHON) -m venv $(LOWEST)
