@@ -21,12 +21,11 @@ def put(name: str, table: str, page: Path) -> None:
     page.write_text(head + begin + label + arrow + table + end + tail, encoding="utf-8")
 
 
-def extract(table: str, columns: Sequence[str]) -> str:
-    """Some columns of a table, by their headings, without the lines below it."""
+def extract(table: str, columns: Sequence[int]) -> str:
+    """Some columns of a table, without the lines below it."""
     rows = [line.strip("|").split("|") if line.startswith("|---") else line[2:-2].split(" | ")
             for line in table.splitlines() if line.startswith("|")]
-    places = [rows[0].index(name) for name in columns]
-    return "".join(f"| {' | '.join(row[place] for place in places)} |\n" for row in rows)
+    return "".join(f"| {' | '.join(row[column] for column in columns)} |\n" for row in rows)
 
 
 def span(values: Sequence[float], text: Callable[[float], str]) -> str:
