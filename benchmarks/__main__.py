@@ -1,4 +1,4 @@
-"""`python -m benchmarks [COMMAND] [NAME ...] [--json]`: measure claims, keep the rows, write the README's tables."""
+"""`python -m benchmarks [COMMAND] [NAME ...] [--json]`: measure claims, keep the rows, write their tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("accuracy", "cold", "defaults")  # files with a `main`; without one of them it is `speed`
+COMMANDS = ("accuracy", "cold", "defaults", "tables")  # files with a `main`; without one of them it is `speed`
 
 
 def main(arguments: list[str]) -> int:

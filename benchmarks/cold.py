@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks import store
 from benchmarks.datasets import NONE, SHARED, Absent, described, title
 from benchmarks.provenance import label, stamped
-from benchmarks.table import put
+from benchmarks.table import DOCS, put
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "cold.json"
@@ -138,7 +138,7 @@ def _quantities(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The README's table: seconds, each with the most that it may be where there is such a number."""
+    """Seconds, each with the most that it may be where there is such a number."""
     lines = ["| command | data | compiling, CPU | compilations of functions | cold, CPU | warm, CPU | cold, wall | "
              "longer than warm, wall | load before | machine | date |",
              "|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|"]
@@ -151,6 +151,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
                      f"{shown['warm_cpu']} | {row['cold']['wall_s']:.1f} s | {shown['wall_longer']} | "
                      f"{row['load']:.1f} | {label(row)} | {row['date']} |")
     return "\n".join(lines) + "\n"
+
+
+def write(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put the table into its page."""
+    put("cold", table(rows), DOCS / "benchmarks-cold.md")
 
 
 def _bounded(value: float, most: float | None) -> str:
@@ -178,7 +183,7 @@ def main(arguments: Sequence[str], say: Callable[[str], None] = lambda text: pri
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all when none is given")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, with all functions")
     parser.add_argument("--all", action="store_true", help="list all functions, not the longest alone")
-    parser.add_argument("--dry", action="store_true", help="store nothing and leave the README alone")
+    parser.add_argument("--dry", action="store_true", help="store nothing and leave the page alone")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(names)
     if unknown:
@@ -196,7 +201,7 @@ def main(arguments: Sequence[str], say: Callable[[str], None] = lambda text: pri
             continue
         say(f"{program.name}: {rows[-1]['cold']['cpu_s']:.1f} s of CPU cold, {rows[-1]['warm']['cpu_s']:.1f} s warm")
         if not options.dry:
-            put("cold", table(store.add(RESULTS, rows[-1:], names)))
+            write(store.add(RESULTS, rows[-1:], names))
     if options.json:
         print(json.dumps({"rows": rows}, indent=1))
     else:

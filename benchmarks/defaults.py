@@ -22,10 +22,9 @@ from benchmarks import store
 from benchmarks.datasets import Absent, described
 from benchmarks.defaults_rows import MODELS, SETS, Case, Tried
 from benchmarks.provenance import Machines, label, stamped
-from benchmarks.table import put
+from benchmarks.table import DOCS, put
 
 RESULTS = Path(__file__).parent / "defaults.json"
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks-defaults.md"
 ENOUGH = 0.95  # of the tuned figure
 RMSE_SLACK = 1.01  # times the tuned error
 
@@ -214,4 +213,9 @@ def _store(row: Mapping[str, Any]) -> None:
     """Keep a row, and put the whole table into its page."""
     names = [f"{tried.model} on {case.name}" for tried in MODELS for case in SETS]
     kept = store.add(RESULTS, [row], names)
-    put("defaults", table(kept) + not_measured(kept), PAGE)
+    write(kept)
+
+
+def write(rows: Sequence[store.Stored]) -> None:
+    """Put the table into its page."""
+    put("defaults", table(rows) + not_measured(rows), DOCS / "benchmarks-defaults.md")

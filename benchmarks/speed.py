@@ -1,7 +1,7 @@
 """Claims of speed against baselines: `python -m benchmarks [NAME ...]`.
 
 `accuracy`, `defaults`, `cold` in place of a name do the same for claims of accuracy, for defaults beside tuned
-settings, and for what the first run costs.
+settings, and for what the first run costs; `tables` measures nothing and writes all tables again from what is stored.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from benchmarks import store
 from benchmarks.datasets import Absent, simulating, title
 from benchmarks.harness import Claim, Disagreement, Ended, measure
 from benchmarks.provenance import Machines
-from benchmarks.table import put, span
+from benchmarks.table import DOCS, README, extract, put, span
 
 RESULTS = Path(__file__).parent / "results.json"
+SHOWN = ("adam", "mlp", "cnn-train", "gru-20-32", "lstm-20-32", "softmax", "als-64", "item-knn", "svd", "epoch-neumf")
+"""The ten claims of the README's extract: of each kind of work one, and the one that falls shortest."""
 
 
 def claims() -> Iterator[tuple[str, Claim]]:
@@ -35,7 +37,7 @@ def claims() -> Iterator[tuple[str, Claim]]:
 
 
 def table(rows: Sequence[store.Stored]) -> str:
-    """The README's table: a line a claim, medians over machines as ranges, and the machines below."""
+    """A line a claim, medians over machines as ranges, and the machines below."""
     machines = Machines(rows)
     lines = ["| work | data | baseline | ours | baseline's | baseline's / ours (min to max) | at least | "
              "peak memory, ours / baseline's | ours, of the peak | machine |",
@@ -51,6 +53,13 @@ def table(rows: Sequence[store.Stored]) -> str:
                  of_peak(all_of["peak"]), machines.numbers(found)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", machines.legend()])
+
+
+def write(rows: Sequence[store.Stored]) -> None:
+    """Put the table into its page, and the extract into the README."""
+    put("speed", table(rows), DOCS / "benchmarks-speed.md")
+    shown = [row for row in rows if row["name"] in SHOWN]
+    put("speed", extract(table(shown), [0, 2, 5, 6]), README)  # the work, beside whom, how many times faster, at least
 
 
 def _short(short: int, machines: int) -> str:
@@ -88,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
 
     def keep(row: dict[str, Any]) -> None:
-        put("speed", table(store.add(RESULTS, [row], [claim.name for _, claim in known])))
+        write(store.add(RESULTS, [row], [claim.name for _, claim in known]))
 
     rows, failed, absent = run(chosen, (lambda row: None) if options.simulated else keep, options.simulated)
     print(json.dumps({"rows": rows}, indent=1) if options.json else table(rows))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +17,10 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 NEEDED = {"pytorch.md": ("torch", "safetensors", "onnx", "onnxruntime")}
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+PAGES = [path for path in sorted(DOCS.glob("*.md")) if "```python" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_examples(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     absent = [name for name in NEEDED.get(path.name, ()) if find_spec(name) is None]
     if absent:
@@ -22,7 +28,6 @@ def test_examples(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     text = path.read_text(encoding="utf-8")
     blocks = [(text[:m.start()].count("\n"), m[1]) for m in re.finditer(r"```python\n(.*?)```", text, re.DOTALL)]
-    assert blocks
     namespace: dict[str, object] = {"__name__": "__main__"}
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
     said: list[str] = []
@@ -32,3 +37,9 @@ def test_examples(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         test.globs = namespace
         runner.run(test, out=said.append, clear_globs=False)
     assert not runner.failures, "".join(said)
+
+
+def test_the_walks_of_the_architecture_are_those_of_the_code() -> None:
+    done = subprocess.run([sys.executable, "-m", "docs.walks", "--check"], cwd=DOCS.parent, text=True, check=False,
+                          env={**os.environ, "PYTHONPATH": str(DOCS.parent)}, capture_output=True)
+    assert done.returncode == 0, done.stderr

@@ -78,7 +78,7 @@ def test_imports_are_measured_stored_and_printed(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(cold, "PROGRAMS", [cold.Program("import-recsys", "it", ("-c", "import recsys"))])
     monkeypatch.setattr(cold, "RESULTS", tmp_path / "cold.json")
     tables = []
-    monkeypatch.setattr(cold, "put", lambda name, table: tables.append(table))
+    monkeypatch.setattr(cold, "put", lambda name, table, page: tables.append(table))
     assert cold.main(["--json"]) == 0
     assert "| it | none | 0.00 s | 0 of 0 |" in tables[0]
     row = json.loads(capsys.readouterr().out)["rows"][0]
