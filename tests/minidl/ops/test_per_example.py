@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import GradientError, RowGrad, nn, ops, per_example
+from minidl import GradientError, RowGrad, nn, ops
 from minidl.engine import pull_back
+from minidl.ops import per_example
 from minidl.testing.oracles import raw
 
 RNG = np.random.default_rng(0)
