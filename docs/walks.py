@@ -111,7 +111,8 @@ def walks() -> dict[str, Walk]:
 
 def table(found: dict[str, Walk]) -> str:
     """A line a walk, and under the lines the files in the order in which they are reached."""
-    lines = ["| walk | files | of them in `data/` and `kernels/` | functions, but for kernels | calls back into `cli/` |",
+    lines = ["| walk | files | of them in `data/` and `kernels/` | functions, but for kernels | "
+             "calls back into `cli/` |",
              "|---|---:|---:|---:|---|"]
     for name, walk in found.items():
         back = ", ".join(f"`{b}` from `{a}`" for a, b in walk.back("cli")) or "none"
