@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
 from minidl.engine import Leaf, Node, leading_to, reachable, recording
 from minidl.errors import GradientError, name_of
 from minidl.ops import activation_more, conv, elementwise, index, linalg, shape
 from minidl.ops.embeddings import _embedding_bag_rule, _embedding_rule, _weighted_reference
+from minidl.ops.reduce import sum_to
 from minidl.rowgrad import RowGrad
 from minidl.tensors import Tensor
 from minidl.versions import clock, shield
@@ -295,7 +295,7 @@ class _Call:
     def __call__(self, g: np.ndarray, needs: Sequence[bool]) -> list[Any]:
         """Gradients of the inputs, each of its input's shape."""
         made = self.rule(g, self.out, self.inputs, needs, **self.params)
-        return [ops.sum_to(_dense(c), p.shape) if need and c is not None and p is not None else None
+        return [sum_to(_dense(c), p.shape) if need and c is not None and p is not None else None
                 for c, need, p in zip(made, needs, self.node.parents, strict=True)]
 
 
