@@ -28,7 +28,7 @@ autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autosummary_context = {"elsewhere": {  # what a module re-exports, and another page has
     "recsys.models": ("Can", "Recommender", "find", "model_class", "models_that"),
-    "recsys.estimator": ("Scorer",)}}
+    "recsys.models.pairs.estimators": ("ConvNCF", "MLP", "NeuMF"), "recsys.estimator": ("Scorer",)}}
 autodoc_typehints = "none"  # numpydoc's sections have the types
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False

@@ -14,6 +14,8 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+# Read in engine.md, or a package whose modules are named.
+INNER = {"minidl.engine", "minidl.testing.cases", "recsys.models.autoencoders"}
 NEEDED = {"pytorch.md": ("torch", "safetensors", "onnx", "onnxruntime")}
 
 
@@ -37,6 +39,16 @@ def test_examples(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         test.globs = namespace
         runner.run(test, out=said.append, clear_globs=False)
     assert not runner.failures, "".join(said)
+
+
+def test_the_reference_names_modules_and_those_that_people_import() -> None:
+    text = (DOCS / "reference.rst").read_text(encoding="utf-8")
+    modules = re.findall(r"^   ((?:minidl|recsys)[\w.]*)$", text, re.MULTILINE)
+    assert len(modules) == len(set(modules))
+    assert [name for name in modules if find_spec(name) is None] == []
+    imported = set(re.findall(r"from ((?:minidl|recsys)\.[\w.]+) import", "".join(
+        path.read_text(encoding="utf-8") for path in [*DOCS.glob("*.md"), *DOCS.glob("examples/*.py")])))
+    assert {name for name in imported if name not in modules} <= INNER
 
 
 def test_the_walks_of_the_architecture_are_those_of_the_code() -> None:
