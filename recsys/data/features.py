@@ -104,7 +104,7 @@ def _strings(values: Any, dtype: Any) -> np.ndarray:
 
 
 def _pick(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    blank = {"f": np.nan, "i": -1, "U": "", "T": "", "M": np.datetime64("NaT"), "O": None}.get(values.dtype.kind, 0)
+    blank = {"f": np.nan, "i": -1, "U": "", "T": "", "M": "NaT", "O": None}.get(values.dtype.kind, 0)
     if not len(values):
         return np.full((len(indices), *values.shape[1:]), blank, values.dtype)
     picked: np.ndarray = values[indices]

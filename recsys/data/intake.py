@@ -184,10 +184,14 @@ def from_dataframe(frame: Any, **options: Any) -> Columns:
     """The columns of a frame; parameters as in `Interactions.from_dataframe`."""
     if not hasattr(frame, "columns"):
         raise DataError(f"from_dataframe: a {type(frame).__name__} has no columns; pass a pandas or polars frame.")
-    wanted = _wanted("from_dataframe", options)
+    return _columns(hold(frame), _wanted("from_dataframe", options), [])
+
+
+def hold(frame: Any) -> Held:
+    """A frame's columns, which are fetched when they are read."""
     columns = {column: partial(_from_frame, frame, column) for column in frame.columns}
     count = len(frame) if hasattr(frame, "__len__") else len(_from_frame(frame, next(iter(frame.columns))))
-    return _columns(Held(columns, "the frame", np.arange(count)), wanted, [])
+    return Held(columns, "the frame", np.arange(count))
 
 
 def _from_frame(frame: Any, column: Any) -> np.ndarray:

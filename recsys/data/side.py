@@ -1,7 +1,8 @@
-"""What else is known of users and items, from files: titles, features, texts, friends, matched by id and counted."""
+"""What else is known of users and items: titles, features, texts, friends, from files or frames, matched, counted."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,9 +14,10 @@ import numpy as np
 from recsys.checks import words
 from recsys.data.csr import CSR
 from recsys.data.features import Features, label_matrix
+from recsys.data.given import Frame, described, is_frame
 from recsys.data.held import Held
 from recsys.data.ids import IdMap, column_at, factorise
-from recsys.data.intake import NAMES, Source, TableOptions, open_table, plain_name
+from recsys.data.intake import NAMES, Source, TableOptions, hold, open_table, plain_name
 from recsys.data.interactions import Interactions
 from recsys.data.missing import NA
 from recsys.data.notes import Tell, unsaid
@@ -32,17 +34,17 @@ _IDS = NAMES["users"] | NAMES["items"] | {"id"}
 _SEPARATOR = "|"  # of the labels in a field
 
 
-def add_titles(data: Interactions, path: str | Path, **options: Unpack[TableOptions]) -> Interactions:
+def add_titles(data: Interactions, table: str | Path | Frame, **options: Unpack[TableOptions]) -> Interactions:
     """The data with the titles of a file's items: a column of ids, and one called `title` or `name`, or the only other.
 
     Parameters
     ----------
     data : Interactions
-    path : path
-        Delimited, Parquet or JSON lines. Ids are matched in the kind that the data has; what does not match, and
-        what is taken of a title that differs, is counted in `notes`.
+    table : path or frame
+        A file, delimited, Parquet or JSON lines, or a pandas or polars frame. Ids are matched in the kind that the data
+        has; what does not match, and what is taken of a title that differs, is counted in `notes`.
     **options
-        `delimiter`, `header`, `encoding`, `decimal`, `na`, as of `Interactions.from_csv`.
+        `delimiter`, `header`, `encoding`, `decimal`, `na`, as of `Interactions.from_csv`; of a frame, `na` alone.
 
     Raises
     ------
@@ -58,19 +60,19 @@ def add_titles(data: Interactions, path: str | Path, **options: Unpack[TableOpti
     >>> data.item_features.titles.tolist(), data.notes
     (['Alien', ''], ('films.csv: describes 1 of 2 items; 1 of its ids are not among them.',))
     """
-    side = _Side.read(data.items, path, "items", options)
+    side = _Side.read(data.items, table, "items", options)
     column = side.only(_TITLES, "titles")
     return _with(data, "items", side, titles=side.one_each(side.texts(column), "title"))
 
 
-def add_texts(data: Interactions, path: str | Path, **options: Unpack[TableOptions]) -> Interactions:
+def add_texts(data: Interactions, table: str | Path | Frame, **options: Unpack[TableOptions]) -> Interactions:
     """As `add_titles`, the texts of items: a column called `text`, `description`, `plot` ..., or the only other."""
-    side = _Side.read(data.items, path, "items", options)
+    side = _Side.read(data.items, table, "items", options)
     column = side.only(_TEXTS, "texts")
     return _with(data, "items", side, text=side.one_each(side.texts(column), "text"))
 
 
-def add_features(data: Interactions, path: str | Path, to: str = "items",
+def add_features(data: Interactions, table: str | Path | Frame, to: str = "items",
                  **options: Unpack[TableOptions]) -> Interactions:
     """The data with the columns of a file as features of its items or users, a row an id.
 
@@ -82,9 +84,9 @@ def add_features(data: Interactions, path: str | Path, to: str = "items",
     Parameters
     ----------
     data : Interactions
-    path : path
+    table : path or frame
     to : {"items", "users"}
-        Whom the file describes.
+        Whom it describes.
     **options
         As of `add_titles`.
 
@@ -95,14 +97,14 @@ def add_features(data: Interactions, path: str | Path, to: str = "items",
     """
     if to not in ("items", "users"):
         raise ParameterError(f"add_features: to must be 'items' or 'users', got {to!r}.")
-    side = _Side.read(data.items if to == "items" else data.users, path, to, options)
+    side = _Side.read(data.items if to == "items" else data.users, table, to, options)
     return _with(data, to, side, **side.features())
 
 
-def add_friends(data: Interactions, path: str | Path, **options: Unpack[TableOptions]) -> Interactions:
+def add_friends(data: Interactions, table: str | Path | Frame, **options: Unpack[TableOptions]) -> Interactions:
     """The data with a file's links between users, as its social graph: who trusts or befriends whom, two columns."""
     notes = list[str]()
-    source = _open(path, options, notes.append)
+    source: Any = _open(table, options, notes.append)
     na = options.get("na", NA)
     if source.width < 2:
         raise DataError(f"{source.file}: links need two columns of users, there is {source.width}.")
@@ -158,10 +160,10 @@ class _Side:
     notes: list[str]
 
     @classmethod
-    def read(cls, known: IdMap, path: str | Path, what: str, options: TableOptions) -> _Side:
-        """A file's table, with the column of ids found: of those called so, the one that most of the data's are in."""
+    def read(cls, known: IdMap, given: str | Path | Frame, what: str, options: TableOptions) -> _Side:
+        """A table with the column of ids found: of those called so, the one that most of the data's are in."""
         notes, na = list[str](), options.get("na", NA)
-        source: Any = _open(path, options, notes.append)
+        source: Any = _open(given, options, notes.append)
         names = [plain_name(name) for name in source.names]
         fitting = [j for j, name in enumerate(names) if name in NAMES[what] or name.endswith("id")] or [0]
         found = {j: _count_known(source, j, known, na) for j in fitting} if len(fitting) > 1 else {fitting[0]: 0}
@@ -335,13 +337,18 @@ def _with(data: Interactions, to: str, side: _Side, **fields: Any) -> Interactio
     return replace(data, notes=(*data.notes, *side.notes), **changed)
 
 
-def _open(path: str | Path, options: TableOptions, tell: Tell) -> Source:
-    unknown = [name for name in options if name not in TableOptions.__annotations__]
+def _open(given: str | Path | Frame, options: TableOptions, tell: Tell) -> Source:
+    name, offered = ("the frame", ["na"]) if is_frame(given) else (given, list(TableOptions.__annotations__))
+    unknown = [option for option in options if option not in offered]
     if unknown:
-        raise ParameterError(f"{path}: there is no option {unknown[0]!r}; there are "
-                             f"{', '.join(TableOptions.__annotations__)}.")
+        raise ParameterError(f"{name}: there is no option {unknown[0]!r}; there {'is' if len(offered) == 1 else 'are'} "
+                             f"{', '.join(offered)}.")
     words().require("side files", "na", options.get("na", NA))
-    return open_table(path, options.get("delimiter"), options.get("header"), options.get("encoding", "utf-8"),
+    if is_frame(given):
+        return hold(given)
+    if not isinstance(given, (str, os.PathLike)):
+        raise DataError(f"side data is {described(given)}; pass the path of a file, or a pandas or polars frame.")
+    return open_table(given, options.get("delimiter"), options.get("header"), options.get("encoding", "utf-8"),
                       options.get("decimal", "."), _known, tell)
 
 

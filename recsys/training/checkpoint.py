@@ -103,7 +103,7 @@ def named(value: Any) -> str:
     Examples
     --------
     >>> named(Checkpoint), named(partial(Checkpoint, identity={}))
-    ('recsys.checkpoint.Checkpoint', "recsys.checkpoint.Checkpoint with () {'identity': {}}")
+    ('recsys.training.checkpoint.Checkpoint', "recsys.training.checkpoint.Checkpoint with () {'identity': {}}")
     """
     if isinstance(value, partial):
         return f"{named(value.func)} with {value.args} {value.keywords}"

@@ -40,6 +40,7 @@ class MultDAE(HistoryModel):
 
     Examples
     --------
+    >>> from recsys import Interactions
     >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["tea", "jam", "tea", "jam", "tea", "oil"])
     >>> MultDAE(hidden=(8,), epochs=100, lr=0.02).fit(data).recommend(history=["tea"], k=1).items
     array(['jam'], dtype='<U3')
@@ -90,6 +91,7 @@ class CDAE(HistoryModel):
 
     Examples
     --------
+    >>> from recsys import Interactions
     >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["tea", "jam", "tea", "jam", "tea", "oil"])
     >>> CDAE(hidden=(8,), epochs=100, lr=0.02).fit(data).recommend(history=["tea"], k=1).items
     array(['jam'], dtype='<U3')
@@ -144,6 +146,7 @@ class LinearAutoencoder(HistoryModel):
 
     Examples
     --------
+    >>> from recsys import Interactions
     >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["tea", "jam", "tea", "jam", "tea", "oil"])
     >>> LinearAutoencoder(factors=1, epochs=200, lr=0.02).fit(data).recommend(history=["tea"], k=1).items
     array(['jam'], dtype='<U3')
@@ -207,6 +210,7 @@ class MultVAE(HistoryModel):
 
     Examples
     --------
+    >>> from recsys import Interactions
     >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 4], ["tea", "jam", "tea", "jam", "tea", "oil"])
     >>> MultVAE(hidden=(16,), latent=8, epochs=100, lr=0.02).fit(data).recommend(history=["tea"], k=1).items
     array(['jam'], dtype='<U3')

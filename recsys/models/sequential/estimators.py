@@ -223,7 +223,7 @@ class SequenceRecommender(SequenceModel):
 
     An encoder of one's own, the mean of all items so far:
 
-    >>> from minidl import ops
+    >>> from minidl import nn, ops
     >>> class Mean(nn.Module):
     ...     def forward(self, vectors, items):
     ...         return ops.cumsum(vectors, axis=1) / np.arange(1, vectors.shape[1] + 1, dtype=np.float32)[:, None]

@@ -58,6 +58,7 @@ class GRU4Rec(SequenceModel):
 
     Examples
     --------
+    >>> from recsys import Interactions
     >>> data = Interactions.from_arrays([1, 1, 1, 2, 2, 3, 3], ["tea", "jam", "bun", "jam", "bun", "tea", "jam"])
     >>> model = GRU4Rec(factors=8, epochs=60, negatives=8, dropout=0).fit(data)
     >>> model.recommend(history=["tea", "jam"], k=1).items.tolist()

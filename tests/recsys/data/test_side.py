@@ -176,3 +176,28 @@ def test_words_for_nothing_are_words(data, write, words):
             read()
     with pytest.raises(ParameterError, match="there is no option 'delimeter'; there are delimiter, header,"):
         add_titles(data, path, delimeter=";")
+
+
+def test_a_frame_says_the_same_as_its_file(data, write):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({
+        "movie_id": [8, 7, 55], "title": ["Brazil", None, "Casablanca"], "year": [1985, 1979, 1942],
+        "made": pandas.to_datetime(["1985-02-20", "1979-05-25", None]), "genres": ["a|b", "c", ""]})
+    path = write(frame.to_csv(index=False))
+    for add in (add_titles, add_features):
+        there, here = add(data, path), add(data, frame)
+        assert [note.replace("side.csv", "the frame") for note in there.notes] == list(here.notes)
+        assert here.item_features.titles.tolist() == there.item_features.titles.tolist() == ["", "Brazil", ""]
+        assert here.item_features.attributes.keys() == there.item_features.attributes.keys()
+        for name, values in there.item_features.attributes.items():
+            assert np.array_equal(values, here.item_features.attributes[name], equal_nan=values.dtype.kind == "f")
+    links = pandas.DataFrame({"a": [1, 2], "b": [2, 3]})
+    assert add_friends(data, links).social.nnz == 2
+
+
+def test_what_is_no_table_is_refused(data):
+    with pytest.raises(DataError, match="is a dict of 1; pass the path of a file, or a pandas or polars frame"):
+        add_titles(data, {7: "Alien"})
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(ParameterError, match="the frame: there is no option 'header'; there is na"):
+        add_titles(data, pandas.DataFrame({"id": [7], "title": ["Alien"]}), header=True)
