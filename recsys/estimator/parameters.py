@@ -18,7 +18,7 @@ __all__ = ["Check", "Parameters", "above", "at_least", "between", "flag", "one_o
 class Parameters:
     """Keyword-only hyper-parameters stored under their own names; `checks` says what each may be.
 
-    A subclass writes `__init__(self, *, a=1, b=2)` that calls `self._store(locals())`, and
+    A subclass writes `__init__(self, *, a=1, b=2)` that calls `self.store_parameters(locals())`, and
     `checks = {"a": whole(), "b": above(0)}`. Values are checked when the model is fitted, not when
     it is made, so that a search may set them one by one.
     """
@@ -52,7 +52,7 @@ class Parameters:
             found[new] = changed or value
         return found
 
-    def _store(self, given: Mapping[str, Any]) -> None:
+    def store_parameters(self, given: Mapping[str, Any]) -> None:
         """Keep the arguments of `__init__`, its `locals()`, under their own names."""
         for name in given:
             if name not in ("self", "__class__"):

@@ -51,7 +51,7 @@ class Popular(Recommender):
     prior: float
 
     def __init__(self, *, by: str = "count", half_life: float | None = None, prior: float = 10.0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Sums of the events' weights and weighted values."""
@@ -132,7 +132,7 @@ class Bias(Recommender):
     reg_item: float | None
 
     def __init__(self, *, epochs: int = 10, reg_user: float | None = None, reg_item: float | None = None) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Biases of users and items."""

@@ -54,7 +54,7 @@ class MultDAE(HistoryModel):
     def __init__(self, *, hidden: tuple[int, ...] = (200,), dropout: float = 0.5, epochs: int = 100,
                  batch_size: int = 100, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""
@@ -110,7 +110,7 @@ class CDAE(HistoryModel):
     def __init__(self, *, hidden: tuple[int, ...] = (200,), activation: str = "sigmoid", loss: str = "bce",
                  dropout: float = 0.5, epochs: int = 100, batch_size: int = 50, lr: float = 3e-3,
                  weight_decay: float = 0.0, patience: int | None = 10, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""
@@ -162,7 +162,7 @@ class LinearAutoencoder(HistoryModel):
     def __init__(self, *, factors: int = 64, tied: bool = True, dropout: float = 0.8, epochs: int = 100,
                  batch_size: int = 500, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = None,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""
@@ -229,7 +229,7 @@ class MultVAE(HistoryModel):
     def __init__(self, *, hidden: tuple[int, ...] = (), latent: int = 600, dropout: float = 0.3,
                  rest: bool = False, beta: float = 0.2, anneal: int = 50, epochs: int = 200, batch_size: int = 200,
                  lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 20, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""

@@ -225,7 +225,7 @@ class AutoRec(RatingAutoencoder):
     def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500,), activation: str = "sigmoid",
                  reg: float | None = None, epochs: int = 55, batch_size: int = 4096, lr: float = 3e-3,
                  weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""
@@ -282,7 +282,7 @@ class KernelAutoRec(RatingAutoencoder):
     def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500, 500), dimensions: int = 3,
                  reg: float = 20.0, reg_kernel: float = 0.006, epochs: int = 110, batch_size: int = 4096,
                  lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""

@@ -86,7 +86,7 @@ class TextCNN(ContentModel):
                  dropout: float = 0.5, loss: str = "bce", negatives: int = 4, init_std: float = 0.1, epochs: int = 20,
                  batch_size: int = 64, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def _content_needed(self, features: Features) -> str:
         return "titles or texts of the items" if features.titles is None and features.text is None else ""

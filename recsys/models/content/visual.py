@@ -91,7 +91,7 @@ class ImageCNN(ContentModel):
                  dense: int = 512, factors: int = 32, dropout: float = 0.5, loss: str = "bce", negatives: int = 4,
                  init_std: float = 0.1, epochs: int = 20, batch_size: int = 64, lr: float = 1e-3,
                  weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def _content_needed(self, features: Features) -> str:
         return _attribute_needed(self.image, features)
@@ -163,7 +163,7 @@ class VisualBPR(ContentModel):
     def __init__(self, *, vectors: str = "poster", factors: int = 32, visual_factors: int = 16, loss: str = "bpr",
                  negatives: int = 4, init_std: float = 0.1, epochs: int = 60, batch_size: int = 64, lr: float = 0.01,
                  weight_decay: float = 1e-5, patience: int | None = None, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     @property
     def _width(self) -> int:

@@ -104,7 +104,7 @@ class ALS(Recommender):
 
     def __init__(self, *, factors: int = 64, epochs: int = 15, reg: float | None = None, alpha: float | None = None,
                  reg_exponent: float | None = None, cg_steps: int = 3, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     @property
     def looks_at_values(self) -> bool:

@@ -98,7 +98,7 @@ class BPR(Recommender):
 
     def __init__(self, *, factors: int = 64, epochs: int = 150, lr: float = 0.03, reg: float | None = None,
                  init_std: float = 0.1, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Steps of SGD over all pairs."""

@@ -144,7 +144,7 @@ class MatrixFactorization(Recommender):
     def __init__(self, *, factors: int = 100, epochs: int = 50, lr: float = 0.005, reg: float = 0.05,
                  reg_bias: float | None = None, init_std: float = 0.05, biased: bool = True,
                  implicit_feedback: bool = False, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Biases, then SGD over all ratings."""

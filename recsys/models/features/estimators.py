@@ -205,7 +205,7 @@ class LinearRegression(FeatureModel):
 
     def __init__(self, *, epochs: int = 50, batch_size: int = 1024, lr: float = 0.01, weight_decay: float = 0.0,
                  reg: float = 0.01, patience: int | None = 5, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
 
 class LogisticRegression(FeatureModel):
@@ -241,7 +241,7 @@ class LogisticRegression(FeatureModel):
     def __init__(self, *, loss: str = "bce", negatives: int = 4, epochs: int = 50, batch_size: int = 1024,
                  lr: float = 0.01, weight_decay: float = 0.0, reg: float = 0.001, patience: int | None = 5,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
 
 class FactorizationMachine(FeatureModel):
@@ -286,7 +286,7 @@ class FactorizationMachine(FeatureModel):
     def __init__(self, *, factors: int = 32, loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0,
                  init_std: float = 0.1, epochs: int = 60, batch_size: int = 8192, lr: float = 0.02,
                  weight_decay: float = 0.0, reg: float = 0.05, patience: int | None = None, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
 
 class DeepFM(FeatureModel):
@@ -323,4 +323,4 @@ class DeepFM(FeatureModel):
                  loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0, init_std: float = 0.1,
                  epochs: int = 60, batch_size: int = 4096, lr: float = 0.01, weight_decay: float = 0.0,
                  reg: float = 0.05, patience: int | None = 5, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())

@@ -73,7 +73,7 @@ class EASE(Recommender):
 
     def __init__(self, *, reg: float | None = None, recent: int | None = None, weights: str = "binary",
                  max_gib: float = 4.0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The weights of all pairs of items."""

@@ -99,7 +99,7 @@ class ItemKNN(Recommender):
     def __init__(self, *, neighbours: int | None = None, shrink: float = 10.0, asymmetry: float = 0.3,
                  recent: int | None = None, weights: str = "binary", repeats: bool | None = None,
                  decay: float | None = None) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The neighbours of each item, and how fast a history fades."""
@@ -218,7 +218,7 @@ class UserKNN(Recommender):
 
     def __init__(self, *, neighbours: int | None = None, shrink: float = 0.0, asymmetry: float = 0.3,
                  weights: str = "binary") -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The histories are all there is."""

@@ -38,7 +38,7 @@ class _RatingNeighbours(Recommender):
     def __init__(self, *, neighbours: int = 40, min_neighbours: int = 1, shrink: float = 100.0, prior: float = 0.3,
                  pool: int = 1000, epochs: int = 10, reg_user: float | None = None,
                  reg_item: float | None = None) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The baseline, and what the scorer adds."""

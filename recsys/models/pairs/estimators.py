@@ -182,7 +182,7 @@ class PairRecommender(PairModel):
                  negatives: int = 4, negatives_power: float = 0.0, reg: float = 0.0, epochs: int = 50,
                  batch_size: int = 1024, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = 5,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> None:
         """A network of one's own has none that a file could name."""
@@ -239,7 +239,7 @@ class MLP(PairModel):
                  loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0, init_std: float = 0.2,
                  epochs: int = 60, batch_size: int = 4096, lr: float = 0.01, weight_decay: float = 0.0,
                  reg: float = 0.2, patience: int | None = None, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""
@@ -282,7 +282,7 @@ class NeuMF(PairModel):
                  loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0, init_std: float = 0.3,
                  epochs: int = 60, batch_size: int = 8192, lr: float = 0.02, weight_decay: float = 0.0,
                  reg: float = 0.2, patience: int | None = 10, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""
@@ -332,7 +332,7 @@ class ConvNCF(PairModel):
                  negatives_power: float = 0.0, init_std: float = 0.1, epochs: int = 20, batch_size: int = 128,
                  lr: float = 5e-3, weight_decay: float = 0.0, reg: float = 0.01, patience: int | None = 5,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""

@@ -67,7 +67,7 @@ class GMF(PairModel):
     def __init__(self, *, factors: int = 32, epochs: int = 60, lr: float = 0.02, reg: float = 0.2,
                  batch_size: int = 8192, loss: str = "softmax", negatives: int = 4, init_std: float = 0.1,
                  patience: int | None = None, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def architecture(self) -> Architecture:
         """Of the network."""

@@ -241,7 +241,7 @@ class SequenceRecommender(SequenceModel):
                  wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
                  batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
 
 class SASRec(SequenceModel):
@@ -279,7 +279,7 @@ class SASRec(SequenceModel):
                  wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
                  batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def check_parameters(self) -> None:
         """Raise ParameterError for the first hyper-parameter that is out of its range."""
@@ -327,7 +327,7 @@ class Caser(SequenceModel):
                  long_term: bool = True, wide: int = 0, order: str = "rows", repeats: bool | None = None,
                  epochs: int = 25, batch_size: int = 32, lr: float = 3e-3, weight_decay: float = 0.0,
                  patience: int | None = 10, seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
 
 class CausalCNN(SequenceModel):
@@ -364,4 +364,4 @@ class CausalCNN(SequenceModel):
                  wide: int = 0, order: str = "rows", repeats: bool | None = None, epochs: int = 25,
                  batch_size: int = 32, lr: float = 2e-3, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())

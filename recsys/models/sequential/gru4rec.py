@@ -71,7 +71,7 @@ class GRU4Rec(SequenceModel):
                  loss: str = "sampled_softmax", negatives: int = 512, negatives_power: float = 0.5, epochs: int = 12,
                  batch_size: int = 128, lr: float = 0.05, weight_decay: float = 0.0, patience: int | None = 3,
                  seed: int = 0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     encoder = "gru"
 

@@ -63,7 +63,7 @@ class Markov(Recommender):
 
     def __init__(self, *, recent: int | None = None, decay: float = 0.6, window: int = 5, window_decay: float = 0.7,
                  smoothing: float = 10.0) -> None:
-        self._store(locals())
+        self.store_parameters(locals())
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The transitions, counted."""
