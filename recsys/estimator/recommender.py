@@ -3,8 +3,8 @@
 External ids go in and come out of the public verbs, which stand here once, over what was fitted: facts of the training
 data and a scorer. A model is a subclass that writes
 
-- `__init__` with keyword-only hyper-parameters, which calls `self.store_parameters(locals())`, and a row in `checks` for
-  each;
+- `__init__` with keyword-only hyper-parameters, which calls `self.store_parameters(locals())`, and a row in `checks`
+  for each;
 - `can`, what it supports;
 - `learn(data, context)`, which gives what was learned: a scorer, and what else is to be kept. It runs on a copy that
   has the hyper-parameters of the fit, and changes nothing. Or `training(data, context)`, if it trains a network;
