@@ -51,7 +51,7 @@ def described(data: Interactions) -> Interactions:
 
 
 def tastes(features: Features, n_users: int = 80, events: int = 12, seed: int = 0) -> Interactions:
-    """Users of even number take even items, the others odd ones; nobody has met the last `COLD` items."""
+    """Users of even number take even items, the others odd ones; the last `COLD` items are cold."""
     rng = np.random.default_rng(seed)
     user = np.repeat(np.arange(n_users), events)
     own = np.concatenate([rng.permutation((N_ITEMS - COLD) // 2)[:events] for _ in range(n_users)])
@@ -61,7 +61,7 @@ def tastes(features: Features, n_users: int = 80, events: int = 12, seed: int = 
 
 
 def hits_among_cold(model, k: int = 3, last: int = N_ITEMS) -> float:
-    """Of the best k of the items nobody has met, the share that is of the user's kind; chance gives 0.5."""
+    """Of the best k of the cold items, the share that is of the user's kind; chance gives 0.5."""
     recs = model.recommend(k=k, items=np.arange(N_ITEMS - COLD, last))
     return float(np.mean(recs.items % 2 == recs.users[:, None] % 2))
 

@@ -37,7 +37,7 @@ def parts(sequence: float) -> tuple[Interactions, Interactions, Interactions, Tr
     user = rng.random(data.n_users) < 0.1
     item = np.isin(np.arange(data.n_items), rng.permutation(data.n_items)[:5])
     new = user[data.user] | late
-    kept = new | ~item[data.item]  # nobody has met the new items before
+    kept = new | ~item[data.item]  # the new items are cold
     order = np.lexsort((new, data.user))
     old, more = (data.take(order[(kept & part)[order]]).compact() for part in (~new, new))
     return old, more, data.take(order[kept[order]]).compact(), truth

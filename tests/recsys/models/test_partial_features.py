@@ -39,7 +39,7 @@ def features_of_users(numbers: np.ndarray) -> Features:
 
 
 def data(n_items: int = N_ITEMS, seed: int = 0) -> Interactions:
-    """Users of odd number like odd items; those from `N_ITEMS` on are known, but nobody has met them."""
+    """Users of odd number like odd items; those from `N_ITEMS` on are known, but cold."""
     rng = np.random.default_rng(seed)
     user, item = rng.integers(0, N_USERS, 900), rng.integers(0, N_ITEMS // 2, 900)
     item = 2 * item + np.where(rng.random(900) < 0.9, user % 2, rng.integers(0, 2, 900))
@@ -110,7 +110,7 @@ def test_a_new_item_has_the_score_of_its_features(kind: type[Recommender]) -> No
 
 
 def test_an_item_known_at_the_fit_has_the_very_score_of_one_that_comes_later() -> None:
-    """Nobody has met item 40; item 140 is described alike."""
+    """Item 40 is cold; item 140 is described alike."""
     model = FactorizationMachine(factors=4, epochs=5).fit(data(N_ITEMS + 1))
     model.partial_fit(only(items=[140], of_items=features_of_items(np.array([N_ITEMS]))))
     users = np.arange(N_USERS)

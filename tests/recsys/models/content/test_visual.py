@@ -1,4 +1,4 @@
-"""Models of images and vectors: what is planted in them is found, for items nobody has met too."""
+"""Models of images and vectors: what is planted in them is found, for cold items too."""
 
 from __future__ import annotations
 
