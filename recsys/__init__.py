@@ -56,7 +56,8 @@ def __getattr__(name: str) -> Any:
 
         hint = f"; it is in recsys.models: from recsys.models import {name}" if name in REGISTRY else ""
         raise AttributeError(f"module 'recsys' has no attribute {name!r}{hint}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    found = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:

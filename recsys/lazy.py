@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ __all__ = ["resolving"]
 
 
 def resolving(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and the `__dir__` of a package.
+    """The `__getattr__` and the `__dir__` of a package; what has been found once is looked up no more.
 
     Parameters
     ----------
@@ -22,6 +23,7 @@ def resolving(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], A
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(homes[name]), name)
+        found = vars(sys.modules[package])[name] = getattr(importlib.import_module(homes[name]), name)
+        return found
 
     return find, lambda: sorted(homes)
