@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from recsys import cli, datasets
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -23,6 +26,15 @@ def test_example(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("events.csv").write_text("user,item,rating,date\nann,7,5,2026-01-02\nann,8,3,2026-01-03\nbo,7,4,2026-01-02\n")
     Path("items.csv").write_text("item,title\n7,Alien\n8,Brazil\n")
     exec(compile(block, "README.md", "exec"), {})
+
+
+def test_commands_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data, _ = datasets.simulate(n_users=60, n_items=40, n_events=900, seed=0)
+    data.to_csv("events.csv")
+    Path("items.csv").write_text("item,title\n" + "".join(f"{item},Film {item}\n" for item in data.items.ids.tolist()))
+    commands = re.findall(r"^ {4}recsys +(.*)", TEXT, re.MULTILINE)
+    assert [cli.main(shlex.split(command)) for command in commands] == [0, 0, 0, 0]
 
 
 def test_it_fits_three_screens() -> None:
