@@ -5,8 +5,9 @@ Everything named here loads on first use, so `import recsys` costs next to nothi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recsys.lazy import resolving
 
 if TYPE_CHECKING:
     from recsys.data import CSR as CSR
@@ -43,22 +44,16 @@ _NAMES = {
     "recsys.estimator.results": ("Recs",),
 }
 _MODULES = ("artifact", "data", "datasets", "errors", "evaluation", "models", "progress", "report", "training")
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+_HOMES: dict[str, str | None] = {**{name: module for module, names in _NAMES.items() for name in names},
+                                 **dict.fromkeys(_MODULES)}
 
-__all__ = [*_HOMES, *_MODULES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"recsys.{name}")
-    if name not in _HOMES:
-        from recsys.models import REGISTRY
-
-        hint = f"; it is in recsys.models: from recsys.models import {name}" if name in REGISTRY else ""
-        raise AttributeError(f"module 'recsys' has no attribute {name!r}{hint}")
-    found = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
-    return found
+__all__ = [*_HOMES]
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+def _hint(name: str) -> str:
+    from recsys.models import REGISTRY
+
+    return f"; it is in recsys.models: from recsys.models import {name}" if name in REGISTRY else ""
+
+
+__getattr__, __dir__ = resolving(__name__, _HOMES, _hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -15,13 +15,13 @@ from recsys.estimator.context import Context
 from recsys.estimator.fitted import Learned
 from recsys.estimator.parameters import Check, above, at_least, optional, whole
 from recsys.estimator.scorers import Scorer
-from recsys.training import Run, Trainer
+from recsys.training import Objective, Run, Trainer
 from recsys.training.checkpoint import Checkpoint, contents, named
 
 if TYPE_CHECKING:
     from recsys.estimator.recommender import Recommender
 
-__all__ = ["CHECKS", "Training", "adam", "identity", "train", "trainer", "validate"]
+__all__ = ["CHECKS", "Training", "adam", "identity", "train", "trainer"]
 
 CHECKS: dict[str, Check] = {"epochs": whole(1), "lr": above(0), "weight_decay": at_least(0), "batch_size": whole(1),
                             "patience": optional(whole(1)), "seed": whole(0)}
@@ -41,6 +41,13 @@ class Training:
 
     run: Run
     finish: Callable[[], Learned]
+
+    @classmethod
+    def of(cls, model: Recommender, data: Interactions, context: Context, network: Any, objective: Objective,
+           finish: Callable[[], Learned], optimizer: optim.Optimizer | None = None) -> Self:
+        """The training of a network, by Adam if nothing else is given, validated by what it would answer with now."""
+        return cls(Run(network, objective, optimizer or adam(model, network.parameters()),
+                       _validation(model, data, context, lambda: finish().scorer)), finish)
 
 
 def train(model: Any, training: Training, data: Interactions, context: Context) -> Learned:
@@ -63,8 +70,8 @@ def adam(model: Any, parameters: Any) -> optim.Optimizer:
     return optim.Adam(parameters, lr=model.lr, weight_decay=model.weight_decay)
 
 
-def validate(model: Recommender, data: Interactions, context: Context,
-             scorer: Callable[[], Scorer]) -> Callable[[], float] | None:
+def _validation(model: Recommender, data: Interactions, context: Context,
+                scorer: Callable[[], Scorer]) -> Callable[[], float] | None:
     """A function that measures, on the validation data, what would answer now; None if there is no such data.
 
     It gives NDCG@10, or minus the RMSE if the model predicts ratings. Items that training does not know are ranked by

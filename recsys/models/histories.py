@@ -13,9 +13,9 @@ from recsys.estimator.histories import Histories
 from recsys.estimator.networks import Architecture
 from recsys.estimator.parameters import Check
 from recsys.estimator.scorers.networks import HistoryNetwork
-from recsys.estimator.training import CHECKS, Training, adam, validate
+from recsys.estimator.training import CHECKS, Training, adam
 from recsys.models.refining import go_on, grow, regrow
-from recsys.training import Objective, Run
+from recsys.training import Objective
 
 __all__ = ["HistoryModel"]
 
@@ -64,9 +64,7 @@ class HistoryModel(Recommender):
         def finish() -> Learned:
             return Learned(self._scorer(network, kept, facts))
 
-        run = Run(network, self.objective(network, kept.rows), adam(self, network.parameters()),
-                  validate(self, data, context, lambda: finish().scorer))
-        return Training(run, finish)
+        return Training.of(self, data, context, network, self.objective(network, kept.rows), finish)
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """The histories and the network grow, and go on learning."""

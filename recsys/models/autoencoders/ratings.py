@@ -18,10 +18,10 @@ from recsys.estimator.networks import Architecture
 from recsys.estimator.parameters import Check, at_least, one_of, optional, sizes, whole
 from recsys.estimator.scorers.codes import Codes, deviations
 from recsys.estimator.scorers.factors import Factors
-from recsys.estimator.training import CHECKS, Training, adam, validate
+from recsys.estimator.training import CHECKS, Training
 from recsys.models.autoencoders.network import ACTIVATIONS
 from recsys.models.baselines import Biases, fit_biases
-from recsys.training import Run, shuffled
+from recsys.training import shuffled
 
 __all__ = ["AutoRec", "KernelAutoRec"]
 
@@ -100,8 +100,7 @@ class RatingAutoencoder(Recommender):
             return Learned(self._scorer(network, architecture, rows, ratings, strength))
 
         objective = _Entries(rows, wanted, network, lambda: self._penalty(network, strength))
-        return Training(Run(network, objective, adam(self, network.parameters()),
-                            validate(self, data, context, lambda: finish().scorer)), finish)
+        return Training.of(self, data, context, network, objective, finish)
 
     def architecture(self) -> Architecture:
         """Of the network."""

@@ -19,14 +19,14 @@ from recsys.estimator.networks import Architecture
 from recsys.estimator.parameters import Check, at_least, between, one_of, whole
 from recsys.estimator.scorers.factors import Factors
 from recsys.estimator.scorers.folding import FoldIn
-from recsys.estimator.training import CHECKS, Training, adam, validate
+from recsys.estimator.training import CHECKS, Training
 from recsys.estimator.updating import grown
 from recsys.models.content.network import ContentNetwork
 from recsys.models.content.objective import ItemBatches
 from recsys.models.factorisation.factors import learn_map
 from recsys.models.pairs.estimators import rates_by_loss
 from recsys.models.refining import regrow
-from recsys.training import Run, losses
+from recsys.training import losses
 
 __all__ = ["CONTENT_CHECKS", "ContentModel", "Reader"]
 
@@ -173,8 +173,7 @@ class ContentModel(Recommender):
             return reader.prepare(content[items[given[items]]]), given[items]
 
         objective = ItemBatches(data, network, content_of, self.loss, self.negatives, facts.mean_value)
-        return Training(Run(network, objective, adam(self, network.parameters()),
-                            validate(self, data, context, lambda: finish().scorer)), finish)
+        return Training.of(self, data, context, network, objective, finish)
 
     def _factors(self, network: ContentNetwork, vectors: np.ndarray, facts: Facts) -> Factors:
         """The vectors of the content beside what was learned of users, and of items with interactions."""

@@ -15,16 +15,16 @@ from recsys.data.interactions import Interactions
 from recsys.errors import DataError, DataWarning, UnsupportedError
 from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender
 from recsys.estimator.networks import Architecture
-from recsys.estimator.parameters import Check, between, one_of, sizes
+from recsys.estimator.parameters import Check, one_of
 from recsys.estimator.scorers.factors import Factors
 from recsys.estimator.scorers.networks import PairNetwork
-from recsys.estimator.training import Training, adam, validate
+from recsys.estimator.training import Training
 from recsys.models.features.network import FactorizationNetwork, Fields, assemble
 from recsys.models.features.vocabulary import Vocabulary
-from recsys.models.pairs.estimators import PAIR_CHECKS, rates_by_loss
+from recsys.models.pairs.estimators import LAYER_CHECKS, PAIR_CHECKS, rates_by_loss
 from recsys.models.pairs.objective import log_popularity, pair_objective
 from recsys.models.refining import refine
-from recsys.training import Objective, Run, losses
+from recsys.training import Objective, losses
 
 __all__ = ["DeepFM", "FactorizationMachine", "LinearRegression", "LogisticRegression"]
 
@@ -89,9 +89,7 @@ class FeatureModel(Recommender):
         def finish() -> Learned:
             return self._learned(network, architecture, words, facts)
 
-        run = Run(network, self._objective(network, data, facts), adam(self, network.parameters()),
-                  validate(self, data, context, lambda: finish().scorer))
-        return Training(run, finish)
+        return Training.of(self, data, context, network, self._objective(network, data, facts), finish)
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """Columns for new ids, which are learned alone, and then those of all that new events touch."""
@@ -317,7 +315,7 @@ class DeepFM(FeatureModel):
     """
 
     can: ClassVar[Any] = rates_by_loss(Can(cold_user=True, cold_item=True, partial_fit=True, embeddings=True))
-    checks: ClassVar[dict[str, Check]] = {**PAIR_CHECKS, "hidden": sizes(), "dropout": between(0, 0.99)}
+    checks: ClassVar[dict[str, Check]] = LAYER_CHECKS
 
     def __init__(self, *, factors: int = 32, hidden: tuple[int, ...] = (64, 32), dropout: float = 0.2,
                  loss: str = "softmax", negatives: int = 4, negatives_power: float = 0.0, init_std: float = 0.1,

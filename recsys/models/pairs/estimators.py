@@ -15,16 +15,17 @@ from recsys.estimator.networks import Architecture
 from recsys.estimator.parameters import Check, at_least, between, one_of, sizes, whole
 from recsys.estimator.scorers import Scorer
 from recsys.estimator.scorers.networks import PairNetwork, scores_of
-from recsys.estimator.training import CHECKS, Training, adam, validate
+from recsys.estimator.training import CHECKS, Training
 from recsys.models.pairs.objective import LOSSES, log_popularity, pair_objective
 from recsys.models.refining import refine, regrow
-from recsys.training import Objective, Run
+from recsys.training import Objective
 
-__all__ = ["ConvNCF", "MLP", "NeuMF", "PAIR_CHECKS", "PairModel", "PairRecommender", "rates_by_loss"]
+__all__ = ["ConvNCF", "LAYER_CHECKS", "MLP", "NeuMF", "PAIR_CHECKS", "PairModel", "PairRecommender", "rates_by_loss"]
 
 PAIR_CHECKS: dict[str, Check] = {
     **CHECKS, "factors": whole(1), "loss": one_of(*LOSSES), "negatives": whole(1), "negatives_power": at_least(0),
     "reg": at_least(0), "init_std": at_least(0)}
+LAYER_CHECKS: dict[str, Check] = {**PAIR_CHECKS, "hidden": sizes(), "dropout": between(0, 0.99)}
 
 
 def rates_by_loss(can: Can) -> Depends:
@@ -88,9 +89,7 @@ class PairModel(Recommender):
         def finish() -> Learned:
             return self._learned(network, facts)
 
-        run = Run(network, self._objective(network, data, facts), adam(self, network.parameters()),
-                  validate(self, data, context, lambda: finish().scorer))
-        return Training(run, finish)
+        return Training.of(self, data, context, network, self._objective(network, data, facts), finish)
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """New rows of the tables alone, then all that new events touch."""
@@ -228,7 +227,7 @@ class MLP(PairModel):
     """
 
     can: ClassVar[Any] = rates_by_loss(Can(partial_fit=True, embeddings=True))
-    checks: ClassVar[dict[str, Check]] = {**PAIR_CHECKS, "hidden": sizes(), "dropout": between(0, 0.99)}
+    checks: ClassVar[dict[str, Check]] = LAYER_CHECKS
 
     factors: int
     hidden: tuple[int, ...]
@@ -271,7 +270,7 @@ class NeuMF(PairModel):
     """
 
     can: ClassVar[Any] = rates_by_loss(Can(partial_fit=True, embeddings=True))
-    checks: ClassVar[dict[str, Check]] = {**PAIR_CHECKS, "hidden": sizes(), "dropout": between(0, 0.99)}
+    checks: ClassVar[dict[str, Check]] = LAYER_CHECKS
 
     factors: int
     hidden: tuple[int, ...]

@@ -16,12 +16,12 @@ from recsys.estimator.histories import Histories
 from recsys.estimator.networks import Architecture
 from recsys.estimator.parameters import Check, at_least, between, flag, one_of, optional, whole
 from recsys.estimator.scorers.networks import HistoryNetwork
-from recsys.estimator.training import CHECKS, Training, adam, validate
+from recsys.estimator.training import CHECKS, Training, adam
 from recsys.models.refining import go_on, grow, regrow
 from recsys.models.sequential.encoders import ENCODERS
 from recsys.models.sequential.network import OPTIONS, SequenceNetwork, sequence
 from recsys.models.sequential.objective import FULL, NextItem, Rest, against, item_sampler
-from recsys.training import Objective, Run
+from recsys.training import Objective
 from recsys.training.losses import SAMPLED
 
 __all__ = ["SASRec", "Caser", "CausalCNN", "SequenceModel", "SequenceRecommender", "moments_of"]
@@ -86,8 +86,7 @@ class SequenceModel(Recommender):
             return self._learned(network, histories, context.facts)
 
         objective = self._objective(network, data.csr, histories.stored, moments_of(self, data), context.facts)
-        return Training(Run(network, objective, self._optimizer(network),
-                            validate(self, data, context, lambda: finish().scorer)), finish)
+        return Training.of(self, data, context, network, objective, finish, self._optimizer(network))
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """The histories and the network grow, and go on learning."""
