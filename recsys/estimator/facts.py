@@ -12,7 +12,7 @@ from recsys.data.features import Features
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 
-__all__ = ["Facts", "chained"]
+__all__ = ["Facts", "chained", "kept_once"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,8 @@ class Facts:
         span, mean = None, 1.0
         if data.value is not None:
             span, mean = _span(data), float(data.value.mean(dtype=np.float64))
-        return cls(data.users, data.items, data.csr.unique(), _events(data) if keep_events else None,
+        seen = data.csr.unique()
+        return cls(data.users, data.items, seen, kept_once(data.csr, seen) if keep_events else None,
                    np.bincount(data.item, minlength=data.n_items), None if titles is None else Features(titles=titles),
                    span, mean, data.fingerprint())
 
@@ -99,12 +100,11 @@ def _span(data: Interactions) -> tuple[float, float]:
     return float(value.min()), float(value.max())
 
 
-def _events(data: Interactions) -> CSR:
-    """The events in the order of time, with values; those that are in `data.csr.unique()` are kept once."""
-    events, seen = data.csr, data.csr.unique()
-    if events.data is None and np.array_equal(events.indices, seen.indices):
-        events = seen
-    return CSR(events.indptr, events.indices, events.data, events.shape)  # without what it has cached
+def kept_once(rows: CSR, seen: CSR | None) -> CSR:
+    """`seen`, if it is the same as the rows, so that memory and files hold them once; else these, without their cache."""
+    if seen is not None and rows.data is None and np.array_equal(rows.indices, seen.indices):
+        return seen
+    return CSR(rows.indptr, rows.indices, rows.data, rows.shape)
 
 
 def chained(*fingerprints: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.data.csr import CSR, distinct
 from recsys.estimator.arrays import Arrays, pack, unpack_if
-from recsys.estimator.facts import Facts
+from recsys.estimator.facts import Facts, kept_once
 
 __all__ = ["Histories", "faded", "inverse_frequency"]
 
@@ -58,10 +58,7 @@ class Histories:
 
     def storing(self, events: CSR, seen: CSR | None) -> Self:
         """With the histories of the training data, from all its events; what `seen` has already is kept once."""
-        rows = self.transform(events)
-        if rows.data is None and seen is not None and np.array_equal(rows.indices, seen.indices):
-            rows = seen
-        return replace(self, stored=rows)
+        return replace(self, stored=kept_once(self.transform(events), seen))
 
     @property
     def rows(self) -> CSR:
