@@ -101,7 +101,7 @@ def _span(data: Interactions) -> tuple[float, float]:
 
 
 def kept_once(rows: CSR, seen: CSR | None) -> CSR:
-    """`seen`, if it is the same as the rows, so that memory and files hold them once; else these, without their cache."""
+    """`seen`, if it is the same as the rows, so that files and memory hold it once; else these, without their cache."""
     if seen is not None and rows.data is None and np.array_equal(rows.indices, seen.indices):
         return seen
     return CSR(rows.indptr, rows.indices, rows.data, rows.shape)
