@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recsys.lazy import resolving
 
 if TYPE_CHECKING:
+    from minidl import __version__ as __version__
     from recsys.data import CSR as CSR
     from recsys.data import Features as Features
     from recsys.data import IdMap as IdMap
@@ -48,6 +49,7 @@ _HOMES: dict[str, str | None] = {**{name: module for module, names in _NAMES.ite
                                  **dict.fromkeys(_MODULES)}
 
 __all__ = [*_HOMES]
+_HOMES["__version__"] = "minidl"  # of the distribution
 
 
 def _hint(name: str) -> str:

@@ -32,4 +32,4 @@ def resolving(package: str, homes: Mapping[str, str | None], hint: Callable[[str
         found = vars(sys.modules[package])[name] = getattr(importlib.import_module(home), name)
         return found
 
-    return find, lambda: sorted(vars(sys.modules[package])["__all__"])
+    return find, lambda: sorted({*vars(sys.modules[package])["__all__"], *homes})

@@ -96,6 +96,10 @@ class ModuleDict(_Dict[Module]):
         self.add_module(key, module)
 
 
+def _parameter(value: Any) -> Parameter:
+    return value if isinstance(value, Parameter) else Parameter(value)
+
+
 class ParameterDict(_Dict[Parameter]):
     """Parameters in a dict, so that they are found.
 
@@ -120,7 +124,7 @@ class ParameterDict(_Dict[Parameter]):
     def __setitem__(self, key: str, value: Any) -> None:
         if not key or "." in key or (hasattr(self, key) and key not in self):
             raise KeyError(f"ParameterDict: {key!r} cannot be a name: it is empty, has a dot or is an attribute")
-        setattr(self, key, value if isinstance(value, Parameter) else Parameter(value))
+        setattr(self, key, _parameter(value))
 
 
 class ParameterList(Module):
@@ -145,7 +149,7 @@ class ParameterList(Module):
 
     def append(self, value: Any) -> ParameterList:
         """Add a parameter at the end."""
-        setattr(self, str(len(self)), value if isinstance(value, Parameter) else Parameter(value))
+        setattr(self, str(len(self)), _parameter(value))
         return self
 
     def extend(self, values: Iterable[Any]) -> ParameterList:
@@ -165,7 +169,7 @@ class ParameterList(Module):
 
     def __setitem__(self, index: int, value: Any) -> None:
         place = str(range(len(self))[index])
-        setattr(self, place, value if isinstance(value, Parameter) else Parameter(value))
+        setattr(self, place, _parameter(value))
 
     def _list(self) -> list[Parameter]:
         return [value for value in vars(self).values() if isinstance(value, Parameter)]

@@ -13,12 +13,12 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
+import recsys
 from minidl import MissingExtraError, runtime, streams
 from recsys.cli import reading
 from recsys.console import Console
@@ -104,7 +104,7 @@ def _complain(text: str, code: int = 2) -> int:
 def _parser() -> argparse.ArgumentParser:
     """The parser of the command line; `command` is None when none was given."""
     made = _Parser(prog="recsys", description="Recommenders on plain CPUs.", allow_abbrev=False)
-    made.add_argument("--version", action="version", version=f"recsys {_version()}")
+    made.add_argument("--version", action=_Version, nargs=0, help="show the program's version number and exit")
     made.set_defaults(command=None, json=False)
     commands = made.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
@@ -135,8 +135,9 @@ class _Parser(argparse.ArgumentParser):
         return found, rest
 
 
-def _version() -> str:
-    try:
-        return version("minidl")
-    except PackageNotFoundError:
-        return "of an unknown version"
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, which takes longer than to parse a command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+        print(f"recsys {getattr(recsys, '__version__', 'of an unknown version')}")
+        parser.exit()
