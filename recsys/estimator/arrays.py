@@ -54,7 +54,8 @@ def expect(arrays: Arrays, name: str, shape: tuple[int | None, ...], dtype: Any 
     array = arrays[name]
     fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
     if not fits or (dtype is not None and array.dtype != dtype):
-        raise ArtifactError(f"array {name!r} is {array.dtype}{array.shape}, expected {np.dtype(dtype)}{shape}")
+        wanted = "shape " if dtype is None else np.dtype(dtype)
+        raise ArtifactError(f"array {name!r} is {array.dtype}{array.shape}, expected {wanted}{shape}")
     return array
 
 

@@ -82,11 +82,11 @@ class Facts:
             before = int(self.item_counts.sum())
             mean = (mean * before + float(data.value.sum(dtype=np.float64))) / (before + len(data))
         return Facts(data.users, data.items, CSR.from_pairs(*pairs, shape=(n_users, n_items)).unique(),
-                     None if self.events is None else appended(self.events, data.csr), counts, self._titles(data),
+                     None if self.events is None else appended(self.events, data.csr), counts, self.titles_with(data),
                      span, mean, chained(self.fingerprint, data.fingerprint()))
 
-    def _titles(self, data: Interactions) -> Features | None:
-        """Titles of all items, "" where there is none; None if there were none."""
+    def titles_with(self, data: Interactions) -> Features | None:
+        """Titles of these and of new items, numbered by extended id maps; None if there were none."""
         if self.item_features is None or self.item_features.titles is None:
             return self.item_features
         new = np.full(data.n_items - len(self.items), "", np.str_)

@@ -66,9 +66,18 @@ def restore_facts(data: Mapping[str, Any], arrays: Arrays) -> Facts:
     shape, limits = (len(users), len(items)), data["rating_range"]
     return Facts(users, items, unpack_if("seen", arrays, shape), unpack_if("seen.events", arrays, shape),
                  expect(arrays, "item_counts", (shape[1],)),
-                 Features(titles=arrays["titles"]) if "titles" in arrays else None,
+                 _titles(arrays, shape[1]),
                  None if limits is None else (float(limits[0]), float(limits[1])), float(data["mean_value"]),
                  str(data["fingerprint"]))
+
+
+def _titles(arrays: Arrays, n_items: int) -> Features | None:
+    if "titles" not in arrays:
+        return None
+    titles = expect(arrays, "titles", (n_items,))
+    if titles.dtype.kind != "U":
+        raise ArtifactError(f"array 'titles' is {titles.dtype}, expected text")
+    return Features(titles=titles)
 
 
 def restore(card: Mapping[str, Any], arrays: Arrays) -> Fitted:

@@ -49,11 +49,9 @@ def together(fitted: Fitted, new: Interactions) -> tuple[Interactions, Facts]:
         raise UnsupportedError(f"{fitted.name}.partial_fit needs the events of the training, and the file of this "
                                f"model is of an earlier version without them; fit it again.")
     rows = appended(facts.events, new.csr)
-    titles = facts.grown(new).item_features
-    everything = Interactions(new.users, new.items, rows.row_of_entry, rows.indices, rows.data, item_features=titles,
-                              name=new.name)
-    fingerprint = chained(facts.fingerprint, new.fingerprint())
-    return everything, replace(Facts.of(everything, keep_events=True), fingerprint=fingerprint)
+    everything = Interactions(new.users, new.items, rows.row_of_entry, rows.indices, rows.data, name=new.name)
+    return everything, replace(Facts.of(everything, keep_events=True), item_features=facts.titles_with(new),
+                               fingerprint=chained(facts.fingerprint, new.fingerprint()))
 
 
 def grown(table: np.ndarray, rows: int) -> np.ndarray:

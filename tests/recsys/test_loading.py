@@ -128,6 +128,8 @@ def test_parameters_that_json_cannot_hold(model, path):
     (card(lambda c: c["members"].pop("item_counts")), "'item_counts' is missing"),
     (card(lambda c: c["members"]["users"].update(sha256="0" * 64)), "member users: its checksum differs"),
     (card(lambda c: c["members"]["users"].update(file="../users.npy")), "member users"),
+    (card(lambda c: c["members"].update(titles=c["members"]["item_counts"])), "'titles' is int64, expected text"),
+    (card(lambda c: c["members"].update(titles=c["members"]["users"])), r"'titles' is int64\(8,\), expected shape \(9,\)"),
     (lambda members: members.pop("items.npy"), "member items"),
     (lambda members: members.update({"items.npy": b"nonsense"}), "member items"),
     (lambda members: members.pop("manifest.json"), "not a model file"),
