@@ -191,7 +191,7 @@ def main(arguments: Sequence[str]) -> int:
         for tried in chosen:
             rows.append(row(tried, divided, _noting(options.log)))
             print(f"{tried.model}, {case.name}: {rows[-1]['default']}, {rows[-1]['tuned']}", file=sys.stderr)
-            store_parameters(rows[-1])
+            _store(rows[-1])
     print(json.dumps(rows, indent=1) if options.json else table(rows))
     return 3 if skipped else 0
 
@@ -209,7 +209,7 @@ def _noting(path: str | None) -> Callable[[dict[str, Any]], None]:
     return note
 
 
-def store_parameters(row: Mapping[str, Any]) -> None:
+def _store(row: Mapping[str, Any]) -> None:
     """Keep a row, and put the whole table into its page."""
     names = [f"{tried.model} on {case.name}" for tried in MODELS for case in SETS]
     kept = store.add(RESULTS, [row], names)

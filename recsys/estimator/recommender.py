@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -170,7 +171,7 @@ class Recommender(Parameters):
             raise ParameterError(f"{type(self).__name__}.fit does not train a network, so there is no "
                                  f"{'checkpoint' if checkpoint is not None else 'callback'} between epochs; leave it "
                                  f"out.")
-        context = Context(context.facts, context.valid, context.valid_history, checkpoint, tuple(callbacks), progress)
+        context = replace(context, checkpoint=checkpoint, callbacks=tuple(callbacks), progress=progress)
         self._fitted = learner._as_fitted(context.facts, learner.learn(data, context))
         return self
 
