@@ -28,11 +28,11 @@ from minidl.nn.activation import (
     Threshold,
 )
 from minidl.nn.attention import MultiheadAttention
-from minidl.nn.containers import ModuleDict, ParameterDict, ParameterList
+from minidl.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from minidl.nn.conv import Conv1d, Conv2d, ConvTranspose2d, Fold, Unfold
 from minidl.nn.dropout import Dropout1d, Dropout2d
 from minidl.nn.init import manual_seed
-from minidl.nn.layers import Bilinear, Dropout, Embedding, EmbeddingBag, Identity, Linear, ModuleList, Sequential
+from minidl.nn.layers import Bilinear, Dropout, Embedding, EmbeddingBag, Identity, Linear
 from minidl.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,

@@ -1,23 +1,40 @@
-"""Modules by name, and parameters by name or number."""
+"""Modules and parameters by name or number, and modules one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
-__all__ = ["ModuleDict", "ParameterDict", "ParameterList"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 _T = TypeVar("_T", Module, Parameter)
 
 
-class _Dict(Module, Generic[_T]):
-    """A dict of attributes; a subclass says what they are and how one is added."""
+class _Parts(Module, Generic[_T]):
+    """What has modules, or parameters, for attributes; a subclass says which, and how one is added."""
 
-    _kind: Any  # a class
+    _kind: ClassVar[Any]
+    _add: ClassVar[Callable[..., None]]
 
+    def _dict(self) -> dict[str, _T]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, self._kind)}
+
+    def __len__(self) -> int:
+        return len(self._dict())
+
+
+def _add_parameter(self: _Parts[Parameter], name: str, value: Any) -> None:
+    if not name or "." in name or (hasattr(self, name) and name not in self._dict()):
+        raise KeyError(f"{type(self).__name__}: {name!r} cannot be a name: it is empty, has a dot or is an attribute")
+    setattr(self, name, value if isinstance(value, Parameter) else Parameter(value))
+
+
+# ------------------------------------------------------------------------------------------------ by name
+
+class _Dict(_Parts[_T]):
     def __init__(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         self.update(values)
 
@@ -25,7 +42,7 @@ class _Dict(Module, Generic[_T]):
         return self._dict()[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        raise NotImplementedError
+        self._add(key, value)
 
     def __delitem__(self, key: str) -> None:
         self.pop(key)
@@ -33,14 +50,8 @@ class _Dict(Module, Generic[_T]):
     def __contains__(self, key: str) -> bool:
         return key in self._dict()
 
-    def __len__(self) -> int:
-        return len(self._dict())
-
     def __iter__(self) -> Iterator[str]:
         return iter(self._dict())
-
-    def _dict(self) -> dict[str, _T]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, self._kind)}
 
     def keys(self) -> KeysView[str]:
         """Names, in the order they were added."""
@@ -87,17 +98,10 @@ class ModuleDict(_Dict[Module]):
     ['rating.weight', 'rating.bias', 'genre.weight', 'genre.bias']
     """
 
-    _kind = Module
+    _kind, _add = Module, Module.add_module
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
         super().__init__(modules)
-
-    def __setitem__(self, key: str, module: Module) -> None:
-        self.add_module(key, module)
-
-
-def _parameter(value: Any) -> Parameter:
-    return value if isinstance(value, Parameter) else Parameter(value)
 
 
 class ParameterDict(_Dict[Parameter]):
@@ -116,18 +120,60 @@ class ParameterDict(_Dict[Parameter]):
     {'user': (1,), 'item': (2,)}
     """
 
-    _kind = Parameter
+    _kind, _add = Parameter, _add_parameter
 
     def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         super().__init__(parameters)
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        if not key or "." in key or (hasattr(self, key) and key not in self):
-            raise KeyError(f"ParameterDict: {key!r} cannot be a name: it is empty, has a dot or is an attribute")
-        setattr(self, key, _parameter(value))
+
+# ----------------------------------------------------------------------------------------------- by number
+
+class _Ordered(_Parts[_T]):
+    def __iter__(self) -> Iterator[_T]:
+        return iter(self._dict().values())
+
+    def __getitem__(self, index: int) -> _T:
+        return list(self._dict().values())[index]
 
 
-class ParameterList(Module):
+class _List(_Ordered[_T]):
+    def append(self, value: Any) -> Self:
+        """Add one at the end."""
+        self._add(str(len(self)), value)
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Add some at the end."""
+        for value in values:
+            self.append(value)
+        return self
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        self._add(list(self._dict())[index], value)
+
+
+class ModuleList(_List[Module]):
+    """Modules in a list, so that their parameters are found.
+
+    Parameters
+    ----------
+    modules : iterable of Module
+
+    Examples
+    --------
+    >>> from minidl import nn
+    >>> layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+    >>> len(layers), len(list(layers.parameters()))
+    (3, 6)
+    """
+
+    _kind, _add = Module, Module.add_module
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self.extend(modules)
+
+
+class ParameterList(_List[Parameter]):
     """Parameters in a list, so that they are found.
 
     Parameters
@@ -144,32 +190,38 @@ class ParameterList(Module):
     (['0', '1'], (3,))
     """
 
+    _kind, _add = Parameter, _add_parameter
+
     def __init__(self, parameters: Iterable[Any] = ()) -> None:
         self.extend(parameters)
 
-    def append(self, value: Any) -> ParameterList:
-        """Add a parameter at the end."""
-        setattr(self, str(len(self)), _parameter(value))
-        return self
 
-    def extend(self, values: Iterable[Any]) -> ParameterList:
-        """Add parameters at the end."""
-        for value in values:
-            self.append(value)
-        return self
+class Sequential(_Ordered[Module]):
+    """Modules one after the other.
 
-    def __len__(self) -> int:
-        return len(self._list())
+    Parameters
+    ----------
+    *modules : Module, or one mapping of str to Module
 
-    def __iter__(self) -> Iterator[Parameter]:
-        return iter(self._list())
+    Examples
+    --------
+    >>> from minidl import nn
+    >>> nn.Sequential(nn.Linear(4, 2), nn.ReLU())
+    Sequential(
+      (0): Linear(in_features=4, out_features=2, bias=True)
+      (1): ReLU()
+    )
+    """
 
-    def __getitem__(self, index: int) -> Parameter:
-        return self._list()[index]
+    _kind, _add = Module, Module.add_module
 
-    def __setitem__(self, index: int, value: Any) -> None:
-        place = str(range(len(self))[index])
-        setattr(self, place, _parameter(value))
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        for i, module in enumerate(modules):
+            for name, each in module.items() if isinstance(module, Mapping) else [(str(i), module)]:
+                self.add_module(name, each)
 
-    def _list(self) -> list[Parameter]:
-        return [value for value in vars(self).values() if isinstance(value, Parameter)]
+    def forward(self, x: Any) -> Any:
+        """Through all modules in turn."""
+        for module in self.children():
+            x = module(x)
+        return x

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.versions import wrote
 
-__all__ = ["Bilinear", "Dropout", "Embedding", "EmbeddingBag", "Identity", "Linear", "ModuleList", "Sequential"]
+__all__ = ["Bilinear", "Dropout", "Embedding", "EmbeddingBag", "Identity", "Linear"]
 
 
 class Linear(Module):
@@ -273,84 +272,3 @@ class Identity(Module):
     def forward(self, x: Any) -> Any:
         """Any -> the same."""
         return x
-
-
-class ModuleList(Module):
-    """Modules in a list, so that their parameters are found.
-
-    Parameters
-    ----------
-    modules : iterable of Module
-
-    Examples
-    --------
-    >>> from minidl import nn
-    >>> layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
-    >>> len(layers), len(list(layers.parameters()))
-    (3, 6)
-    """
-
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        self.extend(modules)
-
-    def append(self, module: Module) -> ModuleList:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add modules at the end."""
-        for module in modules:
-            self.append(module)
-        return self
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.children())
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module([name for name, _ in self.named_children()][index], module)
-
-
-class Sequential(Module):
-    """Modules one after the other.
-
-    Parameters
-    ----------
-    *modules : Module, or one mapping of str to Module
-
-    Examples
-    --------
-    >>> from minidl import nn
-    >>> nn.Sequential(nn.Linear(4, 2), nn.ReLU())
-    Sequential(
-      (0): Linear(in_features=4, out_features=2, bias=True)
-      (1): ReLU()
-    )
-    """
-
-    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
-        for i, module in enumerate(modules):
-            for name, each in module.items() if isinstance(module, Mapping) else [(str(i), module)]:
-                self.add_module(name, each)
-
-    def forward(self, x: Any) -> Any:
-        """Through all modules in turn."""
-        for module in self.children():
-            x = module(x)
-        return x
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.children())
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
-
