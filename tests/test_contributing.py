@@ -67,7 +67,8 @@ def test_recipe(title: str, clone: Path) -> None:
         done = subprocess.run([sys.executable, *arguments], cwd=clone, env=environment, capture_output=True, text=True,
                               check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    if shutil.which("ruff"):
-        done = subprocess.run(["ruff", "check", "--fix", "--no-cache", *changed], cwd=clone, capture_output=True,
+    ruff = Path(sys.executable).with_name("ruff")
+    if ruff.exists():
+        done = subprocess.run([ruff, "check", "--fix", "--no-cache", *changed], cwd=clone, capture_output=True,
                               text=True, check=False)
         assert done.returncode == 0, done.stdout

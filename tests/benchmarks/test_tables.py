@@ -16,6 +16,7 @@ def test_pages_have_what_is_stored(kind, monkeypatch):
     written = []
     monkeypatch.setattr(kind, "put", lambda name, table, page: written.append((name, table, page)))
     kind.write(store.read(kind.RESULTS))
+    assert written
     for name, table, page in written:
         text = page.read_text(encoding="utf-8")
         assert f"-->\n{table}<!-- /{name} -->" in text, f"{page.name}: run python -m benchmarks tables"
