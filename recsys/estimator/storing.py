@@ -12,8 +12,8 @@ import numpy as np
 from recsys.artifact import container
 from recsys.data.features import Features
 from recsys.data.ids import IdMap
-from recsys.errors import ArtifactError, RecsysError, UnsupportedError
-from recsys.estimator import scorers
+from recsys.errors import ArtifactError, ParameterError, RecsysError, UnsupportedError
+from recsys.estimator import golden, scorers
 from recsys.estimator.arrays import Arrays, expect, pack, prefixed, unpack_if, within
 from recsys.estimator.facts import Facts
 from recsys.estimator.fitted import Fitted, Learned
@@ -21,10 +21,32 @@ from recsys.estimator.fitted import Fitted, Learned
 __all__ = ["load", "restore", "restore_facts", "save"]
 
 _PRIVATE = "seen."  # what `seen=False` leaves out begins with it, behind the name of the part
+_OWN = ("kind", "format", "versions", "members", "class", "parameters", "remedy", "scorer", "memory", "taken", "data",
+        "golden")  # entries of a card that follow from the model
 
 
-def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True) -> None:
-    """Write a fitted model to a file, as `Recommender.save` says."""
+def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
+         card: Mapping[str, Any] | None = None) -> None:
+    """Write a fitted model to a file, as `Recommender.save` says.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    path : str or path
+    seen : bool
+        Whether the file holds what users have seen.
+    card : mapping of str to JSON values, optional
+        What else the file is to say of itself, such as how far it has learned from a log.
+
+    Raises
+    ------
+    ParameterError
+        The card has an entry by a name that every file has.
+    """
+    more = dict(card or {})
+    taken = [name for name in more if name in _OWN]
+    if taken:
+        raise ParameterError(f"save: the card has {', '.join(taken)}, which every model file has; choose another name.")
     if not seen and fitted.scorer.needs_histories:
         raise UnsupportedError(f"{fitted.name} answers from its users' histories and cannot be saved with seen=False; "
                                f"use seen=True, or another model.")
@@ -40,8 +62,8 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True) -> 
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}.") from error
     memory, remembered = fitted.learned.memory
-    card = own | {"remedy": fitted.remedy, "scorer": scorer, "memory": memory,
-                  "taken": dict(fitted.learned.taken),
+    card = more | own | {"remedy": fitted.remedy, "scorer": scorer, "memory": memory,
+                  "taken": dict(fitted.learned.taken), "golden": golden.make(fitted, users=seen),
                   "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
                            "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
     arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
