@@ -132,13 +132,20 @@ class EventLog:
             An event that cannot be kept; the message says which, and why. None is added.
         """
         check_all(events, "event", check_event)
+        return self.append_groups([events])[0]
+
+    def append_groups(self, groups: Sequence[Sequence[Event]]) -> list[int]:
+        """`append` of several senders' events, which `check_all` has passed, in one transaction: each one's new events."""
+        new = []
         with self._database.writing():
-            seq = self.last_seq()
-            new = self._database.insert(
-                f"INSERT INTO events ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                [(*event[:7], place) for place, event in enumerate(events, seq + 1)])
-            if new:
-                self._database.rows("UPDATE meta SET seq = ?", (seq + len(events),))
+            seq = before = self.last_seq()
+            for events in groups:
+                new.append(self._database.insert(
+                    f"INSERT INTO events ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    [(*event[:7], place) for place, event in enumerate(events, seq + 1)]) if events else 0)
+                seq += len(events)
+            if seq != before:
+                self._database.rows("UPDATE meta SET seq = ?", (seq,))
         return new
 
     def last_seq(self) -> int:

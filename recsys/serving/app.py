@@ -27,7 +27,9 @@ except ImportError as error:
     raise MissingExtraError("starlette, msgspec, prometheus_client", "serve", "recsys.serving") from error
 
 from recsys.errors import RecsysError
-from recsys.serving.handlers import Call, Handlers, Reply
+from recsys.serving.calls import Call, Reply
+from recsys.serving.handlers import Handlers
+from recsys.serving.ids import new_id
 from recsys.serving.problems import TYPE, Problem
 from recsys.serving.routes import ROUTES, Route
 from recsys.serving.settings import Settings
@@ -90,7 +92,6 @@ class App:
         await receive()
         try:
             await self.handlers.open()
-            await self.handlers.started()
         except (RecsysError, OSError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
@@ -251,8 +252,3 @@ def _is_loopback(address: str) -> bool:
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(address).is_loopback
     return False
-
-
-def new_id() -> str:
-    """An id for a request; later ones are greater, so that an index of them grows at its end."""
-    return f"{time.time_ns() // 1000:014x}{secrets.token_hex(5)}"

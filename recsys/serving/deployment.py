@@ -101,10 +101,10 @@ class Deployment:
         self.first = next(iter(self.models.values()))
 
     @classmethod
-    def load(cls, settings: Settings) -> Self:
+    def load(cls, settings: Settings, *, verify: bool = True) -> Self:
         """What the settings say."""
         names, shares = [v.name for v in settings.variants], [v.share for v in settings.variants]
-        return cls({variant.name: Deployed.load(variant) for variant in settings.variants},
+        return cls({variant.name: Deployed.load(variant, verify=verify) for variant in settings.variants},
                    Variants(names, shares, settings.salt))
 
     def of(self, unit: int | str) -> Deployed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -13,8 +14,10 @@ from recsys.serving.problems import Problem
 
 __all__ = ["Lane"]
 
+_LOG = logging.getLogger("recsys.serving")
+
 T = TypeVar("T")
-Waiting = tuple[Any, "asyncio.Future[Any]", float]
+Waiting = tuple[Any, "asyncio.Future[Any] | None", float]
 
 
 class Lane(Generic[T]):
@@ -77,6 +80,10 @@ class Lane(Generic[T]):
         self._queue.put((request, future, time.monotonic() + self._timeout))
         return future
 
+    def post(self, request: T) -> None:
+        """Have a request worked on that nobody waits for; from any thread."""
+        self._queue.put((request, None, float("inf")))
+
     # -------------------------------------------------------------------------------- in the thread
     def _run(self) -> None:
         if self._start is not None:
@@ -106,8 +113,12 @@ class Lane(Generic[T]):
             results: Sequence[Any] = self._work([one[0] for one in live]) if live else ()
         except Exception as error:  # whoever waits is told; the thread goes on
             results = [error] * len(live)
-        done = [(future, result) for (_, future, _), result in zip(live, results, strict=True)]
-        done += [(future, late) for _, future, deadline in taken if deadline < now]
+        done = [(future, result) for (_, future, _), result in zip(live, results, strict=True) if future is not None]
+        done += [(future, late) for _, future, deadline in taken if deadline < now and future is not None]
+        lost = [result for (_, future, _), result in zip(live, results, strict=True)
+                if future is None and isinstance(result, Exception)]
+        for error in lost:
+            _LOG.warning("%s: %s", self._thread.name, error)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._deliver, done)
 

@@ -90,14 +90,14 @@ ROUTES = (
     Route("DELETE", "/v1/users/{id}", "forget_user", "Erase a person from the log, the model and all that is held.", None,
           schemas.Receipt, (409, 422, 503, 507), (_USER,), writes=True),
     Route("GET", "/v1/model", "get_model", "The models that answer.", None, schemas.ModelAnswer, (503,)),
-    Route("POST", "/v1/reload", "reload", "Load the model files again; a bad one leaves the old model.", schemas.ReloadIn,
+    Route("POST", "/v1/reload", "load_again", "Load the model files again; a bad one leaves the old model.", schemas.ReloadIn,
           schemas.ReloadAnswer, (409, 503), writes=True),
     Route("GET", "/v1/stats", "stats", "What the operator's page draws.", None, dict[str, Any], (503,)),
     Route("GET", "/healthz", "health", "Whether the process answers.", None, schemas.StateAnswer),
     Route("GET", "/readyz", "ready", "Whether it is ready: mapped, compiled, asked, and the log can be written.", None,
           schemas.StateAnswer, (503,)),
-    Route("GET", "/metrics", "metrics", "Counters for Prometheus, of all workers.", media="text/plain"),
-    Route("GET", "/openapi.json", "openapi", "This document.", None, dict[str, Any]),
+    Route("GET", "/metrics", "scrape", "Counters for Prometheus, of all workers.", media="text/plain"),
+    Route("GET", "/openapi.json", "document", "This document.", None, dict[str, Any]),
 )
 
 
