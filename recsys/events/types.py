@@ -75,12 +75,15 @@ class EventType:
         Whether it is a success, or what its value must be for one.
     seen : bool
         Whether its item counts as seen, and is left out of lists of what is new.
+    undoes : bool
+        Whether it takes back what was said of its item before: then it is as if there had been nothing.
     """
 
     name: str
     weight: float | None
     positive: bool | Condition
     seen: bool
+    undoes: bool = False
 
     @property
     def needs_value(self) -> bool:
@@ -96,6 +99,7 @@ _DEFAULTS = (
     EventType("save", 2.0, True, True),
     EventType("purchase", 3.0, True, True),
     EventType("dislike", 0.0, False, True),
+    EventType("undo", 0.0, False, False, undoes=True),
     EventType("rating", None, Condition(">=", None), True),
 )
 
@@ -106,7 +110,7 @@ class EventTypes(Mapping[str, EventType]):
     Parameters
     ----------
     types : EventType
-        The kinds; by default impression, view, click, like, save, purchase, dislike and rating.
+        The kinds; by default impression, view, click, like, save, purchase, dislike, rating and undo.
 
     Examples
     --------

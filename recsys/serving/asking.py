@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from recsys.data.ids import IdMap
 from recsys.estimator.fitted import Fitted
 from recsys.events import EventTypes
 from recsys.serving.catalogue import View
 from recsys.serving.deployment import Deployed
 from recsys.serving.people import Live, People, live, trained_history
-from recsys.serving.problems import Problem, shown
+from recsys.serving.numbering import encode, require_kind
+from recsys.serving.problems import Problem
 from recsys.serving.schemas import Ask, RecommendAsk
 
-__all__ = ["Row", "allowed_by", "require_kind", "row_of"]
+__all__ = ["Row", "allowed_by", "row_of"]
 
 Key = int | str
 _NOTHING = np.zeros(0, np.int32)
@@ -54,24 +54,6 @@ class Row:
     known: int = -1
     source: str = "model"
     notes: list[str] = field(default_factory=list)
-
-
-def require_kind(ids: IdMap, given: Sequence[Key], name: str) -> None:
-    """Raise Problem for ids of another kind than the model's."""
-    kind = int if ids.integers else str
-    for place, one in enumerate(given):
-        if type(one) is not kind and len(ids):
-            what = "integers" if ids.integers else "strings"
-            where = name if len(given) == 1 and not name.endswith("s") else f"{name}[{place}]"
-            raise Problem(422, f"{where}: ids are {what} here, such as {ids.ids[0].item()!r}, and {shown(one)} is not.",
-                          where)
-
-
-def encode(ids: IdMap, given: Sequence[Key]) -> np.ndarray:
-    """Numbers of ids of the right kind, -1 for unknown ones: int32 (n,)."""
-    if not len(ids) or not given:
-        return np.full(len(given), -1, np.int32)
-    return ids.encode(np.array(given, np.int64 if ids.integers else np.str_), "skip")
 
 
 def row_of(ask: Ask, model: Deployed, people: People | None, types: EventTypes, forgotten: bool,
@@ -179,9 +161,3 @@ def allowed_by(ask: RecommendAsk, view: View) -> tuple[np.ndarray | None, set[Ke
         allowed = own if allowed is None else allowed & own
         fresh = new if fresh is None else fresh & new
     return allowed, fresh
-
-
-def rows_hidden(rows: Sequence[Any]) -> Any:
-    """The hidden items of several rows."""
-    return np.concatenate([[0], np.cumsum([len(row.hidden) for row in rows])]), np.concatenate(
-        [_NOTHING, *(row.hidden for row in rows)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from recsys.events import EventLog, Item
 from recsys.serving.content import Likeness
 from recsys.serving.deployment import Deployed
+from recsys.serving.numbering import encode_any
+from recsys.serving.schemas import ItemOut
 
 __all__ = ["Catalogue", "View"]
 
@@ -150,6 +153,38 @@ class View:
             allowed &= one
             fresh &= new
         return allowed, fresh
+
+    def item(self, id: Key) -> ItemOut | None:
+        """What is known of an item; None if nothing is."""
+        entry = self.entries.get(id)
+        number = encode_any(self.ids, id)
+        if entry is None and number < 0:
+            return None
+        title = self.title(number) if number >= 0 else None if entry is None else entry.title
+        if entry is None:
+            return ItemOut(id, title, None, {}, None, True, True)
+        return ItemOut(id, title, entry.text, entry.attributes, entry.image, entry.available, number >= 0)
+
+    def search(self, text: str, limit: int) -> tuple[list[ItemOut], int]:
+        """The items with all words of a text in their titles, those with the most events first, and their number."""
+        words = text.lower().split()
+        found = [place for place, title in enumerate(self._lower) if all(word in title for word in words)]
+        counts = self.model.counts
+        n = len(self.ids)
+        found.sort(key=lambda place: (-float(counts[place]) if place < n else 0.0, place))
+        ids = [self.ids.ids[place].item() if place < n else self._new[place - n].id for place in found[:limit]]
+        return [item for item in map(self.item, ids) if item is not None], len(found)
+
+    @cached_property
+    def _lower(self) -> list[str]:
+        """The titles of the model's items, then of new ones, in small letters; an id where there is no title."""
+        names = [(self.title(number) or str(self.ids.ids[number])).lower() for number in range(len(self.ids))]
+        return names + [(entry.title or str(entry.id)).lower() for entry in self._new]
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        """How many items have each value of each attribute."""
+        return {name: {value: len(own) + len(new) for value, (own, new) in sorted(values.items())}
+                for name, values in sorted(self.attributes.items())}
 
     @property
     def fresh(self) -> Fresh | None:

@@ -80,11 +80,6 @@ class Deployed:
         """The training events of every item: float32 (n_items,)."""
         return self.fitted.facts.item_counts.astype(np.float32)
 
-    def without(self, users: list[Any]) -> None:
-        """Write the file anew without some people."""
-        storing.save(storing.without_users(self.fitted, users), self.variant.path,
-                     card={"log": {"learned_to": self.learned_to}})
-
 
 class Deployment:
     """All variants' models, and who gets which; never changed.

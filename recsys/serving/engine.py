@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,10 @@ from recsys.data.csr import CSR
 from recsys.errors import RecsysError
 from recsys.estimator import answering
 from recsys.estimator.ranking import rank_rows
-from recsys.events import EventLog, Shown
-from recsys.experiments.exploration import explore
-from recsys.serving import asking, varied
+from recsys.events import EventLog
+from recsys.events.records import Shown
+from recsys.experiments.exploration import explore, generator
+from recsys.serving import asking, numbering, varied
 from recsys.serving.asking import Row
 from recsys.serving.catalogue import Catalogue, View
 from recsys.serving.deployment import Deployed, Deployment
@@ -77,20 +78,31 @@ class Engine:
         self.people = People(log, settings.limits.recent, settings.limits.people)
         self.catalogue = Catalogue(log)
         self.generation = log.generation()
-        self._epoch, self._forgotten = -1, frozenset[bytes]()
+        self._epoch = -1
+        self._forgotten: dict[int, set[bytes]] = {}
         self.follow()
 
     def follow(self) -> None:
         """Take in what is new of the log."""
         seq, change, self.generation, epoch = self.log.state()
         if epoch != self._epoch:
-            self._forgotten, self._epoch = frozenset(self.log.forgotten()), epoch
+            self._forgotten, self._epoch = {}, epoch
         self.people.follow(seq, epoch)
         self.catalogue.follow(change)
 
-    def is_forgotten(self, user: Key | None) -> bool:
-        """Whether a user was erased, and models that still know the person must not say so."""
-        return user is not None and bool(self._forgotten) and self.log.hash_of(user) in self._forgotten
+    def is_forgotten(self, user: Key | None, model: Deployed) -> bool:
+        """Whether a user was erased after a model had learned, so that what it knows of the person does not count."""
+        if user is None or not self._epoch:
+            return False
+        held = self._forgotten.get(model.learned_to)
+        if held is None:
+            held = self._forgotten[model.learned_to] = self.log.forgotten(model.learned_to)
+        return bool(held) and self.log.hash_of(user) in held
+
+    def view(self) -> View:
+        """The catalogue as it is this moment, beside the first variant's model."""
+        self.follow()
+        return self.catalogue.view(self.deployment.first)
 
     def answer(self, jobs: Sequence[Job]) -> list[bytes | Problem]:
         """The answers of several questions, encoded, each as if it had been asked alone."""
@@ -127,7 +139,7 @@ class Engine:
         if isinstance(ask, RecommendAsk) and ask.profiling == "off":
             job.row = Row(source="popular")
             return
-        job.row = asking.row_of(ask, job.model, self.people, self.settings.types, self.is_forgotten(ask.user),
+        job.row = asking.row_of(ask, job.model, self.people, self.settings.types, self.is_forgotten(ask.user, job.model),
                                 getattr(ask, "filter_seen", True))
 
     def _group(self, job: Job) -> Any:
@@ -170,14 +182,14 @@ class Engine:
         entries = self._with_fresh(entries, row, view, fresh)
         propensities = [1.0] * len(entries)
         if self.settings.explore and ask.profiling == "on":
-            rng = np.random.default_rng(int.from_bytes(job.request_id.encode()[-16:], "big"))
+            rng = generator(self.settings.salt, job.request_id)
             order, propensities = explore(range(len(entries)), ask.k, self.settings.explore, rng)
             entries = [entries[place] for place in order]
         entries = entries[:ask.k]
         if ask.explain and row.source != "popular":
             for entry in entries:
                 if entry.source in ("model", "history"):
-                    entry.reasons = self._reasons(row, view, int(asking.encode(view.ids, [entry.id])[0]), _REASONS)
+                    entry.reasons = self._reasons(row, view, int(numbering.encode(view.ids, [entry.id])[0]), _REASONS)
         for entry in entries:
             job.sources[entry.source] = job.sources.get(entry.source, 0) + 1
         job.items = items[:ask.k].tolist()
@@ -216,8 +228,8 @@ class Engine:
         if model is None:
             raise ValueError("jobs are prepared before they are answered")
         view = self.catalogue.view(model)
-        asking.require_kind(view.ids, [ask.item], "item")
-        number = int(asking.encode(view.ids, [ask.item])[0])
+        numbering.require_kind(view.ids, [ask.item], "item")
+        number = int(numbering.encode(view.ids, [ask.item])[0])
         name = ModelName(model.fitted.name, model.version)
         if number < 0:
             return Answer(self._like_new(ask, view), name, model.variant.name, job.request_id,
@@ -245,8 +257,8 @@ class Engine:
         if model is None or row is None:
             raise ValueError("jobs are prepared before they are answered")
         view, fitted = self.catalogue.view(model), model.fitted
-        asking.require_kind(view.ids, [ask.item], "item")
-        number = int(asking.encode(view.ids, [ask.item])[0])
+        numbering.require_kind(view.ids, [ask.item], "item")
+        number = int(numbering.encode(view.ids, [ask.item])[0])
         if number < 0:
             raise Problem(404, f"item: {shown(ask.item)} is unknown to the model.", "item")
         if not fitted.can.explain:
@@ -307,20 +319,11 @@ def _explained(row: Row, model: Deployed) -> tuple[np.ndarray, np.ndarray | None
 def _exclude(ask: RecommendAsk, row: Row, view: View) -> None:
     """Hide what a request excludes."""
     if ask.exclude:
-        asking.require_kind(view.ids, ask.exclude, "exclude")
-        numbers = asking.encode(view.ids, ask.exclude)
+        numbering.require_kind(view.ids, ask.exclude, "exclude")
+        numbers = numbering.encode(view.ids, ask.exclude)
         row.hidden = np.concatenate([row.hidden, numbers[numbers >= 0]])
         row.hidden_new = row.hidden_new | {*ask.exclude}
 
 
 def _as_problem(error: Exception) -> Problem:
     return error if isinstance(error, Problem) else Problem(409, str(error))
-
-
-def sources_of(jobs: Sequence[Job]) -> Mapping[str, int]:
-    """How many entries of several answers come from where."""
-    total: dict[str, int] = {}
-    for job in jobs:
-        for source, count in job.sources.items():
-            total[source] = total.get(source, 0) + count
-    return total

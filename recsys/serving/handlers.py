@@ -9,7 +9,7 @@ import recsys
 from recsys.errors import ArtifactError, DataError, LogError
 from recsys.events import Event, Item
 from recsys.events.records import check_all, check_event, check_item
-from recsys.serving import asking, persons, reporting
+from recsys.serving import numbering, persons, reporting
 from recsys.serving.calls import Call, Reply
 from recsys.serving.engine import Job
 from recsys.serving.ids import new_id
@@ -59,8 +59,8 @@ class Handlers(Service):
     def _event(self, place: int, given: EventIn) -> Event:
         facts = self.engine.deployment.first.fitted.facts
         where = f"events[{place}]"
-        asking.require_kind(facts.users, [given.user], f"{where}.user")
-        asking.require_kind(facts.items, [given.item], f"{where}.item")
+        numbering.require_kind(facts.users, [given.user], f"{where}.user")
+        numbering.require_kind(facts.items, [given.item], f"{where}.item")
         event = Event(given.id or new_id(), given.user, given.item, given.type, given.value,
                       time.time() if given.time is None else given.time, given.request_id)
         try:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from recsys.serving import asking
+from recsys.artifact import container
+from recsys.artifact.versions import Versions
+from recsys.estimator import storing
+from recsys.serving import numbering
 from recsys.serving.schemas import Erased, ErasedParts, Named, Person, PersonEvent, Receipt
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ def kept_of(engine: Engine, user: Key) -> Person:
     model = engine.deployment.first
     view, fitted = engine.catalogue.view(model), model.fitted
     kept = engine.log.export(user)
-    number = -1 if engine.is_forgotten(user, model) else int(asking.encode(fitted.users, [user])[0])
+    number = -1 if engine.is_forgotten(user, model) else int(numbering.encode(fitted.users, [user])[0])
     seen = fitted.facts.seen
     indices = seen.row(number)[0].tolist() if seen is not None and number >= 0 else []
     events = [PersonEvent(event["id"], event["item"], engine.catalogue.title(model, event["item"]), event["type"],
@@ -45,19 +49,22 @@ async def forget(service: Service, user: Key) -> Receipt:
     """
     erased = await service.write(lambda log: log.forget(user))
     before = service.engine.deployment
-    known = [model for model in before.models.values() if asking.encode_any(model.fitted.users, user) >= 0]
-    if known:
-        async with service.file_lock():
-            await asyncio.to_thread(_rewrite, known, user)
-    after = await service.reload(verify=False) if known else before
+    changed = [await asyncio.to_thread(_rewrite, model.variant.path, user) for model in before.models.values()]
+    after = await service.reload(verify=False) if any(changed) else before
     parts = ErasedParts(erased.events, erased.shown,
                         [Erased(name, before.models[name].version, model.version) for name, model in after.models.items()])
     service.metrics.erasures.inc()
     now = time.time()
-    digest: Any = hashlib.sha256(msgspec.json.encode([user, msgspec.to_builtins(parts), now])).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode([user, msgspec.to_builtins(parts), now])).hexdigest()
     return Receipt(user, parts, now, digest)
 
 
-def _rewrite(models: list[Any], user: Key) -> None:
-    for model in models:
-        model.without([user])
+def _rewrite(path: str, user: Key) -> bool:
+    """Take a person out of a model file and of all versions of it that are kept; whether the person was in any."""
+    def without(source: Path, target: Path) -> None:
+        fitted = storing.load(source, mmap=True, verify=False)
+        if numbering.encode_any(fitted.users, user) >= 0:
+            card = container.manifest(source)
+            storing.save(storing.without_users(fitted, [user]), target, card={"log": card["log"]} if "log" in card else None)
+
+    return bool(Versions(path).rewrite(without))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.artifact import container
-from recsys.serving import asking
+from recsys.serving import numbering
 from recsys.serving.deployment import Deployment
 from recsys.serving.schemas import ModelAnswer, VariantOut
 from recsys.serving.settings import Settings
@@ -79,7 +79,7 @@ def drift(fitted: Any, events: list[Any]) -> dict[str, Any] | None:
     0 where each item has the share of events that it had in training, 1 where no item has events in both.
     """
     items = [event.item for event in events if isinstance(event.item, int) == fitted.items.integers]
-    numbers = asking.encode(fitted.items, items)
+    numbers = numbering.encode(fitted.items, items)
     if not len(items):
         return None
     now = np.bincount(numbers[numbers >= 0], minlength=len(fitted.items)).astype(np.float64)

@@ -118,6 +118,8 @@ class Settings:
         A CSV file of items: a column of ids, one of titles, all others attributes, whose values `|` parts.
     page : bool
         Whether there are pages at `/` and `/ops`.
+    workers : int
+        Processes that answer; whoever starts them says how many.
     """
 
     variants: tuple[Variant, ...]
@@ -131,6 +133,7 @@ class Settings:
     log_shown: bool | None = None
     items: str | None = None
     page: bool = True
+    workers: int = 1
 
     def __post_init__(self) -> None:
         require("serve", _CHECKS, vars(self))
@@ -167,7 +170,7 @@ class Settings:
         table = {} if path is None else _table(path)
         given = {name: value for name, value in given.items() if value is not None}
         try:
-            known = {each.name for each in fields(cls)} - {"variants", "types", "limits", "events"}
+            known = {each.name for each in fields(cls)} - {"variants", "types", "limits", "events", "workers"}
             service = _known("service", table.pop("service", {}), known)
             limits = Limits(**_known("limits", table.pop("limits", {}), {each.name for each in fields(Limits)}))
             types = EventTypes.of(table.pop("events", {}))
@@ -181,7 +184,7 @@ class Settings:
         return replace(self, variants=variants)
 
 
-_CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "log_shown": optional(flag()),
+_CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "workers": whole(1), "log_shown": optional(flag()),
            "token": optional(Check(lambda value: isinstance(value, str) and len(value) >= 8,
                                    "a string of 8 characters or more")),
            "salt": Check(lambda value: isinstance(value, str), "a string"),
