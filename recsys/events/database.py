@@ -48,7 +48,7 @@ _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; make room and send again what was not acknowledged",
     sqlite3.SQLITE_BUSY: "another process held it for too long; try again, or open it with a longer timeout",
     sqlite3.SQLITE_READONLY: "it may not be written; check the permissions of the file and of its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; its folder, where -wal and -shm stand too, must exist and be writable",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; its folder, with -wal and -shm in it, must exist and be writable",
     sqlite3.SQLITE_PERM: "it may not be opened; check the permissions of the file and of its folder",
     sqlite3.SQLITE_CORRUPT: "it is damaged; put a backup in its place, together with no -wal and no -shm",
     sqlite3.SQLITE_NOTADB: "it is not an event log; name another file, or put a backup in its place",
