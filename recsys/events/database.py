@@ -48,7 +48,7 @@ _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; make room and send again what was not acknowledged",
     sqlite3.SQLITE_BUSY: "another process held it for too long; try again, or open it with a longer timeout",
     sqlite3.SQLITE_READONLY: "it may not be written; check the permissions of the file and of its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; its folder must exist and be writable, as -wal and -shm stand there too",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; its folder, with -wal and -shm in it, must exist and be writable",
     sqlite3.SQLITE_PERM: "it may not be opened; check the permissions of the file and of its folder",
     sqlite3.SQLITE_CORRUPT: "it is damaged; put a backup in its place, together with no -wal and no -shm",
     sqlite3.SQLITE_NOTADB: "it is not an event log; name another file, or put a backup in its place",
@@ -129,7 +129,7 @@ class Database:
         self._connection.close()
 
     def rows(self, query: str, values: Iterable[Any] = ()) -> list[Any]:
-        """All rows of a statement, at once: a reader that is left open would keep the write-ahead log from shrinking."""
+        """All rows of a statement at once, as a reader that is left open keeps the write-ahead log from shrinking."""
         try:
             return self._connection.execute(query, values).fetchall()  # type: ignore[arg-type]
         except sqlite3.Error as error:

@@ -231,8 +231,9 @@ class EventLog:
         return next(iter(self._shown("WHERE request_id = ?", request_id)), None)
 
     def _shown(self, which: str, *values: Any) -> list[Shown]:
-        return [Shown(*about, json.loads(items), json.loads(propensities), seq)
-                for *about, items, propensities, seq in self._database.rows(f"SELECT {_SHOWN} FROM shown {which}", values)]
+        rows = self._database.rows(f"SELECT {_SHOWN} FROM shown {which}", values)
+        return [Shown._make((*about, json.loads(items), json.loads(propensities), seq))
+                for *about, items, propensities, seq in rows]
 
     # ------------------------------------------------------------------------------ state of a service
 

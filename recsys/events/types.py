@@ -243,4 +243,6 @@ def _read_seen(who: str, value: Any) -> bool:
     return value
 
 
-_READERS: dict[str, Callable[[str, Any], Any]] = {"weight": _read_weight, "positive": _read_positive, "seen": _read_seen}
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "weight": _read_weight, "positive": _read_positive, "seen": _read_seen,
+}

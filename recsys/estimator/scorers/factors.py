@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class Factors(Scorer):
     described : (bool, bool)
         Whether users, and items, are known by their features.
     """
+
+    of_users: ClassVar[tuple[str, ...]] = ("user_factors", "user_bias")
 
     def __init__(self, can: Can, user_factors: np.ndarray, item_factors: np.ndarray, item_bias: np.ndarray,
                  fold_in: FoldIn | None = None, *, user_bias: np.ndarray | None = None, mean: float = 0.0,
