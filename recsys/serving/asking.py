@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,8 +10,8 @@ from recsys.estimator.fitted import Fitted
 from recsys.events import EventTypes
 from recsys.serving.catalogue import View
 from recsys.serving.deployment import Deployed
-from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.numbering import encode, require_kind
+from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import Ask, RecommendAsk
 

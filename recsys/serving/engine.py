@@ -22,8 +22,16 @@ from recsys.serving.catalogue import Catalogue, View
 from recsys.serving.deployment import Deployed, Deployment
 from recsys.serving.people import People
 from recsys.serving.problems import Problem, shown
-from recsys.serving.schemas import (Answer, ExplainAnswer, ExplainAsk, ModelName, ReasonOut, RecommendAsk, Recommended,
-                                    ScoredItem, SimilarAsk)
+from recsys.serving.schemas import (
+    Answer,
+    ExplainAnswer,
+    ModelName,
+    ReasonOut,
+    RecommendAsk,
+    Recommended,
+    ScoredItem,
+    SimilarAsk,
+)
 from recsys.serving.settings import Settings
 
 __all__ = ["Engine", "Job"]
