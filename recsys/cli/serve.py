@@ -28,8 +28,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--workers", type=texts.positive, default=1, metavar="N", help="processes (default: %(default)s)")
     made.add_argument("--events", metavar="FILE.db", help="keep what people do in this file, made if it is not there")
     made.add_argument("--config", type=Path, metavar="FILE.toml", help="what types of events mean, limits, and more")
-    made.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token that who writes has to bring; or the "
-                      "environment has it as RECSYS_TOKEN")
+    made.add_argument("--token-file", type=Path, metavar="FILE",
+                      help="holds the token that who writes has to bring; or the environment has it as RECSYS_TOKEN")
     made.add_argument("--retrain", metavar="every=6h|events=N", help="learn again in the background; needs --data and "
                       "--events")
     made.add_argument("--data", metavar="NAME|PATH", help="what the model was trained on, for --retrain")
@@ -67,7 +67,8 @@ def _learning(settings: Any, options: argparse.Namespace) -> Any:
     found = re.fullmatch(r"every=(\d+)([smhd])|events=(\d+)", text)
     if found is None:
         raise ParameterError(f"--retrain {text}: give every=6h (s, m, h, d) or events=10000.")
-    command = ["retrain", settings.variants[0].path, "--data", options.data, "--events", settings.events, "--low-priority"]
+    command = ["retrain", settings.variants[0].path, "--data", options.data, "--events", settings.events,
+               "--low-priority"]
     command += [] if options.config is None else ["--config", str(options.config)]
     if found[3] is not None:
         return Learning(command, settings.events, events=int(found[3]))

@@ -135,7 +135,7 @@ class EventLog:
         return self.append_groups([events])[0]
 
     def append_groups(self, groups: Sequence[Sequence[Event]]) -> list[int]:
-        """`append` of several senders' events, which `check_all` has passed, in one transaction: each one's new events."""
+        """`append` of several senders' events, passed by `check_all`, in one transaction: how many of each are new."""
         new = []
         with self._database.writing():
             seq = before = self.last_seq()

@@ -60,8 +60,8 @@ def stats(service: Service) -> dict[str, Any]:
     return {
         "time": now, "uptime": now - service.started, "workers": service.settings.workers,
         "requests": summary["requests"], "statuses": summary["statuses"],
-        "latency": {"p50": _quantile(summary["latency"], .5), "p99": _quantile(summary["latency"], .99), "buckets": buckets,
-                    "count": total},
+        "latency": {"p50": _quantile(summary["latency"], .5), "p99": _quantile(summary["latency"], .99),
+                    "buckets": buckets, "count": total},
         "sources": summary["sources"],
         "coverage": {"shown": service.metrics.coverage, "items": len(engine.deployment.first.fitted.items)},
         "events": {"total": engine.log.count(), "last_minute": sum(event.time > now - 60 for event in latest),

@@ -44,7 +44,8 @@ class Service:
         Compare the model files with their checksums at the start.
     """
 
-    def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *, verify: bool = True) -> None:
+    def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *,
+                 verify: bool = True) -> None:
         self.settings, self.slot, self.folder, self._verify = settings, slot, Path(folder), verify
         self.log_path = settings.events or str(self.folder / "state.db")
         self.not_ready = "the models are being mapped"
@@ -170,7 +171,7 @@ class Service:
                 counts = iter(self._writer.append_groups(groups))
             except RecsysError as error:
                 counts = iter([error] * len(groups))
-        return [next(counts) if isinstance(one, list) else _tried(lambda one=one: one(self._writer)) for one in batch]
+        return [next(counts) if isinstance(one, list) else _tried(one, self._writer) for one in batch]
 
     # ------------------------------------------------------------------------------------------ reloads
     async def reload(self, variant: str | None = None, *, verify: bool = True) -> Deployment:
@@ -209,10 +210,10 @@ class Service:
                 _LOG.warning("worker %d: %s", self.slot, error)
 
 
-def _tried(function: Callable[[], Any]) -> Any:
+def _tried(function: Callable[..., Any], *given: Any) -> Any:
     """What a function gives, or the exception that it raises."""
     try:
-        return function()
+        return function(*given)
     except (RecsysError, Problem, OSError) as error:
         return error
 
