@@ -153,12 +153,10 @@ def served(data: Interactions, folder: Path) -> Settings:
 
     folder.mkdir(parents=True, exist_ok=True)
     models.EASE().fit(data.binarise()).save(folder / "model.recsys")
-    with replacing(folder / "items.csv") as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
-        writer = csv.writer(text)
-        writer.writerow(["item", "title", "genre"])
-        writer.writerows(_described(data))
-        text.flush()
-        text.detach()
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([("item", "title", "genre"), *_described(data)])
+    with replacing(folder / "items.csv") as file:
+        file.write(text.getvalue().encode())
     return Settings((Variant("default", str(folder / "model.recsys")),), events=str(folder / "events.db"),
                     items=str(folder / "items.csv"))
 
