@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+from minidl import MissingExtraError
 from recsys.cli import texts
 from recsys.console import Console
 from recsys.errors import ParameterError
 
-__all__ = ["SUMMARY", "add_arguments", "run", "serve"]
+__all__ = ["SUMMARY", "add_address", "add_arguments", "require_extra", "run", "serve"]
 
 SUMMARY = "serve a model to real people, live"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -23,9 +25,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("model", type=Path, nargs="?", help="a file that `recsys train` wrote")
     made.add_argument("--variant", action="append", default=[], metavar="NAME=FILE:SHARE",
                       help="a model that answers a share of the people, instead of MODEL; may be repeated")
-    made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    made.add_argument("--port", type=_port, default=8000, help="port, 0 for any that is free (default: %(default)s)")
-    made.add_argument("--workers", type=texts.positive, default=1, metavar="N", help="processes (default: %(default)s)")
+    add_address(made)
     made.add_argument("--events", metavar="FILE.db", help="keep what people do in this file, made if it is not there")
     made.add_argument("--config", type=Path, metavar="FILE.toml", help="what types of events mean, limits, and more")
     made.add_argument("--token-file", type=Path, metavar="FILE",
@@ -35,12 +35,25 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--data", metavar="NAME|PATH", help="what the model was trained on, for --retrain")
 
 
+def add_address(made: argparse.ArgumentParser) -> None:
+    """Where to listen, with how many processes."""
+    made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    made.add_argument("--port", type=_port, default=8000, help="port, 0 for any that is free (default: %(default)s)")
+    made.add_argument("--workers", type=texts.positive, default=1, metavar="N", help="processes (default: %(default)s)")
+
+
+def require_extra() -> None:
+    """Raise MissingExtraError unless everything is there that a service needs."""
+    for package in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "serve", "recsys serve")
+
+
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
+    require_extra()
     from recsys.serving.settings import Settings, Variant
-    from recsys.serving.supervising import serving_extra
 
-    serving_extra()
     if bool(options.model) == bool(options.variant):
         raise ParameterError("give one MODEL, or --variant NAME=FILE:SHARE for each of several.")
     variants = tuple(Variant.parse(text) for text in options.variant) or (Variant("default", str(options.model)),)

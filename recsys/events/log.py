@@ -172,14 +172,19 @@ class EventLog:
 
     def put_item(self, item: Item) -> int:
         """Add an item or replace what is known of it; the number of this change. DataError if it cannot be kept."""
-        check_item(item)
-        values = (item.id, item.title, item.text, json.dumps(item.attributes), item.image, item.available)
+        return self.put_items([item])
+
+    def put_items(self, items: Sequence[Item]) -> int:
+        """`put_item` of several, all or none of them, in one transaction; the number of the last change."""
+        check_all(items, "item", check_item)
         with self._database.writing():
-            self._database.rows("UPDATE meta SET change = change + 1")
             change = self.last_change()
-            self._database.rows(f"INSERT OR REPLACE INTO items ({_ITEM}, change) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                                (*values, change))
-        return change
+            self._database.insert(
+                f"INSERT OR REPLACE INTO items ({_ITEM}, change) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(item.id, item.title, item.text, json.dumps(item.attributes), item.image, item.available, place)
+                 for place, item in enumerate(items, change + 1)])
+            self._database.rows("UPDATE meta SET change = ?", (change + len(items),))
+        return change + len(items)
 
     def item(self, id: Id) -> Item | None:
         """What is known of an item; None if nothing was put."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import recsys
+from recsys.artifact import container
 from recsys.errors import ArtifactError, DataError, LogError
 from recsys.events import Event, Item
 from recsys.events.records import check_all, check_event, check_item
@@ -183,4 +183,4 @@ class Handlers(Service):
 
     async def document(self, call: Call) -> Reply:
         """The OpenAPI document."""
-        return Reply.of(openapi(getattr(recsys, "__version__", "unknown"), self.settings.limits))
+        return Reply.of(openapi(container.versions()["minidl"], self.settings.limits))

@@ -84,9 +84,10 @@ class Service:
         if self._writer.needs_scrub():
             self._writer.scrub()
         if self.settings.items is not None and self.slot == 0:
-            for item in read_items(self.settings.items, deployment.first.fitted.items):
-                if self._writer.item(item.id) != item:
-                    self._writer.put_item(item)
+            held = {item.id: item for _, item in self._writer.items_since(0)}
+            new = [item for item in read_items(self.settings.items, deployment.first.fitted.items)
+                   if held.get(item.id) != item]
+            self._writer.put_items(new)
         self.engine = Engine(self.settings, deployment, EventLog(self.log_path, timeout=self.settings.limits.timeout))
         self.generation = self.engine.generation
         n_items = len(deployment.first.fitted.items)

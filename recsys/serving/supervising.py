@@ -20,7 +20,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from minidl import MissingExtraError
 from recsys.artifact import container
 from recsys.errors import ParameterError, RecsysError
 from recsys.serving.settings import Settings
@@ -221,12 +220,3 @@ def _listen(host: str, port: int) -> socket.socket:
                       f"{host}:{port}") from error
     made.set_inheritable(True)
     return made
-
-
-def serving_extra() -> None:
-    """Raise MissingExtraError unless everything is there that a service needs."""
-    for package in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingExtraError(package, "serve", "recsys serve") from error
