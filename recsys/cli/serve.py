@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,11 @@ def serve(settings: Any, options: argparse.Namespace, console: Console) -> None:
     """Serve with these settings until told to stop."""
     from recsys.serving.supervising import Supervisor
 
-    Supervisor(settings, options.host, options.port, options.workers, console.note, _learning(settings, options)).run()
+    def say(text: str) -> None:
+        console.note(text)
+        sys.stdout.flush()  # whoever waits for the address reads a pipe, maybe
+
+    Supervisor(settings, options.host, options.port, options.workers, say, _learning(settings, options)).run()
 
 
 def _learning(settings: Any, options: argparse.Namespace) -> Any:

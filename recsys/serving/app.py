@@ -185,8 +185,9 @@ def create_app(model: str | os.PathLike[str] | None = None, *, settings: Setting
     --------
     >>> from recsys import datasets
     >>> from recsys.models import EASE
-    >>> EASE().fit(datasets.simulate(n_users=50, n_items=40, n_events=900, seed=0)[0]).save("ease.recsys")
-    >>> app = create_app("ease.recsys")  # then: uvicorn module:app
+    >>> path = f"{tempfile.mkdtemp()}/ease.recsys"
+    >>> EASE().fit(datasets.simulate(n_users=50, n_items=40, n_events=900, seed=0)[0]).save(path)
+    >>> app = create_app(path)  # then: uvicorn module:app
     """
     from recsys.serving.settings import Variant
 
