@@ -230,6 +230,10 @@ class EventLog:
                 return
             after, left = page[-1].seq, left - size if left > 0 else left
 
+    def last_shown(self) -> int:
+        """The highest `seq` of a shown list, 0 if there was none."""
+        return int(self._database.rows("SELECT shown FROM meta")[0][0])
+
     def of_request(self, request_id: str) -> Shown | None:
         """The list that was shown in answer to a request; None if there is none."""
         check_name("request_id", request_id)

@@ -15,7 +15,7 @@ from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import Ask, RecommendAsk, Source
 
-__all__ = ["Row", "allowed_by", "row_of"]
+__all__ = ["Row", "allowed_by", "row_of", "row_of_user"]
 
 Key = int | str
 _NOTHING = np.zeros(0, np.int32)
@@ -76,10 +76,9 @@ def row_of(ask: Ask, model: Deployed, people: People | None, types: EventTypes, 
         if ask.values is not None:
             raise Problem(422, "values: they are those of a history; leave them out.", "values")
         require_kind(fitted.users, [ask.user], "user")
-        number = -1 if forgotten else int(encode(fitted.users, [ask.user])[0])
         events = [] if people is None else people.events(ask.user)
         said = live(events, types, fitted, model.learned_to)
-        return _of_user(number, said, fitted, filter_seen)
+        return row_of_user(ask.user, model, said, forgotten, filter_seen)
     if ask.history is None:
         if ask.values is not None:
             raise Problem(422, "values: they are those of a history; give one.", "values")
@@ -115,7 +114,10 @@ def _of_history(ask: Ask, fitted: Fitted, filter_seen: bool) -> Row:
     return row
 
 
-def _of_user(number: int, said: Live, fitted: Fitted, filter_seen: bool) -> Row:
+def row_of_user(user: Key, model: Deployed, said: Live, forgotten: bool = False, filter_seen: bool = True) -> Row:
+    """What to ask a model for a user of whom the log says something."""
+    fitted = model.fitted
+    number = -1 if forgotten else int(encode(fitted.users, [user])[0])
     row = Row(known=number)
     numbers = encode(fitted.items, said.items)
     if filter_seen:
