@@ -17,6 +17,7 @@ __all__ = ["Database"]
 
 _APPLICATION = int.from_bytes(b"recl", "big")  # in the header of the file, so that others' files are told apart
 _FORMAT = 1
+_HEADER = 100  # bytes that any SQLite file begins with, unless it is empty
 _SHORT = 50  # milliseconds that an attempt to empty the write-ahead log may keep writers waiting
 
 _SETTINGS = (
@@ -80,6 +81,8 @@ class Database:
         self.timeout = timeout
         if not create and not self.path.is_file():
             raise LogError(f"{self.path}: there is no such event log; name one that exists.")
+        if self.path.is_file() and 0 < self.path.stat().st_size < _HEADER:  # SQLite would take it for an empty one
+            raise LogError(f"{self.path}: {_ADVICE[sqlite3.SQLITE_NOTADB]}.")
         with self._clear():
             self._connection = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=timeout,
