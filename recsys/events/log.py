@@ -50,7 +50,7 @@ class EventLog:
     Parameters
     ----------
     path : path
-        The file; beside it SQLite keeps two more, `-wal` and `-shm`, which belong to it.
+        The file; beside it stand `-wal` and `-shm`, which belong to it, and `-turn`, which is empty.
     create : bool
         Whether to make it if there is none.
     timeout : float

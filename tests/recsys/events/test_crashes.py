@@ -48,6 +48,25 @@ def test_writers_share_the_file_and_a_follower_misses_nothing(start: Start, tmp_
             assert [e.id for e in log.of_user(number)] == [f"{number}-{i}" for i in range(100)]
 
 
+def test_busy_writers_starve_nobody(start: Start, tmp_path: Path) -> None:
+    """Two processes write without a break; SQLite alone has let a third wait for seconds."""
+    code = """
+        log = EventLog(path, timeout=20)
+        for i in itertools.count():
+            log.append([event(f"{sys.argv[2]}-{i}", sys.argv[2])])
+            if i == 0:
+                print("busy", flush=True)
+    """
+    path = tmp_path / "log.db"
+    for writer in [start(code, path, number) for number in range(2)]:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "busy\n"
+    with EventLog(path, timeout=2) as log:
+        for i in range(100):
+            assert log.append([event(f"third-{i}", "third")]) == 1
+        assert min(len(log.of_user("0")), len(log.of_user("1"))) > 25
+
+
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(start: Start, tmp_path: Path) -> None:
     """Kill -9 at random moments: acknowledged batches are there at once and for good, and no batch is half there."""
     code = """
@@ -105,7 +124,7 @@ def test_nothing_acknowledged_by_several_is_lost_when_all_die_at_once(start: Sta
 
 
 def test_a_torn_tail_costs_the_end_alone(start: Start, tmp_path: Path) -> None:
-    """Cut or flip bytes of the write-ahead log anywhere: it opens, and checkpointed events and some of the rest stay."""
+    """Cut or flip bytes of the write-ahead log anywhere: it opens, with what was checkpointed and a part of the rest."""
     code = """
         log = EventLog(path)
         for i in range(20):
@@ -254,7 +273,7 @@ def test_an_empty_file_becomes_a_log_only_if_one_may_be_made(tmp_path: Path) -> 
         EventLog(path, create=False)
     with EventLog(path) as log:
         assert log.append([event("e")]) == 1
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, f"{path.name}-turn"]
     with EventLog(path, create=False) as log:
         assert log.count() == 1
 

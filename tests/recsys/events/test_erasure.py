@@ -225,4 +225,4 @@ def test_a_backup_is_the_whole_log_at_one_moment(tmp_path: Path) -> None:
             log.backup(log.path)
         with pytest.raises(OSError, match="there is no folder"):
             log.backup(tmp_path / "none" / "copy.db")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "log.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "copy.db-turn", "log.db", "log.db-turn"]
