@@ -19,7 +19,7 @@ __all__ = ["Database"]
 _APPLICATION = int.from_bytes(b"recl", "big")  # in the header of the file, so that others' files are told apart
 _FORMAT = 1
 _HEADER = 100  # bytes that any SQLite file begins with, unless it is empty
-_PAUSE = 0.0002  # seconds between two looks at a lock that others hold
+_PAUSE = 0.00005  # seconds between two looks at a lock that others hold
 _REST = 0.05  # seconds that writers wait for an attempt to empty the write-ahead log, and then have to themselves
 
 _SETTINGS = (

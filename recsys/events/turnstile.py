@@ -17,7 +17,7 @@ except ImportError:  # Windows, where writers then meet without a queue
 
 __all__ = ["Turnstile"]
 
-_PAUSE = 0.0002  # seconds between two looks
+_PAUSE = 0.00005  # seconds between two looks
 
 
 class Turnstile:

@@ -124,7 +124,7 @@ def test_nothing_acknowledged_by_several_is_lost_when_all_die_at_once(start: Sta
 
 
 def test_a_torn_tail_costs_the_end_alone(start: Start, tmp_path: Path) -> None:
-    """Cut or flip bytes of the write-ahead log anywhere: it opens, with what was checkpointed and a part of the rest."""
+    """Cut or flip bytes of the write-ahead log anywhere: it opens, with what was checkpointed and part of the rest."""
     code = """
         log = EventLog(path)
         for i in range(20):
