@@ -7,6 +7,7 @@ __all__ = [
     "DataError",
     "DataWarning",
     "LeakWarning",
+    "LogError",
     "NotFittedError",
     "ParameterError",
     "RecsysError",
@@ -46,6 +47,10 @@ class UnsupportedError(RecsysError, RuntimeError):
 
 class ArtifactError(RecsysError, ValueError):
     """A model file that is damaged, of another format, or not to be trusted."""
+
+
+class LogError(RecsysError, RuntimeError):
+    """An event log that cannot be opened, read or written now; the message names the file and says what to do."""
 
 
 class LeakWarning(UserWarning):

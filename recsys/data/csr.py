@@ -12,6 +12,8 @@ from recsys.kernels import sparse
 
 __all__ = ["CSR", "appended", "distinct", "ranges"]
 
+_FEW = 4  # times as many columns as entries, and sorting the entries is cheaper
+
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """`start, start + 1, ...`, as many as counted, for each start: int64, shape (counts.sum(),).
@@ -154,6 +156,10 @@ class CSR:
 
     @cached_property
     def _pattern(self) -> CSR:
+        if _FEW * self.nnz < self.shape[1]:  # a counting sort would count all columns, which may be a million
+            rows, cols = np.divmod(np.unique(self.keys), self.shape[1])
+            indptr = np.searchsorted(rows, np.arange(self.shape[0] + 1))
+            return CSR(indptr, cols.astype(np.int32), None, self.shape)
         by_column = sparse.group(self.indices, self.shape[1])[1]
         rows = self.row_of_entry[by_column]
         order = sparse.group(rows, self.shape[0])[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from recsys.data.csr import CSR
 from recsys.errors import UnsupportedError
 from recsys.estimator.arrays import blocks
 from recsys.estimator.choosing import Choice
+from recsys.estimator.ranking import rank_rows
 from recsys.estimator.results import Reason, Recs, Titles
 from recsys.kernels import ranking
 
@@ -49,12 +49,7 @@ def rank_users(model: Fitted, labels: np.ndarray, users: np.ndarray, k: int, fil
                choice: Choice, single: bool) -> Recs:
     """Lists for users (-1 is unknown)."""
     seen = _rows_of(model.require_seen("recommend"), users) if filter_seen else None
-    known = model.has_evidence(users)
-
-    def score(part: np.ndarray) -> np.ndarray:
-        return model.score_block(users[part])
-
-    return _rank(model, labels, known, score, seen, k, choice, single)
+    return _rank(model, labels, users, None, k, seen, choice, single)
 
 
 def _rows_of(seen: CSR, users: np.ndarray) -> CSR:
@@ -68,64 +63,23 @@ def _rows_of(seen: CSR, users: np.ndarray) -> CSR:
 def rank_histories(model: Fitted, history: CSR, k: int, filter_seen: bool, choice: Choice,
                    single: bool) -> Recs:
     """Lists for histories, a row each."""
-    known = (history.counts > 0) | model.can.cold_user
-
-    def score(part: np.ndarray) -> np.ndarray:
-        return model.score_block(np.full(len(part), -1, np.int32), history.rows(part))
-
-    return _rank(model, np.arange(history.shape[0]), known, score, history if filter_seen else None, k, choice, single)
+    labels = np.arange(history.shape[0])
+    nobody = np.full(len(labels), -1, np.int32)
+    return _rank(model, labels, nobody, history, k, history if filter_seen else None, choice, single)
 
 
-def _rank(model: Fitted, labels: np.ndarray, known: np.ndarray, score: Callable[[np.ndarray], np.ndarray],
-          seen: CSR | None, k: int, choice: Choice, single: bool) -> Recs:
-    """Top k in blocks of rows: `score(rows)` gives those of the known ones.
-
-    What the model has no evidence of, all items of an unknown row, say, gives way to the most popular items, behind all
-    others.
-    """
-    n_rows, n_items = len(known), len(model.facts.items)
-    width = min(k, n_items)
-    items, scores = np.empty((n_rows, width), np.int32), np.empty((n_rows, width), np.float32)
-    popular = np.zeros((n_rows, width), np.bool_)
+def _rank(model: Fitted, labels: np.ndarray, users: np.ndarray, history: CSR | None, k: int, seen: CSR | None,
+          choice: Choice, single: bool) -> Recs:
+    """Lists in blocks of rows."""
+    n_rows, n_items = len(users), len(model.facts.items)
+    shape = n_rows, min(k, n_items)
+    items, scores, popular = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.bool_)
     for block in blocks(n_rows, n_items):
         rows = np.arange(block.start, block.stop)
-        if known[block].all():
-            values = score(rows)
-        else:
-            values = np.zeros((len(rows), n_items), np.float32)
-            if known[block].any():
-                values[known[block]] = score(rows[known[block]])
-        found, best = ranking.topk(values, *choice.hidden(seen, rows), choice.allowed, width)
-        items[block], scores[block] = found, best
-        evident = model.evident(np.maximum(found, 0), best) | (found < 0)
-        weak = np.flatnonzero(~(evident.all(axis=1) & known[block]))
-        if len(weak):
-            some = rows[weak]
-            sure = model.evident(np.arange(n_items), values[weak]) & known[some, None]
-            items[some], scores[some], popular[some] = _with_popular(
-                values[weak], sure, model.facts.item_counts.astype(np.float32), choice.hidden(seen, some),
-                choice.allowed, width)
+        own = None if history is None else history.rows(rows)
+        items[block], scores[block], popular[block] = rank_rows(model, users[block], own, k, choice.hidden(seen, rows),
+                                                                choice.allowed)
     return _recs(labels, model.facts.items.ids, items, scores, popular, single, titles(model))
-
-
-def _with_popular(values: np.ndarray, sure: np.ndarray, counts: np.ndarray, skip: tuple[np.ndarray, np.ndarray],
-                  allowed: np.ndarray | None, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lists of the items that are `sure`, best first, then of the others that have events, by their number.
-
-    Returns
-    -------
-    items, scores, popular : ndarray, shapes (B, width)
-        The others keep their score behind a sure one, and have their number of events in lists without any; `popular`
-        marks them.
-    """
-    nothing = np.float32(-np.inf)
-    own, best = ranking.topk(np.where(sure, values, nothing), *skip, allowed, width)
-    others, number = ranking.topk(np.where(sure | (counts == 0), nothing, counts), *skip, allowed, width)
-    mixed = (best[:, :1] > nothing) & (number > nothing)
-    number = np.where(mixed, np.take_along_axis(values, np.maximum(others, 0), axis=1), number)
-    items, scores = np.hstack([own, others]), np.hstack([best, number])
-    order = np.argsort(scores == nothing, axis=1, kind="stable")[:, :width]  # entries first, each kind in its order
-    return np.take_along_axis(items, order, axis=1), np.take_along_axis(scores, order, axis=1), order >= width
 
 
 def titles(model: Fitted) -> Titles | None:

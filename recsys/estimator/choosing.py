@@ -35,8 +35,8 @@ class Choice:
     never: CSR | None = None
     restricted: np.ndarray | None = None
 
-    def hidden(self, seen: CSR | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What to leave out of some rows, besides what is not allowed at all, as kernels take it: CSR rows."""
+    def hidden(self, seen: CSR | None, rows: np.ndarray) -> CSR | None:
+        """What to leave out of some rows, besides what is not allowed at all: (B, n_items)."""
         parts = [each.rows(rows) for each in (seen, self.never) if each is not None]
         if self.only is not None and self.restricted is not None:
             own = self.only.rows(rows)
@@ -45,10 +45,9 @@ class Choice:
             where, items = np.nonzero(others)
             parts.append(CSR.from_pairs(where.astype(np.int32), items.astype(np.int32), None, own.shape))
         if not parts:
-            return np.zeros(len(rows) + 1, np.int64), np.zeros(0, np.int32)
+            return None
         where, items = (np.concatenate([getattr(part, name) for part in parts]) for name in ("row_of_entry", "indices"))
-        together = parts[0] if len(parts) == 1 else CSR.from_pairs(where, items, None, parts[0].shape)
-        return together.indptr, together.indices
+        return parts[0] if len(parts) == 1 else CSR.from_pairs(where, items, None, parts[0].shape)
 
 
 def choose(ids: IdMap, labels: np.ndarray, items: Any, exclude: Any, skip: bool) -> Choice:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from recsys.data.csr import CSR, distinct
-from recsys.estimator.arrays import Arrays, pack, unpack_if
+from recsys.estimator.arrays import Arrays, expect, pack, unpack_if
 from recsys.estimator.facts import Facts, kept_once
 
 __all__ = ["Histories", "faded", "inverse_frequency"]
@@ -72,14 +72,18 @@ class Histories:
         return {"form": self.form, "recent": self.recent, "decay": self.decay}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The stored histories; they are private."""
-        return pack("seen.history", self.stored)
+        """The stored histories, which are private, and the frequencies, which are of all users there ever were."""
+        return pack("seen.history", self.stored) | ({} if self.frequency is None else {"frequency": self.frequency})
 
     @classmethod
     def restore(cls, settings: dict[str, Any], arrays: Arrays, facts: Facts) -> Self:
         """What `settings` and `arrays` described."""
         shape = len(facts.users), len(facts.items)
-        frequency = inverse_frequency(facts.item_counts, shape[0]) if settings["form"] == "frequency" else None
+        frequency = None
+        if "frequency" in arrays:
+            frequency = expect(arrays, "frequency", (shape[1],), np.float32)
+        elif settings["form"] == "frequency":  # in files of before
+            frequency = inverse_frequency(facts.item_counts, shape[0])
         return cls(settings["form"], settings["recent"], settings["decay"], frequency,
                    unpack_if("seen.history", arrays, shape))
 

@@ -51,6 +51,10 @@ def own_networks(makers: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
 class Architecture:
     """What a network is made from, before it has learned anything.
 
+    A network with weights whose row i is of user i names the modules that hold them as `of_users`, so that users can be
+    taken out. One whose `data` has something of users has `data_of_users(data, keep)`, which gives, of bool (n_users,),
+    the data of those who stay.
+
     Parameters
     ----------
     name : str

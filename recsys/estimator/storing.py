@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,42 @@ import numpy as np
 from recsys.artifact import container
 from recsys.data.features import Features
 from recsys.data.ids import IdMap
-from recsys.errors import ArtifactError, RecsysError, UnsupportedError
-from recsys.estimator import scorers
+from recsys.errors import ArtifactError, ParameterError, RecsysError, UnsupportedError
+from recsys.estimator import golden, scorers
 from recsys.estimator.arrays import Arrays, expect, pack, prefixed, unpack_if, within
-from recsys.estimator.facts import Facts
+from recsys.estimator.facts import Facts, chained
 from recsys.estimator.fitted import Fitted, Learned
+from recsys.estimator.staying import Staying
 
-__all__ = ["load", "restore", "restore_facts", "save"]
+__all__ = ["forget", "load", "restore", "restore_facts", "save", "without_users"]
 
 _PRIVATE = "seen."  # what `seen=False` leaves out begins with it, behind the name of the part
+_OWN = ("kind", "format", "versions", "members", "class", "parameters", "remedy", "scorer", "memory", "taken", "data",
+        "golden")  # entries of a card that follow from the model
 
 
-def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True) -> None:
-    """Write a fitted model to a file, as `Recommender.save` says."""
+def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
+         card: Mapping[str, Any] | None = None) -> None:
+    """Write a fitted model to a file, as `Recommender.save` says.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    path : str or path
+    seen : bool
+        Whether the file holds what users have seen.
+    card : mapping of str to JSON values, optional
+        What else the file is to say of itself, such as how far it has learned from a log.
+
+    Raises
+    ------
+    ParameterError
+        The card has an entry by a name that every file has.
+    """
+    more = dict(card or {})
+    taken = [name for name in more if name in _OWN]
+    if taken:
+        raise ParameterError(f"save: the card has {', '.join(taken)}, which every model file has; choose another name.")
     if not seen and fitted.scorer.needs_histories:
         raise UnsupportedError(f"{fitted.name} answers from its users' histories and cannot be saved with seen=False; "
                                f"use seen=True, or another model.")
@@ -40,8 +64,8 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True) -> 
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}.") from error
     memory, remembered = fitted.learned.memory
-    card = own | {"remedy": fitted.remedy, "scorer": scorer, "memory": memory,
-                  "taken": dict(fitted.learned.taken),
+    card = more | own | {"remedy": fitted.remedy, "scorer": scorer, "memory": memory,
+                  "taken": dict(fitted.learned.taken), "golden": golden.make(fitted, users=seen),
                   "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
                            "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
     arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
@@ -114,3 +138,83 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecsysError) as error:
         raise ArtifactError(f"{path}: the contents do not make a {card['class']} ({error}); fit and save the model "
                             f"again.") from error
+
+
+def without_users(fitted: Fitted, users: Sequence[Any]) -> Fitted:
+    """A fitted model without some people.
+
+    Their ids, what they have seen, their histories, vectors, biases, and rows of networks are gone, and nobody can tell
+    that they were there. All others get the answers of before, bit for bit, but where these were made of the histories
+    of the people who left (`UserKNN`). What the items, the layers and the words of features have learned of them stays,
+    as do counts of events and means; a training without them leaves that behind, too.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    users : sequence of ids
+        Those that the model does not know, or that are of another kind than its ids, are passed over.
+
+    Returns
+    -------
+    Fitted
+        The same object, if it knows none of them.
+
+    Raises
+    ------
+    UnsupportedError
+        A network of one's own does not say which of its weights have a row a user.
+
+    Examples
+    --------
+    >>> from recsys import Interactions
+    >>> from recsys.models import EASE
+    >>> fitted = EASE().fit(Interactions.from_arrays(["ann", "bob", "ann"], [7, 7, 9])).require("without_users")
+    >>> without_users(fitted, ["ann", "eve"]).users
+    IdMap(1 ids: 'bob')
+    """
+    facts, known = fitted.facts, [user for user in users if user in fitted.users]
+    if not known:
+        return fitted
+    keep = np.ones(len(facts.users), bool)
+    keep[facts.users.encode(known)] = False
+    staying = Staying(keep)
+    rest = replace(facts, users=staying.ids(facts.users),
+                   seen=None if facts.seen is None else staying.rows(facts.seen),
+                   events=None if facts.events is None else staying.rows(facts.events),
+                   fingerprint=chained(facts.fingerprint, f"without {int(np.count_nonzero(~keep))} users"))
+    settings, arrays = fitted.learned.memory
+    try:
+        scorer = fitted.scorer.without_users(staying, rest)
+        memory = settings, dict(staying.state(settings, arrays, (), len(facts.items)))
+    except (ArtifactError, UnsupportedError, ValueError) as error:
+        raise UnsupportedError(f"{fitted.name}: users cannot be taken out ({error}); a network of your own names the "
+                               f"modules with a row a user as of_users.") from error
+    return replace(fitted, facts=rest, learned=Learned(scorer, fitted.learned.taken, memory))
+
+
+def forget(path: str | os.PathLike[str], users: Sequence[Any], target: str | os.PathLike[str] | None = None) -> int:
+    """Take people out of a model file, as `without_users` says, all or nothing; what else its card says is kept.
+
+    Parameters
+    ----------
+    path : str or path
+    users : sequence of ids
+    target : str or path, optional
+        Where the new file is written, if it is not to replace the old one.
+
+    Returns
+    -------
+    int
+        How many of them the file held. If none, nothing is written.
+
+    Raises
+    ------
+    ArtifactError
+        As of `load`.
+    """
+    fitted = load(path)
+    rest = without_users(fitted, users)
+    if rest is not fitted:
+        more = {name: value for name, value in container.manifest(path).items() if name not in _OWN}
+        save(rest, path if target is None else target, seen=fitted.seen is not None, card=more)
+    return len(fitted.users) - len(rest.users)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from minidl.kernels.launch import spread
+from recsys.kernels.numpy_als import TINY
 
-__all__ = ["residual", "step"]
+__all__ = ["TINY", "fold", "residual", "step"]
 
 _FAST: Any = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}}
 _BLOCKS = 64  # rows are dealt to blocks from long to short, so that any number of threads is evenly loaded
 
 _LARGE = 20_000  # entries; with fewer, other threads are not worth waking
+_SYSTEMS = 8  # normal equations that are worth waking other threads
 _SOLVED = 1e-20  # a squared residual with which nothing is left to do, and division is not safe any more
 
 
@@ -112,3 +116,70 @@ def _sweep(first, last, begins, target, sign, order, indptr, indices, extra, rid
             ratio = new / old
             for k in range(factors):
                 p[k] = r[k] + ratio * p[k]
+
+
+def fold(gram, indptr, indices, extra, ridge, Y, X):
+    spread(_fold, len(X), len(X) > _SYSTEMS, gram, indptr, indices, extra, ridge, Y, X)
+
+
+@njit(cache=True, nogil=True)
+def _fold(first, last, gram, indptr, indices, extra, ridge, Y, X):
+    f = len(gram)
+    A, b = np.empty((f, f)), np.empty(f)
+    vectors = np.empty((16, f))  # so many at a time
+    for u in range(first, last):
+        begin, end = indptr[u], indptr[u + 1]
+        if begin == end:
+            X[u] = 0
+            continue
+        A[:] = gram
+        b[:] = 0
+        for at in range(begin, end, len(vectors)):
+            count = min(len(vectors), end - at)
+            for n in range(count):
+                confidence = 1 + extra[at + n]
+                for i in range(f):
+                    vectors[n, i] = Y[indices[at + n], i]
+                    b[i] += confidence * vectors[n, i]
+            for i in range(f):
+                for n in range(count):
+                    _add(A[i], extra[at + n] * vectors[n, i], vectors[n], i)
+        for i in range(f):
+            A[i, i] += ridge[u]
+        _cholesky_solve(A, b)
+        for i in range(f):
+            X[u, i] = b[i]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _add(out, factor, vector, start):
+    for j in range(start, len(out)):
+        out[j] += factor * vector[j]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _cholesky_solve(A, b):
+    """`A x = b` with `A = U'U`, by the upper triangle; rows are subtracted from rows, which needs no order of a sum."""
+    f = len(b)
+    smallest = np.empty(f)
+    for i in range(f):
+        smallest[i] = TINY * A[i, i]
+    for i in range(f):
+        if not A[i, i] > smallest[i]:
+            A[i, i:] = 0
+            b[i] = 0
+            continue
+        root = math.sqrt(A[i, i])
+        for j in range(i, f):
+            A[i, j] /= root
+        b[i] /= root
+        for k in range(i + 1, f):
+            _add(A[k], -A[i, k], A[i], k)
+            b[k] -= b[i] * A[i, k]
+    for i in range(f - 1, -1, -1):
+        if A[i, i] == 0:
+            continue
+        rest = b[i]
+        for j in range(i + 1, f):
+            rest -= A[i, j] * b[j]
+        b[i] = rest / A[i, i]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["residual", "step"]
+__all__ = ["TINY", "fold", "residual", "step"]
 
+TINY = 1e-14  # of a diagonal element: a pivot below is rounding, and its direction is left out
 _SOLVED = 1e-20  # a squared residual with which nothing is left to do, and division is not safe any more
 
 
@@ -78,3 +79,59 @@ def step(order: np.ndarray, indptr: np.ndarray, indices: np.ndarray, extra: np.n
     R -= size * AP
     ratio = np.einsum("uk,uk->u", R, R) / np.where(moving, old, 1)
     np.copyto(P, R + ratio[:, None] * P, where=moving[:, None])
+
+
+def fold(gram: np.ndarray, indptr: np.ndarray, indices: np.ndarray, extra: np.ndarray, ridge: np.ndarray,
+         Y: np.ndarray, X: np.ndarray) -> None:
+    """Solve the normal equations of every row, each by itself: its `X` does not depend on what other rows there are.
+
+    With the names of `residual`, `A = gram + ridge I + sum_n extra_n y_n y_n'` and `b = sum_n (1 + extra_n) y_n`, in
+    float64, by Cholesky's decomposition.
+
+    Parameters
+    ----------
+    gram : float64 array, shape (f, f)
+        `Y'Y`.
+    indptr, indices : int64 and int32 arrays, shapes (rows + 1,) and (nnz,)
+        Stored pairs as CSR.
+    extra : float64 array, shape (nnz,)
+        Their confidence above 1, not negative.
+    ridge : float64 array, shape (rows,)
+        L2 penalty of each row.
+    Y : float32 array, shape (columns, f)
+    X : float32 array, shape (rows, f)
+        Overwritten; 0 for a row without pairs. A direction in which `A` is singular, as far as float64 can tell,
+        gets 0.
+
+    Examples
+    --------
+    >>> X, Y = np.empty((1, 1), np.float32), np.float32([[2]])
+    >>> fold(np.array([[4.0]]), np.array([0, 1]), np.array([0], np.int32), np.array([1.0]), np.array([0.0]), Y, X)
+    >>> X.tolist()
+    [[0.5]]
+    """
+    X[:] = 0
+    for u in np.flatnonzero(np.diff(indptr)):
+        own = slice(indptr[u], indptr[u + 1])
+        rows = Y[indices[own]].astype(np.float64)
+        A = gram + (rows.T * extra[own]) @ rows
+        A[np.diag_indices(len(A))] += ridge[u]
+        X[u] = _cholesky_solve(A, (1 + extra[own]) @ rows)
+
+
+def _cholesky_solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`A x = b` with `A = U'U`; both are overwritten."""
+    f = len(b)
+    smallest = TINY * A.diagonal()
+    for i in range(f):
+        if not A[i, i] > smallest[i]:
+            A[i, i:], b[i] = 0, 0
+            continue
+        A[i, i:] /= np.sqrt(A[i, i])
+        b[i] /= A[i, i]
+        A[i + 1:, i + 1:] -= np.outer(A[i, i + 1:], A[i, i + 1:])
+        b[i + 1:] -= b[i] * A[i, i + 1:]
+    for i in range(f - 1, -1, -1):
+        if A[i, i]:
+            b[i] = (b[i] - A[i, i + 1:] @ b[i + 1:]) / A[i, i]
+    return b

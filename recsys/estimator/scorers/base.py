@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from recsys.estimator.arrays import Arrays, blocks
 from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
 from recsys.estimator.histories import Histories
+from recsys.estimator.staying import Staying
 
 __all__ = ["HistoryScorer", "Scorer", "State", "cosine"]
 
@@ -34,8 +35,12 @@ class Scorer:
         It is nothing without the histories of its users.
     described : (bool, bool)
         Whether it knows users, and items, by their features.
+    of_users : tuple of str
+        The arrays of its `state` whose row i is of user i, besides histories, which are named "seen.", and the weights
+        of a network, which names its own.
     """
 
+    of_users: ClassVar[tuple[str, ...]] = ()
     can: Can
     n_items: int
     needs_values: bool = False
@@ -132,6 +137,12 @@ class Scorer:
     def restore(cls, settings: dict[str, Any], arrays: Arrays, facts: Facts) -> Self:
         """The scorer that `state` described, of a model with these ids."""
         raise NotImplementedError(f"{cls.__name__} does not define restore.")
+
+    def without_users(self, staying: Staying, facts: Facts) -> Self:
+        """The same for those users who stay, of a model with the facts about them."""
+        settings, arrays = self.state()
+        return self.restore({**settings, "can": self.can},
+                            staying.state(settings, arrays, self.of_users, self.n_items), facts)
 
 
 class HistoryScorer(Scorer):

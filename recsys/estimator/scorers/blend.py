@@ -14,6 +14,7 @@ from recsys.estimator.arrays import Arrays, prefixed, within
 from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
 from recsys.estimator.scorers.base import Scorer, State
+from recsys.estimator.staying import Staying
 
 __all__ = ["Blend"]
 
@@ -83,6 +84,10 @@ class Blend(Scorer):
 
         return cls([restore(own, within(f"part{i}", arrays) | _private(i, arrays), facts)
                     for i, own in enumerate(settings["parts"])], settings["weights"])
+
+    def without_users(self, staying: Staying, facts: Facts) -> Self:
+        """Of the parts without these users."""
+        return type(self)([part.without_users(staying, facts) for part in self.parts], self.weights)
 
 
 def _numbered(i: int, arrays: Arrays) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from minidl import runtime
+from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.errors import DataError
 from recsys.estimator.arrays import Arrays, pack, unpack_if
@@ -52,27 +52,32 @@ class Confidence(FoldIn):
         return self.alpha * (values if self.unit is None else np.log1p(values / self.unit[0]) / self.unit[1])
 
     def vectors(self, history: CSR, factors: Factors) -> tuple[np.ndarray, None]:
-        """(B, f)."""
-        history, gram = self.transform_history(history), _gram(factors)
-        vectors = np.zeros((history.shape[0], len(gram)), np.float32)
-        for row in np.flatnonzero(history.counts).tolist():
-            system, weighted = self._equations(gram, *history.row(row), factors)
-            vectors[row] = np.linalg.solve(system, weighted.sum(axis=0))
+        """(B, f); each row's does not depend on the others."""
+        history = self.transform_history(history)
+        extra = np.full(history.nnz, float(self.alpha)) if history.data is None else self.extra(history.data)
+        vectors = np.empty((history.shape[0], len(factors.gram)), np.float32)
+        kernels.als.fold(factors.gram, history.indptr, history.indices, extra, self._ridge(history, extra, factors),
+                         factors.item_factors, vectors)
         return vectors, None
 
-    def _equations(self, gram: np.ndarray, items: np.ndarray, values: np.ndarray | None,
+    def _ridge(self, history: CSR, extra: np.ndarray, factors: Factors) -> np.ndarray:
+        """The penalty of each row: float64 (B,)."""
+        total = factors.n_items + np.bincount(history.row_of_entry, extra, history.shape[0])
+        return np.asarray(np.maximum(self.reg * total ** self.reg_exponent, 1e-9))
+
+    def _equations(self, items: np.ndarray, values: np.ndarray | None,
                    factors: Factors) -> tuple[np.ndarray, np.ndarray]:
         """Matrix (f, f) and right side, item by item (n, f), of a user's normal equations."""
-        extra = np.full(len(items), self.alpha) if values is None else self.extra(values)
+        history = CSR(np.array([0, len(items)]), items, values, (1, factors.n_items))
+        extra = np.full(len(items), float(self.alpha)) if values is None else self.extra(values)
         rows = factors.item_factors[items].astype(np.float64)
-        system = gram + (rows.T * extra) @ rows
-        total = factors.n_items + extra.sum()
-        system[np.diag_indices(len(system))] += max(self.reg * total ** self.reg_exponent, 1e-9)
+        system = factors.gram + (rows.T * extra) @ rows
+        system[np.diag_indices(len(system))] += self._ridge(history, extra, factors)
         return system, (1 + extra)[:, None] * rows
 
     def contributions(self, indices: np.ndarray, values: np.ndarray | None, item: int, factors: Factors) -> np.ndarray:
         """`y_i' A^-1 c_j y_j` (Hu et al. 2008, section 5): the parts of a score, linear in the preferences: (n,)."""
-        system, weighted = self._equations(_gram(factors), indices, values, factors)
+        system, weighted = self._equations(indices, values, factors)
         return np.asarray(weighted @ np.linalg.solve(system, factors.item_factors[item].astype(np.float64)))
 
     def with_history(self, history: CSR | None) -> Self:
@@ -92,10 +97,6 @@ class Confidence(FoldIn):
                    unpack_if("seen.history", arrays, (len(facts.users), len(facts.items))))
 
 
-def _gram(factors: Factors) -> np.ndarray:
-    return np.asarray(runtime.matmul(factors.item_factors.T, factors.item_factors), np.float64)
-
-
 def summed(history: CSR, one: float = 1.0) -> CSR:
     """Each pair once, sorted, its values added up; without values, each pair with the value `one`.
 
@@ -110,5 +111,7 @@ def summed(history: CSR, one: float = 1.0) -> CSR:
     if history.nnz and history.data.min() < 0:
         raise DataError(f"ALS: values must not be negative, and one is {history.data.min()}; they add confidence. Use "
                         f"clean(negative=...), filter(min_value=...) or binarise(...) first.")
+    if pattern.nnz == history.nnz and np.array_equal(pattern.indices, history.indices):
+        return CSR(pattern.indptr, pattern.indices, history.data, pattern.shape)
     sums = np.bincount(np.searchsorted(pattern.keys, history.keys), history.data, pattern.nnz)
     return CSR(pattern.indptr, pattern.indices, sums.astype(np.float32), pattern.shape)

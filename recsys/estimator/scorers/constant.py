@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Constant(Scorer):
     reg_user : float, optional
         Shrinks the bias of a new user, found from the ratings of a history. Without, a history changes nothing.
     """
+
+    of_users: ClassVar[tuple[str, ...]] = ("user_bias",)
 
     def __init__(self, can: Can, item_bias: np.ndarray, user_bias: np.ndarray | None = None,
                  mean: float = 0.0, reg_user: float = 0.0) -> None:

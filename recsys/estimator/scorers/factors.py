@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from functools import cached_property
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from recsys.estimator.scorers.folding import FoldIn
 __all__ = ["Factors"]
 
 F = TypeVar("F", bound=FoldIn)
+
+_GRAM_ROWS = 1 << 16
 
 
 class Factors(Scorer):
@@ -40,6 +43,8 @@ class Factors(Scorer):
         Whether users, and items, are known by their features.
     """
 
+    of_users: ClassVar[tuple[str, ...]] = ("user_factors", "user_bias")
+
     def __init__(self, can: Can, user_factors: np.ndarray, item_factors: np.ndarray, item_bias: np.ndarray,
                  fold_in: FoldIn | None = None, *, user_bias: np.ndarray | None = None, mean: float = 0.0,
                  scale: float = 1.0, carried: int = 0, described: tuple[bool, bool] = (False, False)) -> None:
@@ -48,6 +53,15 @@ class Factors(Scorer):
         self.fold_in, self.user_bias, self.mean, self.scale = fold_in, user_bias, mean, scale
         self.carried, self.described = carried, described
         self.needs_values = fold_in is not None and fold_in.needs_values
+
+    @cached_property
+    def gram(self) -> np.ndarray:
+        """`Y'Y` of the items' vectors, summed up in float64, a part of the items at a time: (f, f)."""
+        total = np.zeros((self.item_factors.shape[1],) * 2)
+        for start in range(0, self.n_items, _GRAM_ROWS):
+            part = self.item_factors[start:start + _GRAM_ROWS].astype(np.float64)
+            total += runtime.matmul(part.T, part)
+        return total
 
     def _products(self, vectors: np.ndarray) -> np.ndarray:
         scores: np.ndarray = runtime.matmul(vectors, self.item_factors.T)  # (B, f) -> (B, n_items)

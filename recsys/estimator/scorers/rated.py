@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -60,6 +60,7 @@ class Averaging:
 class _Rated(HistoryScorer):
     """What the two share."""
 
+    of_users: ClassVar[tuple[str, ...]] = ("user_bias",)
     needs_values = True
 
     def __init__(self, can: Can, histories: Histories, baseline: Baseline, averaging: Averaging, *, shrink: float,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,14 +66,16 @@ class Autoencoder(nn.Module):
         Of the hidden layers; a name in `ACTIVATIONS`.
     normalise, dropout
         Of the input, as in `Bag`.
-    n_users : int
+    n_users : int, optional
         How many users have a vector of their own, which is added to the first hidden layer; it starts at 0.
     generator : numpy.random.Generator
     """
 
+    of_users: ClassVar[tuple[str, ...]] = ("users",)
+
     def __init__(self, n_items: int, hidden: Sequence[int], *, activation: str = "tanh", normalise: bool = False,
-                 dropout: float = 0.0, n_users: int = 0, generator: np.random.Generator) -> None:
-        self.users = nn.Embedding(n_users, hidden[0]) if n_users else None
+                 dropout: float = 0.0, n_users: int | None = None, generator: np.random.Generator) -> None:
+        self.users = None if n_users is None else nn.Embedding(n_users, hidden[0])
         if self.users is not None:
             nn.init.zeros_(self.users.weight)
         self.bag = Bag(n_items, hidden[0], normalise=normalise, dropout=dropout, generator=generator)
@@ -188,7 +190,7 @@ def dense(inputs: int, outputs: int, generator: np.random.Generator) -> nn.Linea
 def autoencoder(n_users: int, n_items: int, rng: np.random.Generator, *, of: str = "items", personal: bool = False,
                 **options: Any) -> Autoencoder:
     """An `Autoencoder` of rows of items, or of users, and with a vector for each user if it is personal."""
-    return Autoencoder(n_items if of == "items" else n_users, n_users=n_users if personal else 0, generator=rng,
+    return Autoencoder(n_items if of == "items" else n_users, n_users=n_users if personal else None, generator=rng,
                        **options)
 
 

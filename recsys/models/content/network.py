@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class ContentNetwork(nn.Module):
         Of the initial vectors p and q.
     generator : numpy.random.Generator
     """
+
+    of_users: ClassVar[tuple[str, ...]] = ("users", "user_bias")
 
     def __init__(self, tower: nn.Module, n_users: int, n_items: int, factors: int, own: int, std: float,
                  generator: np.random.Generator) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,6 +52,14 @@ class Fields:
         """Those of n users or items whose `state` this is."""
         count, columns = expect(arrays, f"{name}.sizes", (2,), np.int64).tolist()
         return cls(unpack(name, arrays, (n * count, columns)), count)
+
+    def staying(self, keep: np.ndarray) -> Fields:
+        """Those of the users, or items, that bool (n,) marks; the columns of the others' ids are left out."""
+        rows = self.of(np.flatnonzero(keep))
+        columns = np.concatenate([keep, np.ones(rows.shape[1] - len(keep), bool)])
+        number = np.cumsum(columns, dtype=np.int32) - np.int32(1)
+        shape = rows.shape[0], int(columns.sum())
+        return Fields(CSR(rows.indptr, number[rows.indices], rows.data, shape), self.count)
 
     def grown(self, parts: Sequence[CSR], present: np.ndarray) -> Fields:
         """With the parts, each (m, width), of m more, and columns for their ids after the known ones'."""
@@ -168,6 +176,8 @@ class FactorizationNetwork(nn.Module):
     generator : numpy.random.Generator
     """
 
+    of_users: ClassVar[tuple[str, ...]] = ("users",)  # after the columns of ids come those of features
+
     def __init__(self, users: Fields, items: Fields, factors: int, hidden: Sequence[int], std: float, dropout: float,
                  generator: np.random.Generator) -> None:
         self.users = Side(users, factors, std, generator)
@@ -176,6 +186,11 @@ class FactorizationNetwork(nn.Module):
         self.layers = nn.ModuleList(dense(a, b, generator) for a, b in pairwise(widths) if hidden)
         self.dropout = nn.Dropout(dropout, generator=generator)
         self.width = sum(hidden) + factors + 1
+
+    @staticmethod
+    def data_of_users(data: Mapping[str, np.ndarray], keep: np.ndarray) -> dict[str, np.ndarray]:
+        """The fields of users who stay, and of items, as named arrays; bool (n_users,)."""
+        return {**data, **Fields.restore("user", data, len(keep)).staying(keep).state("user")}
 
     def load_from(self, old: FactorizationNetwork, known: Sequence[int]) -> None:
         """Take the weights of a smaller network, of so many users and items; columns of new ids stay as they are."""

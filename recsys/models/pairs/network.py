@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class PairNetwork(nn.Module):
         Numbers that it computes for a pair, so that callers may score in blocks that fit into memory.
     """
 
+    of_users: ClassVar[tuple[str, ...]] = ("users",)
     width: int
     users: nn.Embedding
     items: nn.Embedding

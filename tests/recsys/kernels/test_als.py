@@ -108,3 +108,28 @@ def test_same_bits_for_any_number_of_threads():
     finally:
         runtime.set_threads(before)
     np.testing.assert_array_equal(found[0], found[-1])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@given(seed=st.integers(0, 10**6), rows=st.integers(1, 12))
+def test_a_fold_solves_the_normal_equations_of_each_row_by_itself(version, seed, rows):
+    (_, indptr, column, extra, ridge), Y, _ = problem(seed, rows, 23, 5)
+    Y = Y.astype(np.float32)
+    gram = Y.T.astype(np.float64) @ Y
+    X = np.full((rows, 5), np.nan, np.float32)
+    version.fold(gram, indptr, column, extra, ridge, Y, X)
+    A, b, _ = systems((None, indptr, column, extra, ridge), Y.astype(np.float64), rows)
+    for u in range(rows):
+        filled = indptr[u + 1] > indptr[u]
+        np.testing.assert_allclose(X[u], np.linalg.solve(A[u], b[u]) if filled else np.zeros(5), rtol=1e-4, atol=1e-5)
+        own, one = slice(indptr[u], indptr[u + 1]), np.empty((1, 5), np.float32)
+        version.fold(gram, np.array([0, own.stop - own.start]), column[own], extra[own], ridge[u:u + 1], Y, one)
+        assert one.tobytes() == X[u].tobytes()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_fold_leaves_out_directions_that_nothing_determines(version):
+    Y, X = np.float32([[1, 1, 0], [2, 2, 0]]), np.empty((1, 3), np.float32)
+    extra, none = np.array([3.0]), np.zeros(1)
+    version.fold(Y.T.astype(np.float64) @ Y, np.array([0, 1]), np.array([1], np.int32), extra, none, Y, X)
+    np.testing.assert_allclose(Y.astype(np.float64) @ X[0], 8 / 17 * np.array([1, 2]), rtol=1e-6)

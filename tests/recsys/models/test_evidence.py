@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import UnsupportedError
-from recsys.estimator.answering import _with_popular
+from recsys.estimator.ranking import _with_popular
 from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
 
 SUMS = (ItemKNN, UserKNN, EASE)

@@ -1,0 +1,254 @@
+"""The service as a plain ASGI application: who may ask what, what is read of a request, and how problems are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from minidl import MissingExtraError
+
+try:
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.responses import FileResponse, Response
+    from starlette.routing import BaseRoute, Mount
+    from starlette.routing import Route as Path_
+    from starlette.staticfiles import StaticFiles
+except ImportError as error:
+    raise MissingExtraError("starlette, msgspec, prometheus_client", "serve", "recsys.serving") from error
+
+from recsys.errors import RecsysError
+from recsys.serving.calls import Call, Reply
+from recsys.serving.handlers import Handlers
+from recsys.serving.ids import new_id
+from recsys.serving.problems import TYPE, Problem
+from recsys.serving.routes import ROUTES, Route
+from recsys.serving.settings import Settings
+
+__all__ = ["App", "create_app"]
+
+Scope = MutableMapping[str, Any]
+_PAGE = Path(__file__).parent / "page"
+_POLICY = (b"content-security-policy", b"default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'")
+_REQUEST_ID = re.compile(rb"[\w.-]{1,128}")
+_TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_HOT = {(route.method, route.path): route for route in ROUTES if route.name in ("recommend", "add_events")}
+
+
+class App:
+    """The application; `create_app` makes it.
+
+    The routes that are asked most are answered here without a framework, all others through Starlette, by the same
+    methods of `Handlers`.
+
+    Parameters
+    ----------
+    settings : Settings
+    folder : path
+        Of the counters that workers share.
+    slot : int
+        Of this worker.
+    verify : bool
+        Compare the model files with their checksums at the start.
+    """
+
+    def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *, verify: bool = True) -> None:
+        self.settings = settings
+        self.handlers = Handlers(settings, folder, slot, verify=verify)
+        endpoints: list[BaseRoute] = [
+            Path_(route.path.replace("{id}", "{id:path}"), _Endpoint(self, route), methods=[route.method])
+            for route in ROUTES]
+        if settings.page:
+            endpoints += [Path_("/", _page("index.html")), Path_("/ops", _page("ops.html")),
+                          Mount("/page", StaticFiles(directory=_PAGE))]
+        self._rest = Starlette(routes=endpoints, exception_handlers={HTTPException: _not_found})
+
+    async def __call__(self, scope: Scope, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        """Answer a request."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        await self.handlers.open()
+        route = _HOT.get((scope["method"], scope["path"]))
+        if route is None:
+            await self._rest(scope, receive, send)
+        else:
+            await self.answer(route, scope, receive, send)
+
+    async def _live(self, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        """Open at the start, and close at the end."""
+        await receive()
+        try:
+            await self.handlers.open()
+        except (RecsysError, OSError) as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.handlers.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def answer(self, route: Route, scope: Scope, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        """Answer a request of a route."""
+        began = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else new_id()
+        try:
+            self._guard(route, scope, headers)
+            body = await self._body(route, headers, receive) if route.body is not None else b""
+            call = Call(route, request_id, body, scope.get("path_params", {}), scope["query_string"])
+            reply = await getattr(self.handlers, route.name)(call)
+        except Problem as problem:
+            reply = _of_problem(problem)
+        except (RecsysError, OSError) as error:
+            reply = _of_problem(Problem(500, str(error)))
+        sent = [(b"content-type", reply.media.encode()), (b"content-length", str(len(reply.body)).encode()),
+                (b"x-request-id", request_id.encode()), (b"cache-control", b"no-store"),
+                *((name.encode(), value.encode()) for name, value in reply.headers.items())]
+        trace = headers.get(b"traceparent")
+        if trace is not None and _TRACE.fullmatch(trace):
+            sent.append((b"traceparent", trace))
+        await send({"type": "http.response.start", "status": reply.status, "headers": sent})
+        await send({"type": "http.response.body", "body": reply.body})
+        self.handlers.metrics.count(route.path, reply.status, time.perf_counter() - began)
+
+    def _guard(self, route: Route, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Raise Problem for who may not ask this."""
+        if not route.writes:
+            return
+        if self.settings.token is not None:
+            given = headers.get(b"authorization", b"")
+            if not secrets.compare_digest(given, b"Bearer " + self.settings.token.encode()):
+                raise Problem(401, "Authorization: bring the service's token as `Bearer TOKEN`.",
+                              headers={"www-authenticate": "Bearer"})
+        elif not _from_here(scope, headers):
+            raise Problem(403, "this service was started without a token, and so takes this from its own machine alone; "
+                               "start it with a token.")
+
+    async def _body(self, route: Route, headers: dict[bytes, bytes], receive: Callable[[], Any]) -> bytes:
+        """The body of a request, which must be JSON and not too large."""
+        if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
+            raise Problem(415, "Content-Type: send the body as application/json.")
+        most = self.settings.limits.body
+        if int(headers.get(b"content-length", b"0") or 0) > most:
+            raise Problem(413, f"the body has {int(headers[b'content-length']):,} bytes, and at most {most:,} are taken.")
+        message = await receive()
+        if not message.get("more_body"):
+            return _checked(message.get("body", b""), most)
+        parts, size = [message.get("body", b"")], len(message.get("body", b""))
+        try:
+            async with asyncio.timeout(self.settings.limits.timeout):
+                while message.get("more_body"):
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Problem(400, "the client went away before the body had come.")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > most:
+                        raise Problem(413, f"the body has more than {most:,} bytes.")
+        except TimeoutError:
+            raise Problem(408, f"the body had not come after {self.settings.limits.timeout:g} s.") from None
+        return b"".join(parts)
+
+
+def create_app(model: str | os.PathLike[str] | None = None, *, settings: Settings | None = None, **given: Any) -> App:
+    """The service as an ASGI application, for any ASGI server with one process.
+
+    Parameters
+    ----------
+    model : path, optional
+        A file that `save` wrote; or `settings` names some.
+    settings : Settings, optional
+    **given
+        Fields of `Settings`, such as `events="events.db"`.
+
+    Returns
+    -------
+    App
+
+    Examples
+    --------
+    >>> from recsys import datasets
+    >>> from recsys.models import EASE
+    >>> EASE().fit(datasets.simulate(n_users=50, n_items=40, n_events=900, seed=0)[0]).save("ease.recsys")
+    >>> app = create_app("ease.recsys")  # then: uvicorn module:app
+    """
+    from recsys.serving.settings import Variant
+
+    if settings is None:
+        if model is None:
+            raise TypeError("create_app takes a model file, or settings that name some")
+        settings = Settings((Variant("default", os.fspath(model)),), **given)
+    return App(settings, tempfile.mkdtemp(prefix="recsys-serve-"))
+
+
+class _Endpoint:
+    """A route, as Starlette calls it."""
+
+    def __init__(self, app: App, route: Route) -> None:
+        self._app, self._route = app, route
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        await self._app.answer(self._route, scope, receive, send)
+
+
+def _page(name: str) -> Callable[[Any], Any]:
+    async def page(request: Any) -> Response:
+        return FileResponse(_PAGE / name, headers={_POLICY[0].decode(): _POLICY[1].decode(),
+                                                   "x-content-type-options": "nosniff"})
+
+    return page
+
+
+async def _not_found(request: Any, error: Exception) -> Response:
+    """404 and 405 as problem documents."""
+    status = getattr(error, "status_code", 404)
+    allowed = getattr(error, "headers", None) or {}
+    detail = (f"{request.url.path} takes {allowed.get('Allow') or allowed.get('allow')}, not {request.method}."
+              if status == 405 else f"there is no {request.url.path}; /openapi.json lists what there is.")
+    problem = Problem(status if status in (404, 405) else 404, detail)
+    return Response(problem.body(), problem.status, dict(allowed), TYPE)
+
+
+def _of_problem(problem: Problem) -> Reply:
+    return Reply(problem.body(), problem.status, TYPE, problem.headers)
+
+
+def _checked(body: bytes, most: int) -> bytes:
+    if len(body) > most:
+        raise Problem(413, f"the body has {len(body):,} bytes, and at most {most:,} are taken.")
+    return body
+
+
+def _from_here(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Whether a request comes from this machine itself: not through a proxy, nor from a page of another site.
+
+    A name of a foreign host that was made to point here is told by the Host header.
+    """
+    client = scope.get("client")
+    if client is not None and not _is_loopback(client[0]):
+        return False
+    if b"x-forwarded-for" in headers or b"forwarded" in headers:
+        return False
+    host = headers.get(b"host", b"localhost").decode("latin-1").rsplit("@")[-1]
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name == "localhost" or _is_loopback(name.strip("[]"))
+
+
+def _is_loopback(address: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(address).is_loopback
+    return False

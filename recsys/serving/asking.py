@@ -1,0 +1,163 @@
+"""From a request to what a model is asked: numbers instead of ids, what is hidden, and what had to be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recsys.estimator.fitted import Fitted
+from recsys.events import EventTypes
+from recsys.serving.catalogue import View
+from recsys.serving.deployment import Deployed
+from recsys.serving.people import Live, People, live, trained_history
+from recsys.serving.numbering import encode, require_kind
+from recsys.serving.problems import Problem
+from recsys.serving.schemas import Ask, RecommendAsk
+
+__all__ = ["Row", "allowed_by", "row_of"]
+
+Key = int | str
+_NOTHING = np.zeros(0, np.int32)
+
+
+@dataclass(eq=False)
+class Row:
+    """One question to a model.
+
+    Attributes
+    ----------
+    user : int
+        The number of a user whom training knows and the log does not, so that training answers; else -1.
+    history : ndarray of int32, shape (n,)
+        What is folded in otherwise.
+    values : ndarray of float32, shape (n,), or None
+    hidden : ndarray of int32, shape (m,)
+        Items that are not to be listed.
+    hidden_new : set of ids
+        The same of items that the model does not know.
+    known : int
+        The number of the user in training, -1 for none.
+    source : str
+        Where the model's entries come from.
+    notes : list of str
+        What was left out.
+    """
+
+    user: int = -1
+    history: np.ndarray = field(default_factory=lambda: _NOTHING)
+    values: np.ndarray | None = None
+    hidden: np.ndarray = field(default_factory=lambda: _NOTHING)
+    hidden_new: set[Key] = field(default_factory=set)
+    known: int = -1
+    source: str = "model"
+    notes: list[str] = field(default_factory=list)
+
+
+def row_of(ask: Ask, model: Deployed, people: People | None, types: EventTypes, forgotten: bool,
+           filter_seen: bool = True) -> Row:
+    """What to ask a model for whom a request names.
+
+    Parameters
+    ----------
+    ask : Ask
+    model : Deployed
+    people : People or None
+        The log's; None if there is none.
+    types : EventTypes
+    forgotten : bool
+        The user was erased since the model was trained: the model's own memory of them does not count.
+    filter_seen : bool
+    """
+    fitted = model.fitted
+    if ask.user is not None:
+        if ask.history is not None:
+            raise Problem(422, "history: give user or history, not both.", "history")
+        if ask.values is not None:
+            raise Problem(422, "values: they are those of a history; leave them out.", "values")
+        require_kind(fitted.users, [ask.user], "user")
+        number = -1 if forgotten else int(encode(fitted.users, [ask.user])[0])
+        events = [] if people is None else people.events(ask.user)
+        said = live(events, types, fitted, model.learned_to)
+        return _of_user(number, said, fitted, filter_seen)
+    if ask.history is None:
+        if ask.values is not None:
+            raise Problem(422, "values: they are those of a history; give one.", "values")
+        return Row(source="popular")
+    return _of_history(ask, fitted, filter_seen)
+
+
+def _of_history(ask: Ask, fitted: Fitted, filter_seen: bool) -> Row:
+    history = ask.history or []
+    require_kind(fitted.items, history, "history")
+    if not fitted.can.fold_in:
+        raise Problem(409, f"history: {fitted.name} cannot answer a history; ask for a user, or serve a model that folds "
+                           f"in.", "history")
+    values = None
+    if ask.values is not None:
+        if len(ask.values) != len(history):
+            raise Problem(422, f"values: {len(ask.values)} for a history of {len(history)}; give one for each item.", "values")
+        values = np.array(ask.values, np.float32)
+        if not np.isfinite(values).all():
+            raise Problem(422, "values: they must be finite numbers.", "values")
+    elif fitted.scorer.needs_values and history:
+        raise Problem(422, f"values: {fitted.name} predicts ratings; give those of the history.", "values")
+    numbers = encode(fitted.items, history)
+    known = numbers >= 0
+    row = Row(history=numbers[known], values=None if values is None else values[known], source="history")
+    if not known.all():
+        row.notes.append(f"history: {int((~known).sum())} of {len(history)} items are unknown to the model, and were left "
+                         f"out.")
+    if filter_seen:
+        row.hidden = row.history
+        row.hidden_new = {item for item, is_known in zip(history, known.tolist(), strict=True) if not is_known}
+    return row
+
+
+def _of_user(number: int, said: Live, fitted: Fitted, filter_seen: bool) -> Row:
+    row = Row(known=number)
+    numbers = encode(fitted.items, said.items)
+    if filter_seen:
+        hidden = list(said.hidden)
+        own = encode(fitted.items, [item for item in hidden if isinstance(item, int) == fitted.items.integers])
+        row.hidden, row.hidden_new = own[own >= 0], said.hidden
+    seen = fitted.facts.seen
+    if filter_seen and number >= 0 and seen is not None:
+        row.hidden = np.concatenate([row.hidden, seen.row(number)[0]])
+    known = numbers >= 0
+    disliked = encode(fitted.items, [item for item in said.disliked if isinstance(item, int) == fitted.items.integers])
+    changed = bool(known.any()) or (number >= 0 and bool((disliked >= 0).any()))
+    if not changed or not fitted.can.fold_in:
+        row.user = number
+        row.source = "model"
+        return row
+    old, old_values = trained_history(fitted, number) if number >= 0 else (_NOTHING, None)
+    if len(disliked):
+        kept = ~np.isin(old, disliked)
+        old, old_values = old[kept], None if old_values is None else old_values[kept]
+    row.history = np.concatenate([old, numbers[known]]).astype(np.int32)
+    row.source = "history"
+    new = np.array(said.values, np.float32)[known]
+    if fitted.scorer.needs_values or old_values is not None or (new != 1).any():
+        before = np.ones(len(old), np.float32) if old_values is None else old_values
+        row.values = np.concatenate([before, new]).astype(np.float32)
+    return row
+
+
+def allowed_by(ask: RecommendAsk, view: View) -> tuple[np.ndarray | None, set[Key] | None]:
+    """Items that a request may list: of the model, bool (n_items,) or None for all, and new ones by id or None for all."""
+    ids, allowed, fresh = view.ids, view.available, None
+    if ask.items is not None:
+        require_kind(ids, ask.items, "items")
+        numbers = encode(ids, ask.items)
+        only = np.zeros(len(ids), np.bool_)
+        only[numbers[numbers >= 0]] = True
+        allowed = only if allowed is None else allowed & only
+        fresh = {*ask.items}
+    if ask.where is not None:
+        own, new = view.where(ask.where)
+        allowed = own if allowed is None else allowed & own
+        fresh = new if fresh is None else fresh & new
+    return allowed, fresh

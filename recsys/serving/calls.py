@@ -1,0 +1,90 @@
+"""A request as a handler sees it, and the reply."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from recsys.data.ids import IdMap
+from recsys.serving.problems import Problem, shown
+from recsys.serving.routes import Route
+
+__all__ = ["Call", "Reply"]
+
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class Call:
+    """A request of a route."""
+
+    route: Route
+    request_id: str
+    raw: bytes
+    path: Mapping[str, str]
+    query: bytes
+
+    def body(self) -> Any:
+        """The body as the route's type.
+
+        Raises
+        ------
+        Problem
+            400 if it is no JSON, 422 with the field if it does not fit.
+        """
+        return decoded(self.raw, self.route.body)
+
+    def argument(self, name: str, default: str) -> str:
+        """A parameter of the query; Problem if it comes twice or is not UTF-8."""
+        found = urllib.parse.parse_qs(self.query.decode("latin-1"), keep_blank_values=True).get(name, [default])
+        if len(found) > 1:
+            raise Problem(422, f"{name}: give it once.", name)
+        return found[0]
+
+    def id_of(self, ids: IdMap) -> int | str:
+        """The id in the path, of the kind that the model has."""
+        text = self.path["id"]
+        if not 0 < len(text) <= 256:
+            raise Problem(422, f"id: give one of 1 to 256 characters, not {len(text)}.", "id")
+        if not ids.integers or not len(ids):
+            return text
+        try:
+            number = int(text)
+        except ValueError:
+            number = None  # type: ignore[assignment]
+        if number is None or not -2**63 <= number < 2**63 or str(number) != text:
+            raise Problem(422, f"id: ids are integers here, such as {ids.ids[0].item()}, and {shown(text)} is not.", "id")
+        return number
+
+
+@dataclass(slots=True)
+class Reply:
+    """What is answered."""
+
+    body: bytes
+    status: int = 200
+    media: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: Any, status: int = 200) -> Reply:
+        """A value as JSON."""
+        return cls(_ENCODER.encode(value), status)
+
+
+def decoded(raw: bytes, kind: Any) -> Any:
+    """JSON as a type of `schemas`; Problem if it is none, or does not fit."""
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        decoder = _DECODERS[kind] = msgspec.json.Decoder(kind)
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Problem.of_validation(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, f"the body is no JSON: {error}.") from error

@@ -1,0 +1,130 @@
+"""The models that answer: mapped and checked from their files, and swapped in one assignment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from recsys.artifact import container
+from recsys.errors import ArtifactError
+from recsys.estimator import golden, storing
+from recsys.estimator.fitted import Fitted
+from recsys.estimator.results import Titles
+from recsys.experiments.assignment import Variants
+from recsys.serving.settings import Settings, Variant
+
+__all__ = ["Deployed", "Deployment", "version_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Deployed:
+    """A model file, mapped into memory and found to answer as it did when it was written.
+
+    Parameters
+    ----------
+    variant : Variant
+    fitted : Fitted
+    version : str
+        The first 12 hex digits of the SHA-256 of the file's manifest, which holds those of all arrays.
+    learned_to : int
+        The number of the log's last event that the model has learned from; 0 for none.
+    loaded : float
+        When, in seconds since 1970.
+    """
+
+    variant: Variant
+    fitted: Fitted
+    version: str
+    learned_to: int
+    loaded: float
+
+    @classmethod
+    def load(cls, variant: Variant, *, verify: bool = True) -> Self:
+        """Map a file, compare it with its checksums if wanted, and ask it the requests that it brings with their answers.
+
+        Raises
+        ------
+        ArtifactError
+            The file is none of ours, is damaged, or answers otherwise than when it was written.
+        """
+        try:
+            version, card = version_of(variant.path), container.manifest(variant.path)
+            fitted = storing.load(variant.path, mmap=True, verify=verify)
+        except OSError as error:
+            raise ArtifactError(f"{variant.path}: {error.strerror}; save a model there first.") from error
+        golden.replay(fitted, card)
+        learned_to = int(card.get("log", {}).get("learned_to", 0))
+        return cls(variant, fitted, version, learned_to, time.time())
+
+    @cached_property
+    def titles(self) -> np.ndarray | None:
+        """Of all items, (n_items,); None if training had none."""
+        features = self.fitted.facts.item_features
+        return None if features is None else features.titles
+
+    @cached_property
+    def titled(self) -> Titles | None:
+        """Titles by id."""
+        return None if self.titles is None else Titles(self.fitted.items, self.titles)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """The training events of every item: float32 (n_items,)."""
+        return self.fitted.facts.item_counts.astype(np.float32)
+
+
+class Deployment:
+    """All variants' models, and who gets which; never changed.
+
+    Parameters
+    ----------
+    models : mapping of str to Deployed
+        By name of the variant.
+    assignment : Variants
+    """
+
+    def __init__(self, models: Mapping[str, Deployed], assignment: Variants) -> None:
+        self.models, self.assignment = dict(models), assignment
+        self.first = next(iter(self.models.values()))
+
+    @classmethod
+    def load(cls, settings: Settings, *, verify: bool = True) -> Self:
+        """What the settings say."""
+        names, shares = [v.name for v in settings.variants], [v.share for v in settings.variants]
+        return cls({variant.name: Deployed.load(variant, verify=verify) for variant in settings.variants},
+                   Variants(names, shares, settings.salt))
+
+    def of(self, unit: int | str) -> Deployed:
+        """The model for a person."""
+        return self.first if len(self.models) == 1 else self.models[self.assignment.assign(unit)]
+
+    def reloaded(self, variant: str | None = None, *, verify: bool = True) -> Self:
+        """The same with a variant's file, or all files, loaded again; ArtifactError leaves what is there."""
+        again = {name: Deployed.load(old.variant, verify=verify) if variant in (None, name) else old
+                 for name, old in self.models.items()}
+        return type(self)(again, self.assignment)
+
+    def versions(self) -> dict[str, str]:
+        """The version of each variant's model."""
+        return {name: model.version for name, model in self.models.items()}
+
+    def on_disk(self) -> dict[str, str]:
+        """The version that each variant's file has now."""
+        return {name: version_of(model.variant.path) for name, model in self.models.items()}
+
+
+def version_of(path: str | os.PathLike[str]) -> str:
+    """A name of a model file's contents: 12 hex digits of the SHA-256 of its manifest."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return hashlib.sha256(archive.read("manifest.json")).hexdigest()[:12]
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ArtifactError(f"{os.fspath(path)}: not a model file ({error}); save the model again.") from error

@@ -1,0 +1,329 @@
+"""Answers: what has queued is asked of each model in one pass, from the log as it is this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from recsys.data.csr import CSR
+from recsys.errors import RecsysError
+from recsys.estimator import answering
+from recsys.estimator.ranking import rank_rows
+from recsys.events import EventLog
+from recsys.events.records import Shown
+from recsys.experiments.exploration import explore, generator
+from recsys.serving import asking, numbering, varied
+from recsys.serving.asking import Row
+from recsys.serving.catalogue import Catalogue, View
+from recsys.serving.deployment import Deployed, Deployment
+from recsys.serving.people import People
+from recsys.serving.problems import Problem, shown
+from recsys.serving.schemas import (Answer, ExplainAnswer, ExplainAsk, ModelName, ReasonOut, RecommendAsk, Recommended,
+                                    ScoredItem, SimilarAsk)
+from recsys.serving.settings import Settings
+
+__all__ = ["Engine", "Job"]
+
+Key = int | str
+_ENCODER = msgspec.json.Encoder()
+_REASONS = 3
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A question that waits, and its answer.
+
+    Attributes
+    ----------
+    ask : RecommendAsk, SimilarAsk or ExplainAsk
+    request_id : str
+    time : float
+        When it came, in seconds since 1970.
+    sources : dict of str to int
+        How many entries of the answer come from where.
+    items : list of int
+        The numbers of the model's items in the answer.
+    shown : Shown or None
+        What is to be kept of the answer.
+    """
+
+    ask: Any
+    request_id: str
+    time: float
+    model: Deployed | None = None
+    row: Row | None = None
+    sources: dict[str, int] = field(default_factory=dict)
+    items: list[int] = field(default_factory=list)
+    shown: Shown | None = None
+
+
+class Engine:
+    """What answers, in one thread: the models, the log's people and items.
+
+    Parameters
+    ----------
+    settings : Settings
+    deployment : Deployment
+        Swapped by assigning another one; a pass answers from the one that it began with.
+    log : EventLog
+        A connection of this thread's own.
+    """
+
+    def __init__(self, settings: Settings, deployment: Deployment, log: EventLog) -> None:
+        self.settings, self.deployment, self.log = settings, deployment, log
+        self.people = People(log, settings.limits.recent, settings.limits.people)
+        self.catalogue = Catalogue(log)
+        self.generation = log.generation()
+        self._epoch = -1
+        self._forgotten: dict[int, set[bytes]] = {}
+        self.follow()
+
+    def follow(self) -> None:
+        """Take in what is new of the log."""
+        seq, change, self.generation, epoch = self.log.state()
+        if epoch != self._epoch:
+            self._forgotten, self._epoch = {}, epoch
+        self.people.follow(seq, epoch)
+        self.catalogue.follow(change)
+
+    def is_forgotten(self, user: Key | None, model: Deployed) -> bool:
+        """Whether a user was erased after a model had learned, so that what it knows of the person does not count."""
+        if user is None or not self._epoch:
+            return False
+        held = self._forgotten.get(model.learned_to)
+        if held is None:
+            held = self._forgotten[model.learned_to] = self.log.forgotten(model.learned_to)
+        return bool(held) and self.log.hash_of(user) in held
+
+    def view(self) -> View:
+        """The catalogue as it is this moment, beside the first variant's model."""
+        self.follow()
+        return self.catalogue.view(self.deployment.first)
+
+    def answer(self, jobs: Sequence[Job]) -> list[bytes | Problem]:
+        """The answers of several questions, encoded, each as if it had been asked alone."""
+        self.follow()
+        deployment = self.deployment
+        answers: list[bytes | Problem] = [b""] * len(jobs)
+        groups: dict[Any, list[int]] = {}
+        for place, job in enumerate(jobs):
+            try:
+                self._prepare(job, deployment)
+                if isinstance(job.ask, RecommendAsk):
+                    groups.setdefault(self._group(job), []).append(place)
+                else:
+                    answers[place] = _ENCODER.encode(self._other(job))
+            except (Problem, RecsysError) as error:
+                answers[place] = _as_problem(error)
+        for places in groups.values():
+            try:
+                for place, answer in zip(places, self._recommend([jobs[place] for place in places]), strict=True):
+                    answers[place] = _ENCODER.encode(answer)
+            except (Problem, RecsysError) as error:
+                for place in places:
+                    answers[place] = _as_problem(error)
+        return answers
+
+    # ------------------------------------------------------------------------------------ recommend
+    def _prepare(self, job: Job, deployment: Deployment) -> None:
+        ask = job.ask
+        if isinstance(ask, SimilarAsk):
+            job.model = deployment.of(job.request_id)
+            return
+        unit = ask.user if ask.user is not None else job.request_id
+        job.model = deployment.of(unit)
+        if isinstance(ask, RecommendAsk) and ask.profiling == "off":
+            job.row = Row(source="popular")
+            return
+        job.row = asking.row_of(ask, job.model, self.people, self.settings.types, self.is_forgotten(ask.user, job.model),
+                                getattr(ask, "filter_seen", True))
+
+    def _group(self, job: Job) -> Any:
+        """Questions with the same key go in one pass: one model, and one set of items that may be listed."""
+        ask: RecommendAsk = job.ask
+        special = ask.items is not None or ask.where is not None
+        return job.model, id(job) if special else 0
+
+    def _length(self, ask: RecommendAsk) -> int:
+        """How many items are looked for: more than are listed, where some of them are chosen from."""
+        more = max(ask.k * 5, 50) if ask.diversity else ask.k
+        return max(more, self.settings.explore_pool) if self.settings.explore else more
+
+    def _recommend(self, jobs: Sequence[Job]) -> list[Answer]:
+        model = jobs[0].model
+        rows = [job.row for job in jobs if job.row is not None]
+        if model is None or len(rows) != len(jobs):
+            raise ValueError("jobs are prepared before they are answered")
+        view = self.catalogue.view(model)
+        for job, row in zip(jobs, rows, strict=True):
+            _exclude(job.ask, row, view)
+        allowed, fresh = asking.allowed_by(jobs[0].ask, view)
+        found = rank(model, rows, max(self._length(job.ask) for job in jobs), allowed)
+        return [self._list(job, row, view, fresh, *lists)
+                for job, row, *lists in zip(jobs, rows, *found, strict=True)]
+
+    def _list(self, job: Job, row: Row, view: View, fresh: set[Key] | None, items: np.ndarray, scores: np.ndarray,
+              popular: np.ndarray) -> Answer:
+        ask: RecommendAsk = job.ask
+        model = view.model
+        length = self._length(ask)
+        held = np.flatnonzero((items[:length] >= 0) & (scores[:length] > -np.inf))
+        items, scores, popular = items[held], scores[held], popular[held]
+        if ask.diversity and len(items):
+            chosen = varied.order(model.fitted, items, scores, ask.k, ask.diversity)
+            items, scores, popular = items[chosen], scores[chosen], popular[chosen]
+        entries = [Recommended(identity, view.title(index), score, "popular" if rest else row.source)  # type: ignore[arg-type]
+                   for identity, index, score, rest in zip(model.fitted.items.ids[items].tolist(), items.tolist(),
+                                                           scores.tolist(), popular.tolist(), strict=True)]
+        entries = self._with_fresh(entries, row, view, fresh)
+        propensities = [1.0] * len(entries)
+        if self.settings.explore and ask.profiling == "on":
+            rng = generator(self.settings.salt, job.request_id)
+            order, propensities = explore(range(len(entries)), ask.k, self.settings.explore, rng)
+            entries = [entries[place] for place in order]
+        entries = entries[:ask.k]
+        if ask.explain and row.source != "popular":
+            for entry in entries:
+                if entry.source in ("model", "history"):
+                    entry.reasons = self._reasons(row, view, int(numbering.encode(view.ids, [entry.id])[0]), _REASONS)
+        for entry in entries:
+            job.sources[entry.source] = job.sources.get(entry.source, 0) + 1
+        job.items = items[:ask.k].tolist()
+        if self.settings.keeps_shown:
+            job.shown = Shown(job.request_id, job.time, ask.user, model.variant.name, model.version,
+                              [entry.id for entry in entries], propensities[:len(entries)])
+        return Answer(entries, ModelName(model.fitted.name, model.version), model.variant.name, job.request_id,
+                      row.notes)
+
+    def _with_fresh(self, entries: list[Recommended], row: Row, view: View, fresh: set[Key] | None) -> list[Recommended]:
+        """The list with new items among it, where their content puts them."""
+        new = view.fresh
+        if new is None:
+            return entries
+        scores = new.scores(all_scores(view.model, row))
+        own = [Recommended(item, view.entries[item].title, score, "content")
+               for item, score in zip(new.ids, scores.tolist(), strict=True)
+               if score > -np.inf and item not in row.hidden_new and (fresh is None or item in fresh)]
+        return sorted([*entries, *own], key=lambda entry: -entry.score) if own else entries
+
+    def _reasons(self, row: Row, view: View, item: int, k: int) -> list[ReasonOut]:
+        """What each item of the history adds to the score of an item."""
+        fitted = view.model.fitted
+        if not fitted.can.explain:
+            return []
+        indices, values = _explained(row, view.model)
+        return [ReasonOut(each.item, None if each.item is None else self.catalogue.title(view.model, each.item),
+                          each.contribution) for each in answering.reasons(fitted, indices, values, item, k)]
+
+    # --------------------------------------------------------------------------------- similar, explain
+    def _other(self, job: Job) -> Answer | ExplainAnswer:
+        return self._similar(job) if isinstance(job.ask, SimilarAsk) else self._explain(job)
+
+    def _similar(self, job: Job) -> Answer:
+        ask, model = job.ask, job.model
+        if model is None:
+            raise ValueError("jobs are prepared before they are answered")
+        view = self.catalogue.view(model)
+        numbering.require_kind(view.ids, [ask.item], "item")
+        number = int(numbering.encode(view.ids, [ask.item])[0])
+        name = ModelName(model.fitted.name, model.version)
+        if number < 0:
+            return Answer(self._like_new(ask, view), name, model.variant.name, job.request_id,
+                          [] if ask.item in view.entries else [f"item: {shown(ask.item)} is unknown."])
+        closed = 0 if view.available is None else int((~view.available).sum())
+        recs = model.fitted.similar_items(ask.item, k=min(ask.k + closed, len(view.ids)))
+        numbers = view.ids.encode(recs.items) if len(recs.items) else np.zeros(0, np.int32)
+        entries = [Recommended(item, view.title(index), score, "model")
+                   for item, index, score in zip(recs.items.tolist(), numbers.tolist(), recs.scores.tolist(), strict=True)
+                   if view.available is None or view.available[index]]
+        return Answer(entries[:ask.k], name, model.variant.name, job.request_id)
+
+    def _like_new(self, ask: SimilarAsk, view: View) -> list[Recommended]:
+        """What a new item is like by its content."""
+        new = view.fresh
+        if new is None or ask.item not in new.ids:
+            return []
+        place = new.ids.index(ask.item)
+        pairs = zip(new.near[place].tolist(), new.likeness[place].tolist(), strict=True)
+        return [Recommended(view.ids.ids[index].item(), view.title(index), like, "content") for index, like in pairs
+                if index >= 0 and (view.available is None or view.available[index])][:ask.k]
+
+    def _explain(self, job: Job) -> ExplainAnswer:
+        ask, model, row = job.ask, job.model, job.row
+        if model is None or row is None:
+            raise ValueError("jobs are prepared before they are answered")
+        view, fitted = self.catalogue.view(model), model.fitted
+        numbering.require_kind(view.ids, [ask.item], "item")
+        number = int(numbering.encode(view.ids, [ask.item])[0])
+        if number < 0:
+            raise Problem(404, f"item: {shown(ask.item)} is unknown to the model.", "item")
+        if not fitted.can.explain:
+            raise Problem(409, f"{fitted.name} gives no reasons.")
+        nobody = row.user < 0 and not len(row.history)
+        scores = all_scores(model, row)
+        found = [] if nobody else self._reasons(row, view, number, max(len(row.history), fitted.scorer.n_items))
+        rest = sum(each.contribution for each in found if each.item is None)
+        own = [each for each in found if each.item is not None][:ask.k]
+        left = sum(each.contribution for each in found if each.item is not None) - sum(e.contribution for e in own)
+        title = view.title(number)
+        return ExplainAnswer(ScoredItem(ask.item, title, float(scores[number]), "popular" if nobody else row.source),  # type: ignore[arg-type]
+                             fitted.can.explain_exact and not nobody, own, rest + left,
+                             ModelName(fitted.name, model.version), model.variant.name, job.request_id, row.notes)
+
+
+def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | None
+         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The best items of several rows: int32 (B, k), float32 (B, k), and which stand in as popular, bool (B, k)."""
+    fitted = model.fitted
+    n = len(fitted.items)
+    users = np.array([row.user for row in rows], np.int32)
+    history = stacked([row.history for row in rows], [row.values for row in rows], n)
+    hidden = stacked([row.hidden for row in rows], [None], n)
+    return rank_rows(fitted, users, history if fitted.can.fold_in else None, k, hidden, allowed)
+
+
+def all_scores(model: Deployed, row: Row) -> np.ndarray:
+    """A row's scores of all items of the model, its events for a row without evidence: float32 (n_items,)."""
+    fitted = model.fitted
+    if row.user >= 0 and fitted.has_evidence(np.array([row.user]))[0]:
+        return np.asarray(fitted.score_block(np.array([row.user], np.int32))[0])
+    if len(row.history):
+        history = stacked([row.history], [row.values], len(fitted.items))
+        return np.asarray(fitted.score_block(np.array([-1], np.int32), history)[0])
+    return model.counts
+
+
+def stacked(rows: Sequence[np.ndarray], values: Sequence[np.ndarray | None], n_items: int) -> CSR:
+    """Rows of a matrix (B, n_items); those without values among others with some count 1 each."""
+    indptr = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=indptr[1:])
+    data = None
+    if any(each is not None for each in values):
+        data = np.concatenate([np.ones(len(row), np.float32) if each is None else each
+                               for row, each in zip(rows, values, strict=True)])
+    return CSR(indptr, np.concatenate(rows) if rows else np.zeros(0, np.int32), data, (len(rows), n_items))
+
+
+def _explained(row: Row, model: Deployed) -> tuple[np.ndarray, np.ndarray | None]:
+    """A row's history in the form in which it is explained."""
+    fitted = model.fitted
+    if row.user >= 0:
+        return fitted.stored(np.array([row.user])).row(0)
+    return fitted.scorer.transform_history(stacked([row.history], [row.values], len(fitted.items))).row(0)
+
+
+def _exclude(ask: RecommendAsk, row: Row, view: View) -> None:
+    """Hide what a request excludes."""
+    if ask.exclude:
+        numbering.require_kind(view.ids, ask.exclude, "exclude")
+        numbers = numbering.encode(view.ids, ask.exclude)
+        row.hidden = np.concatenate([row.hidden, numbers[numbers >= 0]])
+        row.hidden_new = row.hidden_new | {*ask.exclude}
+
+
+def _as_problem(error: Exception) -> Problem:
+    return error if isinstance(error, Problem) else Problem(409, str(error))

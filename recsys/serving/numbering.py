@@ -1,0 +1,37 @@
+"""Ids of requests, by the numbers of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recsys.data.ids import IdMap
+from recsys.serving.problems import Problem, shown
+
+__all__ = ["encode", "encode_any", "require_kind"]
+
+Key = int | str
+
+
+def require_kind(ids: IdMap, given: Sequence[Key], name: str) -> None:
+    """Raise Problem for ids of another kind than the model's."""
+    kind = int if ids.integers else str
+    for place, one in enumerate(given):
+        if type(one) is not kind and len(ids):
+            what = "integers" if ids.integers else "strings"
+            where = name if len(given) == 1 and not name.endswith("s") else f"{name}[{place}]"
+            raise Problem(422, f"{where}: ids are {what} here, such as {ids.ids[0].item()!r}, and {shown(one)} is not.",
+                          where)
+
+
+def encode(ids: IdMap, given: Sequence[Key]) -> np.ndarray:
+    """Numbers of ids of the right kind, -1 for unknown ones: int32 (n,)."""
+    if not len(ids) or not given:
+        return np.full(len(given), -1, np.int32)
+    return ids.encode(np.array(given, np.int64 if ids.integers else np.str_), "skip")
+
+
+def encode_any(ids: IdMap, one: Key) -> int:
+    """The number of an id, -1 if it is unknown or of another kind."""
+    return int(encode(ids, [one])[0]) if isinstance(one, int) == ids.integers else -1

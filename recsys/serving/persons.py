@@ -1,0 +1,70 @@
+"""What is kept of a person, and its erasure."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from recsys.artifact import container
+from recsys.artifact.versions import Versions
+from recsys.estimator import storing
+from recsys.serving import numbering
+from recsys.serving.schemas import Erased, ErasedParts, Named, Person, PersonEvent, Receipt
+
+if TYPE_CHECKING:
+    from recsys.serving.engine import Engine
+    from recsys.serving.service import Service
+
+__all__ = ["forget", "kept_of"]
+
+Key = int | str
+
+
+def kept_of(engine: Engine, user: Key) -> Person:
+    """All that is kept of a person: by the log, and by the first variant's model."""
+    engine.follow()
+    model = engine.deployment.first
+    view, fitted = engine.catalogue.view(model), model.fitted
+    kept = engine.log.export(user)
+    number = -1 if engine.is_forgotten(user, model) else int(numbering.encode(fitted.users, [user])[0])
+    seen = fitted.facts.seen
+    indices = seen.row(number)[0].tolist() if seen is not None and number >= 0 else []
+    events = [PersonEvent(event["id"], event["item"], engine.catalogue.title(model, event["item"]), event["type"],
+                          event["value"], event["time"], event["request_id"]) for event in kept["events"]]
+    return Person(user, number >= 0, events,
+                  [Named(fitted.items.ids[index].item(), view.title(index)) for index in indices], kept["shown"],
+                  number >= 0 and fitted.scorer.user_vectors() is not None)
+
+
+async def forget(service: Service, user: Key) -> Receipt:
+    """Erase a person: from the log, down to the bytes; from the model files; from what all workers hold.
+
+    The log's erasure is durable first, and from then on no worker answers from what a model knows of the person. Then the
+    files are written anew without them, and all workers take the new ones.
+    """
+    erased = await service.write(lambda log: log.forget(user))
+    before = service.engine.deployment
+    changed = [await asyncio.to_thread(_rewrite, model.variant.path, user) for model in before.models.values()]
+    after = await service.reload(verify=False) if any(changed) else before
+    parts = ErasedParts(erased.events, erased.shown,
+                        [Erased(name, before.models[name].version, model.version) for name, model in after.models.items()])
+    service.metrics.erasures.inc()
+    now = time.time()
+    digest = hashlib.sha256(msgspec.json.encode([user, msgspec.to_builtins(parts), now])).hexdigest()
+    return Receipt(user, parts, now, digest)
+
+
+def _rewrite(path: str, user: Key) -> bool:
+    """Take a person out of a model file and of all versions of it that are kept; whether the person was in any."""
+    def without(source: Path, target: Path) -> None:
+        fitted = storing.load(source, mmap=True, verify=False)
+        if numbering.encode_any(fitted.users, user) >= 0:
+            card = container.manifest(source)
+            storing.save(storing.without_users(fitted, [user]), target, card={"log": card["log"]} if "log" in card else None)
+
+    return bool(Versions(path).rewrite(without))

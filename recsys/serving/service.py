@@ -1,0 +1,222 @@
+"""One worker: the models, the log, a thread that answers, a thread that writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from recsys.errors import ArtifactError, RecsysError
+from recsys.events import Event, EventLog, Shown
+from recsys.serving.deployment import Deployment
+from recsys.serving.engine import Engine, Job
+from recsys.serving.lane import Lane
+from recsys.serving.metrics import Metrics
+from recsys.serving.problems import Problem
+from recsys.serving.schemas import ExplainAsk, RecommendAsk, SimilarAsk
+from recsys.serving.settings import Settings
+from recsys.serving.table import read_items
+
+__all__ = ["Service"]
+
+T = TypeVar("T")
+_LOG = logging.getLogger("recsys.serving")
+_POLL = 0.5  # seconds between looks at the log for other workers' reloads, when nobody asks anything
+
+
+class Service:
+    """What handlers work with; it lives on one event loop.
+
+    Parameters
+    ----------
+    settings : Settings
+    folder : path
+        Of the counters that workers share; the log, too, if the settings name none.
+    slot : int
+        Of this worker.
+    verify : bool
+        Compare the model files with their checksums at the start.
+    """
+
+    def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *, verify: bool = True) -> None:
+        self.settings, self.slot, self.folder, self._verify = settings, slot, Path(folder), verify
+        self.log_path = settings.events or str(self.folder / "state.db")
+        self.not_ready = "the models are being mapped"
+        self.started = time.time()
+        self._opened: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._reloading = asyncio.Lock()
+        limits = settings.limits
+        self._answers: Lane[Any] = Lane("answers", self._answer, most=limits.queue, timeout=limits.timeout,
+                                        stop=lambda: self.engine.log.close())
+        self._writes: Lane[Any] = Lane("writes", self._write, most=limits.queue, batch=256, timeout=limits.timeout,
+                                       stop=lambda: self._writer.close())
+
+    # ----------------------------------------------------------------------------------- opening, closing
+    async def open(self) -> None:
+        """Begin, the first time; ArtifactError, LogError or OSError if it cannot."""
+        if self._opened is None:
+            self._opened = asyncio.get_running_loop().create_task(self._open())
+        if not self._opened.done():
+            await asyncio.shield(self._opened)
+        self._opened.result()
+
+    async def _open(self) -> None:
+        await asyncio.to_thread(self._load)
+        self._answers.open()
+        self._writes.open()
+        self._polling = asyncio.get_running_loop().create_task(self._poll())
+        await self.in_engine(self._warm)
+        await self.write(lambda log: log.put("opened", str(self.started)))
+        self.not_ready = ""
+
+    def _load(self) -> None:
+        """Map the models, open the log, and put the items of the settings' file."""
+        deployment = Deployment.load(self.settings, verify=self._verify)
+        self._writer = EventLog(self.log_path, timeout=self.settings.limits.timeout)
+        if self._writer.needs_scrub():
+            self._writer.scrub()
+        if self.settings.items is not None and self.slot == 0:
+            for item in read_items(self.settings.items, deployment.first.fitted.items):
+                if self._writer.item(item.id) != item:
+                    self._writer.put_item(item)
+        self.engine = Engine(self.settings, deployment, EventLog(self.log_path, timeout=self.settings.limits.timeout))
+        self.generation = self.engine.generation
+        n_items = len(deployment.first.fitted.items)
+        self.metrics = Metrics(self.folder, self.slot, n_items)
+
+    def _warm(self) -> None:
+        """Ask every model what real requests ask, so that the first of them finds kernels compiled."""
+        for model in self.engine.deployment.models.values():
+            facts = model.fitted.facts
+            users, items = facts.users.ids[:2].tolist(), facts.items.ids[:3].tolist()
+            asks: list[Any] = [RecommendAsk(user=user) for user in users]
+            if model.fitted.can.fold_in and not model.fitted.scorer.needs_values:
+                asks += [RecommendAsk(history=items, explain=True), RecommendAsk(history=items, where={}, diversity=.5)]
+            asks += [SimilarAsk(item=item) for item in items[:1]]
+            asks += [ExplainAsk(user=user, item=item) for user in users[:1] for item in items[:1]]
+            for answer in self.engine.answer([Job(ask, "warm", self.started) for ask in asks]):
+                if isinstance(answer, Problem) and answer.status >= 500:
+                    raise ArtifactError(f"{model.variant.path}: {answer.detail}")
+
+    async def close(self) -> None:
+        """Answer what has queued, and end."""
+        if self._polling is not None:
+            self._polling.cancel()
+        if self._opened is not None and self._opened.done() and self._opened.exception() is None:
+            await self._answers.close()
+            await self._writes.close()
+
+    def require_ready(self) -> None:
+        """Raise Problem while the service is not ready."""
+        if self.not_ready:
+            raise Problem(503, f"the service is not ready: {self.not_ready}; try again in a second.",
+                          headers={"retry-after": "1"})
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return self._answers.waiting + self._writes.waiting
+
+    # ------------------------------------------------------------------------------------------ answers
+    async def ask(self, job: Job) -> bytes:
+        """The answer to a question, encoded."""
+        answer = await self._answers.put(job)
+        if isinstance(answer, Problem):
+            raise answer
+        return bytes(answer)
+
+    async def in_engine(self, function: Callable[[], T]) -> T:
+        """What a function gives that runs in the thread that answers, between two passes."""
+        found: T = await self._answers.put(function)
+        return found
+
+    def _answer(self, batch: Sequence[Any]) -> list[Any]:
+        jobs = [one for one in batch if isinstance(one, Job)]
+        answers = iter(self.engine.answer(jobs) if jobs else ())
+        results = [next(answers) if isinstance(one, Job) else _tried(one) for one in batch]
+        for job in jobs:
+            self.metrics.show(job.sources, job.items)
+        rows = [job.shown for job in jobs if job.shown is not None]
+        if rows:
+            self._keep_shown(rows)
+        return results
+
+    def _keep_shown(self, rows: list[Shown]) -> None:
+        """Hand lists that were shown to the thread that writes; nobody waits for them."""
+        self._writes.post(lambda log: log.append_shown(rows))
+
+    # ------------------------------------------------------------------------------------------- writes
+    async def write(self, function: Callable[[EventLog], T]) -> T:
+        """What a function of the log gives, in the thread that writes."""
+        found: T = await self._writes.put(function)
+        return found
+
+    async def append(self, events: list[Event]) -> int:
+        """Make events durable, together with those that others bring at this moment; how many are new."""
+        return int(await self._writes.put(events))
+
+    def _write(self, batch: Sequence[Any]) -> list[Any]:
+        groups = [one for one in batch if isinstance(one, list)]
+        counts: Any = iter(())
+        if groups:
+            try:
+                counts = iter(self._writer.append_groups(groups))
+            except RecsysError as error:
+                counts = iter([error] * len(groups))
+        return [next(counts) if isinstance(one, list) else _tried(lambda one=one: one(self._writer)) for one in batch]
+
+    # ------------------------------------------------------------------------------------------ reloads
+    async def reload(self, variant: str | None = None, *, verify: bool = True) -> Deployment:
+        """Load model files again, and let the other workers know; ArtifactError leaves what is there."""
+        async with self._reloading:
+            deployment = await self._swap(variant, verify)
+            self.generation = await self.write(lambda log: log.bump("versions", json.dumps(deployment.versions())))
+        return deployment
+
+    async def _swap(self, variant: str | None, verify: bool) -> Deployment:
+        old = self.engine.deployment
+        try:
+            new = await asyncio.to_thread(old.reloaded, variant, verify=verify)
+        except RecsysError:
+            self.metrics.reloads.labels("refused").inc()
+            raise
+        self.engine.deployment = new  # answers that have begun go on with the old one
+        self.metrics.reloads.labels("done").inc()
+        return new
+
+    async def _poll(self) -> None:
+        """Follow the other workers."""
+        while True:
+            await asyncio.sleep(_POLL)
+            try:
+                await self.in_engine(self.engine.follow)
+                self.metrics.queue.set(self.waiting)
+                for name, model in self.engine.deployment.models.items():
+                    self.metrics.age.labels(name).set(time.time() - model.loaded)
+                if self.engine.generation != self.generation and not self._reloading.locked():
+                    async with self._reloading:
+                        generation = self.engine.generation
+                        await self._swap(None, verify=False)  # whoever raised it has compared the checksums
+                        self.generation = generation
+            except (RecsysError, Problem, OSError) as error:
+                _LOG.warning("worker %d: %s", self.slot, error)
+
+
+def _tried(function: Callable[[], Any]) -> Any:
+    """What a function gives, or the exception that it raises."""
+    try:
+        return function()
+    except (RecsysError, Problem, OSError) as error:
+        return error
+
+
+def temporary_folder() -> str:
+    """A new folder for counters, and for the log of a service that has none."""
+    return tempfile.mkdtemp(prefix="recsys-serve-")

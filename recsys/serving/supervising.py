@@ -1,0 +1,230 @@
+"""The processes of a service: workers that share a socket and the mapped models, and are started again when they die."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from minidl import MissingExtraError
+from recsys.artifact import container
+from recsys.errors import ParameterError, RecsysError
+from recsys.serving.settings import Settings
+
+__all__ = ["Supervisor", "is_loopback"]
+
+_LOG = logging.getLogger("recsys.serving")
+_ONE_THREAD = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_HURRY = 5.0  # seconds: a worker that dies sooner after its start has not served
+
+
+class Supervisor:
+    """Starts the workers, watches them, starts dead ones again, and stops them.
+
+    Parameters
+    ----------
+    settings : Settings
+    host : str
+    port : int
+        0 for any that is free.
+    workers : int
+    say : callable
+        `say(text)`: what a person is told.
+    learning : Learning or None
+        When to learn again.
+    """
+
+    def __init__(self, settings: Settings, host: str, port: int, workers: int, say: Callable[[str], None],
+                 learning: Learning | None = None) -> None:
+        if settings.token is None and not is_loopback(host):
+            raise ParameterError(f"--host {host}: others than this machine can reach it, and could write; give a token with "
+                                 f"--token-file FILE, or RECSYS_TOKEN in the environment.")
+        self._settings, self._say, self._learning = replace(settings, workers=workers), say, learning
+        self._check_files()
+        self.socket = _listen(host, port)
+        self.port = int(self.socket.getsockname()[1])
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        from recsys.serving.service import temporary_folder
+
+        self.folder = temporary_folder()
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[Any] = []
+        self._begun: list[float] = []
+        self._stopping = threading.Event()
+
+    def _check_files(self) -> None:
+        """Compare the models with their checksums once, instead of in each worker."""
+        for variant in self._settings.variants:
+            container.read(variant.path, mmap=True, verify=True)
+
+    def run(self) -> None:
+        """Serve until a signal comes; RecsysError if the workers cannot be started."""
+        for name in _ONE_THREAD:  # a worker is one core's; set before it loads the libraries
+            os.environ[name] = "1"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._stopping.set())
+        try:
+            self._workers = [self._start(slot) for slot in range(self._settings.workers)]
+            self._begun = [time.monotonic()] * len(self._workers)
+            self._wait_until_ready()
+            while not self._stopping.is_set():
+                wait([worker.sentinel for worker in self._workers], timeout=.2)
+                self._revive()
+                if self._learning is not None:
+                    self._learning.look(self._say)
+        finally:
+            self._stop()
+
+    def _start(self, slot: int) -> Any:
+        from recsys.serving.worker import work
+
+        worker = self._context.Process(target=work, args=(self._settings, self.socket, self.folder, slot),
+                                       name=f"recsys-{slot}")
+        worker.start()
+        return worker
+
+    def _wait_until_ready(self) -> None:
+        """Until every worker has written that it is ready, or one has died."""
+        while not self._stopping.is_set():
+            if all(Path(self.folder, f"ready-{slot}").exists() for slot in range(len(self._workers))):
+                self._say(f"Serving at {self.address} with {len(self._workers)} "
+                          f"worker{'s' * (len(self._workers) > 1)}; Ctrl-C stops it.")
+                return
+            dead = [worker for worker in self._workers if worker.exitcode is not None]
+            if dead:
+                said = Path(self.folder, "failed")
+                raise RecsysError(said.read_text() if said.exists() else
+                                  f"a worker could not start: it ended with code {dead[0].exitcode}.")
+            time.sleep(.02)
+
+    def _revive(self) -> None:
+        for slot, worker in enumerate(self._workers):
+            if worker.exitcode is None or self._stopping.is_set():
+                continue
+            lived = time.monotonic() - self._begun[slot]
+            _LOG.warning("worker %d ended with code %s and is started again", slot, worker.exitcode)
+            if lived < _HURRY and not Path(self.folder, f"ready-{slot}").exists():
+                time.sleep(.5)
+            Path(self.folder, f"ready-{slot}").unlink(missing_ok=True)
+            self._workers[slot], self._begun[slot] = self._start(slot), time.monotonic()
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.terminate()
+        deadline = time.monotonic() + self._settings.limits.timeout + 2
+        for worker in self._workers:
+            worker.join(max(0, deadline - time.monotonic()))
+            if worker.exitcode is None:
+                worker.kill()
+                worker.join()
+        if self._learning is not None:
+            self._learning.stop()
+        self.socket.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Learning:
+    """Starts `recsys retrain` beside the service, as a process of low priority, every so often or every so many events.
+
+    Parameters
+    ----------
+    command : sequence of str
+        What is run.
+    every : float or None
+        Seconds between the starts.
+    events : int or None
+        New events between the starts.
+    log : path
+    """
+
+    def __init__(self, command: Sequence[str], log: str, *, every: float | None = None, events: int | None = None) -> None:
+        self._command, self._log, self._every, self._events = list(command), log, every, events
+        self._last, self._process = time.monotonic(), None
+        self._seq: int | None = None
+        self._looked = 0.0
+
+    def look(self, say: Callable[[str], None]) -> None:
+        """Start it if it is time, and tell of one that has ended."""
+        now = time.monotonic()
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return
+            say(f"Learning again has ended{'' if code == 0 else f' with code {code}'}.")
+            self._process = None
+        if now - self._looked < 1:
+            return
+        self._looked = now
+        if (self._every is not None and now - self._last >= self._every) or self._enough():
+            self._last = now
+            say("Learning again.")
+            self._process: Any = subprocess.Popen([sys.executable, "-m", "recsys", *self._command])
+
+    def _enough(self) -> bool:
+        if self._events is None:
+            return False
+        from recsys.events import EventLog
+
+        with EventLog(self._log) as log:
+            seq = log.last_seq()
+        if self._seq is None:
+            self._seq = seq
+        if seq - self._seq < self._events:
+            return False
+        self._seq = seq
+        return True
+
+    def stop(self) -> None:
+        """End one that runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; OSError, naming the address, if it cannot."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(2048)
+    except socket.gaierror as error:
+        raise ParameterError(f"--host {host}: there is no such address ({error.strerror}).") from error
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}; another program may listen there, choose another --port",
+                      f"{host}:{port}") from error
+    made.set_inheritable(True)
+    return made
+
+
+def serving_extra() -> None:
+    """Raise MissingExtraError unless everything is there that a service needs."""
+    for package in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
+        try:
+            __import__(package)
+        except ImportError as error:
+            raise MissingExtraError(package, "serve", "recsys serve") from error
