@@ -164,7 +164,7 @@ function draw() {
 
 async function ask() {
   const now = await api("GET", "/v1/stats");
-  if (samples.length && now.uptime < samples.at(-1).uptime) samples = []; // the service started again: so do its totals
+  if (samples.length && asked(now) < asked(samples.at(-1))) samples = []; // started again: so did its totals
   samples = [...samples.filter(({ time }) => time > now.time - SPAN - WINDOW && time < now.time), now];
   const versions = now.models.map(({ version }) => version).join(" ");
   if (versions !== running) {

@@ -68,7 +68,7 @@ function idFrom(text) {
 function note({ item, title, type, value }) {
   if (IGNORED.includes(type)) return;
   state.told.delete(keyOf(item)); // it goes to the end, where it is not taken back
-  if (type !== "unlike") state.told.set(keyOf(item), { id: item, title, type, value });
+  if (type !== "undo") state.told.set(keyOf(item), { id: item, title, type, value });
 }
 
 /** Send an event, and see what changes. */
@@ -85,7 +85,7 @@ function tell(item, type, words) {
 
 const like = (item) => tell(item, "like", `You like ${nameOf(item)}.`);
 const dislike = (item) => tell(item, "dislike", `${nameOf(item)} is not for you.`);
-const takeBack = (item) => tell(item, "unlike", `${nameOf(item)} is taken back.`);
+const takeBack = (item) => tell(item, "undo", `${nameOf(item)} is taken back.`);
 
 function showHistory() {
   const told = [...state.told.values()];
