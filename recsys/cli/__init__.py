@@ -1,5 +1,4 @@
-"""The command `recsys`: data, train, retrain, rollback, evaluate, compare, recommend, similar, models, protocols, demo,
-warmup.
+"""The command `recsys`: a verb each, in `COMMANDS`.
 
 A mistake in the input is one sentence on standard error and exit code 2, and no file is touched. `--json`
 prints one document on standard output; progress and notes go to standard error.
