@@ -95,7 +95,7 @@ class Outcome:
 
 
 def retrain(model_path: str | os.PathLike[str], data: Interactions | str | Path, log: EventLog,
-            types: EventTypes | None = None, *, margin: float = 0.01, newest: float = 0.1, seed: int = 0,
+            types: EventTypes | None = None, *, margin: float = 0.05, newest: float = 0.1, seed: int = 0,
             force: bool = False, out: str | os.PathLike[str] | None = None,
             progress: Progress | None = None) -> Outcome:
     """Learn a model again from its data and all that the log has since, and let it answer if it is not found worse.

@@ -26,7 +26,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
                       help="the log that `recsys serve --events` writes")
     made.add_argument("--config", type=Path, metavar="FILE.toml",
                       help="what each type of event means, in tables [events.NAME]; that of `recsys serve`")
-    made.add_argument("--margin", type=texts.finite, default=0.01,
+    made.add_argument("--margin", type=texts.finite, default=0.05,
                       help="how much worse the new model may be, as a share (default: %(default)s)")
     made.add_argument("--newest", type=texts.finite, default=0.1,
                       help="share of the log's events that both models are measured on (default: %(default)s)")
