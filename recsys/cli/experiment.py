@@ -19,8 +19,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--events", required=True, metavar="FILE.db", help="the service's log")
     made.add_argument("--config", type=Path, metavar="FILE.toml", help="the service's, for what types of events mean")
     made.add_argument("--alpha", type=float, default=.05, help="of the intervals (default: %(default)s)")
-    made.add_argument("--target", action="append", default=[], metavar="NAME=FILE", help="estimate what this model would "
-                      "have brought that was not shown; may be repeated")
+    made.add_argument("--target", action="append", default=[], metavar="NAME=FILE", help="estimate what this model "
+                      "would have brought that was not shown; may be repeated")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -40,16 +40,16 @@ def run(options: argparse.Namespace, console: Console) -> None:
         mean = targets[0].fitted.facts.mean_value if targets else float(log.get("mean") or 0)
         shown, liked = list(log.shown()), list(positives(log, types, mean))
         if not shown:
-            raise DataError(f"{options.events}: no lists that were shown are kept; serve with several --variant, or with "
-                            f"log_shown = true in the configuration.")
+            raise DataError(f"{options.events}: no lists that were shown are kept; serve with several --variant, or "
+                            f"with log_shown = true in the configuration.")
         found = rates(shown, liked, alpha=options.alpha)
         console.table("Variants", found.columns, found.rows, caption=found.caption)
         estimates = [_estimate(target, shown, liked, log, types, options, console) for target in targets]
     if estimates:
-        console.table("Models that were not shown: positive items a list", ["model", "IPS", "SNIPS", "doubly robust",
-                                                                            "matches", "no support"],
-                      [row for row, _ in estimates],
-                      caption="Intervals: by people. Doubly robust is the one to read, if the share without support is low.")
+        columns = ["model", "IPS", "SNIPS", "doubly robust", "matches", "no support"]
+        console.table("Models that were not shown: positive items a list", columns, [row for row, _ in estimates],
+                      caption="Intervals: by people. Doubly robust is the one to read, if the share without support is "
+                              "low.")
     console.result({"variants": found.to_records(), "targets": [record for _, record in estimates]})
 
 
@@ -66,14 +66,17 @@ def _estimate(target: Any, shown: Any, liked: Any, log: Any, types: Any, options
     from dataclasses import asdict
 
     from recsys.experiments import Logged, off_policy
+    from recsys.serving.catalogue import Catalogue
     from recsys.serving.judging import lists_of
 
     name = target.variant.name
     own = [each for each in shown if each.user is not None and each.items]
     if len(own) < len(shown):
-        console.warn(f"{name}: {len(shown) - len(own):,} lists of nobody in particular, or without items, are left out.")
+        console.warn(f"{name}: {len(shown) - len(own):,} lists of nobody in particular, or without items, are left "
+                     f"out.")
     logged = Logged.of(own, liked)
-    found = off_policy(logged, logged.numbers(lists_of(target, own, log, types)), alpha=options.alpha)
+    lists = lists_of(Catalogue(log).view(target), own, log, types)
+    found = off_policy(logged, logged.numbers(lists), alpha=options.alpha)
     if found.note:
         console.warn(f"{name}: {found.note}.")
     cells = [f"{each.value:.4f} [{each.low:.4f}, {each.high:.4f}]" for each in (found.ips, found.snips, found.dr)]

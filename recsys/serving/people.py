@@ -97,26 +97,25 @@ class Live:
 def live(events: Iterable[Any], types: EventTypes, fitted: Fitted, learned_to: int) -> Live:
     """What a person's events, oldest first, say to a model that has learned from those up to number `learned_to`."""
     found, mean, by_value = Live(), fitted.facts.mean_value, fitted.scorer.needs_values
-    for event in events:
-        kind = types.get(event.type)
+    known = types.by_name
+    for _, _, item, name, value, _, _, seq in events:
+        kind = known.get(name)
         if kind is None:  # of a type that the settings have no more
             continue
         if kind.undoes:
-            found.hidden.discard(event.item)
-            _drop(found, event.item)
+            found.hidden.discard(item)
+            _drop(found, item)
             continue
         if kind.seen:
-            found.hidden.add(event.item)
-        liked = types.positive(event.type, event.value, mean)
-        if by_value and event.value is not None and kind.weight is None:
-            liked = True  # a low rating, too, is something to learn a taste from
-        if liked:
-            found.disliked.discard(event.item)
-            if event.seq > learned_to and not (by_value and event.value is None):
-                found.items.append(event.item)
-                found.values.append(event.value if by_value else types.weight(event.type, event.value))
+            found.hidden.add(item)
+        rated = by_value and kind.weight is None  # a low rating, too, is something to learn a taste from
+        if rated or kind.likes(value, mean):
+            found.disliked.discard(item)
+            if seq > learned_to and not (by_value and value is None):
+                found.items.append(item)
+                found.values.append(value if by_value or kind.weight is None else kind.weight)
         elif kind.seen:
-            _drop(found, event.item)
+            _drop(found, item)
     return found
 
 

@@ -84,8 +84,8 @@ def experiments(service: Service, log: EventLog) -> list[dict[str, Any]]:
         shown = list(log.shown(after=max(0, log.last_shown() - _LISTS)))
         mean = service.engine.deployment.first.fitted.facts.mean_value
         arms = rates(shown, positives(log, service.settings.types, mean)).arms if shown else []
-        found = [{"variant": arm.variant, "people": arm.people, "lists": arm.lists, "rate": arm.person_rate, "low": arm.low,
-                  "high": arm.high, "verdict": arm.verdict} for arm in arms]
+        found = [{"variant": arm.variant, "people": arm.people, "lists": arm.lists, "rate": arm.person_rate,
+                  "low": arm.low, "high": arm.high, "verdict": arm.verdict} for arm in arms]
         service.read_out = time.monotonic(), found
     return found
 
