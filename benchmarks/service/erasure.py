@@ -21,27 +21,23 @@ def forgotten(bench: Bench) -> dict[str, float]:
     path, names, items = _model(folder / "model.recsys")
     config = folder / "service.toml"
     config.write_text("[service]\nlog_shown = true\n")
-    someone, strangers, taken = names[PEOPLE], [f"nobody-was-ever-called-{n}" for n in range(PEOPLE)], []
-    with Service(folder, path, "--config", config, workers=2, pinned=False) as service:
-        for name in (*names[:PEOPLE], someone):
+    gone, stays = names[:PEOPLE], names[PEOPLE]
+    options, taken = (path, "--config", config), []
+    with Service(folder, *options, workers=2, pinned=False) as service:
+        for name in (*gone, stays):
             _post(service, "/v1/events", {"events": [{"user": name, "item": item, "type": "click"}
                                                      for item in items[:5]]})
             _post(service, "/v1/recommend", {"user": name})
-        kept = _answer(service, someone)
-        found_before = sum(_holders(folder, name) > 0 for name in names[:PEOPLE])
-        for name in names[:PEOPLE]:
+        kept, found_before = _answer(service, stays), sum(_holders(folder, name) > 0 for name in gone)
+        for name in gone:
             begin = time.perf_counter()
-            status, receipt = service.ask("DELETE", f"/v1/users/{name}")
+            _done(service.ask("DELETE", f"/v1/users/{name}"))
             taken.append(time.perf_counter() - begin)
-            if status != 200:
-                raise RuntimeError(f"erasing was answered with {status}: {receipt}")
         time.sleep(1.5)  # the other worker follows within a second
-        files = sum(_holders(folder, name) for name in names[:PEOPLE])
-        differ = sum(_answer(service, name) != _answer(service, stranger)
-                     for name, stranger in zip(names, strangers, strict=False) for _ in range(4))
-        others = _answer(service, someone) != kept
-    return {"people": PEOPLE, "found_before": found_before, "files": files,
-            "files_after_end": sum(_holders(folder, name) for name in names[:PEOPLE]), "differ": differ,
+        files, others = sum(_holders(folder, name) for name in gone), _answer(service, stays) != kept
+        differ = sum(_answer(service, name) != _answer(service, f"nobody-was-ever-called-{number}")
+                     for number, name in enumerate(gone) for _ in range(4))
+    return {"people": PEOPLE, "found_before": found_before, "files": files, "differ": differ,
             "others_changed": float(others), "seconds": max(taken)}
 
 
@@ -59,10 +55,13 @@ def _model(path: Path) -> tuple[Path, list[str], list[str]]:
 
 
 def _post(service: Service, path: str, body: Any) -> Any:
-    status, answer = service.ask("POST", path, body)
-    if status != 200:
-        raise RuntimeError(f"{path} was answered with {status}: {answer}")
-    return answer
+    return _done(service.ask("POST", path, body))
+
+
+def _done(answer: tuple[int, Any]) -> Any:
+    if answer[0] != 200:
+        raise RuntimeError(f"a request was answered with {answer[0]}: {answer[1]}")
+    return answer[1]
 
 
 def _answer(service: Service, user: str) -> Any:
