@@ -62,5 +62,6 @@ def _row(view: View, shown: Shown, log: EventLog, types: EventTypes) -> asking.R
     """What the model is asked for a person, as the log was when the list was shown."""
     if shown.user is None:
         raise ValueError("a list without a user has no history to ask the model for")
-    before = [event for event in log.of_user(shown.user) if event.time < shown.time]
+    before = [(event.item, event.type, event.value, event.seq) for event in log.of_user(shown.user)
+              if event.time < shown.time]
     return asking.row_of_user(shown.user, view, live(before, types, view.model.fitted, view.model.learned_to))
