@@ -193,7 +193,7 @@ class OffPolicy:
 
 def estimate_policy(logged: Logged, target: ArrayLike, *, reachable: ArrayLike | None = None,
                     alpha: float = 0.05) -> OffPolicy:
-    r"""Estimate the reward a list of a model that was never shown, from lists that another one showed.
+    """Estimate the reward a list of a model that was never shown, from lists that another one showed.
 
     With `w_ij = [target_ij = item_ij] / propensity_ij`, list i and place j: an item at a place is taken to bring the
     same whatever stands around it (the item-position click model).
@@ -232,7 +232,8 @@ def estimate_policy(logged: Logged, target: ArrayLike, *, reachable: ArrayLike |
     An interval holds `value +- z error`, the error between people as it was seen, and all m with
     `(value - m)^2 <= z^2 m J`: the value as a sum of rare jumps of the mean size J, `J = sum w^2 q / (n sum w q)` for
     rewards of 0 and 1. Where few pairs with large weights have had a reward, the first is far too narrow, because the
-    jumps that did not happen leave no trace in it; the second knows them from the weights of all pairs in common.
+    jumps that did not happen leave no trace in it; the second knows them from the weights of all pairs in common,
+    and errs on the wide side. They are made for one look, and know nothing of pairs without support.
 
     References
     ----------
