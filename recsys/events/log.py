@@ -50,7 +50,7 @@ class EventLog:
     Parameters
     ----------
     path : path
-        The file; beside it SQLite keeps two more, `-wal` and `-shm`, which belong to it.
+        The file; beside it stand `-wal` and `-shm`, which belong to it, and `-turn`, which is empty.
     create : bool
         Whether to make it if there is none.
     timeout : float
@@ -153,6 +153,12 @@ class EventLog:
         """The last `limit` events of a user (None: all), of those after `after`; the oldest first."""
         check_id("user", user)
         return self._events("WHERE user = ? AND seq > ? ORDER BY seq DESC LIMIT ?", user, after, _most(limit))[::-1]
+
+    def history(self, user: Id, limit: int | None = None, after: int = 0) -> list[tuple[Id, str, float | None]]:
+        """Item, type and value of `of_user`, in half the time: what an answer needs of a person."""
+        check_id("user", user)
+        return self._database.rows("SELECT item, type, value FROM events WHERE user = ? AND seq > ? "
+                                   "ORDER BY seq DESC LIMIT ?", (user, after, _most(limit)))[::-1]
 
     def count(self) -> int:
         """How many events there are, by counting them."""
