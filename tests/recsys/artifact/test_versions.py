@@ -211,7 +211,7 @@ class AsALog(RuleBasedStateMachine):
 
 
 TestAsALog = AsALog.TestCase
-TestAsALog.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+TestAsALog.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
