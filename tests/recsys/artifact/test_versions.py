@@ -221,6 +221,7 @@ def test_killed_at_every_step_and_done_again(tmp_path):
         import os, shutil, sys
         from pathlib import Path
         from recsys.artifact.versions import Versions
+        os.fsync = lambda descriptor: None  # a process is killed here, not the power
         sys.path.insert(0, sys.argv[2])
         from test_versions import replaced, word, write
 
