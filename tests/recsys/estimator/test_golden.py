@@ -60,6 +60,8 @@ def test_close_scores_may_change_places_and_others_not():
     for values in ((9.9, 10.0), (10.0, 10.0021), (10.0, np.nan)):
         with pytest.raises(ArtifactError, match="golden request 0"):
             golden.replay(scores(*np.linspace(5, 1, DATA.n_items - 2), *values), card)
+    with pytest.raises(ArtifactError, match="the best have the score 50 instead of 10 in place 1"):
+        golden.replay(scores(*np.linspace(5, 1, DATA.n_items - 2)[:-1], 50.0, 10.0, 9.9999), card)
 
 
 FITTED = make("Popular").fit(DATA).require("make")
