@@ -85,8 +85,7 @@ export function contributionTable(items, marks) {
     const own = new Map((item.reasons ?? []).map((reason) => [keyOf(reason.item), reason.contribution]));
     return order.map(({ item: id }) => own.get(keyOf(id))).map((part) => el("td", {}, part === undefined ? "–" : signed(part)));
   };
-  return el("table", {},
-    el("caption", {}, "What each item of the history adds to each score. A dash: not among its strongest."),
+  return el("table", { "aria-describedby": "numbers-note" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Recommended"), el("th", { scope: "col" }, "Score"),
       order.map((reason) => el("th", { scope: "col", dir: "auto" }, marks.disc(reason.item), " ",
         reasonName(reason))))),
