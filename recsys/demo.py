@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +19,14 @@ from recsys.data.parts import Split
 from recsys.data.splits import split_last
 from recsys.errors import DataError
 from recsys.evaluation import evaluate
-from recsys.files import check_target
+from recsys.files import check_target, replacing
 from recsys.progress import Progress, task
 from recsys.report import Line, Report, Row, Showcase, figures
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from recsys.serving.settings import Settings
+
+__all__ = ["run", "served"]
 
 HELD_OUT = 5  # events of each user, the last in time
 METRICS = ("recall@10", "ndcg@10", "coverage@10", "popularity@10")
@@ -81,8 +86,8 @@ def _entries(quick: bool, seed: int) -> list[Entry]:
 
 
 def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: int, console: Console,
-        progress: Progress) -> None:
-    """Load, clean, split, train, compare, recommend, and write the page.
+        progress: Progress) -> Interactions:
+    """Load, clean, split, train, compare, recommend, and write the page; the data that was learned from.
 
     Parameters
     ----------
@@ -132,6 +137,39 @@ def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: i
                     "rows": [asdict(row) for row in rows], "user": chosen, "history": [asdict(h) for h in history],
                     "recommendations": [asdict(show) for show in showcases], "terms": terms,
                     "report": None if out is None else str(out), "seconds": seconds, "compile_seconds": compiling})
+    return data
+
+
+def served(data: Interactions, folder: Path) -> Settings:
+    """What a service of all the data needs, in a folder: a model, and the items with their titles and genres.
+
+    Parameters
+    ----------
+    data : Interactions
+    folder : path
+        Made if it is not there; events of a service before are kept.
+    """
+    from recsys.serving.settings import Settings, Variant
+
+    folder.mkdir(parents=True, exist_ok=True)
+    models.EASE().fit(data.binarise()).save(folder / "model.recsys")
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([("item", "title", "genre"), *_described(data)])
+    with replacing(folder / "items.csv") as file:
+        file.write(text.getvalue().encode())
+    return Settings((Variant("default", str(folder / "model.recsys")),), events=str(folder / "events.db"),
+                    items=str(folder / "items.csv"))
+
+
+def _described(data: Interactions) -> Iterator[tuple[Any, str, str]]:
+    """Every item's id, title and genres."""
+    features = data.item_features
+    for number, item in enumerate(data.items.ids.tolist()):
+        title = "" if features is None or features.titles is None else str(features.titles[number])
+        genres: list[str] = []
+        if features is not None and features.genres is not None and features.genre_names is not None:
+            genres = features.genre_names[features.genres.row(number)[0]].tolist()
+        yield item, title, "|".join(genres)
 
 
 def _load(source: str) -> tuple[Interactions, Interactions]:

@@ -26,7 +26,7 @@ import numpy as np
 from recsys.errors import ArtifactError
 from recsys.files import replacing
 
-__all__ = ["FORMAT", "manifest", "plain", "read", "tuples", "write"]
+__all__ = ["FORMAT", "manifest", "plain", "read", "tuples", "versions", "write"]
 
 FORMAT = 2
 _KIND = "recsys model"
@@ -38,7 +38,7 @@ _ZIP64_FROM = 1 << 30
 def write(path: str | os.PathLike[str], card: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays, and a card of JSON values that describes them, to one file, all or nothing."""
     with replacing(path) as file:
-        _write(file, {"kind": _KIND, "format": FORMAT, "versions": _versions(), **card}, dict(sorted(arrays.items())))
+        _write(file, {"kind": _KIND, "format": FORMAT, "versions": versions(), **card}, dict(sorted(arrays.items())))
 
 
 def read(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True
@@ -97,7 +97,8 @@ def tuples(value: Any) -> Any:
     return tuple(tuples(part) for part in value) if isinstance(value, list) else value
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of this package, NumPy and Python."""
     try:
         own = version("minidl")
     except PackageNotFoundError:

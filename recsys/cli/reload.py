@@ -23,8 +23,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--url", default="http://127.0.0.1:8000", help="where the service is (default: %(default)s)")
     made.add_argument("--variant", help="that variant's file alone")
     made.add_argument("--no-verify", action="store_true", help="do not compare all arrays with their checksums")
-    made.add_argument("--token-file", type=Path, metavar="FILE", help="holds the service's token; or the environment has it "
-                      "as RECSYS_TOKEN")
+    made.add_argument("--token-file", type=Path, metavar="FILE",
+                      help="holds the service's token; or the environment has it as RECSYS_TOKEN")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -36,9 +36,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     asked: dict[str, Any] = {"verify": not options.no_verify}
     if options.variant is not None:
         asked["variant"] = options.variant
-    request = urllib.request.Request(f"{options.url.rstrip('/')}/v1/reload", json.dumps(asked).encode(),
-                                     {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token
-                                                                             else {}))
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(f"{options.url.rstrip('/')}/v1/reload", json.dumps(asked).encode(), headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             found = json.load(answer)

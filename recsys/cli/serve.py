@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+from minidl import MissingExtraError
 from recsys.cli import texts
 from recsys.console import Console
 from recsys.errors import ParameterError
 
-__all__ = ["SUMMARY", "add_arguments", "run", "serve"]
+__all__ = ["SUMMARY", "add_address", "add_arguments", "require_extra", "run", "serve"]
 
 SUMMARY = "serve a model to real people, live"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -23,24 +26,35 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("model", type=Path, nargs="?", help="a file that `recsys train` wrote")
     made.add_argument("--variant", action="append", default=[], metavar="NAME=FILE:SHARE",
                       help="a model that answers a share of the people, instead of MODEL; may be repeated")
-    made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    made.add_argument("--port", type=_port, default=8000, help="port, 0 for any that is free (default: %(default)s)")
-    made.add_argument("--workers", type=texts.positive, default=1, metavar="N", help="processes (default: %(default)s)")
+    add_address(made)
     made.add_argument("--events", metavar="FILE.db", help="keep what people do in this file, made if it is not there")
     made.add_argument("--config", type=Path, metavar="FILE.toml", help="what types of events mean, limits, and more")
-    made.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token that who writes has to bring; or the "
-                      "environment has it as RECSYS_TOKEN")
+    made.add_argument("--token-file", type=Path, metavar="FILE",
+                      help="holds the token that who writes has to bring; or the environment has it as RECSYS_TOKEN")
     made.add_argument("--retrain", metavar="every=6h|events=N", help="learn again in the background; needs --data and "
                       "--events")
     made.add_argument("--data", metavar="NAME|PATH", help="what the model was trained on, for --retrain")
 
 
+def add_address(made: argparse.ArgumentParser) -> None:
+    """Where to listen, with how many processes."""
+    made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    made.add_argument("--port", type=_port, default=8000, help="port, 0 for any that is free (default: %(default)s)")
+    made.add_argument("--workers", type=texts.positive, default=1, metavar="N", help="processes (default: %(default)s)")
+
+
+def require_extra() -> None:
+    """Raise MissingExtraError unless everything is there that a service needs."""
+    for package in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "serve", "recsys serve")
+
+
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
+    require_extra()
     from recsys.serving.settings import Settings, Variant
-    from recsys.serving.supervising import serving_extra
 
-    serving_extra()
     if bool(options.model) == bool(options.variant):
         raise ParameterError("give one MODEL, or --variant NAME=FILE:SHARE for each of several.")
     variants = tuple(Variant.parse(text) for text in options.variant) or (Variant("default", str(options.model)),)
@@ -52,7 +66,11 @@ def serve(settings: Any, options: argparse.Namespace, console: Console) -> None:
     """Serve with these settings until told to stop."""
     from recsys.serving.supervising import Supervisor
 
-    Supervisor(settings, options.host, options.port, options.workers, console.note, _learning(settings, options)).run()
+    def say(text: str) -> None:
+        console.note(text)
+        sys.stdout.flush()  # whoever waits for the address reads a pipe, maybe
+
+    Supervisor(settings, options.host, options.port, options.workers, say, _learning(settings, options)).run()
 
 
 def _learning(settings: Any, options: argparse.Namespace) -> Any:
@@ -67,7 +85,8 @@ def _learning(settings: Any, options: argparse.Namespace) -> Any:
     found = re.fullmatch(r"every=(\d+)([smhd])|events=(\d+)", text)
     if found is None:
         raise ParameterError(f"--retrain {text}: give every=6h (s, m, h, d) or events=10000.")
-    command = ["retrain", settings.variants[0].path, "--data", options.data, "--events", settings.events, "--low-priority"]
+    command = ["retrain", settings.variants[0].path, "--data", options.data, "--events", settings.events,
+               "--low-priority"]
     command += [] if options.config is None else ["--config", str(options.config)]
     if found[3] is not None:
         return Learning(command, settings.events, events=int(found[3]))

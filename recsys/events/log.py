@@ -50,7 +50,7 @@ class EventLog:
     Parameters
     ----------
     path : path
-        The file; beside it SQLite keeps two more, `-wal` and `-shm`, which belong to it.
+        The file; beside it stand `-wal` and `-shm`, which belong to it, and `-turn`, which is empty.
     create : bool
         Whether to make it if there is none.
     timeout : float
@@ -135,7 +135,7 @@ class EventLog:
         return self.append_groups([events])[0]
 
     def append_groups(self, groups: Sequence[Sequence[Event]]) -> list[int]:
-        """`append` of several senders' events, which `check_all` has passed, in one transaction: each one's new events."""
+        """`append` of several senders' events, passed by `check_all`, in one transaction: how many of each are new."""
         new = []
         with self._database.writing():
             seq = before = self.last_seq()
@@ -161,6 +161,12 @@ class EventLog:
         check_id("user", user)
         return self._events("WHERE user = ? AND seq > ? ORDER BY seq DESC LIMIT ?", user, after, _most(limit))[::-1]
 
+    def history(self, user: Id, limit: int | None = None, after: int = 0) -> list[tuple[Id, str, float | None]]:
+        """Item, type and value of `of_user`, in half the time: what an answer needs of a person."""
+        check_id("user", user)
+        return self._database.rows("SELECT item, type, value FROM events WHERE user = ? AND seq > ? "
+                                   "ORDER BY seq DESC LIMIT ?", (user, after, _most(limit)))[::-1]
+
     def count(self) -> int:
         """How many events there are, by counting them."""
         return int(self._database.rows("SELECT count(*) FROM events")[0][0])
@@ -172,14 +178,19 @@ class EventLog:
 
     def put_item(self, item: Item) -> int:
         """Add an item or replace what is known of it; the number of this change. DataError if it cannot be kept."""
-        check_item(item)
-        values = (item.id, item.title, item.text, json.dumps(item.attributes), item.image, item.available)
+        return self.put_items([item])
+
+    def put_items(self, items: Sequence[Item]) -> int:
+        """`put_item` of several, all or none of them, in one transaction; the number of the last change."""
+        check_all(items, "item", check_item)
         with self._database.writing():
-            self._database.rows("UPDATE meta SET change = change + 1")
             change = self.last_change()
-            self._database.rows(f"INSERT OR REPLACE INTO items ({_ITEM}, change) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                                (*values, change))
-        return change
+            self._database.insert(
+                f"INSERT OR REPLACE INTO items ({_ITEM}, change) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(item.id, item.title, item.text, json.dumps(item.attributes), item.image, item.available, place)
+                 for place, item in enumerate(items, change + 1)])
+            self._database.rows("UPDATE meta SET change = ?", (change + len(items),))
+        return change + len(items)
 
     def item(self, id: Id) -> Item | None:
         """What is known of an item; None if nothing was put."""
@@ -224,6 +235,10 @@ class EventLog:
             if len(page) < size:
                 return
             after, left = page[-1].seq, left - size if left > 0 else left
+
+    def last_shown(self) -> int:
+        """The highest `seq` of a shown list, 0 if there was none."""
+        return int(self._database.rows("SELECT shown FROM meta")[0][0])
 
     def of_request(self, request_id: str) -> Shown | None:
         """The list that was shown in answer to a request; None if there is none."""

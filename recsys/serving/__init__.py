@@ -1,7 +1,7 @@
 """Recommendations for real people, live: an ASGI application that answers from what a person did a moment ago.
 
-It needs fitted models' files, and learns nothing itself. `create_app` is for any ASGI server; the command `recsys serve` runs
-it with uvicorn in several processes.
+It needs fitted models' files, and learns nothing itself. `create_app` is for any ASGI server; the command
+`recsys serve` runs it with uvicorn in several processes.
 """
 
 from __future__ import annotations

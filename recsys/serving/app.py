@@ -1,4 +1,4 @@
-"""The service as a plain ASGI application: who may ask what, what is read of a request, and how problems are answered."""
+"""The service as a plain ASGI application: who may ask what, what is read of a request, how problems are answered."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class App:
         Compare the model files with their checksums at the start.
     """
 
-    def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *, verify: bool = True) -> None:
+    def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *,
+                 verify: bool = True) -> None:
         self.settings = settings
         self.handlers = Handlers(settings, folder, slot, verify=verify)
         endpoints: list[BaseRoute] = [
@@ -135,16 +136,17 @@ class App:
                 raise Problem(401, "Authorization: bring the service's token as `Bearer TOKEN`.",
                               headers={"www-authenticate": "Bearer"})
         elif not _from_here(scope, headers):
-            raise Problem(403, "this service was started without a token, and so takes this from its own machine alone; "
-                               "start it with a token.")
+            raise Problem(403, "this service was started without a token, and so takes this from its own machine "
+                               "alone; start it with a token.")
 
     async def _body(self, route: Route, headers: dict[bytes, bytes], receive: Callable[[], Any]) -> bytes:
         """The body of a request, which must be JSON and not too large."""
         if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
             raise Problem(415, "Content-Type: send the body as application/json.")
         most = self.settings.limits.body
-        if int(headers.get(b"content-length", b"0") or 0) > most:
-            raise Problem(413, f"the body has {int(headers[b'content-length']):,} bytes, and at most {most:,} are taken.")
+        length = int(headers.get(b"content-length", b"0") or 0)
+        if length > most:
+            raise Problem(413, f"the body has {length:,} bytes, and at most {most:,} are taken.")
         message = await receive()
         if not message.get("more_body"):
             return _checked(message.get("body", b""), most)
@@ -183,8 +185,9 @@ def create_app(model: str | os.PathLike[str] | None = None, *, settings: Setting
     --------
     >>> from recsys import datasets
     >>> from recsys.models import EASE
-    >>> EASE().fit(datasets.simulate(n_users=50, n_items=40, n_events=900, seed=0)[0]).save("ease.recsys")
-    >>> app = create_app("ease.recsys")  # then: uvicorn module:app
+    >>> path = f"{tempfile.mkdtemp()}/ease.recsys"
+    >>> EASE().fit(datasets.simulate(n_users=50, n_items=40, n_events=900, seed=0)[0]).save(path)
+    >>> app = create_app(path)  # then: uvicorn module:app
     """
     from recsys.serving.settings import Variant
 

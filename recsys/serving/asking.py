@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,12 +10,12 @@ from recsys.estimator.fitted import Fitted
 from recsys.events import EventTypes
 from recsys.serving.catalogue import View
 from recsys.serving.deployment import Deployed
-from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.numbering import encode, require_kind
+from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.problems import Problem
-from recsys.serving.schemas import Ask, RecommendAsk
+from recsys.serving.schemas import Ask, RecommendAsk, Source
 
-__all__ = ["Row", "allowed_by", "row_of"]
+__all__ = ["Row", "allowed_by", "row_of", "row_of_user"]
 
 Key = int | str
 _NOTHING = np.zeros(0, np.int32)
@@ -52,7 +50,7 @@ class Row:
     hidden: np.ndarray = field(default_factory=lambda: _NOTHING)
     hidden_new: set[Key] = field(default_factory=set)
     known: int = -1
-    source: str = "model"
+    source: Source = "model"
     notes: list[str] = field(default_factory=list)
 
 
@@ -78,10 +76,9 @@ def row_of(ask: Ask, model: Deployed, people: People | None, types: EventTypes, 
         if ask.values is not None:
             raise Problem(422, "values: they are those of a history; leave them out.", "values")
         require_kind(fitted.users, [ask.user], "user")
-        number = -1 if forgotten else int(encode(fitted.users, [ask.user])[0])
         events = [] if people is None else people.events(ask.user)
         said = live(events, types, fitted, model.learned_to)
-        return _of_user(number, said, fitted, filter_seen)
+        return row_of_user(ask.user, model, said, forgotten, filter_seen)
     if ask.history is None:
         if ask.values is not None:
             raise Problem(422, "values: they are those of a history; give one.", "values")
@@ -93,12 +90,13 @@ def _of_history(ask: Ask, fitted: Fitted, filter_seen: bool) -> Row:
     history = ask.history or []
     require_kind(fitted.items, history, "history")
     if not fitted.can.fold_in:
-        raise Problem(409, f"history: {fitted.name} cannot answer a history; ask for a user, or serve a model that folds "
-                           f"in.", "history")
+        raise Problem(409, f"history: {fitted.name} cannot answer a history; ask for a user, or serve a model that "
+                           f"folds in.", "history")
     values = None
     if ask.values is not None:
         if len(ask.values) != len(history):
-            raise Problem(422, f"values: {len(ask.values)} for a history of {len(history)}; give one for each item.", "values")
+            raise Problem(422, f"values: {len(ask.values)} for a history of {len(history)}; give one for each item.",
+                          "values")
         values = np.array(ask.values, np.float32)
         if not np.isfinite(values).all():
             raise Problem(422, "values: they must be finite numbers.", "values")
@@ -108,15 +106,18 @@ def _of_history(ask: Ask, fitted: Fitted, filter_seen: bool) -> Row:
     known = numbers >= 0
     row = Row(history=numbers[known], values=None if values is None else values[known], source="history")
     if not known.all():
-        row.notes.append(f"history: {int((~known).sum())} of {len(history)} items are unknown to the model, and were left "
-                         f"out.")
+        row.notes.append(f"history: {int((~known).sum())} of {len(history)} items are unknown to the model, and were "
+                         f"left out.")
     if filter_seen:
         row.hidden = row.history
         row.hidden_new = {item for item, is_known in zip(history, known.tolist(), strict=True) if not is_known}
     return row
 
 
-def _of_user(number: int, said: Live, fitted: Fitted, filter_seen: bool) -> Row:
+def row_of_user(user: Key, model: Deployed, said: Live, forgotten: bool = False, filter_seen: bool = True) -> Row:
+    """What to ask a model for a user of whom the log says something."""
+    fitted = model.fitted
+    number = -1 if forgotten else int(encode(fitted.users, [user])[0])
     row = Row(known=number)
     numbers = encode(fitted.items, said.items)
     if filter_seen:
@@ -147,7 +148,7 @@ def _of_user(number: int, said: Live, fitted: Fitted, filter_seen: bool) -> Row:
 
 
 def allowed_by(ask: RecommendAsk, view: View) -> tuple[np.ndarray | None, set[Key] | None]:
-    """Items that a request may list: of the model, bool (n_items,) or None for all, and new ones by id or None for all."""
+    """Items that a request may list: of the model, bool (n_items,), and new ones by id; None for all of either."""
     ids, allowed, fresh = view.ids, view.available, None
     if ask.items is not None:
         require_kind(ids, ask.items, "items")

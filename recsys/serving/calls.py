@@ -56,9 +56,10 @@ class Call:
         try:
             number = int(text)
         except ValueError:
-            number = None  # type: ignore[assignment]
+            number = None
         if number is None or not -2**63 <= number < 2**63 or str(number) != text:
-            raise Problem(422, f"id: ids are integers here, such as {ids.ids[0].item()}, and {shown(text)} is not.", "id")
+            raise Problem(422, f"id: ids are integers here, such as {ids.ids[0].item()}, and {shown(text)} is not.",
+                          "id")
         return number
 
 

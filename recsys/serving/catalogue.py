@@ -80,7 +80,7 @@ class Fresh:
     likeness: np.ndarray
 
     def scores(self, known: np.ndarray) -> np.ndarray:
-        """Scores of the new items from the model's scores of its own, (n_items,): the mean of those alike: float32 (n,).
+        """Scores of the new items, float32 (n,), from the model's of its own, (n_items,): the mean of those alike.
 
         An item that is like none has -inf.
         """
@@ -141,7 +141,7 @@ class View:
         return self._attributes
 
     def where(self, wanted: Where) -> tuple[np.ndarray, set[Key]]:
-        """The items that have one of the values of every attribute: of the model, bool (n_items,), and new ones by id."""
+        """The items with one of the values of every attribute: of the model, bool (n_items,), and new ones by id."""
         allowed, fresh = np.ones(len(self.ids), np.bool_), {entry.id for entry in self._new}
         for name, values in wanted.items():
             held = self.attributes.get(name, {})

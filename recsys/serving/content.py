@@ -26,7 +26,8 @@ class Likeness:
 
     Examples
     --------
-    >>> like = Likeness([("Alien", ("genre=Horror",)), ("Annie Hall", ("genre=Comedy",)), ("Psycho", ("genre=Horror",))])
+    >>> like = Likeness([("Alien", ("genre=Horror",)), ("Annie Hall", ("genre=Comedy",)),
+    ...                  ("Psycho", ("genre=Horror",))])
     >>> like.nearest([("Aliens", ("genre=Horror",))], 2)[0]
     array([[0, 2]], dtype=int32)
     """

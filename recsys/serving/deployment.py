@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Deployed:
 
     @classmethod
     def load(cls, variant: Variant, *, verify: bool = True) -> Self:
-        """Map a file, compare it with its checksums if wanted, and ask it the requests that it brings with their answers.
+        """Map a file, compare it with its checksums if wanted, and ask it the requests that it brings with answers.
 
         Raises
         ------

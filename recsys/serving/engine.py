@@ -22,8 +22,16 @@ from recsys.serving.catalogue import Catalogue, View
 from recsys.serving.deployment import Deployed, Deployment
 from recsys.serving.people import People
 from recsys.serving.problems import Problem, shown
-from recsys.serving.schemas import (Answer, ExplainAnswer, ExplainAsk, ModelName, ReasonOut, RecommendAsk, Recommended,
-                                    ScoredItem, SimilarAsk)
+from recsys.serving.schemas import (
+    Answer,
+    ExplainAnswer,
+    ModelName,
+    ReasonOut,
+    RecommendAsk,
+    Recommended,
+    ScoredItem,
+    SimilarAsk,
+)
 from recsys.serving.settings import Settings
 
 __all__ = ["Engine", "Job"]
@@ -139,8 +147,8 @@ class Engine:
         if isinstance(ask, RecommendAsk) and ask.profiling == "off":
             job.row = Row(source="popular")
             return
-        job.row = asking.row_of(ask, job.model, self.people, self.settings.types, self.is_forgotten(ask.user, job.model),
-                                getattr(ask, "filter_seen", True))
+        job.row = asking.row_of(ask, job.model, self.people, self.settings.types,
+                                self.is_forgotten(ask.user, job.model), getattr(ask, "filter_seen", True))
 
     def _group(self, job: Job) -> Any:
         """Questions with the same key go in one pass: one model, and one set of items that may be listed."""
@@ -176,7 +184,7 @@ class Engine:
         if ask.diversity and len(items):
             chosen = varied.order(model.fitted, items, scores, ask.k, ask.diversity)
             items, scores, popular = items[chosen], scores[chosen], popular[chosen]
-        entries = [Recommended(identity, view.title(index), score, "popular" if rest else row.source)  # type: ignore[arg-type]
+        entries = [Recommended(identity, view.title(index), score, "popular" if rest else row.source)
                    for identity, index, score, rest in zip(model.fitted.items.ids[items].tolist(), items.tolist(),
                                                            scores.tolist(), popular.tolist(), strict=True)]
         entries = self._with_fresh(entries, row, view, fresh)
@@ -199,7 +207,8 @@ class Engine:
         return Answer(entries, ModelName(model.fitted.name, model.version), model.variant.name, job.request_id,
                       row.notes)
 
-    def _with_fresh(self, entries: list[Recommended], row: Row, view: View, fresh: set[Key] | None) -> list[Recommended]:
+    def _with_fresh(self, entries: list[Recommended], row: Row, view: View, fresh: set[Key] | None
+                    ) -> list[Recommended]:
         """The list with new items among it, where their content puts them."""
         new = view.fresh
         if new is None:
@@ -238,7 +247,8 @@ class Engine:
         recs = model.fitted.similar_items(ask.item, k=min(ask.k + closed, len(view.ids)))
         numbers = view.ids.encode(recs.items) if len(recs.items) else np.zeros(0, np.int32)
         entries = [Recommended(item, view.title(index), score, "model")
-                   for item, index, score in zip(recs.items.tolist(), numbers.tolist(), recs.scores.tolist(), strict=True)
+                   for item, index, score in zip(recs.items.tolist(), numbers.tolist(), recs.scores.tolist(),
+                                                 strict=True)
                    if view.available is None or view.available[index]]
         return Answer(entries[:ask.k], name, model.variant.name, job.request_id)
 
@@ -269,9 +279,8 @@ class Engine:
         rest = sum(each.contribution for each in found if each.item is None)
         own = [each for each in found if each.item is not None][:ask.k]
         left = sum(each.contribution for each in found if each.item is not None) - sum(e.contribution for e in own)
-        title = view.title(number)
-        return ExplainAnswer(ScoredItem(ask.item, title, float(scores[number]), "popular" if nobody else row.source),  # type: ignore[arg-type]
-                             fitted.can.explain_exact and not nobody, own, rest + left,
+        item = ScoredItem(ask.item, view.title(number), float(scores[number]), "popular" if nobody else row.source)
+        return ExplainAnswer(item, fitted.can.explain_exact and not nobody, own, rest + left,
                              ModelName(fitted.name, model.version), model.variant.name, job.request_id, row.notes)
 
 

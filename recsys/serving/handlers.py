@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import recsys
+from recsys.artifact import container
 from recsys.errors import ArtifactError, DataError, LogError
 from recsys.events import Event, Item
 from recsys.events.records import check_all, check_event, check_item
@@ -34,8 +34,8 @@ class Handlers(Service):
             raise Problem(422, f"k: {ask.k} is more than the {limits.k} that are answered.", "k")
         history = getattr(ask, "history", None) or ()
         if len(history) > limits.history:
-            raise Problem(422, f"history: {len(history)} items are more than the {limits.history} that are taken; send the "
-                               f"last ones.", "history")
+            raise Problem(422, f"history: {len(history)} items are more than the {limits.history} that are taken; send "
+                               f"the last ones.", "history")
         return Reply(await self.ask(Job(ask, call.request_id, time.time())))
 
     # ------------------------------------------------------------------------------------------- events
@@ -45,8 +45,8 @@ class Handlers(Service):
         given = call.body().events
         self._require_log()
         if len(given) > self.settings.limits.events:
-            raise Problem(422, f"events: {len(given)} are more than the {self.settings.limits.events} that are taken at a time.",
-                          "events")
+            raise Problem(422, f"events: {len(given)} are more than the {self.settings.limits.events} that are taken "
+                               f"at a time.", "events")
         events = [self._event(place, one) for place, one in enumerate(given)]
         new = await self._written(self.append(events))
         for kind in {event.type for event in events}:
@@ -160,7 +160,7 @@ class Handlers(Service):
     async def stats(self, call: Call) -> Reply:
         """What the operator's page draws."""
         self.require_ready()
-        return Reply.of(await self.in_engine(lambda: reporting.stats(self)))
+        return Reply.of(await self.report(lambda log: reporting.stats(self, log)))
 
     async def health(self, call: Call) -> Reply:
         """The process answers."""
@@ -173,7 +173,8 @@ class Handlers(Service):
                 await self.write(lambda log: log.put("ready", str(time.time())))
             except LogError as error:
                 return Reply.of(StateAnswer("not ready", {"log": str(error)}), 503)
-        checks = {"models": self.not_ready or "mapped, and asked real requests", "log": self.not_ready or "can be written"}
+        checks = {"models": self.not_ready or "mapped, and asked real requests",
+                  "log": self.not_ready or "can be written"}
         return Reply.of(StateAnswer("not ready" if self.not_ready else "ok", checks), 503 if self.not_ready else 200)
 
     async def scrape(self, call: Call) -> Reply:
@@ -182,4 +183,4 @@ class Handlers(Service):
 
     async def document(self, call: Call) -> Reply:
         """The OpenAPI document."""
-        return Reply.of(openapi(getattr(recsys, "__version__", "unknown"), self.settings.limits))
+        return Reply.of(openapi(container.versions()["minidl"], self.settings.limits))

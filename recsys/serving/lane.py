@@ -30,8 +30,8 @@ class Lane(Generic[T]):
     name : str
         Of the thread.
     work : callable
-        `work(batch) -> results`, one for each of the batch, in its order; an exception among the results, or raised, is that
-        of the request, or of all.
+        `work(batch) -> results`, one for each of the batch, in its order; an exception among the results, or raised, is
+        that of the request, or of all.
     most : int
         Requests that may wait; more are refused.
     batch : int
@@ -117,8 +117,8 @@ class Lane(Generic[T]):
         done += [(future, late) for _, future, deadline in taken if deadline < now and future is not None]
         lost = [result for (_, future, _), result in zip(live, results, strict=True)
                 if future is None and isinstance(result, Exception)]
-        for error in lost:
-            _LOG.warning("%s: %s", self._thread.name, error)
+        for problem in lost:
+            _LOG.warning("%s: %s", self._thread.name, problem)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._deliver, done)
 

@@ -20,6 +20,8 @@ except ImportError as error:
 
 __all__ = ["BUCKETS", "Metrics"]
 
+_VALUES: Any = values  # the library leaves functions of these without types
+_MULTIPROCESS: Any = multiprocess
 BUCKETS = (.0005, .001, .002, .003, .005, .0075, .01, .015, .02, .03, .05, .075, .1, .2, .5, 1.0, 2.5, 5.0)
 
 
@@ -42,18 +44,21 @@ class Metrics:
     def __init__(self, folder: str | os.PathLike[str], slot: int, n_items: int) -> None:
         self.folder = Path(folder)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)
+        _VALUES.ValueClass = _VALUES.MultiProcessValue(process_identifier=lambda: slot)
         registry = CollectorRegistry()
-        self.requests = Counter("recsys_requests", "Requests by route and status.", ("route", "status"), registry=registry)
+        self.requests = Counter("recsys_requests", "Requests by route and status.", ("route", "status"),
+                                registry=registry)
         self.latency = Histogram("recsys_latency_seconds", "From the request's first byte to the answer, by route.",
                                  ("route",), buckets=BUCKETS, registry=registry)
-        self.sources = Counter("recsys_items", "Items of answers by where they come from.", ("source",), registry=registry)
+        self.sources = Counter("recsys_items", "Items of answers by where they come from.", ("source",),
+                               registry=registry)
         self.events = Counter("recsys_events", "New events by type.", ("type",), registry=registry)
-        self.reloads = Counter("recsys_reloads", "Models loaded while running, by outcome.", ("outcome",), registry=registry)
+        self.reloads = Counter("recsys_reloads", "Models loaded while running, by outcome.", ("outcome",),
+                               registry=registry)
         self.erasures = Counter("recsys_erasures", "People erased.", registry=registry)
         self.queue = Gauge("recsys_queue", "Requests that wait.", registry=registry, multiprocess_mode="sum")
-        self.age = Gauge("recsys_model_age_seconds", "Since the variant's model was loaded.", ("variant",), registry=registry,
-                         multiprocess_mode="max")
+        self.age = Gauge("recsys_model_age_seconds", "Since the variant's model was loaded.", ("variant",),
+                         registry=registry, multiprocess_mode="max")
         self.started = time.time()
         self._children: dict[Any, Any] = {}
         path = self.folder / "shown.bin"
@@ -65,7 +70,8 @@ class Metrics:
         """A request that was answered."""
         children = self._children.get((route, status))
         if children is None:
-            children = self._children[route, status] = (self.requests.labels(route, str(status)), self.latency.labels(route))
+            children = self.requests.labels(route, str(status)), self.latency.labels(route)
+            self._children[route, status] = children
         children[0].inc()
         children[1].observe(seconds)
 
@@ -107,7 +113,7 @@ class Metrics:
 
     def _all(self) -> CollectorRegistry:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry, str(self.folder))
+        _MULTIPROCESS.MultiProcessCollector(registry, str(self.folder))
         return registry
 
 

@@ -44,15 +44,15 @@ def kept_of(engine: Engine, user: Key) -> Person:
 async def forget(service: Service, user: Key) -> Receipt:
     """Erase a person: from the log, down to the bytes; from the model files; from what all workers hold.
 
-    The log's erasure is durable first, and from then on no worker answers from what a model knows of the person. Then the
-    files are written anew without them, and all workers take the new ones.
+    The log's erasure is durable first, and from then on no worker answers from what a model knows of the person. Then
+    the files are written anew without them, and all workers take the new ones.
     """
     erased = await service.write(lambda log: log.forget(user))
     before = service.engine.deployment
     changed = [await asyncio.to_thread(_rewrite, model.variant.path, user) for model in before.models.values()]
     after = await service.reload(verify=False) if any(changed) else before
-    parts = ErasedParts(erased.events, erased.shown,
-                        [Erased(name, before.models[name].version, model.version) for name, model in after.models.items()])
+    models = [Erased(name, before.models[name].version, model.version) for name, model in after.models.items()]
+    parts = ErasedParts(erased.events, erased.shown, models)
     service.metrics.erasures.inc()
     now = time.time()
     digest = hashlib.sha256(msgspec.json.encode([user, msgspec.to_builtins(parts), now])).hexdigest()
@@ -65,6 +65,7 @@ def _rewrite(path: str, user: Key) -> bool:
         fitted = storing.load(source, mmap=True, verify=False)
         if numbering.encode_any(fitted.users, user) >= 0:
             card = container.manifest(source)
-            storing.save(storing.without_users(fitted, [user]), target, card={"log": card["log"]} if "log" in card else None)
+            storing.save(storing.without_users(fitted, [user]), target,
+                         card={"log": card["log"]} if "log" in card else None)
 
     return bool(Versions(path).rewrite(without))

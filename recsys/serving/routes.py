@@ -40,8 +40,8 @@ class Route:
         Statuses of problems that it may answer with.
     parameters : tuple of Parameter
     writes : bool
-        It changes something, or tells of a person: only who brings the token may, or, without a token, who asks from this
-        machine.
+        It changes something, or tells of a person: only who brings the token may, or, without a token, who asks from
+        this machine.
     media : str
         Of the answer.
     """
@@ -73,25 +73,27 @@ _LIMIT = Parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum"
 ROUTES = (
     Route("POST", "/v1/recommend", "recommend", "The best items for a user, or for a history.", schemas.RecommendAsk,
           schemas.Answer, (409, 503)),
-    Route("POST", "/v1/similar", "recommend", "The items most like one.", schemas.SimilarAsk, schemas.Answer, (409, 503)),
+    Route("POST", "/v1/similar", "recommend", "The items most like one.", schemas.SimilarAsk, schemas.Answer,
+          (409, 503)),
     Route("POST", "/v1/explain", "recommend", "Why an item has its score.", schemas.ExplainAsk, schemas.ExplainAnswer,
           (404, 409, 503)),
     Route("POST", "/v1/events", "add_events", "Keep what people did; durable when it is answered.", schemas.EventsIn,
           schemas.EventsAnswer, (409, 503, 507), writes=True),
     Route("GET", "/v1/items", "find_items", "Items by their titles.", None, schemas.ItemsAnswer, (422, 503),
           (_SEARCH, _LIMIT)),
-    Route("GET", "/v1/items/{id}", "get_item", "What is known of an item.", None, schemas.ItemOut, (404, 422, 503), (_ITEM,)),
+    Route("GET", "/v1/items/{id}", "get_item", "What is known of an item.", None, schemas.ItemOut,
+          (404, 422, 503), (_ITEM,)),
     Route("PUT", "/v1/items/{id}", "put_item", "Say what an item is, and whether it may be shown.", schemas.ItemIn,
           schemas.ItemOut, (409, 503, 507), (_ITEM,), writes=True),
     Route("GET", "/v1/attributes", "attributes", "How many items have each value of each attribute.", None,
           schemas.AttributesAnswer, (503,)),
-    Route("GET", "/v1/users/{id}", "get_user", "All that is kept of a person.", None, schemas.Person, (422, 503), (_USER,),
-          writes=True),
-    Route("DELETE", "/v1/users/{id}", "forget_user", "Erase a person from the log, the model and all that is held.", None,
-          schemas.Receipt, (409, 422, 503, 507), (_USER,), writes=True),
+    Route("GET", "/v1/users/{id}", "get_user", "All that is kept of a person.", None, schemas.Person, (422, 503),
+          (_USER,), writes=True),
+    Route("DELETE", "/v1/users/{id}", "forget_user", "Erase a person from the log, the model and all that is held.",
+          None, schemas.Receipt, (409, 422, 503, 507), (_USER,), writes=True),
     Route("GET", "/v1/model", "get_model", "The models that answer.", None, schemas.ModelAnswer, (503,)),
-    Route("POST", "/v1/reload", "load_again", "Load the model files again; a bad one leaves the old model.", schemas.ReloadIn,
-          schemas.ReloadAnswer, (409, 503), writes=True),
+    Route("POST", "/v1/reload", "load_again", "Load the model files again; a bad one leaves the old model.",
+          schemas.ReloadIn, schemas.ReloadAnswer, (409, 503), writes=True),
     Route("GET", "/v1/stats", "stats", "What the operator's page draws.", None, dict[str, Any], (503,)),
     Route("GET", "/healthz", "health", "Whether the process answers.", None, schemas.StateAnswer),
     Route("GET", "/readyz", "ready", "Whether it is ready: mapped, compiled, asked, and the log can be written.", None,
@@ -141,13 +143,14 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
     answers |= {str(status): {"description": STATUSES[status], "content": problem} for status in route.statuses}
     if route.path == "/readyz":
         answers["503"]["content"] = {route.media: content}
-    found: dict[str, Any] = {"operationId": f"{route.method.lower()}{route.path.replace('/', '_')}".replace("{", "").replace("}", ""),
-                             "summary": route.says, "responses": answers}
+    name = route.method.lower() + route.path.replace("/", "_").replace("{", "").replace("}", "")
+    found: dict[str, Any] = {"operationId": name, "summary": route.says, "responses": answers}
     if route.parameters:
-        found["parameters"] = [{"name": each.name, "in": each.place, "required": each.place == "path", "schema": each.schema,
-                                "description": each.says} for each in route.parameters]
+        found["parameters"] = [{"name": each.name, "in": each.place, "required": each.place == "path",
+                                "schema": each.schema, "description": each.says} for each in route.parameters]
     if route.body is not None:
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_type[repr(route.body)]}}}
+        found["requestBody"] = {"required": True,
+                                "content": {"application/json": {"schema": by_type[repr(route.body)]}}}
     if route.writes:
         found["security"] = [{"token": []}, {}]
     return found

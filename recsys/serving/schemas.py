@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-__all__ = ["Answer", "Ask", "AttributesAnswer", "EventIn", "EventsAnswer", "EventsIn", "ExplainAnswer", "ExplainAsk", "Id", "ItemIn",
-           "ItemOut", "ItemsAnswer", "ModelAnswer", "ModelName", "Person", "PersonEvent", "ReasonOut", "Receipt", "ReloadAnswer", "ReloadIn",
-           "RecommendAsk", "Recommended", "ScoredItem", "SimilarAsk", "StateAnswer", "VariantOut"]
+__all__ = ["Answer", "Ask", "AttributesAnswer", "EventIn", "EventsAnswer", "EventsIn", "ExplainAnswer", "ExplainAsk",
+           "Id", "ItemIn", "ItemOut", "ItemsAnswer", "ModelAnswer", "ModelName", "Person", "PersonEvent", "ReasonOut",
+           "Receipt", "ReloadAnswer", "ReloadIn", "RecommendAsk", "Recommended", "ScoredItem", "SimilarAsk", "Source",
+           "StateAnswer", "VariantOut"]
 
 Integer = Annotated[int, msgspec.Meta(ge=-2**63, le=2**63 - 1)]
 Id = Integer | Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -16,9 +17,11 @@ Ids = Annotated[list[Id], msgspec.Meta(max_length=10_000)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Words = Annotated[list[Annotated[str, msgspec.Meta(max_length=256)]], msgspec.Meta(max_length=256)]
-Attributes = Annotated[dict[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], Words], msgspec.Meta(max_length=64)]
+Attributes = Annotated[dict[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], Words],
+                       msgspec.Meta(max_length=64)]
 Text = Annotated[str, msgspec.Meta(max_length=512)]
 LongText = Annotated[str, msgspec.Meta(max_length=20_000)]
+Source = Literal["model", "history", "content", "popular"]
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -70,14 +73,16 @@ class ReasonOut(msgspec.Struct):
 
 
 class Recommended(msgspec.Struct, omit_defaults=True):
-    """An item of an answer. `source`: model (what training learned of the user), history (folded in just now), content (a new item, by
-    its texts and attributes), popular.
+    """An item of an answer.
+
+    `source`: model (what training learned of the user), history (folded in just now), content (a new item, by its texts
+    and attributes), popular.
     """
 
     id: Id
     title: str | None
     score: float
-    source: Literal["model", "history", "content", "popular"]
+    source: Source
     reasons: list[ReasonOut] | None = None
 
 
@@ -104,7 +109,7 @@ class ScoredItem(msgspec.Struct):
     id: Id
     title: str | None
     score: float
-    source: Literal["model", "history", "content", "popular"]
+    source: Source
 
 
 class ExplainAnswer(msgspec.Struct, omit_defaults=True):
@@ -121,7 +126,10 @@ class ExplainAnswer(msgspec.Struct, omit_defaults=True):
 
 
 class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Something that somebody did. An id makes it idempotent; without, one is given. `time` is seconds since 1970, now by default."""
+    """Something that somebody did.
+
+    An id makes it idempotent; without, one is given. `time` is seconds since 1970, now by default.
+    """
 
     user: Id
     item: Id
@@ -139,7 +147,7 @@ class EventsIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EventsAnswer(msgspec.Struct):
-    """Durable when this is answered: how many events are new, how many ids were known already, the log's last number."""
+    """Durable when this is answered: how many events are new, how many ids were known, the log's last number."""
 
     accepted: int
     duplicates: int

@@ -44,17 +44,21 @@ class Service:
         Compare the model files with their checksums at the start.
     """
 
-    def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *, verify: bool = True) -> None:
+    def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *,
+                 verify: bool = True) -> None:
         self.settings, self.slot, self.folder, self._verify = settings, slot, Path(folder), verify
         self.log_path = settings.events or str(self.folder / "state.db")
         self.not_ready = "the models are being mapped"
         self.started = time.time()
+        self.read_out: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])  # the variants' rates, and since when
         self._opened: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         limits = settings.limits
         self._answers: Lane[Any] = Lane("answers", self._answer, most=limits.queue, timeout=limits.timeout,
                                         stop=lambda: self.engine.log.close())
+        self._reports: Lane[Any] = Lane("reports", lambda batch: [_tried(one) for one in batch], most=limits.queue,
+                                        timeout=limits.timeout, stop=lambda: self._reader.close())
         self._writes: Lane[Any] = Lane("writes", self._write, most=limits.queue, batch=256, timeout=limits.timeout,
                                        stop=lambda: self._writer.close())
 
@@ -69,11 +73,12 @@ class Service:
 
     async def _open(self) -> None:
         await asyncio.to_thread(self._load)
-        self._answers.open()
-        self._writes.open()
+        for lane in (self._answers, self._writes, self._reports):
+            lane.open()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
         await self.in_engine(self._warm)
-        await self.write(lambda log: log.put("opened", str(self.started)))
+        mean = self.engine.deployment.first.fitted.facts.mean_value
+        await self.write(lambda log: log.put("mean", str(mean)))  # what a reader of the log takes for a high rating
         self.not_ready = ""
 
     def _load(self) -> None:
@@ -83,9 +88,11 @@ class Service:
         if self._writer.needs_scrub():
             self._writer.scrub()
         if self.settings.items is not None and self.slot == 0:
-            for item in read_items(self.settings.items, deployment.first.fitted.items):
-                if self._writer.item(item.id) != item:
-                    self._writer.put_item(item)
+            held = {item.id: item for _, item in self._writer.items_since(0)}
+            new = [item for item in read_items(self.settings.items, deployment.first.fitted.items)
+                   if held.get(item.id) != item]
+            self._writer.put_items(new)
+        self._reader = EventLog(self.log_path, timeout=self.settings.limits.timeout)
         self.engine = Engine(self.settings, deployment, EventLog(self.log_path, timeout=self.settings.limits.timeout))
         self.generation = self.engine.generation
         n_items = len(deployment.first.fitted.items)
@@ -110,8 +117,8 @@ class Service:
         if self._polling is not None:
             self._polling.cancel()
         if self._opened is not None and self._opened.done() and self._opened.exception() is None:
-            await self._answers.close()
-            await self._writes.close()
+            for lane in (self._reports, self._answers, self._writes):
+                await lane.close()
 
     def require_ready(self) -> None:
         """Raise Problem while the service is not ready."""
@@ -135,6 +142,11 @@ class Service:
     async def in_engine(self, function: Callable[[], T]) -> T:
         """What a function gives that runs in the thread that answers, between two passes."""
         found: T = await self._answers.put(function)
+        return found
+
+    async def report(self, function: Callable[[EventLog], T]) -> T:
+        """What a function of the log gives that takes its time and that no answer waits for."""
+        found: T = await self._reports.put(lambda: function(self._reader))
         return found
 
     def _answer(self, batch: Sequence[Any]) -> list[Any]:
@@ -170,7 +182,7 @@ class Service:
                 counts = iter(self._writer.append_groups(groups))
             except RecsysError as error:
                 counts = iter([error] * len(groups))
-        return [next(counts) if isinstance(one, list) else _tried(lambda one=one: one(self._writer)) for one in batch]
+        return [next(counts) if isinstance(one, list) else _tried(one, self._writer) for one in batch]
 
     # ------------------------------------------------------------------------------------------ reloads
     async def reload(self, variant: str | None = None, *, verify: bool = True) -> Deployment:
@@ -209,10 +221,10 @@ class Service:
                 _LOG.warning("worker %d: %s", self.slot, error)
 
 
-def _tried(function: Callable[[], Any]) -> Any:
+def _tried(function: Callable[..., Any], *given: Any) -> Any:
     """What a function gives, or the exception that it raises."""
     try:
-        return function()
+        return function(*given)
     except (RecsysError, Problem, OSError) as error:
         return error
 

@@ -13,7 +13,7 @@ from recsys.checks import Check, above, between, flag, optional, require, whole
 from recsys.errors import ParameterError
 from recsys.events import EventTypes
 
-__all__ = ["Limits", "Settings", "Variant"]
+__all__ = ["Limits", "Settings", "Variant", "types_of"]
 
 
 @dataclass(frozen=True)
@@ -100,17 +100,19 @@ class Settings:
     variants : tuple of Variant
         The models. One alone answers everybody.
     events : str, optional
-        The log's file. Without one the service answers and takes no events, and knows no more of people than training did.
+        The log's file. Without one the service answers and takes no events, and knows no more of people than
+        training did.
     types : EventTypes
         What the types of events mean.
     token : str, optional
-        What who writes has to bring as `Authorization: Bearer TOKEN`. Without one, only clients on this machine may write.
+        What who writes has to bring as `Authorization: Bearer TOKEN`. Without one, only clients on this machine may
+        write.
     limits : Limits
     salt : str
         Of the assignment of people to variants; another one divides them anew.
     explore : float
-        The share of lists that are shown in random order, from the `explore_pool` best items, so that models that were never
-        shown can be judged.
+        The share of lists that are shown in random order, from the `explore_pool` best items, so that models that were
+        never shown can be judged.
     explore_pool : int
     log_shown : bool, optional
         Keep the lists that were shown; by default if there are several variants or lists are explored.
@@ -158,7 +160,8 @@ class Settings:
         Parameters
         ----------
         path : str or path, optional
-            Tables `[service]` (token, salt, explore, explore_pool, log_shown, items, page), `[limits]`, `[events.TYPE]`.
+            Tables `[service]` (token, salt, explore, explore_pool, log_shown, items, page), `[limits]`,
+            `[events.TYPE]`.
         **given
             Fields; None leaves the file's.
 
@@ -184,11 +187,17 @@ class Settings:
         return replace(self, variants=variants)
 
 
-_CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "workers": whole(1), "log_shown": optional(flag()),
+_CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "workers": whole(1),
+           "log_shown": optional(flag()),
            "token": optional(Check(lambda value: isinstance(value, str) and len(value) >= 8,
                                    "a string of 8 characters or more")),
            "salt": Check(lambda value: isinstance(value, str), "a string"),
            "items": optional(Check(lambda value: isinstance(value, str), "a path"))}
+
+
+def types_of(path: str | os.PathLike[str] | None) -> EventTypes:
+    """What a service's TOML file says of the types of events; the defaults without one."""
+    return EventTypes.of({} if path is None else _table(path).get("events", {}))
 
 
 def _table(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The processes of a service: workers that share a socket and the mapped models, and are started again when they die."""
+"""The processes of a service: workers that share a socket and the mapped models, started again when they die."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from minidl import MissingExtraError
 from recsys.artifact import container
 from recsys.errors import ParameterError, RecsysError
 from recsys.serving.settings import Settings
@@ -51,8 +50,8 @@ class Supervisor:
     def __init__(self, settings: Settings, host: str, port: int, workers: int, say: Callable[[str], None],
                  learning: Learning | None = None) -> None:
         if settings.token is None and not is_loopback(host):
-            raise ParameterError(f"--host {host}: others than this machine can reach it, and could write; give a token with "
-                                 f"--token-file FILE, or RECSYS_TOKEN in the environment.")
+            raise ParameterError(f"--host {host}: others than this machine can reach it, and could write; give a token "
+                                 f"with --token-file FILE, or RECSYS_TOKEN in the environment.")
         self._settings, self._say, self._learning = replace(settings, workers=workers), say, learning
         self._check_files()
         self.socket = _listen(host, port)
@@ -151,9 +150,11 @@ class Learning:
     log : path
     """
 
-    def __init__(self, command: Sequence[str], log: str, *, every: float | None = None, events: int | None = None) -> None:
+    def __init__(self, command: Sequence[str], log: str, *, every: float | None = None,
+                 events: int | None = None) -> None:
         self._command, self._log, self._every, self._events = list(command), log, every, events
-        self._last, self._process = time.monotonic(), None
+        self._last = time.monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
         self._seq: int | None = None
         self._looked = 0.0
 
@@ -172,7 +173,7 @@ class Learning:
         if (self._every is not None and now - self._last >= self._every) or self._enough():
             self._last = now
             say("Learning again.")
-            self._process: Any = subprocess.Popen([sys.executable, "-m", "recsys", *self._command])
+            self._process = subprocess.Popen([sys.executable, "-m", "recsys", *self._command])
 
     def _enough(self) -> bool:
         if self._events is None:
@@ -208,7 +209,7 @@ def _listen(host: str, port: int) -> socket.socket:
     """A socket that listens; OSError, naming the address, if it cannot."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        made = socket.socket(family, socket.SOCK_STREAM)
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio turns delays off by this number
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         made.listen(2048)
@@ -219,12 +220,3 @@ def _listen(host: str, port: int) -> socket.socket:
                       f"{host}:{port}") from error
     made.set_inheritable(True)
     return made
-
-
-def serving_extra() -> None:
-    """Raise MissingExtraError unless everything is there that a service needs."""
-    for package in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingExtraError(package, "serve", "recsys serve") from error

@@ -26,8 +26,8 @@ _YES = {"1", "yes", "true", "t", "y", ""}
 def read_items(path: str | os.PathLike[str], ids: IdMap) -> Iterator[Item]:
     """The items of a CSV file with a header, gzipped if it ends in `.gz`.
 
-    One column holds ids; `title`, `text`, `image` and `available` are taken as such where they are there; every other column is
-    an attribute, and `|` parts its values.
+    One column holds ids; `title`, `text`, `image` and `available` are taken as such where they are there; every other
+    column is an attribute, and `|` parts its values.
 
     Parameters
     ----------
@@ -61,9 +61,10 @@ def _item(where: str, row: Sequence[str], names: Sequence[str], place: int, titl
     attributes = {name: [part.strip() for part in value.split("|") if part.strip()]
                   for number, (name, value) in enumerate(field.items()) if number not in (place, title, text)
                   and name not in _OWN}
+    held = {name: values for name, values in attributes.items() if values}
     return Item(_id(where, row[place], ids), None if title is None else row[title] or None,
-                None if text is None else row[text] or None, {name: values for name, values in attributes.items() if values},
-                field.get("image") or None, _available(where, field.get("available", "")))
+                None if text is None else row[text] or None, held, field.get("image") or None,
+                _available(where, field.get("available", "")))
 
 
 def _id(where: str, text: str, ids: IdMap) -> int | str:

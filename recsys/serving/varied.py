@@ -12,8 +12,8 @@ __all__ = ["order"]
 def order(fitted: Fitted, items: np.ndarray, scores: np.ndarray, k: int, diversity: float) -> np.ndarray:
     """The k of some items that are good and unlike each other, best first.
 
-    Each place goes to the item with the highest `(1 - d) s_i - d max_j sim(i, j)` over the items j chosen before, where s is
-    the score brought to 0 .. 1 within the list (Carbonell and Goldstein 1998).
+    Each place goes to the item with the highest `(1 - d) s_i - d max_j sim(i, j)` over the items j chosen before, where
+    s is the score brought to 0 .. 1 within the list (Carbonell and Goldstein 1998).
 
     Parameters
     ----------

@@ -26,9 +26,9 @@ def work(settings: Settings, listening: socket.socket, folder: str, slot: int) -
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of the group; the supervisor tells what to do
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
     app = App(settings, folder, slot, verify=False)
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", server_header=False, date_header=False,
-                            timeout_keep_alive=75, timeout_graceful_shutdown=max(1, round(settings.limits.timeout)),
-                            backlog=2048)
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", server_header=False,
+                            date_header=False, timeout_keep_alive=75, backlog=2048,
+                            timeout_graceful_shutdown=max(1, round(settings.limits.timeout)))
     _Server(config, app, Path(folder), slot).run(sockets=[listening])
 
 
