@@ -9,7 +9,8 @@ import { filters } from "./filters.js";
 const LENGTH = 10;
 const IGNORED = ["impression", "view"];
 const GROUPS = [ // where the last event on an item puts it, the first group being for all other types
-  { title: "", empty: "Nothing yet. What you pick appears here.", has: (type) => !["rating", "dislike"].includes(type) },
+  { title: "", empty: "Nothing yet. What you pick appears here.",
+    has: (type) => !["rating", "dislike"].includes(type) },
   { title: "Rated", has: (type) => type === "rating" },
   { title: "Not for you", has: (type) => type === "dislike" },
 ];
@@ -60,8 +61,8 @@ async function become(id) {
 
 function idFrom(text) {
   if (!integers()) return text;
-  if (!/^-?\d+$/.test(text)) throw new Problem({ title: "Not an id", detail: `Ids are integers here, and “${text}” is not.` });
-  return fromJson(text);
+  if (/^-?\d+$/.test(text)) return fromJson(text);
+  throw new Problem({ title: "Not an id", detail: `Ids are integers here, and “${text}” is not.` });
 }
 
 // What somebody told the service
@@ -314,7 +315,8 @@ function forget() {
       byId("forget-title").textContent = "Forgotten";
       const models = erased.models.filter(({ before, after }) => before !== after);
       byId("forget").querySelector(".body").replaceChildren(
-        el("p", {}, `Erased on ${moment(time)}: ${counted(erased.events, "event")}, ${counted(erased.shown, "list")} shown` +
+        el("p", {}, `Erased on ${moment(time)}: ${counted(erased.events, "event")}, ` +
+          `${counted(erased.shown, "list")} shown` +
           `${models.length ? `, and what ${counted(models.length, "model")} had learned` : ""}.`),
         el("dl", {}, el("dt", {}, "Id"), el("dd", {}, String(user)), el("dt", {}, "Receipt"),
           el("dd", { class: "code" }, receipt), models.map(({ variant, before, after }) => [

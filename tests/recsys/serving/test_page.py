@@ -52,9 +52,9 @@ class Service:
         self.url, self.token = url, token
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
-        request = urllib.request.Request(self.url + path, None if body is None else json.dumps(body).encode(), headers,
-                                         method=method)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, content, headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 
@@ -65,9 +65,10 @@ def serving(model: Path, folder: Path, token: str | None = None) -> Iterator[Ser
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if name != "RECSYS_TOKEN"}
+    command = [sys.executable, "-m", "recsys", "serve", str(model), "--port", str(port)]
     with (folder / "serve.txt").open("wb") as said, subprocess.Popen(
-            [sys.executable, "-m", "recsys", "serve", str(model), "--port", str(port), "--events", str(folder / "log.db")],
-            stdout=said, stderr=said, env=environment | ({"RECSYS_TOKEN": token} if token else {})) as process:
+            [*command, "--events", str(folder / "log.db")], stdout=said, stderr=said,
+            env=environment | ({"RECSYS_TOKEN": token} if token else {})) as process:
         try:
             service = Service(f"http://127.0.0.1:{port}", token)
             until = time.monotonic() + 60
@@ -75,7 +76,8 @@ def serving(model: Path, folder: Path, token: str | None = None) -> Iterator[Ser
                 with contextlib.suppress(OSError):
                     service.call("GET", "/readyz")
                     break
-                assert process.poll() is None and time.monotonic() < until, (folder / "serve.txt").read_text()
+                if process.poll() is not None or time.monotonic() > until:
+                    pytest.fail((folder / "serve.txt").read_text())
                 time.sleep(0.05)
             yield service
         finally:
@@ -164,7 +166,8 @@ def said(page: Any, words: str) -> None:
 
 
 def listed(page: Any) -> list[str]:
-    return page.locator("#items > li h3 > span:first-child").all_text_contents()
+    titles: list[str] = page.locator("#items > li h3 > span:first-child").all_text_contents()
+    return titles
 
 
 def told(service: Service, user: Any, **more: Any) -> list[str]:
@@ -192,7 +195,7 @@ def test_a_click_changes_the_list_at_once_and_says_why(service: Service, opened:
         "rows => rows.map(row => [...row.querySelectorAll('.bar g')].map(part => part.getAttribute('class')))")
     colours = {ITEMS[3]: "colour-0", ITEMS[5]: "colour-1"}
     assert bars == [sorted(colours[reason["item"]] for reason in each) for each in reasons]
-    assert [page.locator("#history .mark").nth(at).get_attribute("class") for at in (0, 1)] == ["mark colour-0", "mark colour-1"]
+    expect(page.locator("#history .mark")).to_have_class(["mark colour-0", "mark colour-1"])
 
     page.get_by_role("button", name="As a table").click()
     cells = page.locator("#numbers tbody tr").first.locator("td").all_text_contents()
@@ -298,6 +301,22 @@ def test_without_profiling_the_list_is_everybodys(service: Service, opened: Open
     expect(page.get_by_role("switch", name="Personal")).not_to_be_checked()
 
 
+def test_a_late_answer_does_not_replace_a_newer_one(service: Service, opened: Open) -> None:
+    page = opened(service)
+    pick(page, "Comedy 8")
+    held: list[Any] = []
+    page.route("**/v1/recommend", lambda route: held.append(route) if not held else route.continue_())
+    switch = page.get_by_role("switch", name="Personal")
+    switch.uncheck()
+    with page.expect_response("**/v1/recommend"):
+        switch.check()
+    with page.expect_response("**/v1/recommend"):
+        held[0].continue_()  # everybody's list comes when it is not wanted any more
+    page.wait_for_timeout(100)
+    expect(page.get_by_role("heading", name="Recommended for you")).to_be_visible()
+    assert listed(page) == told(service, me(page))
+
+
 def test_filters_and_variety(service: Service, opened: Open) -> None:
     page = opened(service)
     pick(page, "Comedy 2")
@@ -370,7 +389,7 @@ def test_titles_are_text(service: Service, opened: Open) -> None:
 def test_problems_are_said_in_words(service: Service, opened: Open) -> None:
     page = opened(service, errors="Failed to load resource")
     pick(page, "Comedy 6")
-    problem = {"type": "about:blank", "title": "Too much", "status": 422, "detail": "k: at most <b>100</b>.", "field": "k"}
+    problem = {"type": "about:blank", "title": "Too much", "status": 422, "detail": "k: at most <b>100</b>."}
     page.route("**/v1/recommend", lambda route: route.fulfill(
         status=422, content_type="application/problem+json", body=json.dumps(problem)))
     page.get_by_role("switch", name="Personal").click()
@@ -406,7 +425,8 @@ CONTRASTS = """() => {
     const node = texts.currentNode.parentElement;
     if (!texts.currentNode.data.trim() || !node.checkVisibility() || node.closest(".unseen, title")) continue;
     const style = getComputedStyle(node);
-    const [low, high] = [light(node.closest("svg") ? style.fill : style.color), light(behind(node))].sort((a, b) => a - b);
+    const own = node.closest("svg") ? style.fill : style.color;
+    const [low, high] = [light(own), light(behind(node))].sort((a, b) => a - b);
     if ((high + 0.05) / (low + 0.05) < 4.5) poor.push(texts.currentNode.data);
   }
   return poor;
