@@ -198,8 +198,8 @@ export const guarded = (act) => async (...given) => {
   }
 };
 
-/** Say in the header which models answer. */
-export function showModels(card) {
-  const names = card.variants.map(({ name, version }) => `${name} ${version}`).join(" and ");
-  byId("model").textContent = `${names} · ${counted(card.items, "title")}`;
+/** Say in the header which models answer, and for how many titles. */
+export function showModels(models, items) {
+  const names = models.map(({ name, version }) => `${name} ${version}`).join(" and ");
+  byId("model").textContent = `${names} · ${counted(items, "title")}`;
 }

@@ -169,7 +169,8 @@ async function ask() {
   samples = [...samples.filter(({ time }) => time > now.time - SPAN - WINDOW && time < now.time), now];
   const versions = now.models.map(({ version }) => version).join(" ");
   if (versions !== running) {
-    showModels(await api("GET", "/v1/model"));
+    const { variants, items } = await api("GET", "/v1/model");
+    showModels(variants, items);
     if (running) announce("Another version of a model answers now.");
     running = versions;
   }

@@ -124,6 +124,7 @@ async function refresh(words = "") {
   if (mine !== state.turn) return; // a newer question is on its way
   clearProblem();
   state.answer = answer;
+  showModels([answer.model], state.card.items);
   showHistory();
   showList(answer);
   const first = answer.items[0];
@@ -371,7 +372,6 @@ function listen() {
 
 async function start() {
   state.card = await whenReady(() => api("GET", "/v1/model"));
-  showModels(state.card);
   filters(byId("filters"), await api("GET", "/v1/attributes"), (chosen) => {
     state.chosen = chosen;
     guarded(refresh)();
