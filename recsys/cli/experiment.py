@@ -66,6 +66,7 @@ def _estimate(target: Any, shown: Any, liked: Any, log: Any, types: Any, options
     from dataclasses import asdict
 
     from recsys.experiments import Logged, off_policy
+    from recsys.serving.catalogue import Catalogue
     from recsys.serving.judging import lists_of
 
     name = target.variant.name
@@ -74,7 +75,8 @@ def _estimate(target: Any, shown: Any, liked: Any, log: Any, types: Any, options
         console.warn(f"{name}: {len(shown) - len(own):,} lists of nobody in particular, or without items, are left "
                      f"out.")
     logged = Logged.of(own, liked)
-    found = off_policy(logged, logged.numbers(lists_of(target, own, log, types)), alpha=options.alpha)
+    lists = lists_of(Catalogue(log).view(target), own, log, types)
+    found = off_policy(logged, logged.numbers(lists), alpha=options.alpha)
     if found.note:
         console.warn(f"{name}: {found.note}.")
     cells = [f"{each.value:.4f} [{each.low:.4f}, {each.high:.4f}]" for each in (found.ips, found.snips, found.dr)]

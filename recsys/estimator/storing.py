@@ -18,9 +18,10 @@ from recsys.estimator import golden, scorers
 from recsys.estimator.arrays import Arrays, expect, pack, prefixed, unpack_if, within
 from recsys.estimator.facts import Facts, chained
 from recsys.estimator.fitted import Fitted, Learned
+from recsys.estimator.retrieval import VectorIndex
 from recsys.estimator.staying import Staying
 
-__all__ = ["forget", "load", "restore", "restore_facts", "save", "without_users"]
+__all__ = ["additional", "forget", "load", "restore", "restore_facts", "save", "without_users"]
 
 _PRIVATE = "seen."  # what `seen=False` leaves out begins with it, behind the name of the part
 _OWN = ("kind", "format", "versions", "members", "class", "parameters", "remedy", "scorer", "memory", "taken", "data",
@@ -69,8 +70,14 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
                   "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
                            "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
     arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
+    arrays |= {} if fitted.index is None else prefixed("index", fitted.index.arrays())
     container.write(path, card, {name: np.asarray(array, order="C") for name, array in arrays.items()
                                  if seen or not _private(name)})
+
+
+def additional(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a file's card that `save` was given, and every other one that does not follow from the model."""
+    return {name: value for name, value in card.items() if name not in _OWN}
 
 
 def _private(name: str) -> bool:
@@ -110,7 +117,9 @@ def restore(card: Mapping[str, Any], arrays: Arrays) -> Fitted:
     scorer = scorers.restore(card["scorer"], within("scorer", arrays), facts)
     learned = Learned(scorer, card["taken"], (card["memory"], within("memory", arrays)))
     parameters = {name: container.tuples(value) for name, value in card["parameters"].items()}
-    return Fitted(card["class"], parameters, facts, learned, card["remedy"])
+    kept, held = within("index", arrays), scorer.vectors()
+    index = VectorIndex.restore(kept, *held) if kept and held is not None else None  # an early file has none
+    return Fitted(card["class"], parameters, facts, learned, card["remedy"], index)
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Fitted:
@@ -215,6 +224,6 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any], target: str | os.
     fitted = load(path)
     rest = without_users(fitted, users)
     if rest is not fitted:
-        more = {name: value for name, value in container.manifest(path).items() if name not in _OWN}
-        save(rest, path if target is None else target, seen=fitted.seen is not None, card=more)
+        save(rest, path if target is None else target, seen=fitted.seen is not None,
+             card=additional(container.manifest(path)))
     return len(fitted.users) - len(rest.users)
