@@ -44,6 +44,7 @@ function ownId() {
   return id;
 }
 
+const isMyself = () => keyOf(state.me) === keyOf(ownId());
 const userPath = (id) => `/v1/users/${encodeURIComponent(String(id))}`;
 
 async function become(id) {
@@ -54,7 +55,7 @@ async function become(id) {
   byId("me").textContent = String(id);
   byId("known").textContent = state.known ? `The model has learned from ${counted(trained, "event")} of yours.` :
     "The model has not met you: it answers from what you do here.";
-  byId("be-myself").hidden = keyOf(id) === keyOf(ownId());
+  byId("be-myself").hidden = isMyself();
   showHistory();
   await refresh();
 }
@@ -300,8 +301,9 @@ const showKept = () => inTurn(async () => {
 const askForget = () => inTurn(() => {
   byId("forget-title").textContent = `Forget ${state.me}?`;
   byId("forget").querySelector(".body").replaceChildren(
-    el("p", {}, "Your events, the lists you were shown and what the model has learned of you are erased, for good. ",
-      "Afterwards you are somebody new."));
+    el("p", {}, isMyself() ? "Your events, the lists you were shown and what the model has learned of you are erased, " +
+      "for good. Afterwards you are somebody new." : "The events of this user, the lists they were shown and what the " +
+      "model has learned of them are erased, for good."));
   byId("forget-yes").hidden = false;
   byId("forget-close").textContent = "Cancel";
   byId("forget").showModal();
@@ -312,7 +314,7 @@ function forget() {
     byId("forget-yes").disabled = true;
     try {
       const { user, erased, time, receipt } = await api("DELETE", userPath(state.me));
-      localStorage.removeItem("recsys-me");
+      if (isMyself()) localStorage.removeItem("recsys-me");
       byId("forget-title").textContent = "Forgotten";
       const models = erased.models.filter(({ before, after }) => before !== after);
       byId("forget").querySelector(".body").replaceChildren(

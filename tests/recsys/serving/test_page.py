@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,63 +21,17 @@ for module in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 expect = playwright.expect
 
-CHROMIUM = next(filter(None, map(shutil.which, ("/usr/bin/chromium", "chromium", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1400, "height": 900}
 
 HTML = "<b>Bold</b> & <img src=x onerror=alert(1)>"
 ARABIC = "مملكة الجنة"
 LONG = "The " + "Extraordinarily" * 8 + " Long Title"
 TITLES = [f"Comedy {n}" for n in range(10)] + [HTML, ARABIC, LONG] + [f"Thriller {n}" for n in range(7)]
-FIRST = 2**53 + 1  # no float64 holds it, nor any second one after it
+FIRST = 2**53 + 1  # odd numbers from here on are no float64
 ITEMS = FIRST + 2 * np.arange(len(TITLES))
 TOKEN = "a token of this test"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on this machine")
-
-
-class Service:
-    """A process of `recsys serve`, and direct calls to it."""
-
-    def __init__(self, url: str, token: str | None = None) -> None:
-        self.url, self.token = url, token
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
-        content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, content, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.loads(answer.read() or b"null")
-
-
-@contextlib.contextmanager
-def serving(model: Path, folder: Path, token: str | None = None) -> Iterator[Service]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if name != "RECSYS_TOKEN"}
-    command = [sys.executable, "-m", "recsys", "serve", str(model), "--port", str(port)]
-    with (folder / "serve.txt").open("wb") as said, subprocess.Popen(
-            [*command, "--events", str(folder / "log.db")], stdout=said, stderr=said,
-            env=environment | ({"RECSYS_TOKEN": token} if token else {})) as process:
-        try:
-            service = Service(f"http://127.0.0.1:{port}", token)
-            until = time.monotonic() + 60
-            while True:
-                with contextlib.suppress(OSError):
-                    service.call("GET", "/readyz")
-                    break
-                if process.poll() is not None or time.monotonic() > until:
-                    pytest.fail((folder / "serve.txt").read_text())
-                time.sleep(0.05)
-            yield service
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+Open = Callable[..., Any]
 
 
 def two_tastes(ids: np.ndarray, users: list[Any]) -> EASE:
@@ -101,7 +47,7 @@ def two_tastes(ids: np.ndarray, users: list[Any]) -> EASE:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(browser: Any, serving: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("serving")
     two_tastes(ITEMS, list(range(1, 81))).save(folder / "ease.recsys")
     with serving(folder / "ease.recsys", folder) as service:
@@ -109,41 +55,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             genre = "Comedy" if item < ITEMS[10] else "Thriller"
             service.call("PUT", f"/v1/items/{item}", {"title": title, "attributes": {"genre": [genre]}})
         yield service
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture
-def opened(browser: Any) -> Iterator[Open]:
-    """Opens pages that have to keep to their origin and write no errors."""
-    contexts, found = [], []
-
-    def open_page(service: Service, path: str = "/", errors: str = "^$", **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce"} | options)
-        contexts.append(context)
-        context.set_default_timeout(10_000)
-        page = context.new_page()
-        page.on("console", lambda message: found.append(message.text) if message.type == "error"
-                and not re.search(errors, message.text) else None)
-        page.on("pageerror", lambda error: found.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith((service.url + "/", "data:"))
-                else found.append(request.url))
-        page.goto(service.url + path)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not found
 
 
 def me(page: Any) -> Any:
@@ -170,12 +81,12 @@ def listed(page: Any) -> list[str]:
     return titles
 
 
-def told(service: Service, user: Any, **more: Any) -> list[str]:
+def told(service: Any, user: Any, **more: Any) -> list[str]:
     """The titles that the service itself recommends."""
     return [item["title"] for item in service.call("POST", "/v1/recommend", {"user": user, "k": 10} | more)["items"]]
 
 
-def test_a_click_changes_the_list_at_once_and_says_why(service: Service, opened: Open) -> None:
+def test_a_click_changes_the_list_at_once_and_says_why(service: Any, opened: Open) -> None:
     page = opened(service)
     expect(page.locator("#items .badge")).to_have_text(["popular"] * 10)
     before = listed(page)
@@ -207,7 +118,7 @@ def test_a_click_changes_the_list_at_once_and_says_why(service: Service, opened:
     expect(page.locator("#history .name")).to_have_text(["Comedy 3", "Comedy 5"])
 
 
-def test_all_of_it_by_keyboard(service: Service, opened: Open) -> None:
+def test_all_of_it_by_keyboard(service: Any, opened: Open) -> None:
     page = opened(service)
     expect(page.locator("#items > li")).to_have_count(10)
     keys = page.keyboard
@@ -254,7 +165,7 @@ def test_all_of_it_by_keyboard(service: Service, opened: Open) -> None:
     expect(page.locator("#items .badge")).to_have_text(["popular"] * 10)
 
 
-def test_what_is_not_liked_goes_and_comes_back(service: Service, opened: Open) -> None:
+def test_what_is_not_liked_goes_and_comes_back(service: Any, opened: Open) -> None:
     page = opened(service)
     pick(page, "Comedy 1")
     expect(page.locator("#items .badge").first).to_have_text("history")
@@ -269,7 +180,7 @@ def test_what_is_not_liked_goes_and_comes_back(service: Service, opened: Open) -
     assert listed(page) == told(service, me(page))
 
 
-def test_similar_titles(service: Service, opened: Open) -> None:
+def test_similar_titles(service: Any, opened: Open) -> None:
     page = opened(service)
     button = page.locator("#items > li").nth(1).get_by_role("button", name=re.compile("^Similar"))
     title = listed(page)[1] if expect(button).to_be_visible() is None else ""
@@ -286,7 +197,7 @@ def test_similar_titles(service: Service, opened: Open) -> None:
     expect(page.locator("#similar")).to_be_hidden()
 
 
-def test_without_profiling_the_list_is_everybodys(service: Service, opened: Open) -> None:
+def test_without_profiling_the_list_is_everybodys(service: Any, opened: Open) -> None:
     page = opened(service)
     popular = listed(page) if expect(page.locator("#items > li")).to_have_count(10) is None else []
     pick(page, "Comedy 2")
@@ -301,7 +212,7 @@ def test_without_profiling_the_list_is_everybodys(service: Service, opened: Open
     expect(page.get_by_role("switch", name="Personal")).not_to_be_checked()
 
 
-def test_a_late_answer_does_not_replace_a_newer_one(service: Service, opened: Open) -> None:
+def test_a_late_answer_does_not_replace_a_newer_one(service: Any, opened: Open) -> None:
     page = opened(service)
     pick(page, "Comedy 8")
     held: list[Any] = []
@@ -317,7 +228,7 @@ def test_a_late_answer_does_not_replace_a_newer_one(service: Service, opened: Op
     assert listed(page) == told(service, me(page))
 
 
-def test_filters_and_variety(service: Service, opened: Open) -> None:
+def test_filters_and_variety(service: Any, opened: Open) -> None:
     page = opened(service)
     pick(page, "Comedy 2")
     page.get_by_role("checkbox", name=re.compile("^Thriller")).check()
@@ -331,7 +242,7 @@ def test_filters_and_variety(service: Service, opened: Open) -> None:
     expect(page.get_by_role("slider", name="Variety")).to_have_attribute("aria-valuetext", "70 %")
 
 
-def test_what_is_kept_and_forget_me(service: Service, opened: Open) -> None:
+def test_what_is_kept_and_forget_me(service: Any, opened: Open) -> None:
     page = opened(service)
     pick(page, "Comedy 4")
     pick(page, "Thriller 4")
@@ -358,7 +269,7 @@ def test_what_is_kept_and_forget_me(service: Service, opened: Open) -> None:
     expect(page.locator("#items .badge")).to_have_text(["popular"] * 10)
 
 
-def test_a_user_of_the_training(service: Service, opened: Open) -> None:
+def test_a_user_of_the_training(service: Any, opened: Open) -> None:
     page = opened(service)
     own = page.locator("#me").text_content() if expect(page.locator("#me")).not_to_be_empty() is None else ""
     field = page.get_by_label("See it as another user")
@@ -374,8 +285,19 @@ def test_a_user_of_the_training(service: Service, opened: Open) -> None:
     page.get_by_role("button", name="Be myself again").click()
     expect(page.locator("#me")).to_have_text(own)
 
+    field.fill("80")
+    field.press("Enter")
+    expect(page.locator("#me")).to_have_text("80")
+    page.get_by_role("button", name="Forget me").click()
+    page.get_by_role("dialog").get_by_role("button", name="Forget me").click()
+    expect(page.get_by_role("dialog").get_by_role("heading", name="Forgotten")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_contain_text("1 model had learned")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    expect(page.locator("#me")).to_have_text(own)  # who is not forgotten with them
+    assert not service.call("GET", "/v1/users/80")["known_to_model"]
 
-def test_titles_are_text(service: Service, opened: Open) -> None:
+
+def test_titles_are_text(service: Any, opened: Open) -> None:
     page = opened(service)
     for title in (HTML, ARABIC, LONG):
         pick(page, title)
@@ -386,7 +308,7 @@ def test_titles_are_text(service: Service, opened: Open) -> None:
     assert page.locator("main :is(b, i, img)").count() == 0
 
 
-def test_problems_are_said_in_words(service: Service, opened: Open) -> None:
+def test_problems_are_said_in_words(service: Any, opened: Open) -> None:
     page = opened(service, errors="Failed to load resource")
     pick(page, "Comedy 6")
     problem = {"type": "about:blank", "title": "Too much", "status": 422, "detail": "k: at most <b>100</b>."}
@@ -447,7 +369,7 @@ def require_readable(page: Any) -> None:
     assert page.evaluate(NAMELESS) == []
 
 
-def test_it_fits_and_can_be_read(service: Service, opened: Open) -> None:
+def test_it_fits_and_can_be_read(service: Any, opened: Open) -> None:
     page = opened(service)
     for title in (LONG, "Comedy 7", "Thriller 6"):
         pick(page, title)
@@ -465,7 +387,7 @@ def test_it_fits_and_can_be_read(service: Service, opened: Open) -> None:
     require_readable(page)
 
 
-def test_the_operator_sees_what_happens(service: Service, opened: Open) -> None:
+def test_the_operator_sees_what_happens(service: Any, opened: Open) -> None:
     page = opened(service, "/ops")
     expect(page.locator("#state")).to_contain_text("1 worker")
     expect(page.locator("#experiments")).to_contain_text("No experiment is running")
@@ -490,7 +412,7 @@ def test_the_operator_sees_what_happens(service: Service, opened: Open) -> None:
     assert asked == []
 
 
-def test_a_token_is_asked_for_and_text_ids_stay_text(tmp_path: Path, opened: Open) -> None:
+def test_a_token_is_asked_for_and_text_ids_stay_text(serving: Any, tmp_path: Path, opened: Open) -> None:
     two_tastes(np.array([f"{n:02}" for n in range(10)]), [f"u{n}" for n in range(20)]).save(tmp_path / "ease.recsys")
     with serving(tmp_path / "ease.recsys", tmp_path, TOKEN) as service:
         page = opened(service, errors="401")
