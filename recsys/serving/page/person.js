@@ -301,9 +301,10 @@ const showKept = () => inTurn(async () => {
 const askForget = () => inTurn(() => {
   byId("forget-title").textContent = `Forget ${state.me}?`;
   byId("forget").querySelector(".body").replaceChildren(
-    el("p", {}, isMyself() ? "Your events, the lists you were shown and what the model has learned of you are erased, " +
-      "for good. Afterwards you are somebody new." : "The events of this user, the lists they were shown and what the " +
-      "model has learned of them are erased, for good."));
+    el("p", {}, isMyself() ?
+      "Your events, the lists you were shown and what the model has learned of you are erased, for good. " +
+      "Afterwards you are somebody new." :
+      "The events of this user, the lists they were shown and what the model has learned of them are erased, for good."));
   byId("forget-yes").hidden = false;
   byId("forget-close").textContent = "Cancel";
   byId("forget").showModal();
