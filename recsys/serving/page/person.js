@@ -304,7 +304,7 @@ const askForget = () => inTurn(() => {
     el("p", {}, isMyself() ?
       "Your events, the lists you were shown and what the model has learned of you are erased, for good. " +
       "Afterwards you are somebody new." :
-      "The events of this user, the lists they were shown and what the model has learned of them are erased, for good."));
+      "The events of this user, the lists they were shown and what the model learned of them are erased, for good."));
   byId("forget-yes").hidden = false;
   byId("forget-close").textContent = "Cancel";
   byId("forget").showModal();
