@@ -37,7 +37,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     types = types_of(options.config)
     targets = [Deployed.load(Variant(*_target(text))) for text in options.target]
     with EventLog(options.events, create=False) as log:
-        mean = targets[0].fitted.facts.mean_value if targets else float(log.get("mean") or 0)
+        known = log.get("mean")
+        mean = float(known) if known else None
         shown, liked = list(log.shown()), list(positives(log, types, mean))
         if not shown:
             raise DataError(f"{options.events}: no lists that were shown are kept; serve with several --variant, or "

@@ -80,7 +80,7 @@ def replay(fitted: Fitted, card: Mapping[str, Any]) -> bool:
     for number, request in enumerate(requests):
         try:
             problem = _difference(fitted, request)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, RecsysError) as error:
             problem = f"it cannot be asked: {type(error).__name__} {error}"
         if problem:
             asked = next((f"{kind} {request[kind]}" for kind in ("history", "user") if kind in request), "nothing")

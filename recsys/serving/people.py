@@ -97,7 +97,8 @@ class Live:
 
 def live(events: Iterable[Said], types: EventTypes, fitted: Fitted, learned_to: int) -> Live:
     """What a person's events, oldest first, say to a model that has learned from those up to number `learned_to`."""
-    found, mean, by_value = Live(), fitted.facts.mean_value, fitted.scorer.needs_values
+    found, by_value = Live(), fitted.scorer.needs_values
+    mean = None if fitted.facts.rating_range is None else fitted.facts.mean_value
     known = types.by_name
     for item, name, value, seq in events:
         kind = known.get(name)
