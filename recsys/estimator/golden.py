@@ -105,8 +105,9 @@ def _requests(fitted: Fitted, users: bool) -> Iterator[dict[str, Any]]:
         yield from ({"user": user} for user in sorted({0, n // 2, n - 1} & set(range(n))))
 
 
-def _answer(fitted: Fitted, request: Mapping[str, Any], only: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The best items, or the best of a few, int (n,), and their scores, float32 (n,); what is not finite is left out."""
+def _answer(fitted: Fitted, request: Mapping[str, Any],
+            only: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The best items, or the best of a few, and their scores: int (n,), float32 (n,); those that are finite."""
     n = len(fitted.facts.items)
     if "user" in request:
         items = _popular(fitted, _CANDIDATES)

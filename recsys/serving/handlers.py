@@ -76,9 +76,9 @@ class Handlers(Service):
         liked = self.settings.types[name].positive
         if isinstance(liked, Condition) and liked.bound is None and any(
                 model.fitted.facts.rating_range is None for model in self.engine.deployment.models.values()):
-            raise Problem(422, f"{where}.type: {name!r} is a success if its value is {liked} of the training's values, and "
-                               f"this model was trained without values; name a number in [events.{name}] of the "
-                               f"configuration, such as positive = \">= 4\".", f"{where}.type")
+            raise Problem(422, f"{where}.type: {name!r} is a success if its value is {liked} of the training's values, "
+                               f"and this model was trained without values; name a number in [events.{name}] of the "
+                               f"configuration, such as positive = '>= 4'.", f"{where}.type")
 
     def _require_log(self) -> None:
         if self.settings.events is None:

@@ -110,7 +110,7 @@ class Service:
             asks += [SimilarAsk(item=item) for item in items[:1]]
             asks += [ExplainAsk(user=user, item=item) for user in users[:1] for item in items[:1]]
             for answer in self.engine.answer([Job(ask, "warm", self.started) for ask in asks]):
-                if isinstance(answer, Problem) and answer.status >= 500:
+                if isinstance(answer, Problem) and (answer.status >= 500 or "NaN" in answer.detail):
                     raise ArtifactError(f"{model.variant.path}: {answer.detail}")
 
     async def close(self) -> None:
