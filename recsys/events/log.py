@@ -161,10 +161,10 @@ class EventLog:
         check_id("user", user)
         return self._events("WHERE user = ? AND seq > ? ORDER BY seq DESC LIMIT ?", user, after, _most(limit))[::-1]
 
-    def history(self, user: Id, limit: int | None = None, after: int = 0) -> list[tuple[Id, str, float | None]]:
-        """Item, type and value of `of_user`, in half the time: what an answer needs of a person."""
+    def history(self, user: Id, limit: int | None = None, after: int = 0) -> list[tuple[Id, str, float | None, int]]:
+        """Item, type, value and seq of `of_user`, in half the time: what an answer needs of a person."""
         check_id("user", user)
-        return self._database.rows("SELECT item, type, value FROM events WHERE user = ? AND seq > ? "
+        return self._database.rows("SELECT item, type, value, seq FROM events WHERE user = ? AND seq > ? "
                                    "ORDER BY seq DESC LIMIT ?", (user, after, _most(limit)))[::-1]
 
     def count(self) -> int:

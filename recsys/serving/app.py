@@ -70,7 +70,7 @@ class App:
             for route in ROUTES]
         if settings.page:
             endpoints += [Path_("/", _page("index.html")), Path_("/ops", _page("ops.html")),
-                          Mount("/page", StaticFiles(directory=_PAGE))]
+                          Mount("/page", _Files(directory=_PAGE))]
         self._rest = Starlette(routes=endpoints, exception_handlers={HTTPException: _not_found})
 
     async def __call__(self, scope: Scope, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
@@ -208,9 +208,19 @@ class _Endpoint:
         await self._app.answer(self._route, scope, receive, send)
 
 
+class _Files(StaticFiles):
+    """Files of the pages, which browsers ask for anew, so that none goes on with those of a version before."""
+
+    def file_response(self, *args: Any, **given: Any) -> Response:
+        found = super().file_response(*args, **given)
+        found.headers.update({"cache-control": "no-cache", "x-content-type-options": "nosniff"})
+        return found
+
+
 def _page(name: str) -> Callable[[Any], Any]:
     async def page(request: Any) -> Response:
         return FileResponse(_PAGE / name, headers={_POLICY[0].decode(): _POLICY[1].decode(),
+                                                   "cache-control": "no-cache",
                                                    "x-content-type-options": "nosniff"})
 
     return page

@@ -38,7 +38,7 @@ __all__ = ["Engine", "Job"]
 
 Key = int | str
 _ENCODER = msgspec.json.Encoder()
-_REASONS = 3
+_REASONS = 10  # of an item in a list, the largest
 
 
 @dataclass(slots=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from recsys.artifact import container
 from recsys.errors import ArtifactError, DataError, LogError
-from recsys.events import Event, Item
+from recsys.events import Condition, Event, Item
 from recsys.events.records import check_all, check_event, check_item
 from recsys.serving import numbering, persons, reporting
 from recsys.serving.calls import Call, Reply
@@ -68,7 +68,17 @@ class Handlers(Service):
             self.settings.types.check(event)
         except DataError as error:
             raise Problem(422, f"{where}: {error}", where) from error
+        self._require_mean(where, given.type)
         return event
+
+    def _require_mean(self, where: str, name: str) -> None:
+        """Raise Problem for a type that compares with the mean of the training's values, where there were none."""
+        liked = self.settings.types[name].positive
+        if isinstance(liked, Condition) and liked.bound is None and any(
+                model.fitted.facts.rating_range is None for model in self.engine.deployment.models.values()):
+            raise Problem(422, f"{where}.type: {name!r} is a success if its value is {liked} of the training's values, "
+                               f"and this model was trained without values; name a number in [events.{name}] of the "
+                               f"configuration, such as positive = '>= 4'.", f"{where}.type")
 
     def _require_log(self) -> None:
         if self.settings.events is None:

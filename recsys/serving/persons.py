@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from recsys.artifact import container
 from recsys.artifact.versions import Versions
 from recsys.estimator import storing
 from recsys.serving import numbering
@@ -61,10 +59,4 @@ async def forget(service: Service, user: Key) -> Receipt:
 
 def _rewrite(path: str, user: Key) -> bool:
     """Take a person out of a model file and of all versions of it that are kept; whether the person was in any."""
-    def without(source: Path, target: Path) -> None:
-        fitted = storing.load(source, mmap=True, verify=False)
-        if numbering.encode_any(fitted.users, user) >= 0:
-            storing.save(storing.without_users(fitted, [user]), target, seen=fitted.seen is not None,
-                         card=storing.additional(container.manifest(source)))
-
-    return bool(Versions(path).rewrite(without))
+    return bool(Versions(path).rewrite(lambda source, target: storing.forget(source, [user], target)))

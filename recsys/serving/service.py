@@ -77,8 +77,9 @@ class Service:
             lane.open()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
         await self.in_engine(self._warm)
-        mean = self.engine.deployment.first.fitted.facts.mean_value
-        await self.write(lambda log: log.put("mean", str(mean)))  # what a reader of the log takes for a high rating
+        facts = self.engine.deployment.first.fitted.facts
+        mean = "" if facts.rating_range is None else str(facts.mean_value)
+        await self.write(lambda log: log.put("mean", mean))  # what a reader of the log compares ratings with
         self.not_ready = ""
 
     def _load(self) -> None:
@@ -109,7 +110,7 @@ class Service:
             asks += [SimilarAsk(item=item) for item in items[:1]]
             asks += [ExplainAsk(user=user, item=item) for user in users[:1] for item in items[:1]]
             for answer in self.engine.answer([Job(ask, "warm", self.started) for ask in asks]):
-                if isinstance(answer, Problem) and answer.status >= 500:
+                if isinstance(answer, Problem) and (answer.status >= 500 or "NaN" in answer.detail):
                     raise ArtifactError(f"{model.variant.path}: {answer.detail}")
 
     async def close(self) -> None:

@@ -138,7 +138,7 @@ class Model(RuleBasedStateMachine):
         late = [event for event in own if event.seq > after]
         late = late if limit is None else late[len(late) - min(limit, len(late)):]
         assert typed(self.other.of_user(user, limit, after)) == typed(late)
-        assert typed(self.other.history(user, limit, after)) == typed((e.item, e.type, e.value) for e in late)
+        assert typed(self.other.history(user, limit, after)) == typed((e.item, e.type, e.value, e.seq) for e in late)
         kept = self.other.export(user)
         assert typed(kept["events"]) == typed(event._asdict() for event in own)
         assert typed(kept["shown"]) == typed(row._asdict() for row in self.shown if typed([row.user]) == typed([user]))
