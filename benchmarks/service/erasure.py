@@ -6,16 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets import SEED
+from benchmarks.datasets import MADE, SEED
 from benchmarks.service.bench import Bench
 from benchmarks.service.place import Service
 
 __all__ = ["forgotten"]
 
 PEOPLE = 5
+SIZES = {"n_users": 2000, "n_items": 1000, "n_events": 60_000}
 
 
-def forgotten(bench: Bench) -> dict[str, float]:
+def forgotten(bench: Bench) -> dict[str, Any]:
     """People with long ids, in training, log and shown lists, are erased; then every file is searched for their ids."""
     folder = bench.place("erasure")
     path, names, items = _model(folder / "model.recsys")
@@ -37,8 +38,8 @@ def forgotten(bench: Bench) -> dict[str, float]:
         files, others = sum(_holders(folder, name) for name in gone), _answer(service, stays) != kept
         differ = sum(_answer(service, name) != _answer(service, f"nobody-was-ever-called-{number}")
                      for number, name in enumerate(gone) for _ in range(4))
-    return {"people": PEOPLE, "found_before": found_before, "files": files, "differ": differ,
-            "others_changed": float(others), "seconds": max(taken)}
+    return {"data": {"name": MADE, "seed": SEED, "sizes": SIZES}, "people": PEOPLE, "found_before": found_before,
+            "files": files, "differ": differ, "others_changed": float(others), "seconds": max(taken)}
 
 
 def _model(path: Path) -> tuple[Path, list[str], list[str]]:
@@ -46,7 +47,7 @@ def _model(path: Path) -> tuple[Path, list[str], list[str]]:
     from recsys import Interactions, datasets
     from recsys.models import ALS
 
-    made = datasets.simulate(n_users=2000, n_items=1000, n_events=60_000, seed=SEED)[0]
+    made = datasets.simulate(**SIZES, seed=SEED)[0]
     users = [f"somebody-with-a-long-name-{number:06d}@example.org" for number in range(made.n_users)]
     items = [f"item-{number}" for number in range(made.n_items)]
     data = Interactions.from_arrays([users[u] for u in made.user], [items[i] for i in made.item], times=made.time)

@@ -32,7 +32,7 @@ def peak(bench: Bench) -> dict[str, float]:
     scorer, parameters = model.scorer, model.parameters
     np.savez(vectors, items=scorer.item_factors, ids=model.items.ids, titles=model.facts.item_features.titles,
              alpha=np.float64(parameters["alpha"]), reg=np.float64(parameters["reg"]))
-    with Service(bench.place("peers"), vectors, module="benchmarks.peers_serving") as service, beside():
+    with Service(bench.place("peers"), vectors, module="benchmarks.service.peers") as service, beside():
         theirs, others = saturated(service, asked, seconds)
     bad = sum(each.status != 200 or len(json.loads(each.body)["items"]) != 10 for each in others)
     return {"requests": ours["requests"], "rate": ours["rate"], "cpu_us": ours["cpu_us"],

@@ -66,7 +66,8 @@ class Service:
     def __enter__(self) -> Service:
         counters = self.folder / "counters"
         counters.mkdir(exist_ok=True)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(counters)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(counters), "OPENBLAS_NUM_THREADS": "1",
+                       "OMP_NUM_THREADS": "1"}
         environment.pop("RECSYS_TOKEN", None)
         self._said = (self.folder / "said").open("ab")
         self._process = subprocess.Popen(

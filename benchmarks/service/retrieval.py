@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets import SEED
+from benchmarks.datasets import MADE, SEED
 from benchmarks.service.bench import FACTORS, Bench, vectors
 from benchmarks.service.place import cores
 
@@ -26,7 +26,8 @@ def exact(bench: Bench) -> dict[str, Any]:
     All on one core. `worst` is the largest share of a plain scan's time, over a negated query, a zero one, and flat
     norms; `unequal` counts lists that differ from a brute force, in order, ties or bits of a product.
     """
-    found: dict[str, Any] = {"unequal": 0}
+    found: dict[str, Any] = {"unequal": 0, "data": {"name": MADE, "seed": SEED, "sizes": {
+        "users": USERS, "items": list(SIZES), "events": EVENTS}}}
     before = os.sched_getaffinity(0)
     for n, name in SIZES.items():
         items, queries = trained(n)  # with all cores
@@ -53,7 +54,8 @@ def _measured(n: int, name: str, items: np.ndarray, queries: np.ndarray) -> dict
     flat_queries = vectors(random, QUERIES)
     scan = _median(lambda query: _scan(items, query), queries)
     allowed = random.random(n) < .01
-    found = {f"trained_{name}_ms": _search(index, queries), f"filter_{name}_ms": _search(index, queries, allowed=allowed),
+    found = {f"trained_{name}_ms": _search(index, queries),
+             f"filter_{name}_ms": _search(index, queries, allowed=allowed),
              f"k100_{name}_ms": _search(index, queries, k=100), f"scan_{name}_ms": scan}
     unequal = sum(_unequal(index, queries, **how) for how in ({}, {"allowed": allowed}, {"k": 100}))
     hard = {"negated": -queries, "zero": np.zeros_like(queries[:5])}

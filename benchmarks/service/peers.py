@@ -1,17 +1,14 @@
 """The same service by FastAPI and implicit, for comparison: fold in the posted history, ten items, their titles.
 
-`python -m benchmarks.peers_serving VECTORS.npz --port 0` prints its address and serves until it is told to end.
+`python -m benchmarks.service.peers VECTORS.npz --port 0` prints its address and serves until it is told to end.
+Libraries are to have one thread, as a worker of ours has: OPENBLAS_NUM_THREADS=1.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 import uuid
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # one core, as a worker of ours has; set before the libraries are loaded
 
 import numpy as np
 import uvicorn
