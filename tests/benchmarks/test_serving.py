@@ -108,7 +108,8 @@ def test_a_tie_that_a_list_does_not_show_is_refused():
 
 def test_what_falls_short_says_so(monkeypatch):
     row = Row("one", "a claim", lambda bench: {}, (
-        Figure("p99_ms", "p99 {:.1f} ms", most=10), Figure("rate", "{:,.0f}/s", least=3000), Figure("n", "{:.0f} asked")))
+        Figure("p99_ms", "p99 {:.1f} ms", most=10), Figure("rate", "{:,.0f}/s", least=3000),
+        Figure("n", "{:.0f} asked")))
     monkeypatch.setattr(serving, "ROWS", (row,))
     stored = {"name": "one", "on": "made", "data": {"name": "made", "seed": 0}, "load": .1, "date": "2026-01-02",
               "commit": "abc", "machine": {"label": "a machine"}, "figures": {"p99_ms": 10.0, "rate": 2999.0, "n": 5}}
