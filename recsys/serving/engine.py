@@ -83,7 +83,7 @@ class Engine:
 
     def __init__(self, settings: Settings, deployment: Deployment, log: EventLog) -> None:
         self.settings, self.deployment, self.log = settings, deployment, log
-        self.people = People(log, settings.limits.recent, settings.limits.people)
+        self.people = People(log, settings.limits.recent, settings.limits.held)
         self.catalogue = Catalogue(log)
         self.generation = log.generation()
         self._epoch = -1
@@ -214,9 +214,9 @@ class Engine:
         if new is None:
             return entries
         scores = new.scores(all_scores(view.model, row))
-        own = [Recommended(item, view.entries[item].title, score, "content")
-               for item, score in zip(new.ids, scores.tolist(), strict=True)
-               if score > -np.inf and item not in row.hidden_new and (fresh is None or item in fresh)]
+        own = [Recommended(item.id, item.title, score, "content")
+               for item, score in zip(new.items, scores.tolist(), strict=True)
+               if score > -np.inf and item.id not in row.hidden_new and (fresh is None or item.id in fresh)]
         return sorted([*entries, *own], key=lambda entry: -entry.score) if own else entries
 
     def _reasons(self, row: Row, view: View, item: int, k: int) -> list[ReasonOut]:
@@ -225,7 +225,7 @@ class Engine:
         if not fitted.can.explain:
             return []
         indices, values = _explained(row, view.model)
-        return [ReasonOut(each.item, None if each.item is None else self.catalogue.title(view.model, each.item),
+        return [ReasonOut(each.item, None if each.item is None else view.title_of(each.item),
                           each.contribution) for each in answering.reasons(fitted, indices, values, item, k)]
 
     # --------------------------------------------------------------------------------- similar, explain
@@ -242,7 +242,7 @@ class Engine:
         name = ModelName(model.fitted.name, model.version)
         if number < 0:
             return Answer(self._like_new(ask, view), name, model.variant.name, job.request_id,
-                          [] if ask.item in view.entries else [f"item: {shown(ask.item)} is unknown."])
+                          [] if view.is_new(ask.item) else [f"item: {shown(ask.item)} is unknown."])
         closed = 0 if view.available is None else int((~view.available).sum())
         recs = model.fitted.similar_items(ask.item, k=min(ask.k + closed, len(view.ids)))
         numbers = view.ids.encode(recs.items) if len(recs.items) else np.zeros(0, np.int32)
@@ -254,13 +254,9 @@ class Engine:
 
     def _like_new(self, ask: SimilarAsk, view: View) -> list[Recommended]:
         """What a new item is like by its content."""
-        new = view.fresh
-        if new is None or ask.item not in new.ids:
-            return []
-        place = new.ids.index(ask.item)
-        pairs = zip(new.near[place].tolist(), new.likeness[place].tolist(), strict=True)
-        return [Recommended(view.ids.ids[index].item(), view.title(index), like, "content") for index, like in pairs
-                if index >= 0 and (view.available is None or view.available[index])][:ask.k]
+        like = [] if view.fresh is None else view.fresh.like(ask.item)
+        return [Recommended(view.ids.ids[number].item(), view.title(number), likeness, "content")
+                for number, likeness in like if view.available is None or view.available[number]][:ask.k]
 
     def _explain(self, job: Job) -> ExplainAnswer:
         ask, model, row = job.ask, job.model, job.row
