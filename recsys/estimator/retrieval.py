@@ -78,6 +78,11 @@ class VectorIndex:
     def __len__(self) -> int:
         return len(self.index.vectors)
 
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers are; where not, every product is computed in every search."""
+        return not len(self) or bool(np.isfinite(self.index.norms[0]))
+
     def search(self, queries: np.ndarray, k: int, hidden: CSR | None = None, allowed: np.ndarray | None = None
                ) -> tuple[np.ndarray, np.ndarray]:
         """The k items of every row with the largest products, ties by lower item.

@@ -17,6 +17,7 @@ from recsys.estimator import scorers
 from recsys.estimator.arrays import Arrays, expect, pack, prefixed, unpack_if, within
 from recsys.estimator.facts import Facts
 from recsys.estimator.fitted import Fitted, Learned
+from recsys.estimator.retrieval import VectorIndex
 
 __all__ = ["load", "restore", "restore_facts", "save"]
 
@@ -45,6 +46,7 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True) -> 
                   "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
                            "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
     arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
+    arrays |= {} if fitted.index is None else prefixed("index", fitted.index.arrays())
     container.write(path, card, {name: np.asarray(array, order="C") for name, array in arrays.items()
                                  if seen or not _private(name)})
 
@@ -86,7 +88,9 @@ def restore(card: Mapping[str, Any], arrays: Arrays) -> Fitted:
     scorer = scorers.restore(card["scorer"], within("scorer", arrays), facts)
     learned = Learned(scorer, card["taken"], (card["memory"], within("memory", arrays)))
     parameters = {name: container.tuples(value) for name, value in card["parameters"].items()}
-    return Fitted(card["class"], parameters, facts, learned, card["remedy"])
+    kept, held = within("index", arrays), scorer.vectors()
+    index = VectorIndex.restore(kept, *held) if kept and held is not None else None  # an early file has none
+    return Fitted(card["class"], parameters, facts, learned, card["remedy"], index)
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Fitted:
