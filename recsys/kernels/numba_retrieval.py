@@ -45,6 +45,7 @@ _PATIENCE = 512, 8, 16  # products in full, plus so many for a place, plus one i
 
 def dots(queries, vectors, bias, rows, items):
     products = np.empty(len(items))
+    rows, items = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(items, np.int64)
     spread(_dots, len(items), len(items) > _LARGE, queries, vectors, bias, rows, items, products)
     return products
 
@@ -123,7 +124,8 @@ def _dots(first, last, queries, vectors, bias, rows, items, products):
     for at in range(first, last):
         if rows[at] != before:
             before = rows[at]
-            query[:] = queries[before]
+            for j in range(len(query)):
+                query[j] = queries[before, j]
         products[at] = dot(query, vectors[items[at]])
         if len(bias):
             products[at] += bias[items[at]]
@@ -141,19 +143,18 @@ def _all(query, vectors, bias, products):
 def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, allowed, scarce, few, items, products):
     n, f = index.vectors.shape
     count, k = last - first, items.shape[1]
-    full, whole = np.empty((count, f)), np.zeros((count, index.codes.shape[1]), np.int16)
-    measures = np.empty((count, 4))
-    spent, done = np.zeros(count, np.int64), np.zeros(count, np.bool_)
-    upper = np.empty(_BLOCK)
+    full, whole = np.empty((count, f)), np.empty((count, index.codes.shape[1]), np.int16)
+    measures, upper = np.empty((count, 4)), np.empty(_BLOCK)
+    spent, done = np.empty(count, np.int64), np.empty(count, np.bool_)
     left = count
     for at in range(count):
         row = which[first + at]
         _measure(queries[row], index, full[at], whole[at], measures[at])
         nothing = measures[at, 1] == 0 and len(index.bias) == 0  # then all items tie, and the first ones are listed
-        if scarce or nothing:
+        spent[at], done[at] = 0, scarce or nothing
+        if done[at]:
             hidden = hidden_indices[hidden_indptr[row]:hidden_indptr[row + 1]]
             _scan(full[at], index, hidden, allowed, scarce, few, nothing, items[row], products[row])
-            done[at] = True
             left -= 1
     for begin in range(0, n, _BLOCK):
         if left == 0:
@@ -180,9 +181,9 @@ def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, a
                         _offer(product, item, own, best)
                         spent[at] += 1
             if spent[at] > _PATIENCE[0] + _PATIENCE[1] * k + end // _PATIENCE[2]:
-                own[:] = -1
-                best[:] = -np.inf
-                _scan(full[at], index, hidden, allowed, False, few, False, own, best)
+                for place in range(k):
+                    own[place], best[place] = -1, -np.inf
+                _scan(full[at], index, hidden, allowed, scarce, few, scarce, own, best)  # which it is not, here
                 done[at] = True
                 left -= 1
 
@@ -194,13 +195,15 @@ def _measure(query, index, full, whole, measures):
     largest = length = missed = 0.0
     for j in range(f):
         full[j] = query[j]
-        largest = max(largest, abs(full[j]))
+        largest = abs(full[j]) if abs(full[j]) > largest else largest
         length += full[j] * full[j]
     most = min(32767, (2**31 - 1) // (127 * max(index.codes.shape[1], 1)))
     step = largest / most
+    for j in range(len(whole)):
+        whole[j] = 0
     for j in range(f):
         if step > 0:
-            whole[j] = np.int16(min(max(round(full[j] / step), -most), most))
+            whole[j] = np.int16(round(full[j] / step))
         rest = full[j] - step * whole[j]
         missed += rest * rest
     rounding = 1 + (f + 64) * 2.0**-52
@@ -290,13 +293,15 @@ def _ranks(first, last, which, nearly, lengths, queries, index, hidden_indptr, h
     for at in range(first, last):
         row = which[at]
         hidden = hidden_indices[hidden_indptr[row]:hidden_indptr[row + 1]]
-        skip[hidden] = True
+        for item in hidden:
+            skip[item] = True
         for item in range(n):  # NaN, which compares false, where there is no candidate
             values[item] = np.float32(np.nan) if skip[item] else nearly[at, item]
         if len(index.bias):
             for item in range(n):
                 values[item] += index.bias[item]
-        full[:] = queries[row]
+        for j in range(f):
+            full[j] = queries[row, j]
         highest = lengths[row] * index.norms[0] * (1 + 2.0**-20)
         around = highest * (f + 8) * 2.0**-24 * (1 + 2.0**-10) + f * 2.0**-125
         if len(index.bias):
@@ -308,7 +313,8 @@ def _ranks(first, last, which, nearly, lengths, queries, index, hidden_indptr, h
                 greater[t], equal[t] = _count(_product(full, index, target), around, full, index, values, deepest)
                 if greater[t] >= deepest:
                     greater[t], equal[t] = deepest, 1
-        skip[hidden] = barred[hidden]
+        for item in hidden:
+            skip[item] = barred[item]
 
 
 @njit(cache=True, nogil=True, inline="always")
