@@ -137,7 +137,7 @@ class Versions:
             _wait_for(file.fileno(), self.path)
             self._held = True
             try:
-                for left in (self._shown, self._rewritten):  # by one that was killed
+                for left in (self.incoming, self._shown, self._rewritten):  # by one that was killed
                     left.unlink(missing_ok=True)
                 yield
             finally:
@@ -255,6 +255,11 @@ class Versions:
         return after
 
     # ------------------------------------------------------------------------------------------- steps
+    @property
+    def incoming(self) -> Path:
+        """Where to write a file, under the lock, that is to be promoted; it is gone when the next lock is taken."""
+        return self.folder / "incoming"
+
     @property
     def _shown(self) -> Path:
         """The current version's second name, before it is the model's."""

@@ -1,4 +1,4 @@
-"""The command `recsys`: data, train, evaluate, compare, recommend, similar, models, protocols, demo, warmup.
+"""The command `recsys`: a verb each, in `COMMANDS`.
 
 A mistake in the input is one sentence on standard error and exit code 2, and no file is touched. `--json`
 prints one document on standard output; progress and notes go to standard error.
@@ -26,8 +26,8 @@ from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, U
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "data", "train", "evaluate", "compare", "recommend", "similar", "serve", "reload", "models",
-            "protocols", "warmup")
+COMMANDS = ("demo", "data", "train", "evaluate", "compare", "recommend", "similar", "serve", "reload", "retrain",
+            "rollback", "experiment", "models", "protocols", "warmup")
 """A module of this package each, with `SUMMARY`, `add_arguments` and `run`."""
 
 
@@ -63,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _INPUTS = ("data", "test", "valid", "model", "titles", "item_features", "user_features", "text", "friends", "images",
-           "candidates", "exclude")
+           "candidates", "exclude", "log")
 _OUTPUTS = ("out", "checkpoint")
+_FLAGS = {"log": "--events"}
 
 
 def _keep_inputs(options: argparse.Namespace) -> None:
@@ -74,7 +75,7 @@ def _keep_inputs(options: argparse.Namespace) -> None:
         path = getattr(options, name, None)
         if path is None or (name in _INPUTS and not Path(path).is_file()):
             continue
-        flag, real = f"--{name.replace('_', '-')}", os.path.realpath(path)
+        flag, real = _FLAGS.get(name, f"--{name.replace('_', '-')}"), os.path.realpath(path)
         if name in _OUTPUTS and real in taken:
             raise ParameterError(f"{flag} {path} is the file of {taken[real]}, and would replace it; name another one.")
         taken.setdefault(real, flag)

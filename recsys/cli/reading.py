@@ -30,20 +30,22 @@ _SIDES = {
 }
 
 
-def add_data(made: argparse.ArgumentParser) -> None:
-    """The data, with how it is read and what else is known."""
+def add_data(made: argparse.ArgumentParser, kinds: str = "--events") -> None:
+    """The data, with how it is read and what else is known; `kinds` names the column of the kinds of events."""
     made.add_argument("--data", required=True, help="a file, a folder, a data set's name, or - for standard input")
-    add_reading(made)
+    add_reading(made, kinds)
     made.add_argument("--images", type=Path, metavar="FILE", help="item images: an .npz file with two arrays, images "
                       "(m, height, width, channels) and the ids of their items (m,)")
     for name, what in _SIDES.items():
         made.add_argument(f"--{name.replace('_', '-')}", metavar="FILE", help=what)
 
 
-def add_reading(made: argparse.ArgumentParser) -> None:
+def add_reading(made: argparse.ArgumentParser, kinds: str = "--events") -> None:
     """Options that say how a file, be it delimited, Parquet or JSON lines, is read and cleaned."""
     for role in _ROLES:
-        made.add_argument(f"--{role}", metavar="COLUMN", help=f"name or number (from 0) of a file's column of {role}")
+        flag = kinds if role == "events" else f"--{role}"
+        made.add_argument(flag, dest=role, metavar="COLUMN",
+                          help=f"name or number (from 0) of a file's column of {role}")
     made.add_argument("--event-weights", type=_weights, metavar="NAME=NUMBER,...",
                       help="what each kind of event is worth, such as view=1,buy=5; NAME=drop drops its rows, and * "
                            "stands for all others")

@@ -75,7 +75,8 @@ def serve(settings: Any, options: argparse.Namespace, console: Console) -> None:
 
 def _learning(settings: Any, options: argparse.Namespace) -> Any:
     """When to learn again, if at all."""
-    from recsys.serving.supervising import Learning
+    from recsys.artifact.container import manifest
+    from recsys.serving.learning import Learning
 
     text = getattr(options, "retrain", None)
     if text is None:
@@ -88,9 +89,10 @@ def _learning(settings: Any, options: argparse.Namespace) -> Any:
     command = ["retrain", settings.variants[0].path, "--data", options.data, "--events", settings.events,
                "--low-priority"]
     command += [] if options.config is None else ["--config", str(options.config)]
+    learned_to = int(manifest(settings.variants[0].path).get("log", {}).get("learned_to", 0))
     if found[3] is not None:
-        return Learning(command, settings.events, events=int(found[3]))
-    return Learning(command, settings.events, every=float(int(found[1]) * _UNITS[found[2]]))
+        return Learning(command, settings.events, learned_to, events=int(found[3]))
+    return Learning(command, settings.events, learned_to, every=float(int(found[1]) * _UNITS[found[2]]))
 
 
 def _token(path: Path | None) -> str | None:

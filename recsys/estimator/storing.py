@@ -20,7 +20,7 @@ from recsys.estimator.facts import Facts, chained
 from recsys.estimator.fitted import Fitted, Learned
 from recsys.estimator.staying import Staying
 
-__all__ = ["forget", "load", "restore", "restore_facts", "save", "without_users"]
+__all__ = ["additional", "forget", "load", "restore", "restore_facts", "save", "without_users"]
 
 _PRIVATE = "seen."  # what `seen=False` leaves out begins with it, behind the name of the part
 _OWN = ("kind", "format", "versions", "members", "class", "parameters", "remedy", "scorer", "memory", "taken", "data",
@@ -71,6 +71,11 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
     arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
     container.write(path, card, {name: np.asarray(array, order="C") for name, array in arrays.items()
                                  if seen or not _private(name)})
+
+
+def additional(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a file's card that `save` was given, and every other one that does not follow from the model."""
+    return {name: value for name, value in card.items() if name not in _OWN}
 
 
 def _private(name: str) -> bool:
@@ -215,6 +220,6 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any], target: str | os.
     fitted = load(path)
     rest = without_users(fitted, users)
     if rest is not fitted:
-        more = {name: value for name, value in container.manifest(path).items() if name not in _OWN}
-        save(rest, path if target is None else target, seen=fitted.seen is not None, card=more)
+        save(rest, path if target is None else target, seen=fitted.seen is not None,
+             card=additional(container.manifest(path)))
     return len(fitted.users) - len(rest.users)

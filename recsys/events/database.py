@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from recsys.errors import ArtifactError, LogError
+from recsys.events.turnstile import Turnstile
 
 __all__ = ["Database"]
 
 _APPLICATION = int.from_bytes(b"recl", "big")  # in the header of the file, so that others' files are told apart
 _FORMAT = 1
-_SHORT = 50  # milliseconds that an attempt to empty the write-ahead log may keep writers waiting
+_HEADER = 100  # bytes that any SQLite file begins with, unless it is empty
+_PAUSE = 0.00005  # seconds between two looks at a lock that others hold
+_REST = 0.05  # seconds that writers wait for an attempt to empty the write-ahead log, and then have to themselves
 
 _SETTINGS = (
+    "journal_mode = WAL",
     "synchronous = FULL",  # a commit is on the disk when it returns
     "secure_delete = ON",
     "wal_autocheckpoint = 16384",  # pages: random inserts into a large log are twice as fast as with the default
@@ -80,10 +84,15 @@ class Database:
         self.timeout = timeout
         if not create and not self.path.is_file():
             raise LogError(f"{self.path}: there is no such event log; name one that exists.")
-        with self._clear():
-            self._connection = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=timeout,
-                isolation_level=None, check_same_thread=False)
+        if self.path.is_file() and 0 < self.path.stat().st_size < _HEADER:  # SQLite would take it for an empty one
+            raise LogError(f"{self.path}: {_ADVICE[sqlite3.SQLITE_NOTADB]}.")
+        address = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        self._turnstile = Turnstile(self.path, timeout)
+        try:
+            self._connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None,
+                                               check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._error(error) from error
         try:
             self._open(create)
         except BaseException:
@@ -94,7 +103,6 @@ class Database:
         fresh = not self._is_log()
         if fresh and not create:
             raise LogError(f"{self.path}: this file is empty, not an event log; name another one.")
-        self._patiently("PRAGMA journal_mode = WAL")
         for setting in _SETTINGS:
             self.rows(f"PRAGMA {setting}")
         if fresh:
@@ -127,30 +135,39 @@ class Database:
     def close(self) -> None:
         """Close the connection; it may be closed before."""
         self._connection.close()
+        self._turnstile.close()
 
-    def rows(self, query: str, values: Iterable[Any] = ()) -> list[Any]:
+    def rows(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         """All rows of a statement at once, as a reader that is left open keeps the write-ahead log from shrinking."""
-        try:
-            return self._connection.execute(query, values).fetchall()  # type: ignore[arg-type]
-        except sqlite3.Error as error:
-            raise self._error(error) from error
+        deadline = None
+        while True:
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                deadline = deadline or time.monotonic() + self.timeout
+                if _kind(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise self._error(error) from error
+                time.sleep(_PAUSE)
 
     def insert(self, query: str, rows: Iterable[tuple[Any, ...]]) -> int:
-        """Run a statement once for each tuple; how many rows it changed."""
-        return self._connection.executemany(query, rows).rowcount
+        """Run a statement once for each tuple, in a transaction; how many rows it changed."""
+        try:
+            return self._connection.executemany(query, rows).rowcount
+        except sqlite3.Error as error:
+            raise self._error(error) from error
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """A transaction that is durable when the block ends, and has not been when the block raises."""
-        with self._clear():
-            self._connection.execute("BEGIN IMMEDIATE")  # a read that turned into a write would not wait its turn
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk has rolled back already
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._turnstile.turn():
+            self.rows("BEGIN IMMEDIATE")  # a read that turned into a write would be refused
+        try:
+            yield
+            self.rows("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk has rolled back already
+                self.rows("ROLLBACK")
+            raise
 
     def scrub(self) -> None:
         """Leave no byte of what was deleted in the file or beside it.
@@ -159,43 +176,31 @@ class Database:
         of cells that moved, so the file is written anew from what lives. That passes through the write-ahead log, which
         is cut to nothing afterwards, as soon as no reader needs it.
         """
-        self.rows("VACUUM")
+        with self._turnstile.turn():
+            self.rows("VACUUM")
         deadline = time.monotonic() + self.timeout
-        self.rows(f"PRAGMA busy_timeout = {_SHORT}")
-        try:
+        while not self._emptied():
+            if time.monotonic() > deadline:
+                raise LogError(f"{self.path}: what was deleted may still be read in the file -wal, which a reader has "
+                               f"held for {self.timeout:g} s; call scrub() again.")
+            time.sleep(_REST)
+
+    def _emptied(self) -> bool:
+        """Whether the write-ahead log could be cut to nothing before writers had waited for too long."""
+        with self._turnstile.turn():
+            deadline = time.monotonic() + _REST
             while self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
                 if time.monotonic() > deadline:
-                    raise LogError(f"{self.path}: what was deleted may still be read in the file -wal, which a reader "
-                                   f"or writer has held for {self.timeout:g} s; call scrub() again.")
-                time.sleep(_SHORT / 1000)
-        finally:
-            self.rows(f"PRAGMA busy_timeout = {round(1000 * self.timeout)}")
-
-    def _patiently(self, query: str) -> None:
-        """A statement that SQLite refuses rather than waits for while others open the same file."""
-        deadline = time.monotonic() + self.timeout
-        while True:
-            try:
-                self._connection.execute(query).fetchall()
-                return
-            except sqlite3.OperationalError as error:
-                if _primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise self._error(error) from error
-                time.sleep(_SHORT / 1000)
-
-    @contextlib.contextmanager
-    def _clear(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._error(error) from error
+                    return False
+                time.sleep(_PAUSE)
+        return True
 
     def _error(self, error: sqlite3.Error) -> LogError:
-        advice = _ADVICE.get(_primary(error), "it cannot be used")
+        advice = _ADVICE.get(_kind(error), "it cannot be used")
         return LogError(f"{self.path}: {advice} ({error}).")
 
 
-def _primary(error: sqlite3.Error) -> int:
+def _kind(error: sqlite3.Error) -> int:
     """The kind of an error, without its details; -1 where SQLite had no part in it."""
     code = getattr(error, "sqlite_errorcode", -1)
     return code & 0xFF if code >= 0 else -1

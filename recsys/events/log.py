@@ -50,7 +50,7 @@ class EventLog:
     Parameters
     ----------
     path : path
-        The file; beside it SQLite keeps two more, `-wal` and `-shm`, which belong to it.
+        The file; beside it stand `-wal` and `-shm`, which belong to it, and `-turn`, which is empty.
     create : bool
         Whether to make it if there is none.
     timeout : float
@@ -161,6 +161,12 @@ class EventLog:
         check_id("user", user)
         return self._events("WHERE user = ? AND seq > ? ORDER BY seq DESC LIMIT ?", user, after, _most(limit))[::-1]
 
+    def history(self, user: Id, limit: int | None = None, after: int = 0) -> list[tuple[Id, str, float | None, int]]:
+        """Item, type, value and seq of `of_user`, in half the time: what an answer needs of a person."""
+        check_id("user", user)
+        return self._database.rows("SELECT item, type, value, seq FROM events WHERE user = ? AND seq > ? "
+                                   "ORDER BY seq DESC LIMIT ?", (user, after, _most(limit)))[::-1]
+
     def count(self) -> int:
         """How many events there are, by counting them."""
         return int(self._database.rows("SELECT count(*) FROM events")[0][0])
@@ -229,6 +235,10 @@ class EventLog:
             if len(page) < size:
                 return
             after, left = page[-1].seq, left - size if left > 0 else left
+
+    def last_shown(self) -> int:
+        """The highest `seq` of a shown list, 0 if there was none."""
+        return int(self._database.rows("SELECT shown FROM meta")[0][0])
 
     def of_request(self, request_id: str) -> Shown | None:
         """The list that was shown in answer to a request; None if there is none."""

@@ -90,6 +90,12 @@ class EventType:
         """Whether an event of this type says nothing without a value."""
         return self.weight is None or isinstance(self.positive, Condition)
 
+    def likes(self, value: float | None, mean: float | None = None) -> bool:
+        """Whether an event of this type is a success, of which `EventTypes.check` has seen that it has its value."""
+        if isinstance(self.positive, bool):
+            return self.positive
+        return value is not None and self.positive.holds(value, mean)
+
 
 _DEFAULTS = (
     EventType("impression", 0.0, False, False),
@@ -147,6 +153,11 @@ class EventTypes(Mapping[str, EventType]):
         for name, entries in table.items():
             types[name] = _entry(name, entries, types.get(name))
         return cls(*types.values())
+
+    @property
+    def by_name(self) -> dict[str, EventType]:
+        """All of them; not to be changed."""
+        return self._types
 
     def __getitem__(self, name: str) -> EventType:
         return self._types[name]

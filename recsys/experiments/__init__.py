@@ -2,5 +2,17 @@
 
 from recsys.experiments.assignment import Variants
 from recsys.experiments.exploration import explore, generator
+from recsys.experiments.off_policy import Estimate, Logged, OffPolicy, off_policy
+from recsys.experiments.readout import Arm, Readout, rates
+from recsys.experiments.sequences import (
+    Interval,
+    Moments,
+    betting_sequence,
+    confidence_sequence,
+    difference_sequence,
+)
 
-__all__ = ["Variants", "explore", "generator"]
+__all__ = [
+    "Arm", "Estimate", "Interval", "Logged", "Moments", "OffPolicy", "Readout", "Variants", "betting_sequence",
+    "confidence_sequence", "difference_sequence", "explore", "generator", "off_policy", "rates",
+]

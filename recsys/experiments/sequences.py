@@ -18,7 +18,7 @@ __all__ = ["BURN_IN", "Interval", "Moments", "betting_sequence", "confidence_seq
 
 BURN_IN = 100  # people, of each variant, before an interval says anything
 TIGHTEST = 5000  # people at which it is tightest; before, it is wide, which is what protects small samples
-_ALPHA = Check(lambda value: isinstance(value, float) and 0 < value < 1, "a number between 0 and 1")
+LEVEL = Check(lambda value: isinstance(value, float) and 0 < value < 1, "a number between 0 and 1")
 _BLOCK = 1024  # people whose bets are computed at a time
 _MOST = 0.5  # share of the capital, at most, that a bet may lose
 
@@ -113,7 +113,7 @@ def confidence_sequence(total: Any, squares: Any, n: Any, alpha: float = 0.05) -
     >>> print(f"{low:.3f} to {high:.3f}")
     0.084 to 0.118
     """
-    _ALPHA.require("confidence_sequence", "alpha", alpha)
+    LEVEL.require("confidence_sequence", "alpha", alpha)
     moments = Moments(total, squares, n)
     _require_moments("confidence_sequence", moments)
     low, high = _limits(moments, np.asarray(n, float), alpha)
@@ -166,7 +166,7 @@ def difference_sequence(first: Moments, second: Moments, alpha: float = 0.05) ->
     >>> print(f"{low:.3f} to {high:.3f}")
     0.015 to 0.066
     """
-    _ALPHA.require("difference_sequence", "alpha", alpha)
+    LEVEL.require("difference_sequence", "alpha", alpha)
     for moments in (first, second):
         _require_moments("difference_sequence", moments)
     least = np.minimum(first.n, second.n)
@@ -220,7 +220,7 @@ def betting_sequence(values: ArrayLike, alpha: float = 0.05, *, grid: int = 1000
     >>> print(f"{low:.3f} to {high:.3f}")
     0.349 to 0.663
     """
-    _ALPHA.require("betting_sequence", "alpha", alpha)
+    LEVEL.require("betting_sequence", "alpha", alpha)
     whole(1).require("betting_sequence", "grid", grid)
     x = _values(values)
     count = np.arange(1, len(x) + 1)

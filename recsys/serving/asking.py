@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,13 +10,12 @@ import numpy as np
 from recsys.estimator.fitted import Fitted
 from recsys.events import EventTypes
 from recsys.serving.catalogue import View
-from recsys.serving.deployment import Deployed
 from recsys.serving.numbering import encode, require_kind
 from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import Ask, RecommendAsk, Source
 
-__all__ = ["Row", "allowed_by", "row_of"]
+__all__ = ["Row", "allowed_by", "row_of", "row_of_user"]
 
 Key = int | str
 _NOTHING = np.zeros(0, np.int32)
@@ -54,14 +54,15 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
 
-def row_of(ask: Ask, model: Deployed, people: People | None, types: EventTypes, forgotten: bool,
+def row_of(ask: Ask, view: View, people: People | None, types: EventTypes, forgotten: bool,
            filter_seen: bool = True) -> Row:
     """What to ask a model for whom a request names.
 
     Parameters
     ----------
     ask : Ask
-    model : Deployed
+    view : View
+        Of the model's items, and of new ones.
     people : People or None
         The log's; None if there is none.
     types : EventTypes
@@ -69,26 +70,25 @@ def row_of(ask: Ask, model: Deployed, people: People | None, types: EventTypes, 
         The user was erased since the model was trained: the model's own memory of them does not count.
     filter_seen : bool
     """
-    fitted = model.fitted
+    model, fitted = view.model, view.model.fitted
     if ask.user is not None:
         if ask.history is not None:
             raise Problem(422, "history: give user or history, not both.", "history")
         if ask.values is not None:
             raise Problem(422, "values: they are those of a history; leave them out.", "values")
         require_kind(fitted.users, [ask.user], "user")
-        number = -1 if forgotten else int(encode(fitted.users, [ask.user])[0])
         events = [] if people is None else people.events(ask.user)
         said = live(events, types, fitted, model.learned_to)
-        return _of_user(number, said, fitted, filter_seen)
+        return row_of_user(ask.user, view, said, forgotten, filter_seen)
     if ask.history is None:
         if ask.values is not None:
             raise Problem(422, "values: they are those of a history; give one.", "values")
         return Row(source="popular")
-    return _of_history(ask, fitted, filter_seen)
+    return _of_history(ask, view, filter_seen)
 
 
-def _of_history(ask: Ask, fitted: Fitted, filter_seen: bool) -> Row:
-    history = ask.history or []
+def _of_history(ask: Ask, view: View, filter_seen: bool) -> Row:
+    fitted, history = view.model.fitted, ask.history or []
     require_kind(fitted.items, history, "history")
     if not fitted.can.fold_in:
         raise Problem(409, f"history: {fitted.name} cannot answer a history; ask for a user, or serve a model that "
@@ -104,45 +104,81 @@ def _of_history(ask: Ask, fitted: Fitted, filter_seen: bool) -> Row:
     elif fitted.scorer.needs_values and history:
         raise Problem(422, f"values: {fitted.name} predicts ratings; give those of the history.", "values")
     numbers = encode(fitted.items, history)
-    known = numbers >= 0
-    row = Row(history=numbers[known], values=None if values is None else values[known], source="history")
-    if not known.all():
-        row.notes.append(f"history: {int((~known).sum())} of {len(history)} items are unknown to the model, and were "
-                         f"left out.")
+    own = numbers[numbers >= 0]
+    row = Row(source="history")
+    known = _with_stand_ins(numbers, history, view, row)
+    row.history, row.values = numbers[known], None if values is None else values[known]
     if filter_seen:
-        row.hidden = row.history
+        row.hidden = own
         row.hidden_new = {item for item, is_known in zip(history, known.tolist(), strict=True) if not is_known}
     return row
 
 
-def _of_user(number: int, said: Live, fitted: Fitted, filter_seen: bool) -> Row:
+def row_of_user(user: Key, view: View, said: Live, forgotten: bool = False, filter_seen: bool = True) -> Row:
+    """What to ask a model for a user of whom the log says something."""
+    fitted = view.model.fitted
+    number = -1 if forgotten else int(encode(fitted.users, [user])[0])
     row = Row(known=number)
-    numbers = encode(fitted.items, said.items)
-    if filter_seen:
-        hidden = list(said.hidden)
-        own = encode(fitted.items, [item for item in hidden if isinstance(item, int) == fitted.items.integers])
-        row.hidden, row.hidden_new = own[own >= 0], said.hidden
     seen = fitted.facts.seen
-    if filter_seen and number >= 0 and seen is not None:
-        row.hidden = np.concatenate([row.hidden, seen.row(number)[0]])
-    known = numbers >= 0
-    disliked = encode(fitted.items, [item for item in said.disliked if isinstance(item, int) == fitted.items.integers])
-    changed = bool(known.any()) or (number >= 0 and bool((disliked >= 0).any()))
-    if not changed or not fitted.can.fold_in:
+    if filter_seen:
+        row.hidden, row.hidden_new = _own(said.hidden, fitted), said.hidden
+        if number >= 0 and seen is not None:
+            row.hidden = np.concatenate([row.hidden, seen.row(number)[0]])
+    new = _of_kind(said.items, said.values, fitted)
+    numbers = encode(fitted.items, new[0])
+    known = _with_stand_ins(numbers, new[0], view, row) if fitted.can.fold_in else numbers >= 0
+    disliked = _own(said.disliked, fitted) if number >= 0 else _NOTHING
+    if not fitted.can.fold_in or not (known.any() or len(disliked)):
         row.user = number
-        row.source = "model"
         return row
+    row.source = "history"
     old, old_values = trained_history(fitted, number) if number >= 0 else (_NOTHING, None)
     if len(disliked):
         kept = ~np.isin(old, disliked)
         old, old_values = old[kept], None if old_values is None else old_values[kept]
     row.history = np.concatenate([old, numbers[known]]).astype(np.int32)
-    row.source = "history"
-    new = np.array(said.values, np.float32)[known]
-    if fitted.scorer.needs_values or old_values is not None or (new != 1).any():
+    values = np.array(new[1], np.float32)[known]
+    if fitted.scorer.needs_values or old_values is not None or (values != 1).any():
         before = np.ones(len(old), np.float32) if old_values is None else old_values
-        row.values = np.concatenate([before, new]).astype(np.float32)
+        row.values = np.concatenate([before, values]).astype(np.float32)
     return row
+
+
+def _of_kind(items: Sequence[Key], values: Sequence[float], fitted: Fitted) -> tuple[Sequence[Key], Sequence[float]]:
+    """Items whose ids are of the model's kind, with their values; a log may hold others, from a model before."""
+    kind = int if fitted.items.integers else str
+    if all(type(item) is kind for item in items):
+        return items, values
+    kept = [(item, value) for item, value in zip(items, values, strict=True) if type(item) is kind]
+    return [item for item, _ in kept], [value for _, value in kept]
+
+
+def _own(items: set[Key], fitted: Fitted) -> np.ndarray:
+    """The numbers of those items that the model knows."""
+    if not items:
+        return _NOTHING
+    kind = int if fitted.items.integers else str
+    numbers = encode(fitted.items, [item for item in items if type(item) is kind])
+    return numbers[numbers >= 0]
+
+
+def _with_stand_ins(numbers: np.ndarray, items: Sequence[Key], view: View, row: Row) -> np.ndarray:
+    """Which items count: bool (n,). The numbers of new ones become those of what is most like them.
+
+    What stands for another item, and what is left out, is said in the row's notes.
+    """
+    known = numbers >= 0
+    if known.all():
+        return known
+    stand_ins = view.stand_ins
+    for place in np.flatnonzero(~known).tolist():
+        numbers[place] = stand_ins.get(items[place], -1)
+    replaced, lost = int((~known & (numbers >= 0)).sum()), int((numbers < 0).sum())
+    if replaced:
+        row.notes.append(f"history: {replaced} new items count as the items that they are most like.")
+    if lost:
+        row.notes.append(f"history: {lost} of {len(items)} items are unknown to the model, and were left out.")
+    return numbers >= 0
 
 
 def allowed_by(ask: RecommendAsk, view: View) -> tuple[np.ndarray | None, set[Key] | None]:

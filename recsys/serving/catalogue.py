@@ -154,6 +154,14 @@ class View:
             fresh &= new
         return allowed, fresh
 
+    @cached_property
+    def stand_ins(self) -> dict[Key, int]:
+        """For each new item the number of the model's item that it is most like, if it is like any."""
+        fresh = self.fresh
+        if fresh is None:
+            return {}
+        return {item: number for item, number in zip(fresh.ids, fresh.near[:, 0].tolist(), strict=True) if number >= 0}
+
     def item(self, id: Key) -> ItemOut | None:
         """What is known of an item; None if nothing is."""
         entry = self.entries.get(id)

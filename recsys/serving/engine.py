@@ -147,7 +147,7 @@ class Engine:
         if isinstance(ask, RecommendAsk) and ask.profiling == "off":
             job.row = Row(source="popular")
             return
-        job.row = asking.row_of(ask, job.model, self.people, self.settings.types,
+        job.row = asking.row_of(ask, self.catalogue.view(job.model), self.people, self.settings.types,
                                 self.is_forgotten(ask.user, job.model), getattr(ask, "filter_seen", True))
 
     def _group(self, job: Job) -> Any:

@@ -160,7 +160,7 @@ class Handlers(Service):
     async def stats(self, call: Call) -> Reply:
         """What the operator's page draws."""
         self.require_ready()
-        return Reply.of(await self.in_engine(lambda: reporting.stats(self)))
+        return Reply.of(await self.report(lambda log: reporting.stats(self, log)))
 
     async def health(self, call: Call) -> Reply:
         """The process answers."""

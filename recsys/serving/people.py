@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,8 @@ from recsys.events import EventLog, EventTypes
 __all__ = ["Live", "People", "live", "trained_history"]
 
 Key = int | str
+Said = tuple[Key, str, float | None, int]
+"""Item, type, value and seq of an event."""
 
 
 class People:
@@ -36,7 +37,7 @@ class People:
 
     def __init__(self, log: EventLog, recent: int, most: int) -> None:
         self._log, self._recent, self._most = log, recent, most
-        self._held: OrderedDict[Key, list[Any]] = OrderedDict()
+        self._held: OrderedDict[Key, list[Said]] = OrderedDict()
         self._seq, _, _, self._epoch = log.state()
 
     def follow(self, seq: int, epoch: int) -> None:
@@ -54,19 +55,19 @@ class People:
             for event in new:
                 held = self._held.get(event.user)
                 if held is not None:
-                    held.append(event)
+                    held.append((event.item, event.type, event.value, event.seq))
                     del held[:-self._recent]
                 self._seq = event.seq
 
-    def events(self, user: Key) -> list[Any]:
-        """A person's last events, oldest first."""
+    def events(self, user: Key) -> list[Said]:
+        """A person's last events, oldest first: item, type, value, seq."""
         held = self._held.get(user)
         if held is None:
-            held = self._held[user] = self._log.of_user(user, self._recent)
+            held = self._held[user] = self._log.history(user, self._recent)
             while len(self._held) > self._most:
                 self._held.popitem(last=False)
-            if held and held[-1].seq > self._seq:  # come in since `follow`: the next one would take them in again
-                held[:] = [event for event in held if event.seq <= self._seq]
+            if held and held[-1][3] > self._seq:  # come in since `follow`: the next one would take them in again
+                held[:] = [event for event in held if event[3] <= self._seq]
         else:
             self._held.move_to_end(user)
         return held
@@ -94,29 +95,29 @@ class Live:
     disliked: set[Key] = field(default_factory=set)
 
 
-def live(events: Iterable[Any], types: EventTypes, fitted: Fitted, learned_to: int) -> Live:
+def live(events: Iterable[Said], types: EventTypes, fitted: Fitted, learned_to: int) -> Live:
     """What a person's events, oldest first, say to a model that has learned from those up to number `learned_to`."""
     found, mean, by_value = Live(), fitted.facts.mean_value, fitted.scorer.needs_values
-    for event in events:
-        kind = types.get(event.type)
+    known = types.by_name
+    for item, name, value, seq in events:
+        kind = known.get(name)
         if kind is None:  # of a type that the settings have no more
             continue
         if kind.undoes:
-            found.hidden.discard(event.item)
-            _drop(found, event.item)
+            found.hidden.discard(item)
+            _drop(found, item)
             continue
         if kind.seen:
-            found.hidden.add(event.item)
-        liked = types.positive(event.type, event.value, mean)
-        if by_value and event.value is not None and kind.weight is None:
-            liked = True  # a low rating, too, is something to learn a taste from
-        if liked:
-            found.disliked.discard(event.item)
-            if event.seq > learned_to and not (by_value and event.value is None):
-                found.items.append(event.item)
-                found.values.append(event.value if by_value else types.weight(event.type, event.value))
+            found.hidden.add(item)
+        rated = by_value and kind.weight is None  # a low rating, too, is something to learn a taste from
+        if rated or kind.likes(value, mean):
+            found.disliked.discard(item)
+            worth = value if by_value or kind.weight is None else kind.weight
+            if seq > learned_to and worth is not None:
+                found.items.append(item)
+                found.values.append(worth)
         elif kind.seen:
-            _drop(found, event.item)
+            _drop(found, item)
     return found
 
 

@@ -64,8 +64,7 @@ def _rewrite(path: str, user: Key) -> bool:
     def without(source: Path, target: Path) -> None:
         fitted = storing.load(source, mmap=True, verify=False)
         if numbering.encode_any(fitted.users, user) >= 0:
-            card = container.manifest(source)
-            storing.save(storing.without_users(fitted, [user]), target,
-                         card={"log": card["log"]} if "log" in card else None)
+            storing.save(storing.without_users(fitted, [user]), target, seen=fitted.seen is not None,
+                         card=storing.additional(container.manifest(source)))
 
     return bool(Versions(path).rewrite(without))

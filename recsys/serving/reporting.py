@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.artifact import container
+from recsys.events import EventLog
+from recsys.experiments import rates
 from recsys.serving import numbering
 from recsys.serving.deployment import Deployment
+from recsys.serving.judging import positives
 from recsys.serving.schemas import ModelAnswer, VariantOut
 from recsys.serving.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.serving.service import Service
 
-__all__ = ["drift", "models", "stats"]
+__all__ = ["drift", "experiments", "models", "stats"]
 
 _LATEST = 1000  # events of which the drift is told
+_LISTS = 50_000  # shown lists of which the page's rates are told
+_AGE = 10.0  # seconds that the page's rates are kept
 
 
 def models(deployment: Deployment, settings: Settings) -> ModelAnswer:
@@ -48,12 +53,11 @@ def _plain(value: Any) -> Any:
     return container.plain(value) if isinstance(value, np.generic) else str(value)
 
 
-def stats(service: Service) -> dict[str, Any]:
+def stats(service: Service, log: EventLog) -> dict[str, Any]:
     """Totals since the start of all workers, and the state of log and models."""
     engine, summary = service.engine, service.metrics.summary()
-    engine.follow()
-    seq = engine.log.last_seq()
-    latest = engine.log.since(max(0, seq - _LATEST))
+    seq = log.last_seq()
+    latest = log.since(max(0, seq - _LATEST))
     now = time.time()
     total = max(summary["latency"][-1][1] if summary["latency"] else 0, 0)
     buckets = [[None if edge == float("inf") else edge, count] for edge, count in summary["latency"]]
@@ -64,13 +68,26 @@ def stats(service: Service) -> dict[str, Any]:
                     "buckets": buckets, "count": total},
         "sources": summary["sources"],
         "coverage": {"shown": service.metrics.coverage, "items": len(engine.deployment.first.fitted.items)},
-        "events": {"total": engine.log.count(), "last_minute": sum(event.time > now - 60 for event in latest),
+        "events": {"total": log.count(), "last_minute": sum(event.time > now - 60 for event in latest),
                    "by_type": summary["events"]},
         "drift": drift(engine.deployment.first.fitted, latest), "queue": service.waiting,
         "models": [{"variant": name, "name": model.fitted.name, "version": model.version, "age": now - model.loaded}
                    for name, model in engine.deployment.models.items()],
-        "experiments": [],
+        "experiments": experiments(service, log) if service.settings.keeps_shown else [],
     }
+
+
+def experiments(service: Service, log: EventLog) -> list[dict[str, Any]]:
+    """The rates of the variants, from the last lists that were shown; looked up again after some seconds."""
+    began, found = service.read_out
+    if time.monotonic() - began > _AGE:
+        shown = list(log.shown(after=max(0, log.last_shown() - _LISTS)))
+        mean = service.engine.deployment.first.fitted.facts.mean_value
+        arms = rates(shown, positives(log, service.settings.types, mean)).arms if shown else []
+        found = [{"variant": arm.variant, "people": arm.people, "lists": arm.lists, "rate": arm.person_rate,
+                  "low": arm.low, "high": arm.high, "verdict": arm.verdict} for arm in arms]
+        service.read_out = time.monotonic(), found
+    return found
 
 
 def drift(fitted: Any, events: list[Any]) -> dict[str, Any] | None:

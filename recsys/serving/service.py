@@ -50,12 +50,15 @@ class Service:
         self.log_path = settings.events or str(self.folder / "state.db")
         self.not_ready = "the models are being mapped"
         self.started = time.time()
+        self.read_out: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])  # the variants' rates, and since when
         self._opened: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         limits = settings.limits
         self._answers: Lane[Any] = Lane("answers", self._answer, most=limits.queue, timeout=limits.timeout,
                                         stop=lambda: self.engine.log.close())
+        self._reports: Lane[Any] = Lane("reports", lambda batch: [_tried(one) for one in batch], most=limits.queue,
+                                        timeout=limits.timeout, stop=lambda: self._reader.close())
         self._writes: Lane[Any] = Lane("writes", self._write, most=limits.queue, batch=256, timeout=limits.timeout,
                                        stop=lambda: self._writer.close())
 
@@ -70,11 +73,12 @@ class Service:
 
     async def _open(self) -> None:
         await asyncio.to_thread(self._load)
-        self._answers.open()
-        self._writes.open()
+        for lane in (self._answers, self._writes, self._reports):
+            lane.open()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
         await self.in_engine(self._warm)
-        await self.write(lambda log: log.put("opened", str(self.started)))
+        mean = self.engine.deployment.first.fitted.facts.mean_value
+        await self.write(lambda log: log.put("mean", str(mean)))  # what a reader of the log takes for a high rating
         self.not_ready = ""
 
     def _load(self) -> None:
@@ -88,6 +92,7 @@ class Service:
             new = [item for item in read_items(self.settings.items, deployment.first.fitted.items)
                    if held.get(item.id) != item]
             self._writer.put_items(new)
+        self._reader = EventLog(self.log_path, timeout=self.settings.limits.timeout)
         self.engine = Engine(self.settings, deployment, EventLog(self.log_path, timeout=self.settings.limits.timeout))
         self.generation = self.engine.generation
         n_items = len(deployment.first.fitted.items)
@@ -112,8 +117,8 @@ class Service:
         if self._polling is not None:
             self._polling.cancel()
         if self._opened is not None and self._opened.done() and self._opened.exception() is None:
-            await self._answers.close()
-            await self._writes.close()
+            for lane in (self._reports, self._answers, self._writes):
+                await lane.close()
 
     def require_ready(self) -> None:
         """Raise Problem while the service is not ready."""
@@ -137,6 +142,11 @@ class Service:
     async def in_engine(self, function: Callable[[], T]) -> T:
         """What a function gives that runs in the thread that answers, between two passes."""
         found: T = await self._answers.put(function)
+        return found
+
+    async def report(self, function: Callable[[EventLog], T]) -> T:
+        """What a function of the log gives that takes its time and that no answer waits for."""
+        found: T = await self._reports.put(lambda: function(self._reader))
         return found
 
     def _answer(self, batch: Sequence[Any]) -> list[Any]:

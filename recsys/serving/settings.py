@@ -13,7 +13,7 @@ from recsys.checks import Check, above, between, flag, optional, require, whole
 from recsys.errors import ParameterError
 from recsys.events import EventTypes
 
-__all__ = ["Limits", "Settings", "Variant"]
+__all__ = ["Limits", "Settings", "Variant", "types_of"]
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,11 @@ _CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "
                                    "a string of 8 characters or more")),
            "salt": Check(lambda value: isinstance(value, str), "a string"),
            "items": optional(Check(lambda value: isinstance(value, str), "a path"))}
+
+
+def types_of(path: str | os.PathLike[str] | None) -> EventTypes:
+    """What a service's TOML file says of the types of events; the defaults without one."""
+    return EventTypes.of({} if path is None else _table(path).get("events", {}))
 
 
 def _table(path: str | os.PathLike[str]) -> dict[str, Any]:

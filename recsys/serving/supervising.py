@@ -10,11 +10,9 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 
 from recsys.artifact import container
 from recsys.errors import ParameterError, RecsysError
+from recsys.serving.learning import Learning
 from recsys.serving.settings import Settings
 
 __all__ = ["Supervisor", "is_loopback"]
@@ -136,66 +135,6 @@ class Supervisor:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Learning:
-    """Starts `recsys retrain` beside the service, as a process of low priority, every so often or every so many events.
-
-    Parameters
-    ----------
-    command : sequence of str
-        What is run.
-    every : float or None
-        Seconds between the starts.
-    events : int or None
-        New events between the starts.
-    log : path
-    """
-
-    def __init__(self, command: Sequence[str], log: str, *, every: float | None = None,
-                 events: int | None = None) -> None:
-        self._command, self._log, self._every, self._events = list(command), log, every, events
-        self._last = time.monotonic()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._seq: int | None = None
-        self._looked = 0.0
-
-    def look(self, say: Callable[[str], None]) -> None:
-        """Start it if it is time, and tell of one that has ended."""
-        now = time.monotonic()
-        if self._process is not None:
-            code = self._process.poll()
-            if code is None:
-                return
-            say(f"Learning again has ended{'' if code == 0 else f' with code {code}'}.")
-            self._process = None
-        if now - self._looked < 1:
-            return
-        self._looked = now
-        if (self._every is not None and now - self._last >= self._every) or self._enough():
-            self._last = now
-            say("Learning again.")
-            self._process = subprocess.Popen([sys.executable, "-m", "recsys", *self._command])
-
-    def _enough(self) -> bool:
-        if self._events is None:
-            return False
-        from recsys.events import EventLog
-
-        with EventLog(self._log) as log:
-            seq = log.last_seq()
-        if self._seq is None:
-            self._seq = seq
-        if seq - self._seq < self._events:
-            return False
-        self._seq = seq
-        return True
-
-    def stop(self) -> None:
-        """End one that runs."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait()
-
-
 def is_loopback(host: str) -> bool:
     """Whether an address can be reached from this machine alone."""
     if host == "localhost":
@@ -209,7 +148,7 @@ def _listen(host: str, port: int) -> socket.socket:
     """A socket that listens; OSError, naming the address, if it cannot."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        made = socket.socket(family, socket.SOCK_STREAM)
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio turns delays off by this number
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         made.listen(2048)

@@ -9,7 +9,7 @@ function build(node, attributes, children) {
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value != null) node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child != null));
+  node.append(...children.flat(Infinity).filter((child) => child != null));
   return node;
 }
 
@@ -187,6 +187,5 @@ export const guarded = (act) => async (...given) => {
 /** Say in the header which models answer. */
 export function showModels(card) {
   const names = card.variants.map(({ name, version }) => `${name} ${version}`).join(" and ");
-  byId("model").textContent = `${names} · ${counted(card.items, "title")} · ${card.users === 1 ? "1 person" :
-    `${count(card.users)} people`}`;
+  byId("model").textContent = `${names} · ${counted(card.items, "title")}`;
 }

@@ -51,12 +51,16 @@ export function extent(lists) {
   return { low: -side(-1), high: side(1) };
 }
 
+/** Reasons by their marks, the same in every bar; what has no mark comes last. */
+const inOrder = (reasons, marks) =>
+  [...reasons].sort((a, b) => (marks.number(a.item) ?? Infinity) - (marks.number(b.item) ?? Infinity));
+
 /** A stacked bar of the parts of one score: what adds to the right of 0, what takes away to the left. */
 export function contributionBar(reasons, marks, { low, high }) {
   const percent = (value) => (100 * value) / (high - low);
   const zero = percent(-low);
   const ends = { left: zero, right: zero };
-  const parts = reasons.filter(({ contribution }) => contribution !== 0).map((reason) => {
+  const parts = inOrder(reasons, marks).map((reason) => {
     const width = percent(Math.abs(reason.contribution));
     const x = reason.contribution > 0 ? ends.right : ends.left - width;
     if (reason.contribution > 0) ends.right += width;
@@ -76,15 +80,15 @@ export function contributionBar(reasons, marks, { low, high }) {
 export function contributionTable(items, marks) {
   const columns = new Map();
   for (const reason of items.flatMap((item) => item.reasons ?? [])) columns.set(keyOf(reason.item), reason);
-  const order = [...columns].sort(([, a], [, b]) => (marks.number(a.item) ?? 1e9) - (marks.number(b.item) ?? 1e9));
+  const order = inOrder(columns.values(), marks);
   const cells = (item) => {
     const own = new Map((item.reasons ?? []).map((reason) => [keyOf(reason.item), reason.contribution]));
-    return order.map(([key]) => el("td", {}, own.has(key) ? signed(own.get(key)) : "–"));
+    return order.map(({ item: id }) => own.get(keyOf(id))).map((part) => el("td", {}, part === undefined ? "–" : signed(part)));
   };
   return el("table", {},
     el("caption", {}, "What each item of the history adds to each score. A dash: not among its strongest."),
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Recommended"), el("th", { scope: "col" }, "Score"),
-      order.map(([, reason]) => el("th", { scope: "col", dir: "auto" }, marks.disc(reason.item), " ",
+      order.map((reason) => el("th", { scope: "col", dir: "auto" }, marks.disc(reason.item), " ",
         reasonName(reason))))),
     el("tbody", {}, items.map((item) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, nameOf(item)),
       el("td", {}, number(item.score)), cells(item)))));
@@ -117,11 +121,10 @@ function pathOf(points, x, y, gap) {
 /**
  * Lines over the last `span` seconds.
  *
- * `series` is [{name, points: [[time, value or null], ...]}]; a line breaks at a null and where points are further apart
- * than `gap` seconds. `format` writes the values of the scale, `top` fixes its end, and `title` is the text alternative.
+ * A series is [[time, value or null], ...]; a line breaks at a null and where points are further apart than `gap` seconds. `format` writes the values of the scale, `top` fixes its end, and `title` is the text alternative.
  */
 export function lineChart(series, { now, span, gap, format, top, title }) {
-  const values = series.flatMap(({ points }) => points.map(([, value]) => value)).filter((value) => value !== null);
+  const values = series.flat().map(([, value]) => value).filter((value) => value !== null);
   const most = Math.max(0, ...values);
   const end = top ?? (most > 0 ? roundUp(most) : 1);
   const x = (time) => WIDTH * (1 - (now - time) / span);
@@ -130,7 +133,8 @@ export function lineChart(series, { now, span, gap, format, top, title }) {
     el("span", { class: "scale", "aria-hidden": "true" }, format(end)),
     svg("svg", { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: "none", role: "img", "aria-label": title },
       [0, 0.5, 1].map((part) => svg("line", { class: "grid", x1: 0, x2: WIDTH, y1: y(part * end), y2: y(part * end) })),
-      series.map(({ points }, at) => svg("path", { class: `line line-${at}`, d: pathOf(points, x, y, gap) }))),
+      series.map((points, at) => [svg("path", { class: `line line-${at}`, d: pathOf(points, x, y, gap) }),
+        svg("path", { class: `line end line-${at}`, d: pathOf(points.slice(-1), x, y, gap) })])),
     el("div", { class: "axis", "aria-hidden": "true" }, el("span", {}, `${Math.round(span / 60)} min ago`),
       el("span", {}, "now")));
 }

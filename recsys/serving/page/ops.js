@@ -76,8 +76,8 @@ const latest = (points) => points.at(-1)?.[1] ?? null;
 
 // The tiles
 
-const milliseconds = (seconds) => `${number(1000 * seconds)} ms`;
-const percent = (share) => `${number(100 * share)} %`;
+const milliseconds = (seconds) => `${number(1000 * seconds)}\u00a0ms`;
+const percent = (share) => `${number(100 * share)}\u00a0%`;
 const plain = (value) => number(value);
 
 /** The tiles: what each is called, its lines, how its values are written, and what it says where there is none. */
@@ -92,7 +92,7 @@ function tiles() {
       lines: SOURCES.map((source) => [source, over(sourceShare(source))]) },
     { name: "Events a minute", format: plain, none: "No events yet.", note: `${count(now.events.total)} in all`,
       lines: [["", over(eventRate)]] },
-    { name: "Catalogue shown", format: percent, top: 1, none: "The catalogue is empty.",
+    { name: "Catalogue shown", format: percent, none: "The catalogue is empty.",
       note: `${count(now.coverage.shown)} of ${counted(now.coverage.items, "title")} since the start`,
       lines: [["", each(({ coverage }) => (coverage.items ? coverage.shown / coverage.items : null))]] },
     { name: "Drift of popularity", format: plain, top: 1, none: "Too few events to compare with the training.",
@@ -122,7 +122,7 @@ function tile(given) {
     el("h2", {}, name),
     el("dl", { class: lines.length > 2 ? "values small" : "values" }, lines.map(value)),
     el("p", { class: "soft" }, known ? note ?? "" : none),
-    lineChart(lines.map(([line, points]) => ({ name: line, points })),
+    lineChart(lines.map(([, points]) => points),
               { now: samples.at(-1).time, span: SPAN, gap: GAP, format, top, title: summary(given) }));
 }
 
@@ -136,7 +136,8 @@ function table(heads, lines, none) {
       rest.map((cell) => el("td", {}, cell))))));
 }
 
-const sorted = (counts) => Object.entries(counts).sort(([, a], [, b]) => b - a);
+const counts = (heads, given, none) => table(heads, Object.entries(given).filter(([name]) => !OWN.test(name))
+  .sort(([, a], [, b]) => b - a).map(([name, n]) => [name, count(n)]), none);
 
 function experiments(rows) {
   const end = Math.max(0, ...rows.map(({ high }) => high)) || 1;
@@ -154,18 +155,16 @@ function draw() {
     now.models.map(({ variant, name, version, age }) => [variant, name, el("code", {}, version), duration(age)]),
     "No model is loaded."));
   byId("experiments").replaceChildren(experiments(now.experiments));
-  byId("routes").replaceChildren(table(["Route or status", "Requests"],
-    [...sorted(now.requests), ...sorted(now.statuses).map(([status, n]) => [`status ${status}`, n])]
-      .map(([name, n]) => [name, count(n)]), "No requests yet."));
-  byId("events").replaceChildren(table(["Type", "Events"], sorted(now.events.by_type).map(([name, n]) => [name, count(n)]),
-    "No events yet."));
+  byId("routes").replaceChildren(counts(["Route", "Requests"], now.requests, "No requests yet."));
+  byId("statuses").replaceChildren(counts(["Status", "Answers"], now.statuses, "No answers yet."));
+  byId("events").replaceChildren(counts(["Type", "Events"], now.events.by_type, "No events yet."));
 }
 
 // Asking
 
 async function ask() {
   const now = await api("GET", "/v1/stats");
-  if (samples.length && now.uptime < samples.at(-1).uptime) samples = []; // the service started again: so do its totals
+  if (samples.length && asked(now) < asked(samples.at(-1))) samples = []; // started again: so did its totals
   samples = [...samples.filter(({ time }) => time > now.time - SPAN - WINDOW && time < now.time), now];
   const versions = now.models.map(({ version }) => version).join(" ");
   if (versions !== running) {

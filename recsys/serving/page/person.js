@@ -19,7 +19,7 @@ const state = { card: null, me: null, known: false, told: new Map(), chosen: {},
 let inOrder = Promise.resolve();
 
 /** Run what changes something on the service after what was asked for before. */
-function then(act) {
+function inTurn(act) {
   inOrder = inOrder.then(guarded(act));
   return inOrder;
 }
@@ -68,12 +68,12 @@ function idFrom(text) {
 function note({ item, title, type, value }) {
   if (IGNORED.includes(type)) return;
   state.told.delete(keyOf(item)); // it goes to the end, where it is not taken back
-  if (type !== "unlike") state.told.set(keyOf(item), { id: item, title, type, value });
+  if (type !== "undo") state.told.set(keyOf(item), { id: item, title, type, value });
 }
 
 /** Send an event, and see what changes. */
 function tell(item, type, words) {
-  return then(async () => {
+  return inTurn(async () => {
     const request = state.answer?.request_id;
     const event = { id: randomHex(16), user: state.me, item: item.id, type, ...(request && { request_id: request }) };
     await api("POST", "/v1/events", { events: [event] });
@@ -85,7 +85,7 @@ function tell(item, type, words) {
 
 const like = (item) => tell(item, "like", `You like ${nameOf(item)}.`);
 const dislike = (item) => tell(item, "dislike", `${nameOf(item)} is not for you.`);
-const takeBack = (item) => tell(item, "unlike", `${nameOf(item)} is taken back.`);
+const takeBack = (item) => tell(item, "undo", `${nameOf(item)} is taken back.`);
 
 function showHistory() {
   const told = [...state.told.values()];
@@ -132,8 +132,8 @@ const reasonIds = () => (state.answer?.items ?? []).flatMap(({ reasons = [] }) =
 function showList({ items, notes = [] }) {
   const personal = byId("profiling").checked;
   byId("list-title").textContent = personal ? "Recommended for you" : "The list for everybody";
-  byId("list-note").textContent = [hint(items, personal), ...notes].filter(Boolean).join(" ");
   const explained = items.some(({ reasons }) => reasons?.length);
+  byId("list-note").textContent = [hint(items, personal), ...notes].filter(Boolean).join(" ");
   byId("as-table").hidden = !explained;
   byId("numbers").hidden = !explained || byId("as-table").getAttribute("aria-pressed") === "false";
   byId("numbers").replaceChildren(explained ? contributionTable(items, marks) : "");
@@ -146,6 +146,7 @@ function hint(items, personal) {
   if (!items.length) return "Nothing is left to recommend. Choose fewer filters, or take something back.";
   if (!personal) return "Made without anything about you. What you click is kept, but not used.";
   if (items.every(({ source }) => source === "popular")) return "These are popular. Like a few titles that you know.";
+  if (items.some(({ reasons }) => reasons?.length)) return "The longer a part of a bar, the more that title counts.";
   return "";
 }
 
@@ -156,7 +157,9 @@ function showLegend() {
     if (reason.item !== null && !state.told.has(keyOf(reason.item))) older.set(keyOf(reason.item), reason);
   }
   byId("legend").hidden = !older.size;
-  byId("legend").replaceChildren("From before: ", ...[...older.values()].map((reason) =>
+  const [summary, list] = byId("legend").children;
+  summary.textContent = `The numbers of ${counted(older.size, "title")} from before`;
+  list.replaceChildren(...[...older.values()].map((reason) =>
     el("span", {}, marks.disc(reason.item), " ", bdi(nameOf(reason)))));
 }
 
@@ -257,7 +260,9 @@ const SHOWN = 12;
 const MOST = 60;
 
 function showFilters(attributes) {
-  byId("filters").replaceChildren(...Object.entries(attributes).map(([name, values]) => {
+  byId("filters").hidden = !Object.keys(attributes).length;
+  byId("filters").open = matchMedia("(min-width: 52rem)").matches;
+  byId("filters").append(...Object.entries(attributes).map(([name, values]) => {
     const frequent = Object.entries(values).sort(([, a], [, b]) => b - a).slice(0, MOST);
     const chips = frequent.map(([value, items], at) => el("label", { class: "chip", hidden: at >= SHOWN },
       el("input", { type: "checkbox", onchange: (event) => choose(name, value, event.target.checked) }),
@@ -294,7 +299,8 @@ const showKept = guarded(async () => {
     el("p", {}, "Your id here is ", el("strong", {}, String(user)), "."),
     el("h3", {}, counted(events.length, "event")), ...(events.length ? [el("div", { class: "scroll" }, table)] : []),
     el("h3", {}, `${counted(shown.length, "list")} you were shown`),
-    el("h3", {}, `${counted(seen.length, "title")} the model has learned from`),
+    el("h3", {}, seen.length ? `${counted(seen.length, "title")} the model has learned from` :
+      "Nothing the model has learned from"),
     ...(seen.length ? [el("details", {}, el("summary", {}, "Which"),
       el("ul", {}, seen.map((item) => el("li", { dir: "auto" }, nameOf(item)))))] : []),
     el("p", {}, vectors ? "The model keeps a vector of numbers for you." : "The model keeps no numbers for you."));
@@ -312,7 +318,7 @@ function askForget() {
 }
 
 function forget() {
-  return then(async () => {
+  return inTurn(async () => {
     byId("forget-yes").disabled = true;
     try {
       const { user, erased, time, receipt } = await api("DELETE", userPath(state.me));
@@ -366,9 +372,9 @@ function listen() {
   byId("forget-yes").addEventListener("click", forget);
   byId("be").addEventListener("submit", (event) => {
     event.preventDefault();
-    then(() => become(idFrom(byId("other").value.trim())));
+    inTurn(() => become(idFrom(byId("other").value.trim())));
   });
-  byId("be-myself").addEventListener("click", () => then(() => become(ownId())));
+  byId("be-myself").addEventListener("click", () => inTurn(() => become(ownId())));
 }
 
 async function start() {

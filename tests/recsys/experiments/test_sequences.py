@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.errors import DataError, ParameterError
@@ -19,6 +19,8 @@ from recsys.experiments.sequences import (
 )
 
 EXPERIMENTS = 1000
+DEEP = settings.get_current_profile_name() == "deep"
+PEOPLE, LISTS = (20_000, 10_000) if DEEP else (4000, 3000)  # of each experiment
 RATES = [0.01, 0.05, 0.2, 0.5]
 UNITS = st.lists(st.floats(0, 1), max_size=30)
 
@@ -43,10 +45,11 @@ def excludes(interval, value):
 @pytest.mark.parametrize("rate", RATES)
 def test_of_1000_experiments_without_a_difference_at_most_5_percent_ever_show_one(rate, share):
     rng, alarms, naive = np.random.default_rng(0), 0, 0
-    for clicks, draw in watched(rng, rate, 5000):
+    for clicks, draw in watched(rng, rate, PEOPLE):
         first, second = counted(clicks, draw < share), counted(clicks, draw >= share)
         alarms += excludes(difference_sequence(first, second), 0).any(1).sum()
         naive += _naive(first, second)[:, 1000:].any(1).sum()
+    print(f"false alarms: {alarms / EXPERIMENTS:.1%}, of an interval made for one look {naive / EXPERIMENTS:.1%}")
     assert alarms <= 0.05 * EXPERIMENTS
     assert naive > 0.15 * EXPERIMENTS  # the same experiments fool whoever looks often at an interval made for once
 
@@ -56,8 +59,9 @@ def test_of_1000_experiments_without_a_difference_at_most_5_percent_ever_show_on
 def test_people_who_come_back_do_not_raise_false_alarms(rate, likelier):
     rng = np.random.default_rng(1)
     alarms = np.zeros(EXPERIMENTS, bool)
-    for pair in returning(rng, rate, lists=3000, fresh=0.3, likelier=likelier):
+    for pair in returning(rng, rate, lists=LISTS, fresh=0.3, likelier=likelier):
         alarms |= excludes(difference_sequence(*pair), 0)
+    print(f"false alarms: {alarms.mean():.1%} of experiments with {int(sum(each.n.mean() for each in pair))} people")
     assert min(pair[0].n.min(), pair[1].n.min()) > 3 * BURN_IN
     assert alarms.mean() <= 0.05
 
@@ -65,8 +69,9 @@ def test_people_who_come_back_do_not_raise_false_alarms(rate, likelier):
 @pytest.mark.parametrize("rate", [0.002, *RATES])
 def test_a_mean_is_left_out_by_at_most_5_percent_at_any_time(rate):
     missed = 0
-    for clicks, _ in watched(np.random.default_rng(2), rate, 5000):
+    for clicks, _ in watched(np.random.default_rng(2), rate, PEOPLE):
         missed += excludes(confidence_sequence(*counted(clicks, np.ones_like(clicks))), rate).any(1).sum()
+    print(f"left out: {missed / EXPERIMENTS:.1%}")
     assert missed <= 0.05 * EXPERIMENTS
 
 
