@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -209,7 +210,7 @@ class Engine:
 
     def _with_fresh(self, entries: list[Recommended], row: Row, view: View, fresh: set[Key] | None
                     ) -> list[Recommended]:
-        """The list with new items among it, where their content puts them."""
+        """The list, in its order, with new items among it where their content puts them."""
         new = view.fresh
         if new is None:
             return entries
@@ -217,7 +218,8 @@ class Engine:
         own = [Recommended(item, view.entries[item].title, score, "content")
                for item, score in zip(new.ids, scores.tolist(), strict=True)
                if score > -np.inf and item not in row.hidden_new and (fresh is None or item in fresh)]
-        return sorted([*entries, *own], key=lambda entry: -entry.score) if own else entries
+        own.sort(key=lambda entry: -entry.score)
+        return [*heapq.merge(entries, own, key=lambda entry: -entry.score)]
 
     def _reasons(self, row: Row, view: View, item: int, k: int) -> list[ReasonOut]:
         """What each item of the history adds to the score of an item."""

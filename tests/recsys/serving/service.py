@@ -32,6 +32,7 @@ from recsys.serving.settings import Settings, Variant
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 60.0  # seconds until a process that does not come up has failed
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 
 
 def settings_of(model: Any, folder: Path, **given: Any) -> Settings:
@@ -111,7 +112,7 @@ class Running:
     """`recsys serve` as real processes, in a process group of its own that is killed at the end."""
 
     def __init__(self, *arguments: Any, folder: Path, env: Mapping[str, str] = {}, preexec: Any = None) -> None:
-        self._errors = folder / "stderr.txt"
+        self._errors, self.clients = folder / "stderr.txt", list[Client]()
         with open(self._errors, "wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "recsys", "serve", *map(str, arguments), "--port", "0"], cwd=ROOT,
@@ -167,7 +168,9 @@ class Running:
         return self.process.wait(timeout)
 
     def kill(self) -> None:
-        """End all its processes at once."""
+        """End all its processes at once, and the connections to them."""
+        for client in self.clients:
+            client.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
@@ -193,6 +196,7 @@ class Client:
 
     def __init__(self, service: Running, timeout: float = 20.0) -> None:
         self._host, self._timeout = service.host, timeout
+        service.clients.append(self)
         self._connection: http.client.HTTPConnection | None = None
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}) -> tuple[int, Any]:
@@ -202,7 +206,7 @@ class Client:
         if self._connection is None:
             self._connection = http.client.HTTPConnection(self._host, timeout=self._timeout)
         try:
-            self._connection.request(method, path, raw, given)
+            self._connection.request(method, quote(path, safe="/?&=%"), raw, given)
             answer = self._connection.getresponse()
             self.headers = dict(answer.getheaders())
             return answer.status, _read(answer.read())
@@ -210,12 +214,13 @@ class Client:
             self.close()
             raise
 
-    def insist(self, method: str, path: str, body: Any = None, timeout: float = PATIENCE) -> tuple[int, Any]:
+    def insist(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}, *,
+               timeout: float = PATIENCE) -> tuple[int, Any]:
         """`ask`, again and again while the connection breaks; for what may be asked twice."""
         deadline = time.monotonic() + timeout
         while True:
             try:
-                return self.ask(method, path, body)
+                return self.ask(method, path, body, headers)
             except (OSError, http.client.HTTPException):
                 if time.monotonic() > deadline:
                     raise
@@ -264,10 +269,37 @@ def listed(answer: Mapping[str, Any]) -> tuple[list[Any], list[float]]:
 
 
 def same_list(answer: Mapping[str, Any], recs: Any) -> None:
-    """Compare an answer with that of the direct call, to the last bit."""
+    """Compare an answer with that of the direct call: the same items in the same order.
+
+    Scores are compared within the rounding of sums, as the bits of a matrix product may depend on its number of rows.
+    """
     ids, scores = listed(answer)
     assert ids == recs.items.tolist()
-    assert np.array_equal(np.array(scores, np.float32), recs.scores.astype(np.float32))
+    np.testing.assert_allclose(scores, recs.scores, rtol=2e-5, atol=2e-6)
+
+
+class Checker:
+    """Compares answers with the direct call of the version that they name.
+
+    Parameters
+    ----------
+    models : mapping of str to Fitted
+        By version.
+    data : Interactions
+        That they learned from.
+    """
+
+    def __init__(self, models: Mapping[str, Any], data: Interactions) -> None:
+        self._models, self._data = models, data
+
+    def check(self, answer: Mapping[str, Any], request_id: str, user: Any, done: Sequence[Any], k: int = 10) -> None:
+        """Raise AssertionError unless an answer is that of a user who has done just this since training."""
+        assert answer["request_id"] == request_id
+        assert answer["model"]["version"] in self._models, f"an unknown version: {answer['model']}"
+        fitted = self._models[answer["model"]["version"]]
+        old, values = history(self._data, user)
+        same_list(answer, fitted.recommend(
+            history=[*old, *done], values=None if values is None else [*values, *[1.0] * len(done)], k=k))
 
 
 def copied(source: Path, folder: Path) -> Path:
