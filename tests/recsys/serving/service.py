@@ -307,23 +307,12 @@ def copied(source: Path, folder: Path) -> Path:
     return Path(shutil.copy(source, folder / source.name))
 
 
-def files_with(folders: Sequence[Path], text: bytes) -> list[Path]:
-    """The files in some folders, and below, whose name or bytes hold a text; zipped members are read, too."""
+def files_with(folders: Sequence[Path], text: str) -> list[Path]:
+    """The files in some folders, and below, whose name or bytes hold a text, in any encoding that arrays have."""
     found = []
-    for folder in folders:
-        for path in folder.rglob("*"):
-            if path.is_file() and (text in str(path).encode() or _holds(path, text)):
+    for path in [path for folder in folders for path in folder.rglob("*")]:
+        with contextlib.suppress(FileNotFoundError):
+            held = path.read_bytes() if path.is_file() else b""
+            if text in path.name or any(text.encode(form) in held for form in ("utf-8", "utf-16-le", "utf-32-le")):
                 found.append(path)
     return found
-
-
-def _holds(path: Path, text: bytes) -> bool:
-    import zipfile
-
-    with contextlib.suppress(FileNotFoundError):
-        if text in path.read_bytes():
-            return True
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return any(text in archive.read(name) for name in archive.namelist())
-    return False

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from tests.recsys.serving.service import (  # isort: skip
     DEEP, Checker, Client, InProcess, Running, event, history, serving, settings_of)
 
+from recsys.serving import supervising
 from recsys.serving.deployment import version_of
 from recsys.serving.people import People
 
@@ -124,6 +126,27 @@ def test_counters_go_on_where_a_killed_worker_left_them(service: Running) -> Non
         os.kill(pid, signal.SIGKILL)
     service.until(lambda: len(service.workers()) == 2 and Client(service).ask("GET", "/readyz")[0] == 200)
     assert asked() == before + 20
+
+
+def test_a_worker_that_dies_as_it_starts_is_started_again(models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its death breaks the pipe by which it is told what to do; that must not end the service."""
+    monkeypatch.setattr(supervising.time, "sleep", lambda _: None)
+    supervisor = supervising.Supervisor(settings_of(models["Popular"].path, Path()), "127.0.0.1", 0, 1, print)
+    dead, alive = SimpleNamespace(exitcode=-9), SimpleNamespace(exitcode=None)
+    starts = iter((BrokenPipeError(), BlockingIOError(), alive))
+
+    def start(slot: int) -> Any:
+        found = next(starts)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    supervisor._workers, supervisor._begun = [dead], [0.0]
+    for _ in range(4):
+        supervisor._revive()
+    assert supervisor._workers == [alive]
+    supervisor.socket.close()
 
 
 # ------------------------------------------------------------------------------------- checks of the check
