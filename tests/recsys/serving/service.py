@@ -100,6 +100,7 @@ class InProcess:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(PATIENCE)
         self.loop.close()
+        shutil.rmtree(self.app.handlers.folder, ignore_errors=True)
 
     def __enter__(self) -> InProcess:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -147,6 +148,7 @@ def test_a_worker_that_dies_as_it_starts_is_started_again(models: Any, monkeypat
         supervisor._revive()
     assert supervisor._workers == [alive]
     supervisor.socket.close()
+    shutil.rmtree(supervisor.folder)
 
 
 # ------------------------------------------------------------------------------------- checks of the check
