@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -209,7 +210,7 @@ class Engine:
 
     def _with_fresh(self, entries: list[Recommended], row: Row, view: View, fresh: set[Key] | None
                     ) -> list[Recommended]:
-        """The list with new items among it, where their content puts them."""
+        """The list, in its order, with new items among it where their content puts them."""
         new = view.fresh
         if new is None:
             return entries
@@ -217,7 +218,8 @@ class Engine:
         own = [Recommended(item.id, item.title, score, "content")
                for item, score in zip(new.items, scores.tolist(), strict=True)
                if score > -np.inf and item.id not in row.hidden_new and (fresh is None or item.id in fresh)]
-        return sorted([*entries, *own], key=lambda entry: -entry.score) if own else entries
+        own.sort(key=lambda entry: -entry.score)
+        return [*heapq.merge(entries, own, key=lambda entry: -entry.score)]
 
     def _reasons(self, row: Row, view: View, item: int, k: int) -> list[ReasonOut]:
         """What each item of the history adds to the score of an item."""
@@ -286,7 +288,7 @@ def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | Non
     fitted = model.fitted
     n = len(fitted.items)
     users = np.array([row.user for row in rows], np.int32)
-    history = stacked([row.history for row in rows], [row.values for row in rows], n)
+    history = stacked([row.history for row in rows], [row.values for row in rows], n, fitted.scorer.needs_values)
     hidden = stacked([row.hidden for row in rows], [None], n)
     return rank_rows(fitted, users, history if fitted.can.fold_in else None, k, hidden, allowed)
 
@@ -297,17 +299,17 @@ def all_scores(model: Deployed, row: Row) -> np.ndarray:
     if row.user >= 0 and fitted.has_evidence(np.array([row.user]))[0]:
         return np.asarray(fitted.score_block(np.array([row.user], np.int32))[0])
     if len(row.history):
-        history = stacked([row.history], [row.values], len(fitted.items))
+        history = stacked([row.history], [row.values], len(fitted.items), fitted.scorer.needs_values)
         return np.asarray(fitted.score_block(np.array([-1], np.int32), history)[0])
     return model.counts
 
 
-def stacked(rows: Sequence[np.ndarray], values: Sequence[np.ndarray | None], n_items: int) -> CSR:
-    """Rows of a matrix (B, n_items); those without values among others with some count 1 each."""
+def stacked(rows: Sequence[np.ndarray], values: Sequence[np.ndarray | None], n_items: int, valued: bool = False) -> CSR:
+    """Rows of a matrix (B, n_items); those without values among others with some, or if `valued`, count 1 each."""
     indptr = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=indptr[1:])
     data = None
-    if any(each is not None for each in values):
+    if valued or any(each is not None for each in values):
         data = np.concatenate([np.ones(len(row), np.float32) if each is None else each
                                for row, each in zip(rows, values, strict=True)])
     return CSR(indptr, np.concatenate(rows) if rows else np.zeros(0, np.int32), data, (len(rows), n_items))

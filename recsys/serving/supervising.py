@@ -121,7 +121,11 @@ class Supervisor:
             if lived < _HURRY and not Path(self.folder, f"ready-{slot}").exists():
                 time.sleep(.5)
             Path(self.folder, f"ready-{slot}").unlink(missing_ok=True)
-            self._workers[slot], self._begun[slot] = self._start(slot), time.monotonic()
+            try:
+                self._workers[slot], self._begun[slot] = self._start(slot), time.monotonic()
+            except OSError as error:  # killed before it had read what to do, or no process to be had: the next look tries
+                _LOG.warning("worker %d could not be started: %s", slot, error)
+                time.sleep(.5)
 
     def _stop(self) -> None:
         for worker in self._workers:
