@@ -48,13 +48,10 @@ class Handlers(Service):
             raise Problem(422, f"events: {len(given)} are more than the {self.settings.limits.events} that are taken "
                                f"at a time.", "events")
         events = [self._event(place, one) for place, one in enumerate(given)]
-        new = await self._written(self.append(events))
+        new, last_seq = await self._written(self.append(events))
         for kind in {event.type for event in events}:
             self.metrics.events.labels(kind).inc(sum(event.type == kind for event in events))
-        return Reply.of(EventsAnswer(new, len(events) - new, await self._last_seq()))
-
-    async def _last_seq(self) -> int:
-        return await self.write(lambda log: log.last_seq())
+        return Reply.of(EventsAnswer(new, len(events) - new, last_seq))
 
     def _event(self, place: int, given: EventIn) -> Event:
         facts = self.engine.deployment.first.fitted.facts

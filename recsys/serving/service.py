@@ -176,16 +176,24 @@ class Service:
         found: T = await self._writes.put(function)
         return found
 
-    async def append(self, events: list[Event]) -> int:
-        """Make events durable, together with those that others bring at this moment; how many are new."""
-        return int(await self._writes.put(events))
+    async def append(self, events: list[Event]) -> tuple[int, int]:
+        """Make events durable, together with those that others bring at this moment.
+
+        Returns
+        -------
+        new, last_seq : int
+            How many are new, and the log's last number.
+        """
+        found: tuple[int, int] = await self._writes.put(events)
+        return found
 
     def _write(self, batch: Sequence[Any]) -> list[Any]:
         groups = [one for one in batch if isinstance(one, list)]
         counts: Any = iter(())
         if groups:
             try:
-                counts = iter(self._writer.append_groups(groups))
+                new = self._writer.append_groups(groups)
+                counts = zip(new, [self._writer.last_seq()] * len(new), strict=True)
             except RecsysError as error:
                 counts = iter([error] * len(groups))
         return [next(counts) if isinstance(one, list) else _tried(one, self._writer) for one in batch]
