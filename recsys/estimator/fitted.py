@@ -285,6 +285,22 @@ class Fitted:
         model, popular = (None if part.all() else part for part in parts)
         return model, popular
 
+    def products(self, users: np.ndarray, history: CSR | None = None) -> tuple[VectorIndex, np.ndarray] | None:
+        """The index of the items' vectors and what is multiplied by them, float32 (B, f), in the order of the scores.
+
+        Parameters
+        ----------
+        users : ndarray of int, shape (B,)
+        history : CSR, shape (B, n_items), optional
+            As for `score_block`.
+
+        Returns
+        -------
+        (VectorIndex, ndarray) or None
+            None if scores are no products.
+        """
+        return None if self.index is None else (self.index, self.queries(users, history).vectors)
+
     def queries(self, users: np.ndarray, history: CSR | None = None) -> Queries:
         """What is multiplied by the vectors of the index, as `score_block` scores.
 
@@ -319,10 +335,10 @@ class Fitted:
 
     def has_evidence(self, users: np.ndarray) -> np.ndarray:
         """Which users (-1 is unknown) it knows something of: bool (B,)."""
-        known = users >= 0
-        if self.can.cold_user or not len(self.facts.users):
+        known, seen = users >= 0, self.facts.seen
+        if self.can.cold_user or not len(self.facts.users) or seen is None or self.scorer.described[0]:
             return known
-        return np.asarray(known & self.known_users()[np.maximum(users, 0)])
+        return np.asarray(known & (seen.counts[np.maximum(users, 0)] > 0))
 
     def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Which scores of items, int (n,) or (B, n) and float32 (B, n), rest on anything that was learned: bool."""

@@ -116,7 +116,7 @@ def _of(rows: CSR | None, which: np.ndarray) -> CSR | None:
 def _both(allowed: np.ndarray | None, listed: np.ndarray | None) -> np.ndarray | None:
     if allowed is None or listed is None:
         return listed if allowed is None else allowed
-    return allowed & listed
+    return np.asarray(allowed & listed)
 
 
 def _nothing(rows: int) -> CSR:

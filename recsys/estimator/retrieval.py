@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any
 
 import numpy as np
 
@@ -132,13 +132,17 @@ class VectorIndex:
         return found
 
     # ------------------------------------------------------------------------------------ storing
+    def settings(self) -> dict[str, Any]:
+        """What a file's manifest says of it: nothing, as it is exact."""
+        return {}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What `restore` takes beside the vectors and biases: about a third of their bytes."""
         named = {name: getattr(self.index, name) for name in ("order", "norms", "codes", "steps", "errors", "biases")}
         return named | {"scale": np.array([self.index.offset, self.index.unit])}
 
     @classmethod
-    def restore(cls, arrays: Arrays, vectors: np.ndarray, bias: np.ndarray | None) -> Self:
+    def restore(cls, arrays: Arrays, vectors: np.ndarray, bias: np.ndarray | None) -> VectorIndex:
         """The index that gave these arrays, which are not copied.
 
         Raises

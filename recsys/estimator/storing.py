@@ -25,7 +25,7 @@ __all__ = ["additional", "forget", "load", "restore", "restore_facts", "save", "
 
 _PRIVATE = "seen."  # what `seen=False` leaves out begins with it, behind the name of the part
 _OWN = ("kind", "format", "versions", "members", "class", "parameters", "remedy", "scorer", "memory", "taken", "data",
-        "golden")  # entries of a card that follow from the model
+        "golden", "index")  # entries of a card that follow from the model
 
 
 def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
@@ -70,7 +70,9 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
                   "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
                            "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
     arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
-    arrays |= {} if fitted.index is None else prefixed("index", fitted.index.arrays())
+    if fitted.index is not None:
+        card |= {"index": fitted.index.settings()}
+        arrays |= prefixed("index", fitted.index.arrays())
     container.write(path, card, {name: np.asarray(array, order="C") for name, array in arrays.items()
                                  if seen or not _private(name)})
 
@@ -117,9 +119,20 @@ def restore(card: Mapping[str, Any], arrays: Arrays) -> Fitted:
     scorer = scorers.restore(card["scorer"], within("scorer", arrays), facts)
     learned = Learned(scorer, card["taken"], (card["memory"], within("memory", arrays)))
     parameters = {name: container.tuples(value) for name, value in card["parameters"].items()}
-    kept, held = within("index", arrays), scorer.vectors()
-    index = VectorIndex.restore(kept, *held) if kept and held is not None else None  # an early file has none
-    return Fitted(card["class"], parameters, facts, learned, card["remedy"], index)
+    return Fitted(card["class"], parameters, facts, learned, card["remedy"], _index(card, arrays, scorer.vectors()))
+
+
+def _index(card: Mapping[str, Any], arrays: Arrays, held: tuple[np.ndarray, np.ndarray | None] | None
+           ) -> VectorIndex | None:
+    """The index in a file, which an early one lacks."""
+    kept, settings = within("index", arrays), card.get("index")
+    if not kept or held is None:
+        return None
+    if not settings:
+        return VectorIndex.restore(kept, *held)
+    from recsys.estimator.approximate import ApproximateIndex
+
+    return ApproximateIndex.found_again(settings, kept, *held)
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Fitted:

@@ -11,6 +11,9 @@ The bound: with `v = a C + r`, `|r| <= e`, and `q = s D + t`, where a and s are 
 with `|a C| <= |v| + e` and `e <= a sqrt(f) / 2 <= |v| sqrt(f) / 254`. `C . D` is exact in int32, as D is kept as small
 as that takes. What float64 rounds, here and in the product itself, is less than `(f + 64) 2^-52` times the largest
 value that any of it can have, and is added.
+
+Ranks need most products of a row, and a matrix product in float32 is the fastest way to them. In any order, it is off
+by less than `(f + 8) 2^-24 |q| |v|`; items that are no further from a target than that are computed again.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -22,6 +25,7 @@ import math
 import numpy as np
 from numba import njit
 
+from minidl import runtime
 from minidl.kernels.launch import spread
 from recsys.kernels import numba_ranking
 from recsys.kernels.lanes import dot
@@ -34,11 +38,14 @@ _BLOCK = 256  # items between two looks at the norm
 _LARGE = 500_000  # items times queries; with fewer, other threads are not worth waking
 _FEW = 16  # where so many times fewer items are allowed, each of them is looked at, and no other
 _LONG = 8  # a list of more than one in so many items is chosen from all of them
+_TOGETHER = 2**21  # products of a matrix product: 8 MB, which stay in the cache for counting
+_HIGHEST = 1e37  # products that float32 holds
 _PATIENCE = 512, 8, 16  # products in full, plus so many for a place, plus one in so many items: bounds are of no use
 
 
 def dots(queries, vectors, bias, rows, items):
     products = np.empty(len(items))
+    rows, items = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(items, np.int64)
     spread(_dots, len(items), len(items) > _LARGE, queries, vectors, bias, rows, items, products)
     return products
 
@@ -70,13 +77,16 @@ def search(queries, index, hidden_indptr, hidden_indices, allowed, k):
 def ranks(queries, index, hidden_indptr, hidden_indices, allowed, target_indptr, target_indices, deepest):
     n = len(index.vectors)
     greater, equal = np.empty((2, len(target_indices)), np.int32)
+    barred = np.zeros(n, np.bool_) if allowed is None else ~allowed
+    lengths = np.sqrt(np.einsum("bf,bf->b", queries, queries, dtype=np.float64))
     bounded = _bounded(queries, index)
-    places = np.empty(n, np.int32)
-    places[index.order] = np.arange(n, dtype=np.int32)
-    barred = np.zeros(n, np.bool_) if allowed is None else ~allowed[index.order]
-    which = np.flatnonzero(bounded)
-    spread(_ranks, len(which), n * len(which) > _LARGE, which, queries, index, hidden_indptr, hidden_indices, barred,
-           places, target_indptr, target_indices, deepest, greater, equal)
+    bounded[bounded] = lengths[bounded] * (index.norms[0] if n else 0.0) < _HIGHEST
+    which, step = np.flatnonzero(bounded), max(_TOGETHER // max(n, 1), 1)
+    for start in range(0, len(which), step):
+        rows = which[start:start + step]
+        nearly = runtime.matmul(queries[rows], index.vectors.T)
+        spread(_ranks, len(rows), nearly.size > _LARGE, rows, nearly, lengths, queries, index, hidden_indptr,
+               hidden_indices, barred, target_indptr, target_indices, deepest, greater, equal)
 
     def count(row, own, indptr, indices):
         part = slice(target_indptr[row], target_indptr[row + 1])
@@ -114,7 +124,8 @@ def _dots(first, last, queries, vectors, bias, rows, items, products):
     for at in range(first, last):
         if rows[at] != before:
             before = rows[at]
-            query[:] = queries[before]
+            for j in range(len(query)):
+                query[j] = queries[before, j]
         products[at] = dot(query, vectors[items[at]])
         if len(bias):
             products[at] += bias[items[at]]
@@ -132,19 +143,18 @@ def _all(query, vectors, bias, products):
 def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, allowed, scarce, few, items, products):
     n, f = index.vectors.shape
     count, k = last - first, items.shape[1]
-    full, whole = np.empty((count, f)), np.zeros((count, index.codes.shape[1]), np.int16)
-    measures = np.empty((count, 4))
-    spent, done = np.zeros(count, np.int64), np.zeros(count, np.bool_)
-    lower, upper = np.empty(_BLOCK), np.empty(_BLOCK)
+    full, whole = np.empty((count, f)), np.empty((count, index.codes.shape[1]), np.int16)
+    measures, upper = np.empty((count, 4)), np.empty(_BLOCK)
+    spent, done = np.empty(count, np.int64), np.empty(count, np.bool_)
     left = count
     for at in range(count):
         row = which[first + at]
         _measure(queries[row], index, full[at], whole[at], measures[at])
         nothing = measures[at, 1] == 0 and len(index.bias) == 0  # then all items tie, and the first ones are listed
-        if scarce or nothing:
+        spent[at], done[at] = 0, scarce or nothing
+        if done[at]:
             hidden = hidden_indices[hidden_indptr[row]:hidden_indptr[row + 1]]
             _scan(full[at], index, hidden, allowed, scarce, few, nothing, items[row], products[row])
-            done[at] = True
             left -= 1
     for begin in range(0, n, _BLOCK):
         if left == 0:
@@ -160,7 +170,7 @@ def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, a
                 left -= 1
                 continue
             hidden = hidden_indices[hidden_indptr[row]:hidden_indptr[row + 1]]
-            _bounds(whole[at], measures[at], index, begin, end, lower, upper)
+            _bounds(whole[at], measures[at], index, begin, end, upper)
             for r in range(begin, end):
                 if upper[r - begin] >= best[k - 1]:
                     item = index.order[r]
@@ -171,9 +181,9 @@ def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, a
                         _offer(product, item, own, best)
                         spent[at] += 1
             if spent[at] > _PATIENCE[0] + _PATIENCE[1] * k + end // _PATIENCE[2]:
-                own[:] = -1
-                best[:] = -np.inf
-                _scan(full[at], index, hidden, allowed, False, few, False, own, best)
+                for place in range(k):
+                    own[place], best[place] = -1, -np.inf
+                _scan(full[at], index, hidden, allowed, scarce, few, scarce, own, best)  # which it is not, here
                 done[at] = True
                 left -= 1
 
@@ -185,13 +195,15 @@ def _measure(query, index, full, whole, measures):
     largest = length = missed = 0.0
     for j in range(f):
         full[j] = query[j]
-        largest = max(largest, abs(full[j]))
+        largest = abs(full[j]) if abs(full[j]) > largest else largest
         length += full[j] * full[j]
     most = min(32767, (2**31 - 1) // (127 * max(index.codes.shape[1], 1)))
     step = largest / most
+    for j in range(len(whole)):
+        whole[j] = 0
     for j in range(f):
         if step > 0:
-            whole[j] = np.int16(min(max(round(full[j] / step), -most), most))
+            whole[j] = np.int16(round(full[j] / step))
         rest = full[j] - step * whole[j]
         missed += rest * rest
     rounding = 1 + (f + 64) * 2.0**-52
@@ -214,8 +226,8 @@ def _rounding(index, measures, begin):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _bounds(whole, measures, index, begin, end, lower, upper):
-    """Between what the products of some items are."""
+def _bounds(whole, measures, index, begin, end, upper):
+    """What the products of some items do not exceed."""
     codes, steps, errors, biases = index.codes, index.steps, index.errors, index.biases
     for r in range(begin, end):
         total = np.int32(0)
@@ -226,13 +238,9 @@ def _bounds(whole, measures, index, begin, end, lower, upper):
     longest = index.norms[begin] * (1 + math.sqrt(index.vectors.shape[1]) / 200)
     slack = lost * longest + _rounding(index, measures, begin)
     for r in range(end - begin):
-        middle = upper[r] * steps[begin + r] * step
-        around = errors[begin + r] * length + slack
-        lower[r] = middle - around
-        upper[r] = middle + around
+        upper[r] = upper[r] * steps[begin + r] * step + errors[begin + r] * length + slack
     if len(biases):
         for r in range(end - begin):
-            lower[r] += biases[begin + r]
             upper[r] += biases[begin + r]
 
 
@@ -277,66 +285,62 @@ def _scan(query, index, hidden, allowed, scarce, few, nothing, items, products):
 
 
 @njit(cache=True, nogil=True)
-def _ranks(first, last, which, queries, index, hidden_indptr, hidden_indices, barred, places, target_indptr,
+def _ranks(first, last, which, nearly, lengths, queries, index, hidden_indptr, hidden_indices, barred, target_indptr,
            target_indices, deepest, greater, equal):
+    """Count by products that a matrix product rounded in its own way; what is too near to a target is computed anew."""
     n, f = index.vectors.shape
-    full, whole, measures = np.empty(f), np.zeros(index.codes.shape[1], np.int16), np.empty(4)
-    lower, upper = np.empty(_BLOCK), np.empty(_BLOCK)
-    skip = barred.copy()
+    full, values, skip = np.empty(f), np.empty(n, np.float32), barred.copy()
     for at in range(first, last):
         row = which[at]
-        targets = target_indices[target_indptr[row]:target_indptr[row + 1]]
-        above = greater[target_indptr[row]:target_indptr[row + 1]]
-        same = equal[target_indptr[row]:target_indptr[row + 1]]
         hidden = hidden_indices[hidden_indptr[row]:hidden_indptr[row + 1]]
         for item in hidden:
-            skip[places[item]] = True
-        _measure(queries[row], index, full, whole, measures)
-        scores, searched = np.empty(len(targets)), np.empty(len(targets), np.bool_)
-        for t in range(len(targets)):
-            item = targets[t]
-            scores[t] = dot(full, index.vectors[item])
-            if len(index.bias):
-                scores[t] += index.bias[item]
-            searched[t] = not skip[places[item]]
-            above[t], same[t] = 0 if searched[t] else UNREACHABLE, 0
-        for begin in range(0, n, _BLOCK):
-            end = min(begin + _BLOCK, n)
-            reach, left = _reach(index, measures, begin), False
-            for t in range(len(targets)):
-                searched[t] = searched[t] and scores[t] <= reach
-                left |= searched[t]
-            if not left:
-                break
-            _bounds(whole, measures, index, begin, end, lower, upper)
-            for r in range(end - begin):
-                if skip[begin + r]:
-                    lower[r] = upper[r] = -np.inf
-            for t in range(len(targets)):
-                if searched[t]:
-                    _count(scores[t], full, index, begin, end, lower, upper, above[t:t + 1], same[t:t + 1])
-                    searched[t] = above[t] < deepest
-        for t in range(len(targets)):
-            if deepest <= above[t] < UNREACHABLE:
-                above[t], same[t] = deepest, 1
+            skip[item] = True
+        for item in range(n):  # NaN, which compares false, where there is no candidate
+            values[item] = np.float32(np.nan) if skip[item] else nearly[at, item]
+        if len(index.bias):
+            for item in range(n):
+                values[item] += index.bias[item]
+        for j in range(f):
+            full[j] = queries[row, j]
+        highest = lengths[row] * index.norms[0] * (1 + 2.0**-20)
+        around = highest * (f + 8) * 2.0**-24 * (1 + 2.0**-10) + f * 2.0**-125
+        if len(index.bias):
+            around += (highest + abs(index.offset) + index.norms[0] * index.unit) * 2.0**-22
+        for t in range(target_indptr[row], target_indptr[row + 1]):
+            target = target_indices[t]
+            greater[t], equal[t] = UNREACHABLE, 0
+            if not skip[target]:
+                greater[t], equal[t] = _count(_product(full, index, target), around, full, index, values, deepest)
+                if greater[t] >= deepest:
+                    greater[t], equal[t] = deepest, 1
         for item in hidden:
-            skip[places[item]] = barred[places[item]]
+            skip[item] = barred[item]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _count(score, full, index, begin, end, lower, upper, above, same):
-    """Add the items of a block whose product is higher than a score, and those that have it."""
-    higher = reaching = np.int32(0)
-    for r in range(end - begin):
-        higher = np.int32(higher + np.int32(lower[r] > score))
-        reaching = np.int32(reaching + np.int32(upper[r] >= score))
-    above[0] += higher
-    if reaching == higher:
-        return
-    for r in range(end - begin):
-        if upper[r] >= score and not lower[r] > score:
-            product = dot(full, index.vectors[index.order[begin + r]])
-            if len(index.biases):
-                product += index.biases[begin + r]
-            above[0] += product > score
-            same[0] += product == score
+def _product(query, index, item):
+    product = dot(query, index.vectors[item])
+    return product + index.bias[item] if len(index.bias) else product
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _count(score, around, query, index, values, deepest):
+    """How many items have a product above a score, and how many have it; values are theirs but for `around`."""
+    above = same = np.int32(0)
+    low, high = np.float32(score - around), np.float32(score + around)  # `around` has room for this rounding
+    for begin in range(0, len(values), _BLOCK):
+        end = min(begin + _BLOCK, len(values))
+        higher = reaching = np.int32(0)
+        for item in range(begin, end):  # in int32, so that many fit a register
+            higher = np.int32(higher + np.int32(values[item] > high))
+            reaching = np.int32(reaching + np.int32(values[item] >= low))
+        above = np.int32(above + higher)
+        if reaching > higher:
+            for item in range(begin, end):
+                if values[item] >= low and not values[item] > high:
+                    product = _product(query, index, item)
+                    above = np.int32(above + np.int32(product > score))
+                    same = np.int32(same + np.int32(product == score))
+        if above >= deepest:
+            break
+    return above, same

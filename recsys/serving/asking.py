@@ -99,18 +99,14 @@ def _of_history(ask: Ask, view: View, filter_seen: bool) -> Row:
             raise Problem(422, f"values: {len(ask.values)} for a history of {len(history)}; give one for each item.",
                           "values")
         values = np.array(ask.values, np.float32)
-        if not np.isfinite(values).all():
-            raise Problem(422, "values: they must be finite numbers.", "values")
     elif fitted.scorer.needs_values and history:
         raise Problem(422, f"values: {fitted.name} predicts ratings; give those of the history.", "values")
     numbers = encode(fitted.items, history)
-    own = numbers[numbers >= 0]
     row = Row(source="history")
+    if filter_seen:
+        row.hidden, row.hidden_new = numbers[numbers >= 0], {*history}
     known = _with_stand_ins(numbers, history, view, row)
     row.history, row.values = numbers[known], None if values is None else values[known]
-    if filter_seen:
-        row.hidden = own
-        row.hidden_new = {item for item, is_known in zip(history, known.tolist(), strict=True) if not is_known}
     return row
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +84,7 @@ class Engine:
 
     def __init__(self, settings: Settings, deployment: Deployment, log: EventLog) -> None:
         self.settings, self.deployment, self.log = settings, deployment, log
-        self.people = People(log, settings.limits.recent, settings.limits.people)
+        self.people = People(log, settings.limits.recent, settings.limits.held)
         self.catalogue = Catalogue(log)
         self.generation = log.generation()
         self._epoch = -1
@@ -209,15 +210,16 @@ class Engine:
 
     def _with_fresh(self, entries: list[Recommended], row: Row, view: View, fresh: set[Key] | None
                     ) -> list[Recommended]:
-        """The list with new items among it, where their content puts them."""
+        """The list, in its order, with new items among it where their content puts them."""
         new = view.fresh
         if new is None:
             return entries
         scores = new.scores(all_scores(view.model, row))
-        own = [Recommended(item, view.entries[item].title, score, "content")
-               for item, score in zip(new.ids, scores.tolist(), strict=True)
-               if score > -np.inf and item not in row.hidden_new and (fresh is None or item in fresh)]
-        return sorted([*entries, *own], key=lambda entry: -entry.score) if own else entries
+        own = [Recommended(item.id, item.title, score, "content")
+               for item, score in zip(new.items, scores.tolist(), strict=True)
+               if score > -np.inf and item.id not in row.hidden_new and (fresh is None or item.id in fresh)]
+        own.sort(key=lambda entry: -entry.score)
+        return [*heapq.merge(entries, own, key=lambda entry: -entry.score)]
 
     def _reasons(self, row: Row, view: View, item: int, k: int) -> list[ReasonOut]:
         """What each item of the history adds to the score of an item."""
@@ -225,7 +227,7 @@ class Engine:
         if not fitted.can.explain:
             return []
         indices, values = _explained(row, view.model)
-        return [ReasonOut(each.item, None if each.item is None else self.catalogue.title(view.model, each.item),
+        return [ReasonOut(each.item, None if each.item is None else view.title_of(each.item),
                           each.contribution) for each in answering.reasons(fitted, indices, values, item, k)]
 
     # --------------------------------------------------------------------------------- similar, explain
@@ -242,7 +244,7 @@ class Engine:
         name = ModelName(model.fitted.name, model.version)
         if number < 0:
             return Answer(self._like_new(ask, view), name, model.variant.name, job.request_id,
-                          [] if ask.item in view.entries else [f"item: {shown(ask.item)} is unknown."])
+                          [] if view.is_new(ask.item) else [f"item: {shown(ask.item)} is unknown."])
         closed = 0 if view.available is None else int((~view.available).sum())
         recs = model.fitted.similar_items(ask.item, k=min(ask.k + closed, len(view.ids)))
         numbers = view.ids.encode(recs.items) if len(recs.items) else np.zeros(0, np.int32)
@@ -254,13 +256,9 @@ class Engine:
 
     def _like_new(self, ask: SimilarAsk, view: View) -> list[Recommended]:
         """What a new item is like by its content."""
-        new = view.fresh
-        if new is None or ask.item not in new.ids:
-            return []
-        place = new.ids.index(ask.item)
-        pairs = zip(new.near[place].tolist(), new.likeness[place].tolist(), strict=True)
-        return [Recommended(view.ids.ids[index].item(), view.title(index), like, "content") for index, like in pairs
-                if index >= 0 and (view.available is None or view.available[index])][:ask.k]
+        like = [] if view.fresh is None else view.fresh.like(ask.item)
+        return [Recommended(view.ids.ids[number].item(), view.title(number), likeness, "content")
+                for number, likeness in like if view.available is None or view.available[number]][:ask.k]
 
     def _explain(self, job: Job) -> ExplainAnswer:
         ask, model, row = job.ask, job.model, job.row
@@ -290,7 +288,7 @@ def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | Non
     fitted = model.fitted
     n = len(fitted.items)
     users = np.array([row.user for row in rows], np.int32)
-    history = stacked([row.history for row in rows], [row.values for row in rows], n)
+    history = stacked([row.history for row in rows], [row.values for row in rows], n, fitted.scorer.needs_values)
     hidden = stacked([row.hidden for row in rows], [None], n)
     return rank_rows(fitted, users, history if fitted.can.fold_in else None, k, hidden, allowed)
 
@@ -301,17 +299,17 @@ def all_scores(model: Deployed, row: Row) -> np.ndarray:
     if row.user >= 0 and fitted.has_evidence(np.array([row.user]))[0]:
         return np.asarray(fitted.score_block(np.array([row.user], np.int32))[0])
     if len(row.history):
-        history = stacked([row.history], [row.values], len(fitted.items))
+        history = stacked([row.history], [row.values], len(fitted.items), fitted.scorer.needs_values)
         return np.asarray(fitted.score_block(np.array([-1], np.int32), history)[0])
     return model.counts
 
 
-def stacked(rows: Sequence[np.ndarray], values: Sequence[np.ndarray | None], n_items: int) -> CSR:
-    """Rows of a matrix (B, n_items); those without values among others with some count 1 each."""
+def stacked(rows: Sequence[np.ndarray], values: Sequence[np.ndarray | None], n_items: int, valued: bool = False) -> CSR:
+    """Rows of a matrix (B, n_items); those without values among others with some, or if `valued`, count 1 each."""
     indptr = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=indptr[1:])
     data = None
-    if any(each is not None for each in values):
+    if valued or any(each is not None for each in values):
         data = np.concatenate([np.ones(len(row), np.float32) if each is None else each
                                for row, each in zip(rows, values, strict=True)])
     return CSR(indptr, np.concatenate(rows) if rows else np.zeros(0, np.int32), data, (len(rows), n_items))

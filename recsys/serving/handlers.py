@@ -98,7 +98,8 @@ class Handlers(Service):
         text = call.argument("search", "")
         if len(text) > 256:
             raise Problem(422, "search: give at most 256 characters.", "search")
-        found, total = await self.in_engine(lambda: self.engine.view().search(text, int(limit)))
+        view = await self.in_engine(self.engine.view)
+        found, total = await self.report(lambda log: view.search(text, int(limit)))
         return Reply.of(ItemsAnswer(found, total))
 
     async def get_item(self, call: Call) -> Reply:
@@ -134,7 +135,8 @@ class Handlers(Service):
         """All that is kept of a person."""
         self.require_ready()
         user = call.id_of(self.engine.deployment.first.fitted.users)
-        return Reply.of(await self.in_engine(lambda: persons.kept_of(self.engine, user)))
+        await self.in_engine(self.engine.follow)
+        return Reply.of(await self.report(lambda log: persons.kept_of(self.engine, log, user)))
 
     async def forget_user(self, call: Call) -> Reply:
         """Erase a person."""

@@ -15,6 +15,7 @@ from recsys.serving import numbering
 from recsys.serving.schemas import Erased, ErasedParts, Named, Person, PersonEvent, Receipt
 
 if TYPE_CHECKING:
+    from recsys.events import EventLog
     from recsys.serving.engine import Engine
     from recsys.serving.service import Service
 
@@ -23,16 +24,15 @@ __all__ = ["forget", "kept_of"]
 Key = int | str
 
 
-def kept_of(engine: Engine, user: Key) -> Person:
+def kept_of(engine: Engine, log: EventLog, user: Key) -> Person:
     """All that is kept of a person: by the log, and by the first variant's model."""
-    engine.follow()
     model = engine.deployment.first
     view, fitted = engine.catalogue.view(model), model.fitted
-    kept = engine.log.export(user)
+    kept = log.export(user)
     number = -1 if engine.is_forgotten(user, model) else int(numbering.encode(fitted.users, [user])[0])
     seen = fitted.facts.seen
     indices = seen.row(number)[0].tolist() if seen is not None and number >= 0 else []
-    events = [PersonEvent(event["id"], event["item"], engine.catalogue.title(model, event["item"]), event["type"],
+    events = [PersonEvent(event["id"], event["item"], view.title_of(event["item"]), event["type"],
                           event["value"], event["time"], event["request_id"]) for event in kept["events"]]
     return Person(user, number >= 0, events,
                   [Named(fitted.items.ids[index].item(), view.title(index)) for index in indices], kept["shown"],

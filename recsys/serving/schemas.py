@@ -15,6 +15,7 @@ Integer = Annotated[int, msgspec.Meta(ge=-2**63, le=2**63 - 1)]
 Id = Integer | Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Ids = Annotated[list[Id], msgspec.Meta(max_length=10_000)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+Value = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]  # far from where the sums of float32 end
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Words = Annotated[list[Annotated[str, msgspec.Meta(max_length=256)]], msgspec.Meta(max_length=256)]
 Attributes = Annotated[dict[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], Words],
@@ -29,7 +30,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     user: Id | None = None
     history: Ids | None = None
-    values: Annotated[list[float], msgspec.Meta(max_length=10_000)] | None = None
+    values: Annotated[list[Value], msgspec.Meta(max_length=10_000)] | None = None
 
 
 class RecommendAsk(Ask, kw_only=True):
@@ -135,7 +136,7 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     item: Id
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
-    value: float | None = None
+    value: Value | None = None
     time: Annotated[float, msgspec.Meta(ge=0, le=1e11)] | None = None
     request_id: Annotated[str, msgspec.Meta(max_length=128)] | None = None
 

@@ -135,7 +135,12 @@ class Service:
     # ------------------------------------------------------------------------------------------ answers
     async def ask(self, job: Job) -> bytes:
         """The answer to a question, encoded."""
-        answer = await self._answers.put(job)
+        try:
+            async with asyncio.timeout(self.settings.limits.timeout + 1):  # the lane refuses what waits too long
+                answer = await self._answers.put(job)
+        except TimeoutError:
+            raise Problem(503, "the answer took too long; try again in a second.",
+                          headers={"retry-after": "1"}) from None
         if isinstance(answer, Problem):
             raise answer
         return bytes(answer)
@@ -218,6 +223,7 @@ class Service:
             await asyncio.sleep(_POLL)
             try:
                 await self.in_engine(self.engine.follow)
+                await asyncio.to_thread(self.engine.catalogue.settle)
                 self.metrics.queue.set(self.waiting)
                 for name, model in self.engine.deployment.models.items():
                     self.metrics.age.labels(name).set(time.time() - model.loaded)

@@ -98,7 +98,8 @@ class Autoencoder(nn.Module):
 
     def products(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors (n_items, hidden[-1]) and biases (n_items,), whose products with `queries` are the scores."""
-        return self.output.weight.data, self.output.bias.data
+        weight, bias = self.decoder()
+        return weight.data, bias.data
 
     def queries(self, history: CSR, users: np.ndarray | None = None) -> Any:
         """The codes of histories: CSR (B, n_items), int (B,) -> (B, hidden[-1])."""
@@ -190,7 +191,8 @@ class VariationalAutoencoder(nn.Module):
 
     def products(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors and biases (n_items,) of the last layer, whose products with `queries` are the scores."""
-        return self.output.weight.data, self.output.bias.data
+        bias: Any = self.output.bias
+        return self.output.weight.data, bias.data
 
     def queries(self, history: CSR) -> Any:
         """What the last layer is given: CSR (B, n_items) -> (B, width)."""

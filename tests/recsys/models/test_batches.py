@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recsys.artifact import container
 from recsys.data.csr import CSR
-from recsys.estimator import Fitted, Learned
+from recsys.estimator import Fitted, Learned, storing
 from recsys.estimator.ranking import rank_rows
 from recsys.estimator.scorers.blend import Blend
 from recsys.models import ALS, EASE, GRU4Rec
@@ -66,3 +67,36 @@ def test_a_score_is_that_of_the_pair(model, data):
         assert predicted.tobytes() == recs.scores.tobytes()
     else:
         np.testing.assert_allclose(predicted, recs.scores.ravel(), rtol=1e-4, atol=1e-5)
+
+
+def test_places_of_a_list_are_the_ranks_that_evaluation_counts(model, data):
+    fitted, users = model.require("test"), np.arange(data.n_users, dtype=np.int32)
+    if fitted.index is None:
+        assert fitted.products(users) is None
+        return
+    hidden = fitted.seen.rows(users)
+    index, queries = fitted.products(users)
+    items, products = index.search(queries, 5, hidden)
+    targets = CSR(np.arange(data.n_users + 1) * 5, items.ravel(), None, hidden.shape)
+    greater, equal = index.ranks(queries, targets, data.n_items, hidden)
+    for row, own in enumerate(products):
+        for at, product in enumerate(own):
+            assert greater[5 * row + at] == (own > product).sum()
+            assert equal[5 * row + at] >= (own == product).sum()
+
+
+def test_an_index_is_in_the_file_and_mapped_where_it_lies(model, tmp_path):
+    fitted, path = model.require("test"), tmp_path / "model"
+    storing.save(fitted, path)
+    card, arrays = container.read(path, mmap=True)
+    assert any(name.startswith("index.") for name in arrays) == (fitted.index is not None)
+    again = storing.restore(card, arrays)
+    expected = fitted.recommend(k=4)
+    assert again.recommend(k=4).scores.tobytes() == expected.scores.tobytes()
+    if fitted.index is not None:
+        assert np.shares_memory(again.index.index.codes, arrays["index.codes"])
+    early = {name: array for name, array in arrays.items() if not name.startswith("index.")}
+    old = storing.restore(card, early)
+    assert old.kept is None
+    assert old.recommend(k=4).items.tolist() == expected.items.tolist()
+    assert old.recommend(k=4).scores.tobytes() == expected.scores.tobytes()
