@@ -108,7 +108,7 @@ ROWS = (
             Figure(f"scan_{name}_ms", "a plain scan {:.1f} ms"))),
         Figure("worst", "the worst case {:.2f} of a plain scan", most=1),
         Figure("unequal", "{:.0f} lists other than by brute force", most=0))),
-    Row("reloads", "50 reloads under 200 requests a second, two models in turn", answers.reloads,
+    Row("reloads", "50 reloads, one a second, under 200 requests a second, two models in turn", answers.reloads,
         (Figure("requests", "{:,.0f} answers"), Figure("failed", "{:.0f} failed", most=0),
          Figure("refused", "{:.0f} reloads refused", most=0),
          Figure("wrong", "{:,.0f} other than those of the version they name", most=0),
