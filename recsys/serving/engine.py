@@ -283,7 +283,8 @@ class Engine:
         rest = sum(each.contribution for each in found if each.item is None)
         own = [each for each in found if each.item is not None][:ask.k]
         left = sum(each.contribution for each in found if each.item is not None) - sum(e.contribution for e in own)
-        item = ScoredItem(ask.item, view.title(number), score_of(model, row, number), "popular" if nobody else row.source)
+        item = ScoredItem(ask.item, view.title(number), score_of(model, row, number),
+                          "popular" if nobody else row.source)
         return ExplainAnswer(item, fitted.can.explain_exact and not nobody, own, rest + left,
                              ModelName(fitted.name, model.version), model.variant.name, job.request_id, row.notes)
 
