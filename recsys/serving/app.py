@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import re
 import secrets
@@ -36,6 +37,7 @@ from recsys.serving.settings import Settings
 
 __all__ = ["App", "create_app"]
 
+_LOG = logging.getLogger("recsys.serving")
 Scope = MutableMapping[str, Any]
 _PAGE = Path(__file__).parent / "page"
 _POLICY = (b"content-security-policy", b"default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'")
@@ -114,8 +116,9 @@ class App:
             reply = await getattr(self.handlers, route.name)(call)
         except Problem as problem:
             reply = _of_problem(problem)
-        except (RecsysError, OSError) as error:
-            reply = _of_problem(Problem(500, str(error)))
+        except Exception:  # told to the operator; whoever asked learns no more than that
+            _LOG.exception("%s %s failed", route.method, route.path)
+            reply = _of_problem(Problem(500, "the service failed; its log says why."))
         sent = [(b"content-type", reply.media.encode()), (b"content-length", str(len(reply.body)).encode()),
                 (b"x-request-id", request_id.encode()), (b"cache-control", b"no-store"),
                 *((name.encode(), value.encode()) for name, value in reply.headers.items())]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -39,6 +40,7 @@ __all__ = ["Engine", "Job"]
 
 Key = int | str
 _ENCODER = msgspec.json.Encoder()
+_LOG = logging.getLogger("recsys.serving")
 _REASONS = 10  # of an item in a list, the largest
 
 
@@ -126,16 +128,21 @@ class Engine:
                     groups.setdefault(self._group(job), []).append(place)
                 else:
                     answers[place] = _ENCODER.encode(self._other(job))
-            except (Problem, RecsysError) as error:
+            except Exception as error:
                 answers[place] = _as_problem(error)
         for places in groups.values():
-            try:
-                for place, answer in zip(places, self._recommend([jobs[place] for place in places]), strict=True):
-                    answers[place] = _ENCODER.encode(answer)
-            except (Problem, RecsysError) as error:
-                for place in places:
-                    answers[place] = _as_problem(error)
+            for place, answer in zip(places, self._together([jobs[place] for place in places]), strict=True):
+                answers[place] = answer
         return answers
+
+    def _together(self, jobs: Sequence[Job]) -> list[bytes | Problem]:
+        """The answers of a group; where one of them cannot be answered, that one is at fault and not its neighbours."""
+        try:
+            return [_ENCODER.encode(answer) for answer in self._recommend(jobs)]
+        except Exception as error:
+            if len(jobs) == 1:
+                return [_as_problem(error)]
+        return [answer for job in jobs for answer in self._together([job])]
 
     # ------------------------------------------------------------------------------------ recommend
     def _prepare(self, job: Job, deployment: Deployment) -> None:
@@ -170,7 +177,7 @@ class Engine:
         view = self.catalogue.view(model)
         for job, row in zip(jobs, rows, strict=True):
             _exclude(job.ask, row, view)
-        allowed, fresh = asking.allowed_by(jobs[0].ask, view)
+        allowed, fresh = asking.allowed_by(jobs[0].ask, view, rows[0].notes)
         found = rank(model, rows, max(self._length(job.ask) for job in jobs), allowed)
         return [self._list(job, row, view, fresh, *lists)
                 for job, row, *lists in zip(jobs, rows, *found, strict=True)]
@@ -202,7 +209,7 @@ class Engine:
         for entry in entries:
             job.sources[entry.source] = job.sources.get(entry.source, 0) + 1
         job.items = items[:ask.k].tolist()
-        if self.settings.keeps_shown:
+        if self.settings.keeps_shown and ask.profiling == "on":
             job.shown = Shown(job.request_id, job.time, ask.user, model.variant.name, model.version,
                               [entry.id for entry in entries], propensities[:len(entries)])
         return Answer(entries, ModelName(model.fitted.name, model.version), model.variant.name, job.request_id,
@@ -272,12 +279,12 @@ class Engine:
         if not fitted.can.explain:
             raise Problem(409, f"{fitted.name} gives no reasons.")
         nobody = row.user < 0 and not len(row.history)
-        scores = all_scores(model, row)
         found = [] if nobody else self._reasons(row, view, number, max(len(row.history), fitted.scorer.n_items))
         rest = sum(each.contribution for each in found if each.item is None)
         own = [each for each in found if each.item is not None][:ask.k]
         left = sum(each.contribution for each in found if each.item is not None) - sum(e.contribution for e in own)
-        item = ScoredItem(ask.item, view.title(number), float(scores[number]), "popular" if nobody else row.source)
+        item = ScoredItem(ask.item, view.title(number), score_of(model, row, number),
+                          "popular" if nobody else row.source)
         return ExplainAnswer(item, fitted.can.explain_exact and not nobody, own, rest + left,
                              ModelName(fitted.name, model.version), model.variant.name, job.request_id, row.notes)
 
@@ -291,6 +298,14 @@ def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | Non
     history = stacked([row.history for row in rows], [row.values for row in rows], n, fitted.scorer.needs_values)
     hidden = stacked([row.hidden for row in rows], [None], n)
     return rank_rows(fitted, users, history if fitted.can.fold_in else None, k, hidden, allowed)
+
+
+def score_of(model: Deployed, row: Row, item: int) -> float:
+    """A row's score of one item, to the bits of the lists."""
+    only = np.zeros(len(model.fitted.items), np.bool_)
+    only[item] = True
+    _, scores, _ = rank(model, [replace(row, hidden=row.hidden[:0])], 1, only)
+    return float(scores[0, 0] if np.isfinite(scores[0, 0]) else all_scores(model, row)[item])
 
 
 def all_scores(model: Deployed, row: Row) -> np.ndarray:
@@ -333,4 +348,10 @@ def _exclude(ask: RecommendAsk, row: Row, view: View) -> None:
 
 
 def _as_problem(error: Exception) -> Problem:
-    return error if isinstance(error, Problem) else Problem(409, str(error))
+    """What is answered instead of an answer; what nobody has foreseen is told to the operator alone."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RecsysError):
+        return Problem(409, str(error))
+    _LOG.error("a question could not be answered", exc_info=error)
+    return Problem(500, "this question could not be answered; the service's log says why.")

@@ -25,11 +25,13 @@ Key = int | str
 
 
 def kept_of(engine: Engine, log: EventLog, user: Key) -> Person:
-    """All that is kept of a person: by the log, and by the first variant's model."""
-    model = engine.deployment.first
+    """All that is kept of a person: by the log, and by the first variant's model that knows them."""
+    knowing = [model for model in engine.deployment.models.values()
+               if numbering.encode_any(model.fitted.users, user) >= 0 and not engine.is_forgotten(user, model)]
+    model = knowing[0] if knowing else engine.deployment.first
     view, fitted = engine.catalogue.view(model), model.fitted
     kept = log.export(user)
-    number = -1 if engine.is_forgotten(user, model) else int(numbering.encode(fitted.users, [user])[0])
+    number = numbering.encode_any(fitted.users, user) if knowing else -1
     seen = fitted.facts.seen
     indices = seen.row(number)[0].tolist() if seen is not None and number >= 0 else []
     events = [PersonEvent(event["id"], event["item"], view.title_of(event["item"]), event["type"],
