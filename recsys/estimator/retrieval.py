@@ -67,7 +67,7 @@ class VectorIndex:
                 norms = np.hypot(norms, (bias - np.float64(offset)) / unit)
         norms[~np.isfinite(norms)] = np.inf
         order = np.argsort(-norms, kind="stable").astype(np.int32)
-        codes = np.zeros((n, -(-f // _WIDTH) * _WIDTH), np.int8)
+        codes = np.zeros((n, _width(f)), np.int8)
         steps, errors = np.empty(n, np.float32), np.empty(n, np.float32)
         for start in range(0, n, _ROWS):
             part = slice(start, start + _ROWS)
@@ -157,8 +157,13 @@ class VectorIndex:
             raise ArtifactError(f"array 'order' is no order of {n} items")
         norms, steps, errors = (expect(arrays, name, (n,), np.float32) for name in ("norms", "steps", "errors"))
         offset, unit = expect(arrays, "scale", (2,), np.float64).tolist()
-        return cls(Index(vectors, bias, order, norms, expect(arrays, "codes", (n, -(-f // _WIDTH) * _WIDTH), np.int8),
+        return cls(Index(vectors, bias, order, norms, expect(arrays, "codes", (n, _width(f)), np.int8),
                          steps, errors, expect(arrays, "biases", bias.shape, np.float32), offset, unit))
+
+
+def _width(f: int) -> int:
+    """Columns of codes: few are not filled up, so that an index of numbers, such as popularities, stays small."""
+    return f if f < _WIDTH else -(-f // _WIDTH) * _WIDTH
 
 
 def _plain(queries: np.ndarray) -> np.ndarray:
