@@ -6,7 +6,8 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("accuracy", "cold", "defaults", "tables")  # files with a `main`; without one of them it is `speed`
+# Files with a `main`; without one of them it is `speed`.
+COMMANDS = ("accuracy", "cold", "defaults", "serving", "tables")
 
 
 def main(arguments: list[str]) -> int:

@@ -37,7 +37,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     types = types_of(options.config)
     targets = [Deployed.load(Variant(*_target(text))) for text in options.target]
     with EventLog(options.events, create=False) as log:
-        mean = targets[0].fitted.facts.mean_value if targets else float(log.get("mean") or 0)
+        known = log.get("mean")
+        mean = float(known) if known else None
         shown, liked = list(log.shown()), list(positives(log, types, mean))
         if not shown:
             raise DataError(f"{options.events}: no lists that were shown are kept; serve with several --variant, or "
@@ -65,7 +66,7 @@ def _estimate(target: Any, shown: Any, liked: Any, log: Any, types: Any, options
     """A row of the table, and the same for machines."""
     from dataclasses import asdict
 
-    from recsys.experiments import Logged, off_policy
+    from recsys.experiments import Logged, estimate_policy
     from recsys.serving.catalogue import Catalogue
     from recsys.serving.judging import lists_of
 
@@ -76,7 +77,7 @@ def _estimate(target: Any, shown: Any, liked: Any, log: Any, types: Any, options
                      f"out.")
     logged = Logged.of(own, liked)
     lists = lists_of(Catalogue(log).view(target), own, log, types)
-    found = off_policy(logged, logged.numbers(lists), alpha=options.alpha)
+    found = estimate_policy(logged, logged.numbers(lists), alpha=options.alpha)
     if found.note:
         console.warn(f"{name}: {found.note}.")
     cells = [f"{each.value:.4f} [{each.low:.4f}, {each.high:.4f}]" for each in (found.ips, found.snips, found.dr)]

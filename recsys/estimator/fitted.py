@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,11 +19,15 @@ from recsys.estimator.choosing import choose
 from recsys.estimator.facts import Facts
 from recsys.estimator.registry import unsupported
 from recsys.estimator.results import Reason, Recs
+from recsys.estimator.retrieval import VectorIndex
 from recsys.estimator.scorers import Scorer, State
+from recsys.estimator.scorers.base import Queries
 
 __all__ = ["Fitted", "Learned"]
 
 S = TypeVar("S", bound=Scorer)
+
+_SAMPLED = 64  # users, to see how long queries are
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,8 @@ class Fitted:
     learned : Learned
     remedy : str
         What to do where scores are not finite, in terms of the parameters.
+    kept : VectorIndex, optional
+        The index of the scorer's vectors, from a file that has one.
     """
 
     name: str
@@ -68,6 +75,7 @@ class Fitted:
     facts: Facts
     learned: Learned
     remedy: str = "fit it again"
+    kept: VectorIndex | None = None
 
     @property
     def scorer(self) -> Scorer:
@@ -247,6 +255,72 @@ class Fitted:
         histories = self.scorer.stored(users)
         return self.require_seen("explain").rows(users) if histories is None else histories
 
+    # ----------------------------------------------------------------------------------------- search
+    @cached_property
+    def index(self) -> VectorIndex | None:
+        """Where lists are searched for, if scores are products of vectors; built at its first use."""
+        held = self.scorer.vectors()
+        if self.kept is not None or held is None:
+            return self.kept
+        index = VectorIndex.build(*held, self._length() if held[1] is not None and held[1].any() else 1.0)
+        return index if index.finite else None
+
+    def _length(self) -> float:
+        """About what norm queries have."""
+        if not self.scorer.knows_users or not len(self.facts.users):
+            return 1.0
+        some = np.unique(np.linspace(0, len(self.facts.users) - 1, _SAMPLED, dtype=np.int32))
+        lengths = np.linalg.norm(self.scorer.queries(some).vectors.astype(np.float64), axis=1)
+        return float(np.median(lengths)) or 1.0
+
+    @cached_property
+    def popularity(self) -> VectorIndex:
+        """Where lists of the most popular items are searched for: numbers of events, and the query 1."""
+        return VectorIndex.build(self.facts.item_counts.astype(np.float32)[:, None])
+
+    @cached_property
+    def listed(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Which items may be in lists of the model, and in those of popular items: bool (n_items,), or None for all."""
+        parts = self.known_items(), np.asarray(self.facts.item_counts > 0)
+        model, popular = (None if part.all() else part for part in parts)
+        return model, popular
+
+    def products(self, users: np.ndarray, history: CSR | None = None) -> tuple[VectorIndex, np.ndarray] | None:
+        """The index of the items' vectors and what is multiplied by them, float32 (B, f), in the order of the scores.
+
+        Parameters
+        ----------
+        users : ndarray of int, shape (B,)
+        history : CSR, shape (B, n_items), optional
+            As for `score_block`.
+
+        Returns
+        -------
+        (VectorIndex, ndarray) or None
+            None if scores are no products.
+        """
+        return None if self.index is None else (self.index, self.queries(users, history).vectors)
+
+    def queries(self, users: np.ndarray, history: CSR | None = None) -> Queries:
+        """What is multiplied by the vectors of the index, as `score_block` scores.
+
+        Raises
+        ------
+        RecsysError
+            A number is not finite.
+        """
+        if history is None or not self.can.fold_in:
+            if not self.scorer.knows_users:
+                raise self.without_histories()
+            queries = self.scorer.queries(users)
+        else:
+            self.require_values(history)
+            queries = self.scorer.fold_queries(history)
+        parts = [queries.vectors, *([] if queries.shift is None else [queries.shift])]
+        if not all(np.isfinite(part).all() for part in parts):
+            raise self.diverged()
+        return queries
+
     # --------------------------------------------------------------------------------- what is known
     def known_items(self) -> np.ndarray:
         """Which items it can say something of, having events or content: bool (n_items,)."""
@@ -261,10 +335,10 @@ class Fitted:
 
     def has_evidence(self, users: np.ndarray) -> np.ndarray:
         """Which users (-1 is unknown) it knows something of: bool (B,)."""
-        known = users >= 0
-        if self.can.cold_user or not len(self.facts.users):
+        known, seen = users >= 0, self.facts.seen
+        if self.can.cold_user or not len(self.facts.users) or seen is None or self.scorer.described[0]:
             return known
-        return np.asarray(known & self.known_users()[np.maximum(users, 0)])
+        return np.asarray(known & (seen.counts[np.maximum(users, 0)] > 0))
 
     def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Which scores of items, int (n,) or (B, n) and float32 (B, n), rest on anything that was learned: bool."""
@@ -299,4 +373,8 @@ class Fitted:
     def refuse_nan(self, scores: np.ndarray) -> None:
         """Raise RecsysError for scores that are not numbers."""
         if scores.size and np.isnan(scores.min()):  # one pass, no temporary: min is NaN if any is
-            raise RecsysError(f"{self.name} gives NaN scores; its training diverged: {self.remedy}.")
+            raise self.diverged()
+
+    def diverged(self) -> RecsysError:
+        """What to raise for numbers that are none."""
+        return RecsysError(f"{self.name} gives NaN scores; its training diverged: {self.remedy}.")

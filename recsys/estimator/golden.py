@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from recsys.data.csr import CSR
-from recsys.errors import ArtifactError
+from recsys.errors import ArtifactError, RecsysError
 from recsys.estimator.fitted import Fitted
+from recsys.estimator.ranking import rank_rows
 
 __all__ = ["make", "replay"]
 
@@ -35,7 +36,15 @@ def make(fitted: Fitted, *, users: bool = True) -> list[dict[str, Any]]:
     >>> make(Popular().fit(data).require("make"))[0]
     {'history': [1], 'items': [1, 0], 'scores': [3.0, 1.0]}
     """
-    return [request | _answer(fitted, request) for request in _requests(fitted, users)]
+    try:
+        with np.errstate(all="ignore"):
+            return [request | _kept(*_answer(fitted, request)) for request in _requests(fitted, users)]
+    except RecsysError:  # a model that has diverged can be saved, and says so when it is asked
+        return []
+
+
+def _kept(items: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    return {"items": items.tolist(), "scores": [float(f"{score:.{_DIGITS}g}") for score in scores.tolist()]}
 
 
 def replay(fitted: Fitted, card: Mapping[str, Any]) -> bool:
@@ -71,7 +80,7 @@ def replay(fitted: Fitted, card: Mapping[str, Any]) -> bool:
     for number, request in enumerate(requests):
         try:
             problem = _difference(fitted, request)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, RecsysError) as error:
             problem = f"it cannot be asked: {type(error).__name__} {error}"
         if problem:
             asked = next((f"{kind} {request[kind]}" for kind in ("history", "user") if kind in request), "nothing")
@@ -96,37 +105,39 @@ def _requests(fitted: Fitted, users: bool) -> Iterator[dict[str, Any]]:
         yield from ({"user": user} for user in sorted({0, n // 2, n - 1} & set(range(n))))
 
 
-def _answer(fitted: Fitted, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The best items, equal ones by number, and their scores; what is not finite is left out."""
-    items, scores = _scores(fitted, request)
-    best = np.lexsort((items, -scores))[:_K]
-    best = best[np.isfinite(scores[best])]
-    return {"items": items[best].tolist(), "scores": [float(f"{score:.{_DIGITS}g}") for score in scores[best].tolist()]}
-
-
-def _scores(fitted: Fitted, request: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Items and their scores: int (n,), float32 (n,)."""
-    with np.errstate(all="ignore"):  # a model that has diverged can be saved, and says so when it is asked
-        if "user" in request:
-            items = _popular(fitted, _CANDIDATES)
-            return items, np.asarray(fitted.scorer.pairs(np.full(len(items), request["user"]), items))
-        history, n = np.array(request["history"], np.int32), len(fitted.facts.items)
+def _answer(fitted: Fitted, request: Mapping[str, Any],
+            only: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The best items, or the best of a few, and their scores: int (n,), float32 (n,); those that are finite."""
+    n = len(fitted.facts.items)
+    if "user" in request:
+        items = _popular(fitted, _CANDIDATES)
+        items = items if only is None else items[np.isin(items, only)]
+        scores = np.asarray(fitted.scorer.pairs(np.full(len(items), request["user"]), items))
+        best = np.lexsort((items, -scores))[:_K]
+        items, scores = items[best], scores[best]
+    else:
+        history = np.array(request["history"], np.int32)
         values = np.full(len(history), fitted.facts.mean_value) if fitted.scorer.needs_values else None
         rows = CSR.from_pairs(np.zeros(len(history), np.int32), history, values, (1, n))
-        return np.arange(n), np.asarray(fitted.scorer.fold(rows)[0])
+        allowed = None if only is None else np.isin(np.arange(n), only)
+        found, best, popular = rank_rows(fitted, np.array([-1], np.int32), rows, _K, None, allowed)
+        items, scores = found[0][~popular[0]], best[0][~popular[0]]
+    held = (items >= 0) & np.isfinite(scores)
+    return items[held], scores[held]
 
 
 def _difference(fitted: Fitted, request: Mapping[str, Any]) -> str:
     """How the answer differs from the one of the request, in words; empty if it does not."""
-    items, scores = _scores(fitted, request)
     wanted, were = np.array(request["items"], np.int64), np.array(request["scores"], np.float64)
-    found = np.array(_answer(fitted, request)["scores"])
+    found = _answer(fitted, request)[1]
     near = _TOLERANCE * np.abs(were).max(initial=0.0)
     if len(found) != len(were):
         return f"{len(found)} items instead of {len(were)}"
-    order = np.argsort(items)
-    now = scores[order[np.searchsorted(items, wanted, sorter=order)]]
-    for what, are in (("its items have", now), ("the best have", found)):
+    again, scores = _answer(fitted, request, wanted)
+    if len(again) != len(wanted):
+        return f"only {len(again)} of its {len(wanted)} items are found"
+    now = dict(zip(again.tolist(), scores.tolist(), strict=True))
+    for what, are in (("its items have", np.array([now[item] for item in wanted.tolist()])), ("the best have", found)):
         wrong = np.flatnonzero(~(np.abs(are - were) <= near))
         if len(wrong):
             return f"{what} the score {are[wrong[0]]:.6g} instead of {were[wrong[0]]:.6g} in place {wrong[0] + 1}"

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["rank_rows"]
 
 Lists = tuple[np.ndarray, np.ndarray, np.ndarray]
+Part = tuple[np.ndarray, CSR | None]  # rows, and the histories that they are scored by, or else their users
 
 
 def rank_rows(model: Fitted, users: np.ndarray, history: CSR | None, k: int, hidden: CSR | None = None,
               allowed: np.ndarray | None = None) -> Lists:
     """The k best items of every row, without ids, checks and titles: what `recommend` and a server ask.
 
-    Rows are scored together, in (B, n_items) numbers at most: `recsys.estimator.arrays.blocks` cuts many into some.
+    A row's list is the same, to the last bit, whatever other rows there are. Where scores are no products of vectors,
+    (B, n_items) numbers are held at once; `recsys.estimator.arrays.blocks` cuts many rows into some.
 
     Parameters
     ----------
@@ -57,46 +59,68 @@ def rank_rows(model: Fitted, users: np.ndarray, history: CSR | None, k: int, hid
     RecsysError
         A score is NaN.
     """
-    n_items = len(model.facts.items)
-    width = min(k, n_items)
+    width = min(k, len(model.facts.items))
     folded = np.zeros(len(users), np.bool_)
+    known = model.has_evidence(users)
     if history is not None and model.can.fold_in:
         folded = (history.counts > 0) | (users < 0)
-    known = model.has_evidence(users)
-    if folded.any() and history is not None:
         known[folded] = (history.counts[folded] > 0) | model.can.cold_user
-    values = np.zeros((len(users), n_items), np.float32)
-    for how, given in ((folded, history), (~folded, None)):
-        which = np.flatnonzero(known & how)
-        if len(which):
-            scored = model.score_block(users[which], None if given is None else given.rows(which))
-            if len(which) == len(users):
-                values = scored
-            else:
-                values[which] = scored
-    return _ranked(model, values, known, _rows(hidden, np.arange(len(users))), allowed, width)
+    parts = [(np.flatnonzero(known & how), given) for how, given in ((folded, history), (~folded, None))]
+    how = _scored if model.index is None else _searched
+    return how(model, users, parts, known, hidden, allowed, width)
 
 
-def _rows(hidden: CSR | None, rows: np.ndarray) -> CSR:
-    """Rows to leave out, of which there may be none."""
-    if hidden is None:
-        return CSR(np.zeros(len(rows) + 1, np.int64), np.zeros(0, np.int32), None, (len(rows), 0))
-    return hidden if len(rows) == hidden.shape[0] else hidden.rows(rows)
+def _searched(model: Fitted, users: np.ndarray, parts: list[Part], known: np.ndarray, hidden: CSR | None,
+              allowed: np.ndarray | None, width: int) -> Lists:
+    """Lists of the items with the largest products; without evidence of a user, of those with most events."""
+    items, scores = np.full((len(users), width), -1, np.int32), np.full((len(users), width), -np.inf, np.float32)
+    in_model, in_popular = model.listed
+    for rows, given in parts:
+        if len(rows) and model.index is not None:
+            queries = model.queries(users[rows], None if given is None else _of(given, rows))
+            items[rows], products = model.index.search(queries.vectors, width, _of(hidden, rows),
+                                                       _both(allowed, in_model))
+            scores[rows] = queries.scores(products, np.arange(len(rows))[:, None])
+    rest = np.flatnonzero(~known)
+    if len(rest):
+        items[rest], scores[rest] = model.popularity.search(np.ones((len(rest), 1), np.float32), width,
+                                                            _of(hidden, rest), _both(allowed, in_popular))
+    return items, scores, np.repeat(~known[:, None], width, axis=1)
 
 
-def _ranked(model: Fitted, values: np.ndarray, known: np.ndarray, hidden: CSR, allowed: np.ndarray | None,
-            width: int) -> Lists:
+def _scored(model: Fitted, users: np.ndarray, parts: list[Part], known: np.ndarray, hidden: CSR | None,
+            allowed: np.ndarray | None, width: int) -> Lists:
     """Lists by scores of all items; what the model has no evidence of gives way to the most popular items."""
+    values = np.zeros((len(users), len(model.facts.items)), np.float32)
+    for rows, given in parts:
+        for some in rows[:, None] if model.scorer.alone else [rows] * (len(rows) > 0):
+            values[some] = model.score_block(users[some], None if given is None else _of(given, some))
+    hidden = _nothing(len(users)) if hidden is None else hidden
     items, scores = ranking.topk(values, hidden.indptr, hidden.indices, allowed, width)
     popular = np.zeros(items.shape, np.bool_)
     evident = model.evident(np.maximum(items, 0), scores) | (items < 0)
     weak = np.flatnonzero(~(evident.all(axis=1) & known))
     if len(weak):
         sure = model.evident(np.arange(values.shape[1]), values[weak]) & known[weak, None]
-        skip = _rows(hidden, weak)
+        skip = hidden.rows(weak)
         items[weak], scores[weak], popular[weak] = _with_popular(
             values[weak], sure, model.facts.item_counts.astype(np.float32), (skip.indptr, skip.indices), allowed, width)
     return items, scores, popular
+
+
+def _of(rows: CSR | None, which: np.ndarray) -> CSR | None:
+    """Some rows, in ascending order."""
+    return rows if rows is None or len(which) == rows.shape[0] else rows.rows(which)
+
+
+def _both(allowed: np.ndarray | None, listed: np.ndarray | None) -> np.ndarray | None:
+    if allowed is None or listed is None:
+        return listed if allowed is None else allowed
+    return np.asarray(allowed & listed)
+
+
+def _nothing(rows: int) -> CSR:
+    return CSR(np.zeros(rows + 1, np.int64), np.zeros(0, np.int32), None, (rows, 0))
 
 
 def _with_popular(values: np.ndarray, sure: np.ndarray, counts: np.ndarray, skip: tuple[np.ndarray, np.ndarray],

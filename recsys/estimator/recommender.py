@@ -367,6 +367,10 @@ class Recommender(Parameters):
         """
         return self.require("score_block").score_block(users, history)
 
+    def products(self, users: np.ndarray, history: CSR | None = None) -> Any:
+        """What gives the order of `score_block` without all scores, if they are products: as `Fitted.products`."""
+        return self.require("products").products(users, history)
+
     def similar_items(self, items: Any, k: int = 10) -> Recs:
         """The k items most like each item, never the item itself; fewer where fewer are like it at all.
 

@@ -18,13 +18,14 @@ from recsys.estimator import golden, scorers
 from recsys.estimator.arrays import Arrays, expect, pack, prefixed, unpack_if, within
 from recsys.estimator.facts import Facts, chained
 from recsys.estimator.fitted import Fitted, Learned
+from recsys.estimator.retrieval import VectorIndex
 from recsys.estimator.staying import Staying
 
 __all__ = ["additional", "forget", "load", "restore", "restore_facts", "save", "without_users"]
 
 _PRIVATE = "seen."  # what `seen=False` leaves out begins with it, behind the name of the part
 _OWN = ("kind", "format", "versions", "members", "class", "parameters", "remedy", "scorer", "memory", "taken", "data",
-        "golden")  # entries of a card that follow from the model
+        "golden", "index")  # entries of a card that follow from the model
 
 
 def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
@@ -69,6 +70,9 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
                   "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
                            "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
     arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
+    if fitted.index is not None:
+        card |= {"index": fitted.index.settings()}
+        arrays |= prefixed("index", fitted.index.arrays())
     container.write(path, card, {name: np.asarray(array, order="C") for name, array in arrays.items()
                                  if seen or not _private(name)})
 
@@ -115,7 +119,20 @@ def restore(card: Mapping[str, Any], arrays: Arrays) -> Fitted:
     scorer = scorers.restore(card["scorer"], within("scorer", arrays), facts)
     learned = Learned(scorer, card["taken"], (card["memory"], within("memory", arrays)))
     parameters = {name: container.tuples(value) for name, value in card["parameters"].items()}
-    return Fitted(card["class"], parameters, facts, learned, card["remedy"])
+    return Fitted(card["class"], parameters, facts, learned, card["remedy"], _index(card, arrays, scorer.vectors()))
+
+
+def _index(card: Mapping[str, Any], arrays: Arrays, held: tuple[np.ndarray, np.ndarray | None] | None
+           ) -> VectorIndex | None:
+    """The index in a file, which an early one lacks."""
+    kept, settings = within("index", arrays), card.get("index")
+    if not kept or held is None:
+        return None
+    if not settings:
+        return VectorIndex.restore(kept, *held)
+    from recsys.estimator.approximate import ApproximateIndex
+
+    return ApproximateIndex.found_again(settings, kept, *held)
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Fitted:

@@ -1,4 +1,4 @@
-"""Full ranking in blocks of users: the model scores, the kernels count, nothing is sorted or kept."""
+"""Full ranking in blocks of users: the model scores, or says what to multiply, and the kernels count."""
 
 from __future__ import annotations
 
@@ -158,17 +158,28 @@ def _rank(model: Any, pool: Pool, users: np.ndarray, longest: int, deepest: int
           ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """`greater` and `equal` of the targets down to `deepest`, numbers of candidates (B,), lists (B, longest)."""
     history = pool.history.rows(users) if pool.history is not None and _folds_in(model, pool) else None
+    targets = pool.relevant.rows(users)
+    excluded = pool.excluded_for(users, targets)
+    searched = model.products(users, history) if hasattr(model, "products") else None
+    if searched is None:
+        scores = _scores(model, pool, users, history)
+        where = excluded.indptr, excluded.indices, pool.allowed
+        greater, equal = kernels.ranking.ranks(scores, *where, targets.indptr, targets.indices, deepest)
+        items, _ = kernels.ranking.topk(scores, *where, longest)
+    else:
+        index, queries = searched
+        greater, equal = index.ranks(queries, targets, deepest, excluded, pool.allowed)
+        items, _ = index.search(queries, longest, excluded, pool.allowed)
+    lost = np.bincount(excluded.row_of_entry[pool.allowed[excluded.indices]], minlength=len(users))
+    return greater, equal, pool.allowed.sum() - lost, items
+
+
+def _scores(model: Any, pool: Pool, users: np.ndarray, history: CSR | None) -> np.ndarray:
     scores = np.ascontiguousarray(model.score_block(users, history))
     if scores.shape != (len(users), len(pool.allowed)):
         raise DataError(f"evaluate: {type(model).__name__}.score_block gave shape {scores.shape} for {len(users)} "
                         f"users and {len(pool.allowed)} items.")
-    targets = pool.relevant.rows(users)
-    excluded = pool.excluded_for(users, targets)
-    where = excluded.indptr, excluded.indices, pool.allowed
-    greater, equal = kernels.ranking.ranks(scores, *where, targets.indptr, targets.indices, deepest)
-    lost = np.bincount(excluded.row_of_entry[pool.allowed[excluded.indices]], minlength=len(users))
-    items, _ = kernels.ranking.topk(scores, *where, longest)
-    return greater, equal, pool.allowed.sum() - lost, items
+    return scores
 
 
 def _folds_in(model: Any, pool: Pool) -> bool:

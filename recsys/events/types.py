@@ -91,10 +91,12 @@ class EventType:
         return self.weight is None or isinstance(self.positive, Condition)
 
     def likes(self, value: float | None, mean: float | None = None) -> bool:
-        """Whether an event of this type is a success, of which `EventTypes.check` has seen that it has its value."""
+        """Whether an event of this type is a success; not, where what its condition compares is not there."""
         if isinstance(self.positive, bool):
             return self.positive
-        return value is not None and self.positive.holds(value, mean)
+        if value is None or (mean is None and self.positive.bound is None):
+            return False
+        return self.positive.holds(value, mean)
 
 
 _DEFAULTS = (

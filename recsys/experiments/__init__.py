@@ -2,8 +2,8 @@
 
 from recsys.experiments.assignment import Variants
 from recsys.experiments.exploration import explore, generator
-from recsys.experiments.off_policy import Estimate, Logged, OffPolicy, off_policy
-from recsys.experiments.readout import Arm, Readout, rates
+from recsys.experiments.off_policy import Estimate, Logged, OffPolicy, estimate_policy
+from recsys.experiments.readout import Arm, Readout, dealt, rates
 from recsys.experiments.sequences import (
     Interval,
     Moments,
@@ -14,5 +14,5 @@ from recsys.experiments.sequences import (
 
 __all__ = [
     "Arm", "Estimate", "Interval", "Logged", "Moments", "OffPolicy", "Readout", "Variants", "betting_sequence",
-    "confidence_sequence", "difference_sequence", "explore", "generator", "off_policy", "rates",
+    "confidence_sequence", "dealt", "difference_sequence", "estimate_policy", "explore", "generator", "rates",
 ]

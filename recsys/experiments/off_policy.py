@@ -14,7 +14,7 @@ from recsys.errors import DataError, ParameterError
 from recsys.experiments.readout import ShownList
 from recsys.experiments.sequences import LEVEL
 
-__all__ = ["Estimate", "Logged", "OffPolicy", "ShownByChance", "off_policy"]
+__all__ = ["Estimate", "Logged", "OffPolicy", "ShownByChance", "estimate_policy"]
 
 _FOLDS = 5  # of people, for the reward model
 _PRIOR = 10.0  # positive events, as many as expected, that every item starts with in the reward model
@@ -26,7 +26,8 @@ class ShownByChance(ShownList, Protocol):
     """A list as the log keeps it, with the probability of each item at its place."""
 
     @property
-    def propensities(self) -> Sequence[float]: ...  # noqa: D102
+    def propensities(self) -> Sequence[float]:
+        """One an item; see `explore`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,9 +191,9 @@ class OffPolicy:
                 f"nothing is known of them")
 
 
-def off_policy(logged: Logged, target: ArrayLike, *, reachable: ArrayLike | None = None,
-               alpha: float = 0.05) -> OffPolicy:
-    r"""Estimate the reward a list of a model that was never shown, from lists that another one showed.
+def estimate_policy(logged: Logged, target: ArrayLike, *, reachable: ArrayLike | None = None,
+                    alpha: float = 0.05) -> OffPolicy:
+    """Estimate the reward a list of a model that was never shown, from lists that another one showed.
 
     With `w_ij = [target_ij = item_ij] / propensity_ij`, list i and place j: an item at a place is taken to bring the
     same whatever stands around it (the item-position click model).
@@ -231,7 +232,8 @@ def off_policy(logged: Logged, target: ArrayLike, *, reachable: ArrayLike | None
     An interval holds `value +- z error`, the error between people as it was seen, and all m with
     `(value - m)^2 <= z^2 m J`: the value as a sum of rare jumps of the mean size J, `J = sum w^2 q / (n sum w q)` for
     rewards of 0 and 1. Where few pairs with large weights have had a reward, the first is far too narrow, because the
-    jumps that did not happen leave no trace in it; the second knows them from the weights of all pairs in common.
+    jumps that did not happen leave no trace in it; the second knows them from the weights of all pairs in common,
+    and errs on the wide side. They are made for one look, and know nothing of pairs without support.
 
     References
     ----------
@@ -246,20 +248,20 @@ def off_policy(logged: Logged, target: ArrayLike, *, reachable: ArrayLike | None
     >>> shown = np.stack([rng.permutation(4)[:2] for _ in range(4000)])  # 2 of 4 items, uniformly
     >>> clicks = rng.random((4000, 2)) < 0.1 * (1 + shown)
     >>> logged = Logged(np.arange(4000), shown, np.full((4000, 2), 1 / 4), clicks)
-    >>> found = off_policy(logged, np.tile([3, 2], (4000, 1)))  # its truth is 0.4 + 0.3
+    >>> found = estimate_policy(logged, np.tile([3, 2], (4000, 1)))  # its truth is 0.4 + 0.3
     >>> print(f"{found.dr.value:.2f}, from {found.dr.low:.2f} to {found.dr.high:.2f}; {found.matches} matches")
     0.68, from 0.64 to 0.72; 2008 matches
     """
-    LEVEL.require("off_policy", "alpha", alpha)
+    LEVEL.require("estimate_policy", "alpha", alpha)
     wanted = np.asarray(target)
     if wanted.shape != logged.items.shape:
-        raise ParameterError(f"off_policy: target must have the shape of the log's lists, {logged.items.shape}, not "
-                             f"{wanted.shape}.")
+        raise ParameterError(f"estimate_policy: target must have the shape of the log's lists, {logged.items.shape}, "
+                             f"not {wanted.shape}.")
     there = wanted >= 0
     weights = np.where(there & (wanted == logged.items), 1 / logged.propensities, 0.0)
     if not weights.any():
-        raise DataError("off_policy: no list shows any of the target's items at its place, so the log has no support "
-                        "for it at all; explore more, or from a larger pool.")
+        raise DataError("estimate_policy: no list shows any of the target's items at its place, so the log has no "
+                        "support for it at all; explore more, or from a larger pool.")
     unsupported = _unsupported(logged, there, weights, reachable)
     guess = np.where(there, _guess(logged, wanted), 0)
     return OffPolicy(
@@ -292,13 +294,13 @@ def _unsupported(logged: Logged, there: np.ndarray, weights: np.ndarray, reachab
     parts = np.bincount(logged.people, (weights - mean * there).sum(1))
     error = float(np.sqrt((parts**2).sum()) / total)
     if mean > 1 + _SUSPICIOUS * error:
-        raise DataError(f"off_policy: the weights of the target's items have the mean {mean:.3g} +- {error:.2g}, which "
-                        f"cannot be above 1; the propensities in the log are too small, so no estimate is right.")
+        raise DataError(f"estimate_policy: the weights of the target's items have the mean {mean:.3g} +- {error:.2g}, "
+                        f"which cannot be above 1; the propensities in the log are too small, so no estimate is right.")
     if reachable is None:
         return float(1 - mean) if mean < 1 - _SUSPICIOUS * error else 0.0
     chances = np.asarray(reachable, np.float64)
     if chances.shape != there.shape:
-        raise ParameterError(f"off_policy: reachable must have the shape of the target, {there.shape}, not "
+        raise ParameterError(f"estimate_policy: reachable must have the shape of the target, {there.shape}, not "
                              f"{chances.shape}.")
     _require_cells("reachable", chances, ~there | ((chances >= 0) & (chances <= _ONE)), "in [0, 1]")
     _require_cells("reachable", chances, (chances > 0) | (weights == 0), "above 0 where the log shows the pair")
@@ -340,5 +342,5 @@ def _require_cells(what: str, values: np.ndarray, fine: np.ndarray, may: str) ->
     wrong = np.argwhere(~fine)
     if len(wrong):
         row, place = wrong[0]
-        raise DataError(f"off_policy: {what} must be {may}, but list {row} has {values[row, place]:g} at place {place} "
-                        f"({len(wrong)} such in all).")
+        raise DataError(f"estimate_policy: {what} must be {may}, but list {row} has {values[row, place]:g} at place "
+                        f"{place} ({len(wrong)} such in all).")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from recsys.checks import Check, optional
-from recsys.errors import DataError
+from recsys.checks import Check, between, optional
+from recsys.errors import DataError, ParameterError
 from recsys.experiments.sequences import (
     BURN_IN,
     LEVEL,
@@ -17,25 +18,33 @@ from recsys.experiments.sequences import (
     difference_sequence,
 )
 
-__all__ = ["Arm", "Readout", "ShownList", "rates"]
+__all__ = ["Arm", "Readout", "ShownList", "dealt", "rates"]
 
-_NAMES = Check(lambda value: isinstance(value, list | tuple) and len(set(value)) == len(value) > 0
-               and all(isinstance(name, str) for name in value), "one or more different names")
-
+_NAMES = Check(lambda value: isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+               and len(set(value)) == len(value) > 0, "one or more different names")
 _NAN = float("nan")
+_CENTERED = 100.0  # people that the mixture around the shares is worth
+_MISDEALT = 0.001
 
 
 class ShownList(Protocol):
     """A list that was shown, as the log keeps it."""
 
     @property
-    def request_id(self) -> Hashable: ...  # noqa: D102
+    def request_id(self) -> Hashable:
+        """Its own."""
+
     @property
-    def user(self) -> Hashable: ...  # noqa: D102
+    def user(self) -> Hashable:
+        """Who saw it; None of nobody known."""
+
     @property
-    def variant(self) -> str: ...  # noqa: D102
+    def variant(self) -> str:
+        """Which variant made it."""
+
     @property
-    def items(self) -> Sequence[Hashable]: ...  # noqa: D102
+    def items(self) -> Sequence[Hashable]:
+        """In order."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +94,15 @@ class Readout:
         Lists of people who had been shown another variant before: they count for no variant.
     unmatched : int
         Positive events for lists that are not among those shown, or for items that were not on them.
+    dealt : float or None
+        The p-value that people were dealt by the shares, where those were given; see `dealt`.
     """
 
     arms: list[Arm]
     alpha: float
     crossed: int
     unmatched: int
+    dealt: float | None
 
     @property
     def columns(self) -> list[str]:
@@ -111,8 +123,13 @@ class Readout:
         left = [f"{count:,} {what}" for count, what in (
             (self.crossed, "lists of people who had seen another variant"),
             (self.unmatched, "positive events without a list that shows their item")) if count]
-        return (f"Intervals: {1 - self.alpha:.0%}, valid at all times at once, from {BURN_IN} people a variant on."
-                + (f" Left out: {'; '.join(left)}." if left else ""))
+        said = f"Intervals: {1 - self.alpha:.0%}, valid at all times at once, from {BURN_IN} people a variant on."
+        if left:
+            said += f" Left out: {'; '.join(left)}."
+        if self.dealt is not None and self.dealt < _MISDEALT:
+            said += (f" People were not dealt by the shares (p = {self.dealt:.1g}): some are lost, so the rates are "
+                     f"not to be trusted.")
+        return said
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dictionary a variant; None where there is no number."""
@@ -120,7 +137,8 @@ class Readout:
 
 
 def rates(shown: Iterable[ShownList], positives: Iterable[tuple[Hashable, Hashable]], *,
-          variants: Sequence[str] | None = None, alpha: float = 0.05) -> Readout:
+          variants: Sequence[str] | None = None, shares: Mapping[str, float] | None = None,
+          alpha: float = 0.05) -> Readout:
     """Read an experiment out: who saw what, what came of it, and whether a variant differs from the first.
 
     Parameters
@@ -133,6 +151,9 @@ def rates(shown: Iterable[ShownList], positives: Iterable[tuple[Hashable, Hashab
     variants : sequence of str, optional
         The variants to read out, first the one to compare with; by default those shown, in order of appearance.
         Lists of others are skipped.
+    shares : mapping of variant to float, optional
+        By which people were assigned; then it is tested whether they were, which is the first thing to break where
+        lists are lost.
     alpha : float
         Of each interval. Differences of V variants take `alpha / (V - 1)` each (Bonferroni), so that all of them hold.
 
@@ -143,7 +164,7 @@ def rates(shown: Iterable[ShownList], positives: Iterable[tuple[Hashable, Hashab
     Raises
     ------
     ParameterError
-        alpha or variants is not what it may be.
+        alpha, variants or shares is not what it may be.
     DataError
         Two lists have one request id.
 
@@ -174,7 +195,59 @@ def rates(shown: Iterable[ShownList], positives: Iterable[tuple[Hashable, Hashab
         tally.show(row)
     for request_id, item in positives:
         tally.respond(request_id, item)
-    return Readout(_arms(list(tally.variants), tally.people.values(), alpha), alpha, tally.crossed, tally.unmatched)
+    arms = _arms(list(tally.variants), tally.people.values(), alpha)
+    return Readout(arms, alpha, tally.crossed, tally.unmatched,
+                   None if shares is None else dealt({arm.variant: arm.people for arm in arms}, shares))
+
+
+def dealt(people: Mapping[str, int], shares: Mapping[str, float]) -> float:
+    """The p-value, valid however often one looks, that people were dealt to variants by the shares.
+
+    One over the Bayes factor of a Dirichlet mixture around the shares s, `a = 100 s`, against the shares themselves:
+    `prod s_i^n_i  G(A + n) / G(A)  prod G(a_i) / G(a_i + n_i)`, G the gamma function, A the sum of a; at most 1.
+
+    Parameters
+    ----------
+    people : mapping of variant to int
+        How many have each.
+    shares : mapping of variant to float
+        Of at least these variants; they are compared by their proportions.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        A variant has no share, or a share is no number from 0 to 1.
+
+    References
+    ----------
+    Lindon and Malek, Anytime-valid inference for multinomial count data, NeurIPS 2022.
+
+    Examples
+    --------
+    >>> print(f"{dealt({'a': 5050, 'b': 4950}, {'a': 0.5, 'b': 0.5}):.2g}")
+    1
+    >>> print(f"{dealt({'a': 5250, 'b': 4750}, {'a': 0.5, 'b': 0.5}):.2g}")
+    4.2e-05
+    """
+    for name in people:
+        if name not in shares:
+            raise ParameterError(f"dealt: variant {name!r} has no share; there are {', '.join(map(repr, shares))}.")
+        between(0, 1).require("dealt", f"the share of {name}", shares[name])
+    if any(count and not shares[name] for name, count in people.items()):
+        return 0.0
+    whole = sum(shares[name] for name in people)
+    evidence = 0.0
+    for name, count in people.items():
+        if count:
+            share = shares[name] / whole
+            own = _CENTERED * share
+            evidence += math.lgamma(own + count) - math.lgamma(own) - count * math.log(share)
+    evidence += math.lgamma(_CENTERED) - math.lgamma(_CENTERED + sum(people.values()))
+    return math.exp(-max(evidence, 0))
 
 
 @dataclass

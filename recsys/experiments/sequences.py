@@ -97,7 +97,7 @@ def confidence_sequence(total: Any, squares: Any, n: Any, alpha: float = 0.05) -
     Notes
     -----
     Asymptotic: it holds as n grows, whatever the distribution. Watched after every person up to the 20,000th, it left
-    out means of .002, .01, .05, .2 and .5 in at most 4 % of 1,000 simulations of each. `betting_sequence` holds
+    out means of .002, .01, .05, .2 and .5 in 2.9 to 4.3 % of 1,000 simulations of each. `betting_sequence` holds
     without any such proviso, but wants the values one by one.
 
     References
@@ -253,7 +253,7 @@ def _limits(moments: Moments, n: Any, alpha: float) -> tuple[Any, Any]:
     mean = np.where(np.asarray(moments.n) > 0, moments.mean, 0.5)
     c = (1 + 1 / t) * (doubled + np.log1p(t)) / moments.worth
     center, reach = mean + c / 2, np.sqrt(c * mean * (1 - mean) + c**2 / 4)
-    return (center - reach) / (1 + c), (center + reach) / (1 + c)
+    return np.maximum((center - reach) / (1 + c), 0), np.minimum((center + reach) / (1 + c), 1)  # but for rounding
 
 
 def _values(values: ArrayLike) -> np.ndarray:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from minidl.kernels import Kernels
 
-__all__ = ["als", "bpr", "mf", "neighbours", "ranking", "sparse"]
+__all__ = ["als", "bpr", "mf", "neighbours", "ranking", "retrieval", "sparse"]
 
 als = Kernels("recsys.kernels", "als")
 bpr = Kernels("recsys.kernels", "bpr")
 mf = Kernels("recsys.kernels", "mf")
 neighbours = Kernels("recsys.kernels", "neighbours")
 ranking = Kernels("recsys.kernels", "ranking")
+retrieval = Kernels("recsys.kernels", "retrieval")
 sparse = Kernels("recsys.kernels", "sparse")

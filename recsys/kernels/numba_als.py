@@ -130,10 +130,13 @@ def _fold(first, last, gram, indptr, indices, extra, ridge, Y, X):
     for u in range(first, last):
         begin, end = indptr[u], indptr[u + 1]
         if begin == end:
-            X[u] = 0
+            for i in range(f):
+                X[u, i] = 0
             continue
-        A[:] = gram
-        b[:] = 0
+        for i in range(f):  # written out: to assign an array takes Numba two seconds to compile
+            b[i] = 0
+            for j in range(f):
+                A[i, j] = gram[i, j]
         for at in range(begin, end, len(vectors)):
             count = min(len(vectors), end - at)
             for n in range(count):
@@ -166,8 +169,9 @@ def _cholesky_solve(A, b):
         smallest[i] = TINY * A[i, i]
     for i in range(f):
         if not A[i, i] > smallest[i]:
-            A[i, i:] = 0
             b[i] = 0
+            for j in range(i, f):
+                A[i, j] = 0
             continue
         root = math.sqrt(A[i, i])
         for j in range(i, f):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import re
 import secrets
@@ -36,6 +37,7 @@ from recsys.serving.settings import Settings
 
 __all__ = ["App", "create_app"]
 
+_LOG = logging.getLogger("recsys.serving")
 Scope = MutableMapping[str, Any]
 _PAGE = Path(__file__).parent / "page"
 _POLICY = (b"content-security-policy", b"default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'")
@@ -70,7 +72,7 @@ class App:
             for route in ROUTES]
         if settings.page:
             endpoints += [Path_("/", _page("index.html")), Path_("/ops", _page("ops.html")),
-                          Mount("/page", StaticFiles(directory=_PAGE))]
+                          Mount("/page", _Files(directory=_PAGE))]
         self._rest = Starlette(routes=endpoints, exception_handlers={HTTPException: _not_found})
 
     async def __call__(self, scope: Scope, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
@@ -114,8 +116,9 @@ class App:
             reply = await getattr(self.handlers, route.name)(call)
         except Problem as problem:
             reply = _of_problem(problem)
-        except (RecsysError, OSError) as error:
-            reply = _of_problem(Problem(500, str(error)))
+        except Exception:  # told to the operator; whoever asked learns no more than that
+            _LOG.exception("%s %s failed", route.method, route.path)
+            reply = _of_problem(Problem(500, "the service failed; its log says why."))
         sent = [(b"content-type", reply.media.encode()), (b"content-length", str(len(reply.body)).encode()),
                 (b"x-request-id", request_id.encode()), (b"cache-control", b"no-store"),
                 *((name.encode(), value.encode()) for name, value in reply.headers.items())]
@@ -208,9 +211,19 @@ class _Endpoint:
         await self._app.answer(self._route, scope, receive, send)
 
 
+class _Files(StaticFiles):
+    """Files of the pages, which browsers ask for anew, so that none goes on with those of a version before."""
+
+    def file_response(self, *args: Any, **given: Any) -> Response:
+        found = super().file_response(*args, **given)
+        found.headers.update({"cache-control": "no-cache", "x-content-type-options": "nosniff"})
+        return found
+
+
 def _page(name: str) -> Callable[[Any], Any]:
     async def page(request: Any) -> Response:
         return FileResponse(_PAGE / name, headers={_POLICY[0].decode(): _POLICY[1].decode(),
+                                                   "cache-control": "no-cache",
                                                    "x-content-type-options": "nosniff"})
 
     return page

@@ -177,8 +177,11 @@ def _with_stand_ins(numbers: np.ndarray, items: Sequence[Key], view: View, row: 
     return numbers >= 0
 
 
-def allowed_by(ask: RecommendAsk, view: View) -> tuple[np.ndarray | None, set[Key] | None]:
-    """Items that a request may list: of the model, bool (n_items,), and new ones by id; None for all of either."""
+def allowed_by(ask: RecommendAsk, view: View, notes: list[str]) -> tuple[np.ndarray | None, set[Key] | None]:
+    """Items that a request may list: of the model, bool (n_items,), and new ones by id; None for all of either.
+
+    What was asked for and is not there is said in `notes`.
+    """
     ids, allowed, fresh = view.ids, view.available, None
     if ask.items is not None:
         require_kind(ids, ask.items, "items")
@@ -187,8 +190,13 @@ def allowed_by(ask: RecommendAsk, view: View) -> tuple[np.ndarray | None, set[Ke
         only[numbers[numbers >= 0]] = True
         allowed = only if allowed is None else allowed & only
         fresh = {*ask.items}
+        lost = sum(not view.is_new(ask.items[place]) for place in np.flatnonzero(numbers < 0).tolist())
+        if lost:
+            notes.append(f"items: {lost} of {len(ask.items)} are unknown, and were left out.")
     if ask.where is not None:
         own, new = view.where(ask.where)
+        if not own.any() and not new:
+            notes.append("where: no item has one of the values of every attribute.")
         allowed = own if allowed is None else allowed & own
         fresh = new if fresh is None else fresh & new
     return allowed, fresh

@@ -10,7 +10,7 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.estimator.scorers.neighbours import nearest
 
-__all__ = ["Likeness"]
+__all__ = ["Likeness", "Said"]
 
 _WORD = re.compile(r"\w+")
 Said = tuple[str, tuple[str, ...]]

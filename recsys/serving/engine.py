@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +40,8 @@ __all__ = ["Engine", "Job"]
 
 Key = int | str
 _ENCODER = msgspec.json.Encoder()
-_REASONS = 3
+_LOG = logging.getLogger("recsys.serving")
+_REASONS = 10  # of an item in a list, the largest
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +86,7 @@ class Engine:
 
     def __init__(self, settings: Settings, deployment: Deployment, log: EventLog) -> None:
         self.settings, self.deployment, self.log = settings, deployment, log
-        self.people = People(log, settings.limits.recent, settings.limits.people)
+        self.people = People(log, settings.limits.recent, settings.limits.held)
         self.catalogue = Catalogue(log)
         self.generation = log.generation()
         self._epoch = -1
@@ -126,16 +128,21 @@ class Engine:
                     groups.setdefault(self._group(job), []).append(place)
                 else:
                     answers[place] = _ENCODER.encode(self._other(job))
-            except (Problem, RecsysError) as error:
+            except Exception as error:
                 answers[place] = _as_problem(error)
         for places in groups.values():
-            try:
-                for place, answer in zip(places, self._recommend([jobs[place] for place in places]), strict=True):
-                    answers[place] = _ENCODER.encode(answer)
-            except (Problem, RecsysError) as error:
-                for place in places:
-                    answers[place] = _as_problem(error)
+            for place, answer in zip(places, self._together([jobs[place] for place in places]), strict=True):
+                answers[place] = answer
         return answers
+
+    def _together(self, jobs: Sequence[Job]) -> list[bytes | Problem]:
+        """The answers of a group; where one of them cannot be answered, that one is at fault and not its neighbours."""
+        try:
+            return [_ENCODER.encode(answer) for answer in self._recommend(jobs)]
+        except Exception as error:
+            if len(jobs) == 1:
+                return [_as_problem(error)]
+        return [answer for job in jobs for answer in self._together([job])]
 
     # ------------------------------------------------------------------------------------ recommend
     def _prepare(self, job: Job, deployment: Deployment) -> None:
@@ -170,7 +177,7 @@ class Engine:
         view = self.catalogue.view(model)
         for job, row in zip(jobs, rows, strict=True):
             _exclude(job.ask, row, view)
-        allowed, fresh = asking.allowed_by(jobs[0].ask, view)
+        allowed, fresh = asking.allowed_by(jobs[0].ask, view, rows[0].notes)
         found = rank(model, rows, max(self._length(job.ask) for job in jobs), allowed)
         return [self._list(job, row, view, fresh, *lists)
                 for job, row, *lists in zip(jobs, rows, *found, strict=True)]
@@ -202,7 +209,7 @@ class Engine:
         for entry in entries:
             job.sources[entry.source] = job.sources.get(entry.source, 0) + 1
         job.items = items[:ask.k].tolist()
-        if self.settings.keeps_shown:
+        if self.settings.keeps_shown and ask.profiling == "on":
             job.shown = Shown(job.request_id, job.time, ask.user, model.variant.name, model.version,
                               [entry.id for entry in entries], propensities[:len(entries)])
         return Answer(entries, ModelName(model.fitted.name, model.version), model.variant.name, job.request_id,
@@ -215,9 +222,9 @@ class Engine:
         if new is None:
             return entries
         scores = new.scores(all_scores(view.model, row))
-        own = [Recommended(item, view.entries[item].title, score, "content")
-               for item, score in zip(new.ids, scores.tolist(), strict=True)
-               if score > -np.inf and item not in row.hidden_new and (fresh is None or item in fresh)]
+        own = [Recommended(item.id, item.title, score, "content")
+               for item, score in zip(new.items, scores.tolist(), strict=True)
+               if score > -np.inf and item.id not in row.hidden_new and (fresh is None or item.id in fresh)]
         own.sort(key=lambda entry: -entry.score)
         return [*heapq.merge(entries, own, key=lambda entry: -entry.score)]
 
@@ -227,7 +234,7 @@ class Engine:
         if not fitted.can.explain:
             return []
         indices, values = _explained(row, view.model)
-        return [ReasonOut(each.item, None if each.item is None else self.catalogue.title(view.model, each.item),
+        return [ReasonOut(each.item, None if each.item is None else view.title_of(each.item),
                           each.contribution) for each in answering.reasons(fitted, indices, values, item, k)]
 
     # --------------------------------------------------------------------------------- similar, explain
@@ -244,7 +251,7 @@ class Engine:
         name = ModelName(model.fitted.name, model.version)
         if number < 0:
             return Answer(self._like_new(ask, view), name, model.variant.name, job.request_id,
-                          [] if ask.item in view.entries else [f"item: {shown(ask.item)} is unknown."])
+                          [] if view.is_new(ask.item) else [f"item: {shown(ask.item)} is unknown."])
         closed = 0 if view.available is None else int((~view.available).sum())
         recs = model.fitted.similar_items(ask.item, k=min(ask.k + closed, len(view.ids)))
         numbers = view.ids.encode(recs.items) if len(recs.items) else np.zeros(0, np.int32)
@@ -256,13 +263,9 @@ class Engine:
 
     def _like_new(self, ask: SimilarAsk, view: View) -> list[Recommended]:
         """What a new item is like by its content."""
-        new = view.fresh
-        if new is None or ask.item not in new.ids:
-            return []
-        place = new.ids.index(ask.item)
-        pairs = zip(new.near[place].tolist(), new.likeness[place].tolist(), strict=True)
-        return [Recommended(view.ids.ids[index].item(), view.title(index), like, "content") for index, like in pairs
-                if index >= 0 and (view.available is None or view.available[index])][:ask.k]
+        like = [] if view.fresh is None else view.fresh.like(ask.item)
+        return [Recommended(view.ids.ids[number].item(), view.title(number), likeness, "content")
+                for number, likeness in like if view.available is None or view.available[number]][:ask.k]
 
     def _explain(self, job: Job) -> ExplainAnswer:
         ask, model, row = job.ask, job.model, job.row
@@ -337,4 +340,10 @@ def _exclude(ask: RecommendAsk, row: Row, view: View) -> None:
 
 
 def _as_problem(error: Exception) -> Problem:
-    return error if isinstance(error, Problem) else Problem(409, str(error))
+    """What is answered instead of an answer; what nobody has foreseen is told to the operator alone."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RecsysError):
+        return Problem(409, str(error))
+    _LOG.error("a question could not be answered", exc_info=error)
+    return Problem(500, "this question could not be answered; the service's log says why.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from recsys.artifact import container
 from recsys.errors import ArtifactError, DataError, LogError
-from recsys.events import Event, Item
+from recsys.events import Condition, Event, Item
 from recsys.events.records import check_all, check_event, check_item
 from recsys.serving import numbering, persons, reporting
 from recsys.serving.calls import Call, Reply
@@ -48,13 +48,10 @@ class Handlers(Service):
             raise Problem(422, f"events: {len(given)} are more than the {self.settings.limits.events} that are taken "
                                f"at a time.", "events")
         events = [self._event(place, one) for place, one in enumerate(given)]
-        new = await self._written(self.append(events))
+        new, last_seq = await self._written(self.append(events))
         for kind in {event.type for event in events}:
             self.metrics.events.labels(kind).inc(sum(event.type == kind for event in events))
-        return Reply.of(EventsAnswer(new, len(events) - new, await self._last_seq()))
-
-    async def _last_seq(self) -> int:
-        return await self.write(lambda log: log.last_seq())
+        return Reply.of(EventsAnswer(new, len(events) - new, last_seq))
 
     def _event(self, place: int, given: EventIn) -> Event:
         facts = self.engine.deployment.first.fitted.facts
@@ -68,7 +65,17 @@ class Handlers(Service):
             self.settings.types.check(event)
         except DataError as error:
             raise Problem(422, f"{where}: {error}", where) from error
+        self._require_mean(where, given.type)
         return event
+
+    def _require_mean(self, where: str, name: str) -> None:
+        """Raise Problem for a type that compares with the mean of the training's values, where there were none."""
+        liked = self.settings.types[name].positive
+        if isinstance(liked, Condition) and liked.bound is None and any(
+                model.fitted.facts.rating_range is None for model in self.engine.deployment.models.values()):
+            raise Problem(422, f"{where}.type: {name!r} is a success if its value is {liked} of the training's values, "
+                               f"and this model was trained without values; name a number in [events.{name}] of the "
+                               f"configuration, such as positive = '>= 4'.", f"{where}.type")
 
     def _require_log(self) -> None:
         if self.settings.events is None:
@@ -91,7 +98,8 @@ class Handlers(Service):
         text = call.argument("search", "")
         if len(text) > 256:
             raise Problem(422, "search: give at most 256 characters.", "search")
-        found, total = await self.in_engine(lambda: self.engine.view().search(text, int(limit)))
+        view = await self.in_engine(self.engine.view)
+        found, total = await self.report(lambda log: view.search(text, int(limit)))
         return Reply.of(ItemsAnswer(found, total))
 
     async def get_item(self, call: Call) -> Reply:
@@ -127,7 +135,8 @@ class Handlers(Service):
         """All that is kept of a person."""
         self.require_ready()
         user = call.id_of(self.engine.deployment.first.fitted.users)
-        return Reply.of(await self.in_engine(lambda: persons.kept_of(self.engine, user)))
+        await self.in_engine(self.engine.follow)
+        return Reply.of(await self.report(lambda log: persons.kept_of(self.engine, log, user)))
 
     async def forget_user(self, call: Call) -> Reply:
         """Erase a person."""

@@ -17,20 +17,21 @@ Key = int | str
 _AT_ONCE = 256
 
 
-def positives(log: EventLog, types: EventTypes, mean: float) -> Iterator[tuple[str, Key]]:
+def positives(log: EventLog, types: EventTypes, mean: float | None) -> Iterator[tuple[str, Key]]:
     """(request id, item) of all positive events that name the list they came from.
 
     Parameters
     ----------
     log : EventLog
     types : EventTypes
-    mean : float
-        Of the values that the model has learned from.
+    mean : float or None
+        Of the values that the model has learned from, if there were any.
     """
     after = 0
     while events := log.since(after, 10_000):
         for event in events:
-            if event.request_id is not None and event.type in types and types.positive(event.type, event.value, mean):
+            kind = types.by_name.get(event.type)
+            if event.request_id is not None and kind is not None and kind.likes(event.value, mean):
                 yield event.request_id, event.item
         after = events[-1].seq
 

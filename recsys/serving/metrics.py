@@ -59,7 +59,9 @@ class Metrics:
         self.queue = Gauge("recsys_queue", "Requests that wait.", registry=registry, multiprocess_mode="sum")
         self.age = Gauge("recsys_model_age_seconds", "Since the variant's model was loaded.", ("variant",),
                          registry=registry, multiprocess_mode="max")
-        self.started = time.time()
+        self.started = Gauge("recsys_started_seconds", "When the service was started, since 1970.", registry=registry,
+                             multiprocess_mode="min")
+        self.started.set_to_current_time()
         self._children: dict[Any, Any] = {}
         path = self.folder / "shown.bin"
         with open(path, "ab") as file:
@@ -92,7 +94,8 @@ class Metrics:
 
     def summary(self) -> dict[str, Any]:
         """Totals since the start: requests by route and by status, latency, sources, events by type."""
-        found: dict[str, Any] = {"requests": {}, "statuses": {}, "sources": {}, "events": {}, "queue": 0.0}
+        found: dict[str, Any] = {"requests": {}, "statuses": {}, "sources": {}, "events": {}, "queue": 0.0,
+                                 "started": time.time()}
         buckets: dict[float, float] = {}
         for family in self._all().collect():
             for sample in family.samples:
@@ -106,6 +109,8 @@ class Metrics:
                     _add(found["sources"], labels["source"], sample.value)
                 elif name == "recsys_events_total":
                     _add(found["events"], labels["type"], sample.value)
+                elif name == "recsys_started_seconds":
+                    found["started"] = sample.value
                 elif name == "recsys_queue":
                     found["queue"] += sample.value
         found["latency"] = sorted(buckets.items())

@@ -32,19 +32,20 @@ class People:
     recent : int
         How many of a person's last events are looked at.
     most : int
-        People that are held; who was asked for longest ago goes first.
+        Events that are held; those of who was asked for longest ago go first.
     """
 
     def __init__(self, log: EventLog, recent: int, most: int) -> None:
         self._log, self._recent, self._most = log, recent, most
         self._held: OrderedDict[Key, list[Said]] = OrderedDict()
+        self._size = 0  # events, and one for each of the people
         self._seq, _, _, self._epoch = log.state()
 
     def follow(self, seq: int, epoch: int) -> None:
         """Take in the events up to number `seq`, which `EventLog.state` gave."""
         if epoch != self._epoch:
             self._held.clear()
-            self._epoch, self._seq = epoch, seq
+            self._epoch, self._seq, self._size = epoch, seq, 0
         while self._seq < seq:
             if not self._held:
                 self._seq = seq
@@ -56,6 +57,7 @@ class People:
                 held = self._held.get(event.user)
                 if held is not None:
                     held.append((event.item, event.type, event.value, event.seq))
+                    self._size += 1 - len(held[:-self._recent])
                     del held[:-self._recent]
                 self._seq = event.seq
 
@@ -64,10 +66,11 @@ class People:
         held = self._held.get(user)
         if held is None:
             held = self._held[user] = self._log.history(user, self._recent)
-            while len(self._held) > self._most:
-                self._held.popitem(last=False)
             if held and held[-1][3] > self._seq:  # come in since `follow`: the next one would take them in again
                 held[:] = [event for event in held if event[3] <= self._seq]
+            self._size += len(held) + 1
+            while self._size > self._most and len(self._held) > 1:
+                self._size -= len(self._held.popitem(last=False)[1]) + 1
         else:
             self._held.move_to_end(user)
         return held
@@ -97,7 +100,8 @@ class Live:
 
 def live(events: Iterable[Said], types: EventTypes, fitted: Fitted, learned_to: int) -> Live:
     """What a person's events, oldest first, say to a model that has learned from those up to number `learned_to`."""
-    found, mean, by_value = Live(), fitted.facts.mean_value, fitted.scorer.needs_values
+    found, by_value = Live(), fitted.scorer.needs_values
+    mean = None if fitted.facts.rating_range is None else fitted.facts.mean_value
     known = types.by_name
     for item, name, value, seq in events:
         kind = known.get(name)

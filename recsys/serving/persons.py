@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from recsys.artifact import container
 from recsys.artifact.versions import Versions
 from recsys.estimator import storing
 from recsys.serving import numbering
 from recsys.serving.schemas import Erased, ErasedParts, Named, Person, PersonEvent, Receipt
 
 if TYPE_CHECKING:
+    from recsys.events import EventLog
     from recsys.serving.engine import Engine
     from recsys.serving.service import Service
 
@@ -25,16 +24,17 @@ __all__ = ["forget", "kept_of"]
 Key = int | str
 
 
-def kept_of(engine: Engine, user: Key) -> Person:
-    """All that is kept of a person: by the log, and by the first variant's model."""
-    engine.follow()
-    model = engine.deployment.first
+def kept_of(engine: Engine, log: EventLog, user: Key) -> Person:
+    """All that is kept of a person: by the log, and by the first variant's model that knows them."""
+    knowing = [model for model in engine.deployment.models.values()
+               if numbering.encode_any(model.fitted.users, user) >= 0 and not engine.is_forgotten(user, model)]
+    model = knowing[0] if knowing else engine.deployment.first
     view, fitted = engine.catalogue.view(model), model.fitted
-    kept = engine.log.export(user)
-    number = -1 if engine.is_forgotten(user, model) else int(numbering.encode(fitted.users, [user])[0])
+    kept = log.export(user)
+    number = numbering.encode_any(fitted.users, user) if knowing else -1
     seen = fitted.facts.seen
     indices = seen.row(number)[0].tolist() if seen is not None and number >= 0 else []
-    events = [PersonEvent(event["id"], event["item"], engine.catalogue.title(model, event["item"]), event["type"],
+    events = [PersonEvent(event["id"], event["item"], view.title_of(event["item"]), event["type"],
                           event["value"], event["time"], event["request_id"]) for event in kept["events"]]
     return Person(user, number >= 0, events,
                   [Named(fitted.items.ids[index].item(), view.title(index)) for index in indices], kept["shown"],
@@ -61,10 +61,4 @@ async def forget(service: Service, user: Key) -> Receipt:
 
 def _rewrite(path: str, user: Key) -> bool:
     """Take a person out of a model file and of all versions of it that are kept; whether the person was in any."""
-    def without(source: Path, target: Path) -> None:
-        fitted = storing.load(source, mmap=True, verify=False)
-        if numbering.encode_any(fitted.users, user) >= 0:
-            storing.save(storing.without_users(fitted, [user]), target, seen=fitted.seen is not None,
-                         card=storing.additional(container.manifest(source)))
-
-    return bool(Versions(path).rewrite(without))
+    return bool(Versions(path).rewrite(lambda source, target: storing.forget(source, [user], target)))

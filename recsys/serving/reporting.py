@@ -62,7 +62,7 @@ def stats(service: Service, log: EventLog) -> dict[str, Any]:
     total = max(summary["latency"][-1][1] if summary["latency"] else 0, 0)
     buckets = [[None if edge == float("inf") else edge, count] for edge, count in summary["latency"]]
     return {
-        "time": now, "uptime": now - service.started, "workers": service.settings.workers,
+        "time": now, "uptime": now - summary["started"], "workers": service.settings.workers,
         "requests": summary["requests"], "statuses": summary["statuses"],
         "latency": {"p50": _quantile(summary["latency"], .5), "p99": _quantile(summary["latency"], .99),
                     "buckets": buckets, "count": total},
@@ -70,7 +70,7 @@ def stats(service: Service, log: EventLog) -> dict[str, Any]:
         "coverage": {"shown": service.metrics.coverage, "items": len(engine.deployment.first.fitted.items)},
         "events": {"total": log.count(), "last_minute": sum(event.time > now - 60 for event in latest),
                    "by_type": summary["events"]},
-        "drift": drift(engine.deployment.first.fitted, latest), "queue": service.waiting,
+        "drift": drift(engine.deployment.first.fitted, latest), "queue": summary["queue"],
         "models": [{"variant": name, "name": model.fitted.name, "version": model.version, "age": now - model.loaded}
                    for name, model in engine.deployment.models.items()],
         "experiments": experiments(service, log) if service.settings.keeps_shown else [],
@@ -82,7 +82,8 @@ def experiments(service: Service, log: EventLog) -> list[dict[str, Any]]:
     began, found = service.read_out
     if time.monotonic() - began > _AGE:
         shown = list(log.shown(after=max(0, log.last_shown() - _LISTS)))
-        mean = service.engine.deployment.first.fitted.facts.mean_value
+        facts = service.engine.deployment.first.fitted.facts
+        mean = None if facts.rating_range is None else facts.mean_value
         arms = rates(shown, positives(log, service.settings.types, mean)).arms if shown else []
         found = [{"variant": arm.variant, "people": arm.people, "lists": arm.lists, "rate": arm.person_rate,
                   "low": arm.low, "high": arm.high, "verdict": arm.verdict} for arm in arms]

@@ -77,8 +77,9 @@ class Service:
             lane.open()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
         await self.in_engine(self._warm)
-        mean = self.engine.deployment.first.fitted.facts.mean_value
-        await self.write(lambda log: log.put("mean", str(mean)))  # what a reader of the log takes for a high rating
+        facts = self.engine.deployment.first.fitted.facts
+        mean = "" if facts.rating_range is None else str(facts.mean_value)
+        await self.write(lambda log: log.put("mean", mean))  # what a reader of the log compares ratings with
         self.not_ready = ""
 
     def _load(self) -> None:
@@ -109,7 +110,7 @@ class Service:
             asks += [SimilarAsk(item=item) for item in items[:1]]
             asks += [ExplainAsk(user=user, item=item) for user in users[:1] for item in items[:1]]
             for answer in self.engine.answer([Job(ask, "warm", self.started) for ask in asks]):
-                if isinstance(answer, Problem) and answer.status >= 500:
+                if isinstance(answer, Problem) and (answer.status >= 500 or "NaN" in answer.detail):
                     raise ArtifactError(f"{model.variant.path}: {answer.detail}")
 
     async def close(self) -> None:
@@ -134,7 +135,12 @@ class Service:
     # ------------------------------------------------------------------------------------------ answers
     async def ask(self, job: Job) -> bytes:
         """The answer to a question, encoded."""
-        answer = await self._answers.put(job)
+        try:
+            async with asyncio.timeout(self.settings.limits.timeout + 1):  # the lane refuses what waits too long
+                answer = await self._answers.put(job)
+        except TimeoutError:
+            raise Problem(503, "the answer took too long; try again in a second.",
+                          headers={"retry-after": "1"}) from None
         if isinstance(answer, Problem):
             raise answer
         return bytes(answer)
@@ -170,16 +176,24 @@ class Service:
         found: T = await self._writes.put(function)
         return found
 
-    async def append(self, events: list[Event]) -> int:
-        """Make events durable, together with those that others bring at this moment; how many are new."""
-        return int(await self._writes.put(events))
+    async def append(self, events: list[Event]) -> tuple[int, int]:
+        """Make events durable, together with those that others bring at this moment.
+
+        Returns
+        -------
+        new, last_seq : int
+            How many are new, and the log's last number.
+        """
+        found: tuple[int, int] = await self._writes.put(events)
+        return found
 
     def _write(self, batch: Sequence[Any]) -> list[Any]:
         groups = [one for one in batch if isinstance(one, list)]
         counts: Any = iter(())
         if groups:
             try:
-                counts = iter(self._writer.append_groups(groups))
+                new = self._writer.append_groups(groups)
+                counts = zip(new, [self._writer.last_seq()] * len(new), strict=True)
             except RecsysError as error:
                 counts = iter([error] * len(groups))
         return [next(counts) if isinstance(one, list) else _tried(one, self._writer) for one in batch]
@@ -209,6 +223,7 @@ class Service:
             await asyncio.sleep(_POLL)
             try:
                 await self.in_engine(self.engine.follow)
+                await asyncio.to_thread(self.engine.catalogue.settle)
                 self.metrics.queue.set(self.waiting)
                 for name, model in self.engine.deployment.models.items():
                     self.metrics.age.labels(name).set(time.time() - model.loaded)

@@ -73,8 +73,8 @@ class Limits:
         Requests that wait; more are refused with 503.
     timeout : float
         Seconds until a request that was not answered is refused with 503, or a body that has not come with 408.
-    people : int
-        People whose last events a worker holds in memory.
+    held : int
+        Events of people who were asked for lately that a worker holds in memory.
     """
 
     body: int = 1 << 20
@@ -84,10 +84,10 @@ class Limits:
     recent: int = 500
     queue: int = 512
     timeout: float = 5.0
-    people: int = 10_000
+    held: int = 200_000
 
 
-_LIMITS: dict[str, Check] = {name: whole(1) for name in ("body", "k", "events", "history", "recent", "queue", "people")}
+_LIMITS: dict[str, Check] = {name: whole(1) for name in ("body", "k", "events", "history", "recent", "queue", "held")}
 _LIMITS["timeout"] = above(0)
 
 

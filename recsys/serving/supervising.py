@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,7 +61,7 @@ class Supervisor:
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[Any] = []
         self._begun: list[float] = []
-        self._stopping = threading.Event()
+        self._stopping = False
 
     def _check_files(self) -> None:
         """Compare the models with their checksums once, instead of in each worker."""
@@ -74,18 +73,22 @@ class Supervisor:
         for name in _ONE_THREAD:  # a worker is one core's; set before it loads the libraries
             os.environ[name] = "1"
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._stopping.set())
+            signal.signal(number, self._end)
         try:
             self._workers = [self._start(slot) for slot in range(self._settings.workers)]
             self._begun = [time.monotonic()] * len(self._workers)
             self._wait_until_ready()
-            while not self._stopping.is_set():
+            while not self._stopping:
                 wait([worker.sentinel for worker in self._workers], timeout=.2)
                 self._revive()
                 if self._learning is not None:
                     self._learning.look(self._say)
         finally:
             self._stop()
+
+    def _end(self, *_: Any) -> None:
+        """Note that a signal came: nothing that locks, as the next one may come meanwhile."""
+        self._stopping = True
 
     def _start(self, slot: int) -> Any:
         from recsys.serving.worker import work
@@ -97,7 +100,7 @@ class Supervisor:
 
     def _wait_until_ready(self) -> None:
         """Until every worker has written that it is ready, or one has died."""
-        while not self._stopping.is_set():
+        while not self._stopping:
             if all(Path(self.folder, f"ready-{slot}").exists() for slot in range(len(self._workers))):
                 self._say(f"Serving at {self.address} with {len(self._workers)} "
                           f"worker{'s' * (len(self._workers) > 1)}; Ctrl-C stops it.")
@@ -111,7 +114,7 @@ class Supervisor:
 
     def _revive(self) -> None:
         for slot, worker in enumerate(self._workers):
-            if worker.exitcode is None or self._stopping.is_set():
+            if worker.exitcode is None or self._stopping:
                 continue
             lived = time.monotonic() - self._begun[slot]
             _LOG.warning("worker %d ended with code %s and is started again", slot, worker.exitcode)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import __main__ as command
 
 
-@pytest.mark.parametrize("arguments", [["--list"], ["accuracy", "popular-100k"], ["cold"], ["tables"]])
+@pytest.mark.parametrize("arguments", [["--list"], ["accuracy", "popular-100k"], ["cold"], ["serving"], ["tables"]])
 def test_openblas_may_choose_its_kernels(arguments, monkeypatch):
     class Begun(Exception):
         pass

@@ -24,7 +24,7 @@ from recsys.errors import DataError, ParameterError
 from recsys.estimator import golden
 from recsys.evaluation import evaluate
 from recsys.events import Event, EventLog, EventTypes, Item
-from recsys.models import ALS, EASE, MLP, Bias, ItemKNN, Popular
+from recsys.models import ALS, EASE, MLP, Bias, ItemKNN, Markov, Popular
 from recsys.retraining import retrain
 
 ANN = "ann-whose-name-is-nowhere-else-81b2"
@@ -116,6 +116,7 @@ def test_but_for_the_permutation_it_would(tmp_path, log, model):
     found = retrain(path, OLD, log, newest=0.8, margin=0.1)
     assert found.accepted
     assert found.measured.low < 0 < found.measured.high
+    assert not retrain(running(tmp_path, model), OLD, log, newest=0.8, margin=0.01).accepted
 
 
 def test_unless_it_is_forced(tmp_path, log):
@@ -159,6 +160,26 @@ def test_ratings_learn_from_all_ratings_and_are_asked_for_good_ones(tmp_path, lo
     model = loading.load(path)
     assert int(model.item_counts.sum()) == len(DATA)
     assert found.measured.events <= np.count_nonzero(late.value[-found.held_out:] >= 3)
+
+
+def test_events_are_learned_in_the_order_of_arrival_up_to_the_beginning(tmp_path, log, monkeypatch):
+    """Whatever the clock of the sender said; what arrives while it learns is for the next time."""
+    path = running(tmp_path, Markov())
+    log.append(events_of(LATE))  # whose clock runs backwards
+    forgotten = EventLog.forgotten
+
+    def busy(self, after=0):
+        self.append([Event("late", "u001", "i00", "click", None, 0.0, None)])
+        return forgotten(self, after)
+
+    monkeypatch.setattr(EventLog, "forgotten", busy)
+    found = retrain(path, OLD, log, force=True)
+    assert found.events == found.learned_to == len(LATE)
+    model = loading.load(path)
+    for user in ("u001", "u050"):
+        row = model.require("x").scorer.history.row(int(model.users.encode([user])[0]))[0]
+        number = int(DATA.users.encode([user])[0])
+        assert model.items.ids[row].tolist() == DATA.items.ids[DATA.csr.row(number)[0]].tolist()
 
 
 def test_kinds_of_events_count_as_they_are_told(tmp_path, log):

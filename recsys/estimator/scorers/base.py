@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from minidl import runtime
+from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.estimator.arrays import Arrays, blocks
 from recsys.estimator.capabilities import Can
@@ -14,9 +16,33 @@ from recsys.estimator.facts import Facts
 from recsys.estimator.histories import Histories
 from recsys.estimator.staying import Staying
 
-__all__ = ["HistoryScorer", "Scorer", "State", "cosine"]
+__all__ = ["HistoryScorer", "Queries", "Scorer", "State", "cosine"]
 
 State = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """What is multiplied by the vectors of items: `score = scale (query . vector + bias + shift)`.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (B, f)
+        A row's does not depend on the others, to the last bit.
+    shift : ndarray of float64, shape (B,), optional
+    scale : float
+        Above 0, so that the order of the products is that of the scores.
+    """
+
+    vectors: np.ndarray
+    shift: np.ndarray | None = None
+    scale: float = 1.0
+
+    def scores(self, products: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Scores from products of some rows: float64, int, of shapes that broadcast -> float32."""
+        whole = products if self.shift is None else products + self.shift[rows]
+        with np.errstate(over="ignore"):
+            return np.asarray(whole * self.scale, np.float32)
 
 
 class Scorer:
@@ -35,6 +61,8 @@ class Scorer:
         It is nothing without the histories of its users.
     described : (bool, bool)
         Whether it knows users, and items, by their features.
+    alone : bool
+        The last bits of a row's scores depend on the other rows, so that lists are made from each row by itself.
     of_users : tuple of str
         The arrays of its `state` whose row i is of user i, besides histories, which are named "seen.", and the weights
         of a network, which names its own.
@@ -43,6 +71,7 @@ class Scorer:
     of_users: ClassVar[tuple[str, ...]] = ()
     can: Can
     n_items: int
+    alone: bool = False
     needs_values: bool = False
     needs_histories: bool = False
     described: tuple[bool, bool] = (False, False)
@@ -65,10 +94,32 @@ class Scorer:
         """Scores of all items for anybody's histories, if `can.fold_in`: CSR (B, n_items) -> float32 (B, n_items)."""
         raise NotImplementedError(f"{type(self).__name__} does not define fold.")
 
+    # ---------------------------------------------------------------------------------- products
+    def vectors(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Vectors (n_items, f) and biases (n_items,) or None, float32, if scores are their products with queries.
+
+        Lists are then found by search, without the scores of all items; `evident` must have nothing to say.
+        """
+        return None
+
+    def queries(self, users: np.ndarray) -> Queries:
+        """What users of the training data are to the vectors: int (B,)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define queries.")
+
+    def fold_queries(self, history: CSR) -> Queries:
+        """What anybody's histories are to the vectors: CSR (B, n_items)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define fold_queries.")
+
     def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Scores of pairs, by default picked from whole rows: int (n,), int (n,) -> float32 (n,)."""
-        out = np.empty(len(users), np.float32)
+        """Scores of pairs, by default products, or picked from whole rows: int (n,), int (n,) -> float32 (n,)."""
         rows, place = np.unique(users, return_inverse=True)
+        held = self.vectors()
+        if held is not None:
+            queries, bias = self.queries(rows), np.zeros(0, np.float32) if held[1] is None else held[1]
+            vectors = np.ascontiguousarray(queries.vectors), np.ascontiguousarray(held[0])
+            products = kernels.retrieval.dots(*vectors, bias, place, items)
+            return queries.scores(products, place)
+        out = np.empty(len(users), np.float32)
         for block in blocks(len(rows), self.n_items):
             which = np.flatnonzero((place >= block.start) & (place < block.stop))
             out[which] = self.score(rows[block])[place[which] - block.start, items[which]]

@@ -77,9 +77,9 @@ class Codes(FoldIn):
 
     def _with_one(self, rows: CSR) -> np.ndarray:
         """Codes, and the factor of the columns' biases: (B, width + 1)."""
-        with no_grad():
-            codes = self.network.encode(rows).data
-        return np.hstack([codes, np.ones((len(codes), 1), np.float32)])
+        with no_grad():  # row by row: the last bits of a larger product depend on the other rows
+            codes = [self.network.encode(rows.rows(np.array([row]))).data for row in range(rows.shape[0])]
+        return np.hstack([np.concatenate(codes), np.ones((len(codes), 1), np.float32)])
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The numbers, the baseline, the network and the ratings of the training."""

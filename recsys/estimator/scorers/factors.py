@@ -14,7 +14,7 @@ from recsys.estimator.arrays import Arrays, expect
 from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
 from recsys.estimator.scorers import folding
-from recsys.estimator.scorers.base import Scorer, State
+from recsys.estimator.scorers.base import Queries, Scorer, State
 from recsys.estimator.scorers.biases import known_biases
 from recsys.estimator.scorers.folding import FoldIn
 
@@ -85,8 +85,29 @@ class Factors(Scorer):
         vectors, bias = self.folded_by(FoldIn).vectors(history, self)
         return self._scaled(self._products(vectors), bias)
 
+    def vectors(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Those of the items, unless the scale turns their order round."""
+        turned = self.user_bias is not None and not self.scale > 0
+        return None if turned else (self.item_factors, self.item_bias)
+
+    def queries(self, users: np.ndarray) -> Queries:
+        """The vectors of users."""
+        return self._queries(self.user_factors[users], None if self.user_bias is None else self.user_bias[users])
+
+    def fold_queries(self, history: CSR) -> Queries:
+        """The vectors of histories."""
+        vectors, bias = self.folded_by(FoldIn).vectors(history, self)
+        return self._queries(vectors, None if bias is None else bias[:, 0])
+
+    def _queries(self, vectors: np.ndarray, user_bias: np.ndarray | None) -> Queries:
+        if user_bias is None:
+            return Queries(vectors)
+        return Queries(vectors, self.mean + user_bias.astype(np.float64), self.scale)
+
     def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Scores of pairs: (n,)."""
+        if self.vectors() is not None:
+            return super().pairs(users, items)
         dots = np.einsum("nf,nf->n", self.user_factors[users], self.item_factors[items])
         bias = None if self.user_bias is None else self.user_bias[users]
         return self._scaled(np.asarray(dots + self.item_bias[items]), bias)

@@ -100,7 +100,11 @@ class LinearMap(FoldIn):
 
     def vectors(self, history: CSR, factors: Factors) -> tuple[np.ndarray, None]:
         """(B, f)."""
-        return np.asarray(means_of(history.unique(), factors.item_factors) @ self.fold_map), None
+        means, width = means_of(history.unique(), factors.item_factors), self.fold_map.shape[1]
+        rows, columns = np.divmod(np.arange(len(means) * width), width)
+        products = kernels.retrieval.dots(means, np.ascontiguousarray(self.fold_map.T), np.zeros(0, np.float32), rows,
+                                          columns)
+        return products.reshape(len(means), width).astype(np.float32), None
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The map."""

@@ -15,7 +15,7 @@ from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
 from recsys.estimator.histories import Histories
 from recsys.estimator.networks import Architecture
-from recsys.estimator.scorers.base import HistoryScorer, Scorer, State
+from recsys.estimator.scorers.base import HistoryScorer, Queries, Scorer, State
 
 __all__ = ["HistoryNetwork", "PairNetwork", "pairs_at_once", "scores_of"]
 
@@ -31,18 +31,21 @@ class HistoryNetwork(HistoryScorer):
     histories : Histories
     network : minidl.nn.Module
         `network(history)` takes a CSR (B, n_items) to a Tensor (B, n_items); with `can.embeddings` it has
-        `item_vectors()`, and `user_vectors(history)`.
+        `item_vectors()`, and `user_vectors(history)`. If its scores are products, it may have `products()`, vectors
+        (n_items, f) and biases (n_items,) or None, and `queries(history)`, a Tensor (B, f).
     architecture : Architecture or None
         What a file rebuilds the network from; None for one of your own, which no file can hold.
     n_items : int
     personal : bool
-        The network knows users of the training by vectors of their own: `network(history, users)`.
+        The network knows users of the training by vectors of their own: `network(history, users)`, and
+        `queries(history, users)`.
     """
 
     def __init__(self, can: Can, histories: Histories, network: Any, architecture: Architecture | None, n_items: int, *,
                  personal: bool = False) -> None:
         super().__init__(can, histories, n_items)
         self.network, self.architecture, self.personal = network, architecture, personal
+        self.alone = not hasattr(network, "products")
 
     def score_histories(self, history: CSR) -> np.ndarray:
         """Scores of all items for transformed histories: CSR (B, n_items) -> (B, n_items)."""
@@ -58,6 +61,28 @@ class HistoryNetwork(HistoryScorer):
             return super().score(users)
         with no_grad():
             return np.asarray(self.network(self.stored(users), users).data)
+
+    def vectors(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Those of the network's products, if its scores are some."""
+        if not hasattr(self.network, "products"):
+            return None
+        vectors, bias = self.network.products()
+        return np.asarray(vectors, np.float32), None if bias is None else np.asarray(bias, np.float32)
+
+    def queries(self, users: np.ndarray) -> Queries:
+        """What the network makes of the histories of users, one at a time."""
+        return self._queries(self.stored(users), users if self.personal else None)
+
+    def fold_queries(self, history: CSR) -> Queries:
+        """What the network makes of histories, one at a time."""
+        return self._queries(self.transform_history(history), None)
+
+    def _queries(self, history: CSR, users: np.ndarray | None) -> Queries:
+        """Row by row: the last bits of what a network computes depend on the other rows, and on their lengths."""
+        with no_grad():
+            found = [self.network.queries(history.rows(row), *([] if users is None else [users[row]])).data
+                     for row in np.arange(history.shape[0])[:, None]]
+        return Queries(np.concatenate(found))
 
     def item_vectors(self) -> np.ndarray | None:
         """(n_items, d), if the network has any."""
@@ -105,6 +130,8 @@ class PairNetwork(Scorer):
     described : (bool, bool)
         Whether users, and items, are known by their features.
     """
+
+    alone = True
 
     def __init__(self, can: Can, network: Any, architecture: Architecture | None, n_items: int, *, offset: float = 0.0,
                  described: tuple[bool, bool] = (False, False)) -> None:

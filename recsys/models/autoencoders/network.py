@@ -96,6 +96,15 @@ class Autoencoder(nn.Module):
         """Weights and bias that take codes to scores: (n_items, hidden[-1]), (n_items,)."""
         return self.output.weight, self.output.bias
 
+    def products(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors (n_items, hidden[-1]) and biases (n_items,), whose products with `queries` are the scores."""
+        weight, bias = self.decoder()
+        return weight.data, bias.data
+
+    def queries(self, history: CSR, users: np.ndarray | None = None) -> Any:
+        """The codes of histories: CSR (B, n_items), int (B,) -> (B, hidden[-1])."""
+        return self.encode(history, users)
+
     def forward(self, history: CSR, users: np.ndarray | None = None) -> Any:
         """CSR (B, n_items), int (B,) -> (B, n_items)."""
         return self.output(self.encode(history, users))
@@ -117,6 +126,14 @@ class LinearAutoencoder(nn.Module):
                  generator: np.random.Generator) -> None:
         self.bag = Bag(n_items, factors, dropout=dropout, bias=False, generator=generator)
         self.output = None if tied else nn.Parameter(self.bag.table.weight.data.copy())
+
+    def products(self) -> tuple[np.ndarray, None]:
+        """V, whose products with `queries` are the scores: (n_items, factors)."""
+        return (self.bag.table.weight if self.output is None else self.output).data, None
+
+    def queries(self, history: CSR) -> Any:
+        """`W' x`: CSR (B, n_items) -> (B, factors)."""
+        return self.bag(history)
 
     def forward(self, history: CSR) -> Any:
         """CSR (B, n_items) -> (B, n_items)."""
@@ -165,9 +182,21 @@ class VariationalAutoencoder(nn.Module):
 
     def decode(self, z: Any) -> Any:
         """(B, latent) -> (B, n_items)."""
+        return self.output(self._before_output(z))
+
+    def _before_output(self, z: Any) -> Any:
         for layer in self.decoder:
             z = ops.tanh(layer(z))
-        return self.output(z)
+        return z
+
+    def products(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors and biases (n_items,) of the last layer, whose products with `queries` are the scores."""
+        bias: Any = self.output.bias
+        return self.output.weight.data, bias.data
+
+    def queries(self, history: CSR) -> Any:
+        """What the last layer is given: CSR (B, n_items) -> (B, width)."""
+        return self._before_output(self.encode(history)[0])
 
     def draw(self, mean: Any, log_variance: Any) -> Any:
         """A normal vector with these moments, differentiable in them: (B, latent)."""

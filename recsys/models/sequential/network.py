@@ -173,6 +173,14 @@ class SequenceNetwork(nn.Module):
         factors = self.items.embedding_dim  # two products need no copy of the tables
         return states[:, :factors] @ self.items.weight.T + states[:, factors:] @ self.wide.weight.T + self.bias
 
+    def products(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors (n_items, factors + wide) and biases (n_items,), whose products with `queries` are the scores."""
+        return self.items.weight.data if self.wide is None else self.item_vectors(), self.bias.data
+
+    def queries(self, history: CSR) -> Any:
+        """The states that histories end with: CSR (B, n_items) -> (B, factors + wide)."""
+        return self.last_states(history)
+
     def forward(self, history: CSR) -> Any:
         """Scores of the next item: CSR (B, n_items) -> (B, n_items)."""
         return self.scores(self.last_states(history))

@@ -39,7 +39,6 @@ export function combobox(input, list, choose) {
     const values = Object.values(item.attributes ?? {}).flat().slice(0, 4).join(", ");
     const notes = [values, item.available === false ? "not available now" : ""].filter(Boolean).join(" · ");
     return el("li", { role: "option", id: `option-${index}`, "aria-selected": "false",
-                      onmousedown: (event) => event.preventDefault(), // keeps the focus in the field
                       onclick: () => pick(item) },
       bdi(nameOf(item)), notes ? el("small", {}, notes) : null);
   }
@@ -77,5 +76,6 @@ export function combobox(input, list, choose) {
     clearTimeout(timer);
     timer = setTimeout(look, 150);
   });
+  list.addEventListener("mousedown", (event) => event.preventDefault()); // keeps the focus in the field
   input.addEventListener("blur", close);
 }

@@ -156,6 +156,19 @@ export async function api(method, path, body) {
   return reply.text ? fromJson(reply.text) : null;
 }
 
+/** What `act` gives, asked again as long as the service is not there or not ready. */
+export async function whenReady(act) {
+  for (;;) {
+    try {
+      return await act();
+    } catch (error) {
+      showProblem(error);
+      if (error.status !== 0 && error.status !== 503) throw error;
+      await wait(2);
+    }
+  }
+}
+
 /** Say something to screen readers, politely. */
 export function announce(text) {
   byId("status").textContent = text;
@@ -165,8 +178,9 @@ export function announce(text) {
 export function showProblem(error) {
   if (!(error instanceof Problem)) throw error;
   const { title, detail } = error;
-  byId("problem").replaceChildren(
-    el("p", {}, el("strong", {}, title), detail && detail !== title ? `: ${detail}` : ""),
+  const words = el("p", {}, el("strong", {}, title), detail && detail !== title ? `: ${detail}` : "");
+  if (byId("problem").firstChild?.textContent === words.textContent) return; // said already
+  byId("problem").replaceChildren(words,
     el("button", { type: "button", onclick: clearProblem }, "Dismiss"));
 }
 
@@ -184,8 +198,8 @@ export const guarded = (act) => async (...given) => {
   }
 };
 
-/** Say in the header which models answer. */
-export function showModels(card) {
-  const names = card.variants.map(({ name, version }) => `${name} ${version}`).join(" and ");
-  byId("model").textContent = `${names} · ${counted(card.items, "title")}`;
+/** Say in the header which models answer, and for how many titles. */
+export function showModels(models, items) {
+  const names = models.map(({ name, version }) => `${name} ${version}`).join(" and ");
+  byId("model").textContent = `${names} · ${counted(items, "title")}`;
 }

@@ -65,11 +65,11 @@ export function contributionBar(reasons, marks, { low, high }) {
     const x = reason.contribution > 0 ? ends.right : ends.left - width;
     if (reason.contribution > 0) ends.right += width;
     else ends.left -= width;
-    const label = marks.number(reason.item);
+    const label = width > 7 && marks.number(reason.item);
     return svg("g", { class: marks.colour(reason.item) },
       svg("title", {}, `${reasonName(reason)} ${signed(reason.contribution)}`),
       svg("rect", { x: `${x}%`, width: `${width}%`, y: 0, height: 18 }),
-      width > 7 && label ? svg("text", { x: `${x + width / 2}%`, y: 13, "text-anchor": "middle" }, String(label)) : null);
+      label ? svg("text", { x: `${x + width / 2}%`, y: 13, "text-anchor": "middle" }, String(label)) : null);
   });
   const words = reasons.map((reason) => `${reasonName(reason)} ${signed(reason.contribution)}`).join(", ");
   return svg("svg", { class: "bar", role: "img", "aria-label": `What each adds: ${words}`, width: "100%", height: 18 },
@@ -83,10 +83,10 @@ export function contributionTable(items, marks) {
   const order = inOrder(columns.values(), marks);
   const cells = (item) => {
     const own = new Map((item.reasons ?? []).map((reason) => [keyOf(reason.item), reason.contribution]));
-    return order.map(({ item: id }) => own.get(keyOf(id))).map((part) => el("td", {}, part === undefined ? "–" : signed(part)));
+    const text = ({ item: id }) => (own.has(keyOf(id)) ? signed(own.get(keyOf(id))) : "–");
+    return order.map((reason) => el("td", {}, text(reason)));
   };
-  return el("table", {},
-    el("caption", {}, "What each item of the history adds to each score. A dash: not among its strongest."),
+  return el("table", { "aria-describedby": "numbers-note" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Recommended"), el("th", { scope: "col" }, "Score"),
       order.map((reason) => el("th", { scope: "col", dir: "auto" }, marks.disc(reason.item), " ",
         reasonName(reason))))),
@@ -121,7 +121,8 @@ function pathOf(points, x, y, gap) {
 /**
  * Lines over the last `span` seconds.
  *
- * A series is [[time, value or null], ...]; a line breaks at a null and where points are further apart than `gap` seconds. `format` writes the values of the scale, `top` fixes its end, and `title` is the text alternative.
+ * A series is [[time, value or null], ...]; a line breaks at a null and where points are further apart than `gap`
+ * seconds. `format` writes the values of the scale, `top` fixes its end, and `title` is the text alternative.
  */
 export function lineChart(series, { now, span, gap, format, top, title }) {
   const values = series.flat().map(([, value]) => value).filter((value) => value !== null);
@@ -131,7 +132,8 @@ export function lineChart(series, { now, span, gap, format, top, title }) {
   const y = (value) => HEIGHT * (1 - Math.min(value, end) / end);
   return el("figure", { class: "chart" },
     el("span", { class: "scale", "aria-hidden": "true" }, format(end)),
-    svg("svg", { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: "none", role: "img", "aria-label": title },
+    svg("svg", { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: "none", role: "img",
+                 "aria-label": title },
       [0, 0.5, 1].map((part) => svg("line", { class: "grid", x1: 0, x2: WIDTH, y1: y(part * end), y2: y(part * end) })),
       series.map((points, at) => [svg("path", { class: `line line-${at}`, d: pathOf(points, x, y, gap) }),
         svg("path", { class: `line end line-${at}`, d: pathOf(points.slice(-1), x, y, gap) })])),

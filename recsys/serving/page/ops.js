@@ -141,9 +141,10 @@ const counts = (heads, given, none) => table(heads, Object.entries(given).filter
 
 function experiments(rows) {
   const end = Math.max(0, ...rows.map(({ high }) => high)) || 1;
-  return table(["Variant", "People", "Lists", "Rate", "Interval", ""], rows.map((row) => [row.variant, count(row.people),
-    count(row.lists), percent(row.rate), `${percent(row.low)} to ${percent(row.high)}`, interval(row, end)]),
-    "No experiment is running, or nothing was shown yet.");
+  const cells = (row) => [row.variant, count(row.people), count(row.lists), percent(row.rate),
+                          `${percent(row.low)} to ${percent(row.high)}`, interval(row, end)];
+  return table(["Variant", "People", "Lists", "Rate", "Interval", ""], rows.map(cells),
+               "No experiment is running, or nothing was shown yet.");
 }
 
 function draw() {
@@ -168,7 +169,8 @@ async function ask() {
   samples = [...samples.filter(({ time }) => time > now.time - SPAN - WINDOW && time < now.time), now];
   const versions = now.models.map(({ version }) => version).join(" ");
   if (versions !== running) {
-    showModels(await api("GET", "/v1/model"));
+    const { variants, items } = await api("GET", "/v1/model");
+    showModels(variants, items);
     if (running) announce("Another version of a model answers now.");
     running = versions;
   }

@@ -1,14 +1,16 @@
 // The page for a person: what you like, the list that follows from it, and what is kept of you.
 
-import { announce, api, bdi, byId, clearProblem, count, counted, el, fromJson, guarded, keyOf, nameOf, Problem, randomHex,
-         showModels, showProblem, toJson } from "./common.js";
+import { announce, api, bdi, byId, clearProblem, counted, el, fromJson, guarded, keyOf, nameOf, Problem, randomHex,
+         showModels, toJson, whenReady } from "./common.js";
 import { combobox } from "./combobox.js";
 import { contributionBar, contributionTable, extent, Marks, reasonName } from "./drawing.js";
+import { filters } from "./filters.js";
 
 const LENGTH = 10;
 const IGNORED = ["impression", "view"];
 const GROUPS = [ // where the last event on an item puts it, the first group being for all other types
-  { title: "", empty: "Nothing yet. What you pick appears here.", has: (type) => !["rating", "dislike"].includes(type) },
+  { title: "", empty: "Nothing yet. What you pick appears here.",
+    has: (type) => !["rating", "dislike"].includes(type) },
   { title: "Rated", has: (type) => type === "rating" },
   { title: "Not for you", has: (type) => type === "dislike" },
 ];
@@ -20,8 +22,9 @@ let inOrder = Promise.resolve();
 
 /** Run what changes something on the service after what was asked for before. */
 function inTurn(act) {
-  inOrder = inOrder.then(guarded(act));
-  return inOrder;
+  const done = inOrder.then(guarded(act));
+  inOrder = done.catch(() => {}); // what fails does not hold up the rest
+  return done;
 }
 
 // Who somebody is
@@ -41,6 +44,7 @@ function ownId() {
   return id;
 }
 
+const isMyself = () => keyOf(state.me) === keyOf(ownId());
 const userPath = (id) => `/v1/users/${encodeURIComponent(String(id))}`;
 
 async function become(id) {
@@ -51,15 +55,15 @@ async function become(id) {
   byId("me").textContent = String(id);
   byId("known").textContent = state.known ? `The model has learned from ${counted(trained, "event")} of yours.` :
     "The model has not met you: it answers from what you do here.";
-  byId("be-myself").hidden = keyOf(id) === keyOf(ownId());
+  byId("be-myself").hidden = isMyself();
   showHistory();
   await refresh();
 }
 
 function idFrom(text) {
   if (!integers()) return text;
-  if (!/^-?\d+$/.test(text)) throw new Problem({ title: "Not an id", detail: `Ids are integers here, and “${text}” is not.` });
-  return fromJson(text);
+  if (/^-?\d+$/.test(text)) return fromJson(text);
+  throw new Problem({ title: "Not an id", detail: `Ids are integers here, and “${text}” is not.` });
 }
 
 // What somebody told the service
@@ -112,6 +116,7 @@ function showHistory() {
 
 /** Ask for the list again and show it; `words` say to screen readers what it follows from. */
 async function refresh(words = "") {
+  if (state.me === null) return; // the start will ask
   const mine = ++state.turn;
   const answer = await api("POST", "/v1/recommend", {
     user: state.me, k: LENGTH, explain: true, diversity: Number(byId("diversity").value), where: state.chosen,
@@ -120,6 +125,7 @@ async function refresh(words = "") {
   if (mine !== state.turn) return; // a newer question is on its way
   clearProblem();
   state.answer = answer;
+  showModels([answer.model], state.card.items);
   showHistory();
   showList(answer);
   const first = answer.items[0];
@@ -136,13 +142,13 @@ function showList({ items, notes = [] }) {
   byId("list-note").textContent = [hint(items, personal), ...notes].filter(Boolean).join(" ");
   byId("as-table").hidden = !explained;
   byId("numbers").hidden = !explained || byId("as-table").getAttribute("aria-pressed") === "false";
-  byId("numbers").replaceChildren(explained ? contributionTable(items, marks) : "");
+  byId("numbers").lastElementChild.replaceChildren(explained ? contributionTable(items, marks) : "");
   showLegend();
   arrange(items, extent(items.map(({ reasons = [] }) => reasons)));
 }
 
 function hint(items, personal) {
-  if (!state.card.items) return "The catalogue is empty: there is nothing to recommend yet.";
+  if (!items.length && !state.card.items) return "The catalogue is empty: there is nothing to recommend yet.";
   if (!items.length) return "Nothing is left to recommend. Choose fewer filters, or take something back.";
   if (!personal) return "Made without anything about you. What you click is kept, but not used.";
   if (items.every(({ source }) => source === "popular")) return "These are popular. Like a few titles that you know.";
@@ -243,52 +249,37 @@ const showSimilar = guarded(async (item, from) => {
   byId("similar-title").replaceChildren("Similar to ", bdi(nameOf(item)));
   byId("similar").querySelector("ul").replaceChildren(...(items.length ? items.map((one) => el("li", {},
     el("span", { class: "name", dir: "auto" }, nameOf(one)),
-    el("button", { type: "button", "aria-label": `Like ${nameOf(one)}`, onclick: () => like(one) }, "Like"))) :
+    likeButton(one))) :
     [el("li", {}, "Nothing is known to be like it.")]));
   byId("similar").hidden = false;
   byId("similar-title").focus();
 });
+
+/** A button that likes an item, and takes it back. */
+function likeButton(item) {
+  const liked = () => state.told.has(keyOf(item.id)) && state.told.get(keyOf(item.id)).type !== "dislike";
+  const show = () => {
+    button.textContent = liked() ? "Liked" : "Like";
+    button.setAttribute("aria-pressed", String(liked()));
+  };
+  const button = el("button", { type: "button", "aria-label": `Like ${nameOf(item)}`, onclick: async () => {
+    await (liked() ? takeBack(item) : like(item));
+    show();
+  } });
+  show();
+  return button;
+}
 
 function closeSimilar() {
   byId("similar").hidden = true;
   (opener?.isConnected ? opener : byId("list-title")).focus();
 }
 
-// Filters: the values of each attribute of the catalogue, the most frequent first
-
-const SHOWN = 12;
-const MOST = 60;
-
-function showFilters(attributes) {
-  byId("filters").hidden = !Object.keys(attributes).length;
-  byId("filters").open = matchMedia("(min-width: 52rem)").matches;
-  byId("filters").append(...Object.entries(attributes).map(([name, values]) => {
-    const frequent = Object.entries(values).sort(([, a], [, b]) => b - a).slice(0, MOST);
-    const chips = frequent.map(([value, items], at) => el("label", { class: "chip", hidden: at >= SHOWN },
-      el("input", { type: "checkbox", onchange: (event) => choose(name, value, event.target.checked) }),
-      el("span", {}, bdi(value), " ", el("small", {}, count(items)))));
-    const more = el("button", { type: "button", class: "quiet", hidden: chips.length <= SHOWN, onclick: () => {
-      chips.forEach((chip) => { chip.hidden = false; });
-      more.hidden = true;
-      chips[SHOWN].firstChild.focus();
-    } }, `${chips.length - SHOWN} more`);
-    return el("fieldset", {}, el("legend", {}, name), chips, more);
-  }));
-}
-
-function choose(name, value, wanted) {
-  const others = (state.chosen[name] ?? []).filter((one) => one !== value);
-  const { [name]: _, ...rest } = state.chosen;
-  const values = wanted ? [...others, value] : others;
-  state.chosen = values.length ? { ...rest, [name]: values } : rest;
-  guarded(refresh)();
-}
-
 // What is kept, and forgetting it
 
 const moment = (seconds) => new Date(1000 * seconds).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
 
-const showKept = guarded(async () => {
+const showKept = () => inTurn(async () => {
   const { user, events, seen_in_training: seen, shown, vectors } = await api("GET", userPath(state.me));
   const table = el("table", {},
     el("thead", {}, el("tr", {}, ["When", "What", "Title"].map((name) => el("th", { scope: "col" }, name)))),
@@ -307,26 +298,29 @@ const showKept = guarded(async () => {
   byId("kept").showModal();
 });
 
-function askForget() {
+const askForget = () => inTurn(() => {
   byId("forget-title").textContent = `Forget ${state.me}?`;
   byId("forget").querySelector(".body").replaceChildren(
-    el("p", {}, "Your events, the lists you were shown and what the model has learned of you are erased, for good. ",
-      "Afterwards you are somebody new."));
+    el("p", {}, isMyself() ?
+      "Your events, the lists you were shown and what the model has learned of you are erased, for good. " +
+      "Afterwards you are somebody new." :
+      "The events of this user, the lists they were shown and what the model learned of them are erased, for good."));
   byId("forget-yes").hidden = false;
   byId("forget-close").textContent = "Cancel";
   byId("forget").showModal();
-}
+});
 
 function forget() {
   return inTurn(async () => {
     byId("forget-yes").disabled = true;
     try {
       const { user, erased, time, receipt } = await api("DELETE", userPath(state.me));
-      localStorage.removeItem("recsys-me");
+      if (isMyself()) localStorage.removeItem("recsys-me");
       byId("forget-title").textContent = "Forgotten";
       const models = erased.models.filter(({ before, after }) => before !== after);
       byId("forget").querySelector(".body").replaceChildren(
-        el("p", {}, `Erased on ${moment(time)}: ${counted(erased.events, "event")}, ${counted(erased.shown, "list")} shown` +
+        el("p", {}, `Erased on ${moment(time)}: ${counted(erased.events, "event")}, ` +
+          `${counted(erased.shown, "list")} shown` +
           `${models.length ? `, and what ${counted(models.length, "model")} had learned` : ""}.`),
         el("dl", {}, el("dt", {}, "Id"), el("dd", {}, String(user)), el("dt", {}, "Receipt"),
           el("dd", { class: "code" }, receipt), models.map(({ variant, before, after }) => [
@@ -356,7 +350,9 @@ function listen() {
     guarded(refresh)();
   });
   byId("diversity").addEventListener("input", (event) => {
-    event.target.nextElementSibling.textContent = `${Math.round(100 * event.target.value)} %`;
+    const words = `${Math.round(100 * event.target.value)} %`;
+    event.target.setAttribute("aria-valuetext", words);
+    byId("variety").textContent = words;
     clearTimeout(slide);
     slide = setTimeout(guarded(() => refresh()), 120);
   });
@@ -378,12 +374,14 @@ function listen() {
 }
 
 async function start() {
-  byId("profiling").checked = localStorage.getItem("recsys-profiling") !== "off";
-  state.card = await api("GET", "/v1/model");
-  showModels(state.card);
-  listen();
-  showFilters(await api("GET", "/v1/attributes"));
+  state.card = await whenReady(() => api("GET", "/v1/model"));
+  filters(byId("filters"), await api("GET", "/v1/attributes"), (chosen) => {
+    state.chosen = chosen;
+    guarded(refresh)();
+  });
   await become(ownId());
 }
 
-start().catch(showProblem);
+byId("profiling").checked = localStorage.getItem("recsys-profiling") !== "off";
+listen();
+inTurn(start); // whatever is clicked meanwhile waits for it

@@ -60,6 +60,8 @@ def test_close_scores_may_change_places_and_others_not():
     for values in ((9.9, 10.0), (10.0, 10.0021), (10.0, np.nan)):
         with pytest.raises(ArtifactError, match="golden request 0"):
             golden.replay(scores(*np.linspace(5, 1, DATA.n_items - 2), *values), card)
+    with pytest.raises(ArtifactError, match="the best have the score 50 instead of 10 in place 1"):
+        golden.replay(scores(*np.linspace(5, 1, DATA.n_items - 2)[:-1], 50.0, 10.0, 9.9999), card)
 
 
 FITTED = make("Popular").fit(DATA).require("make")
@@ -92,10 +94,10 @@ def test_few_items_and_ratings_that_diverged(tmp_path):
     factors.item_factors = np.full_like(factors.item_factors, np.nan)
     lost = replace(model, learned=replace(model.learned, scorer=factors))
     loaded, card = saved(lost, tmp_path / "lost")
-    assert golden.replay(loaded, card)
-    assert card["golden"][0]["items"] == []
-    with pytest.raises(ArtifactError, match="10 items instead of 0"):
-        golden.replay(model, card)
+    assert card["golden"] == []  # it is told when it is asked
+    assert golden.replay(loaded, card) is False
+    with pytest.raises(ArtifactError, match="golden request 0"):
+        golden.replay(loaded, {"golden": golden.make(model)})
 
 
 def test_blends_and_threads(tmp_path):

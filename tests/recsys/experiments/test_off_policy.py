@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recsys.data.simulate import simulate
 from recsys.errors import DataError, ParameterError
-from recsys.experiments import Logged, explore, off_policy
+from recsys.experiments import Logged, estimate_policy, explore
 
 NAMES = ("ips", "snips", "dr")
 WORLDS = 400 if settings.get_current_profile_name() == "deep" else 80
@@ -44,7 +44,7 @@ def test_intervals_cover_the_truth_and_dr_errs_no_more_than_ips(clicks, people, 
     covered, errors, blind = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 0.0), 0
     for seed in range(WORLDS):
         logged, target, truth = world(seed, clicks=clicks, people=people, epsilon=epsilon, pool=pool)
-        found = off_policy(logged, target)
+        found = estimate_policy(logged, target)
         for name in NAMES:
             estimate = getattr(found, name)
             covered[name] += estimate.low <= truth <= estimate.high
@@ -61,11 +61,11 @@ def test_a_wrong_propensity_is_found_or_misses_the_truth():
     missed = 0
     for seed in range(20):
         logged, target, truth = world(seed, people=600)
-        found = off_policy(replace(logged, propensities=np.ones(logged.items.shape)), target)
+        found = estimate_policy(replace(logged, propensities=np.ones(logged.items.shape)), target)
         missed += not found.ips.low <= truth <= found.ips.high
         assert found.unsupported > 0.2
         with pytest.raises(DataError, match="propensities in the log are too small"):
-            off_policy(replace(logged, propensities=logged.propensities / 4), target)
+            estimate_policy(replace(logged, propensities=logged.propensities / 4), target)
     assert missed >= 18
 
 
@@ -86,10 +86,10 @@ def test_ips_and_snips_are_the_plain_sums(data, n, k):
     logged = Logged(np.arange(n) // 2, items, propensities, rewards)
     if not weight:
         with pytest.raises(DataError, match="no list shows any of the target's items"):
-            off_policy(logged, target)
+            estimate_policy(logged, target)
         return
     try:
-        found = off_policy(logged, target)
+        found = estimate_policy(logged, target)
     except DataError as error:
         assert weight > length
         assert "too small" in str(error)  # noqa: PT017
@@ -103,7 +103,7 @@ def test_ips_and_snips_are_the_plain_sums(data, n, k):
 
 def test_showing_the_logs_own_lists_gives_what_they_brought():
     logged, _, _ = world(0, epsilon=0)
-    found = off_policy(logged, logged.items)
+    found = estimate_policy(logged, logged.items)
     for name in NAMES:
         assert getattr(found, name).value == pytest.approx(logged.rewards.sum(1).mean())
     assert found.effective == found.matches == logged.items.size
@@ -117,9 +117,9 @@ def test_no_list_is_used_for_its_own_guess():
     rewards[0] = 1  # person 0 alone has rewards, in a list that the target has nothing in common with
     target[0], target[1] = [1, 0], [0, 1]  # only the lists of person 0 are asked about
     people = np.maximum(np.arange(40) - 1, 0)
-    found = off_policy(Logged(people, items, np.ones((40, 2)), rewards), target)
+    found = estimate_policy(Logged(people, items, np.ones((40, 2)), rewards), target)
     assert found.dr.value == 0
-    others = off_policy(Logged(people, items, np.ones((40, 2)), rewards), np.roll(target, 7, axis=0))
+    others = estimate_policy(Logged(people, items, np.ones((40, 2)), rewards), np.roll(target, 7, axis=0))
     assert others.dr.value > 0 or others.dr.low == -np.inf
 
 
@@ -127,7 +127,7 @@ def test_one_person_or_no_reward_has_no_interval():
     alone = Logged(np.zeros(4, int), np.arange(4)[:, None], np.ones((4, 1)), np.ones((4, 1)))
     barren = Logged(np.arange(4), np.arange(4)[:, None], np.ones((4, 1)), np.zeros((4, 1)))
     for logged in (alone, barren):
-        found = off_policy(logged, logged.items)
+        found = estimate_policy(logged, logged.items)
         for name in NAMES:
             assert getattr(found, name).low == -np.inf
             assert getattr(found, name).high == np.inf
@@ -137,7 +137,7 @@ def test_one_persons_lists_are_of_one_piece():
     logged, target, _ = world(2)
     again = Logged(*(np.repeat(each, 4, axis=0)
                      for each in (logged.people, logged.items, logged.propensities, logged.rewards)))
-    once, four = off_policy(logged, target), off_policy(again, np.repeat(target, 4, axis=0))
+    once, four = estimate_policy(logged, target), estimate_policy(again, np.repeat(target, 4, axis=0))
     for name in ("ips", "snips"):
         assert getattr(four, name).error == pytest.approx(getattr(once, name).error)
 
@@ -146,13 +146,13 @@ def test_what_could_never_be_shown_is_said():
     logged, target, _ = world(3)
     beyond = np.where(np.arange(4) == 3, 59 + 10, target)  # at the last place an item that there is not
     reachable = np.tile([0.05, 0.05, 0.05, 0.0], (len(target), 1))
-    exact = off_policy(logged, beyond, reachable=reachable)
+    exact = estimate_policy(logged, beyond, reachable=reachable)
     assert (exact.unsupported, exact.exact) == (0.25, True)
     assert "no support for 25.0% of the target's items" in exact.note
     with pytest.raises(DataError, match="above 0 where the log shows the pair"):
-        off_policy(logged, target, reachable=reachable * 0)
+        estimate_policy(logged, target, reachable=reachable * 0)
     logged, target, _ = world(3, people=2000)
-    about = off_policy(logged, np.where(np.arange(4) == 3, 69, target))
+    about = estimate_policy(logged, np.where(np.arange(4) == 3, 69, target))
     assert about.unsupported == pytest.approx(0.25, abs=0.1)
     assert "could not be shown, or were not by chance" in about.note
 
@@ -187,11 +187,11 @@ def test_propensities_that_are_none_are_refused(wrong):
 def test_what_does_not_fit_is_refused():
     logged, target, _ = world(4)
     with pytest.raises(ParameterError, match="target must have the shape"):
-        off_policy(logged, target[:, :2])
+        estimate_policy(logged, target[:, :2])
     with pytest.raises(ParameterError, match="reachable must have the shape"):
-        off_policy(logged, target, reachable=np.ones(3))
+        estimate_policy(logged, target, reachable=np.ones(3))
     with pytest.raises(ParameterError, match="alpha"):
-        off_policy(logged, target, alpha=2.0)
+        estimate_policy(logged, target, alpha=2.0)
     with pytest.raises(DataError, match="one shape"):
         Logged(logged.people[1:], logged.items, logged.propensities, logged.rewards)
     with pytest.raises(DataError, match="rewards must be finite and 0 or more"):

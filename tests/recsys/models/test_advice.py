@@ -11,6 +11,7 @@ import pytest
 
 from recsys import loading
 from recsys.errors import RecsysError, UnsupportedError
+from recsys.estimator.scorers.base import Queries
 from recsys.models import REGISTRY, model_class
 from tests.recsys.models.conftest import make, simulated
 
@@ -44,8 +45,13 @@ def test_a_training_that_diverges(name, monkeypatch):
                 advises_well(model, "fit", text)
                 assert re.search("diverged.* lower lr", text)
     model = make(name).fit(DATA)
-    kind = type(model.require("test").scorer)
-    monkeypatch.setattr(kind, "score", lambda self, users: np.full((len(users), self.n_items), np.nan))
+    fitted = model.require("test")
+    kind, index = type(fitted.scorer), fitted.index
+    if index is None:
+        monkeypatch.setattr(kind, "score", lambda self, users: np.full((len(users), self.n_items), np.nan))
+    else:
+        width = index.index.vectors.shape[1]
+        monkeypatch.setattr(kind, "queries", lambda self, users: Queries(np.full((len(users), width), np.nan)))
     with pytest.raises(RecsysError, match="gives NaN scores") as caught:
         model.recommend(k=3)
     advises_well(model, "recommend", str(caught.value))

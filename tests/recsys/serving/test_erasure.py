@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.recsys.serving.service import (  # isort: skip
-    Client, InProcess, Running, event, files_with, same_list, serving, settings_of)
+    Client, InProcess, Running, event, files_with, same_list, settings_of)
 
 from recsys.artifact.versions import Versions
 from recsys.data import Interactions

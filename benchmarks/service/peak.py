@@ -1,0 +1,40 @@
+"""As many answers as one core gives, beside a service of FastAPI and implicit that does the same."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+import numpy as np
+
+from benchmarks.datasets import Absent
+from benchmarks.service.answers import asking, loaded, saturated
+from benchmarks.service.bench import Bench
+from benchmarks.service.checking import wrong
+from benchmarks.service.place import Service, beside
+
+__all__ = ["peak"]
+
+_PEERS = ("fastapi", "implicit")
+
+
+def peak(bench: Bench) -> dict[str, float]:
+    """Answers a second and CPU an answer, of both, with 16 connections that are never idle."""
+    absent = [name for name in _PEERS if find_spec(name) is None]
+    if absent:
+        raise Absent(f"{' and '.join(absent)} not installed; pip install '.[peers]'")
+    histories = bench.histories(5000)
+    asked, seconds = asking(histories), bench.within(10)
+    with Service(bench.place("peak"), bench.shop) as service, beside():
+        ours, answers = saturated(service, asked, seconds)
+    model, version = loaded(bench.shop)
+    vectors = bench.folder / "vectors.npz"
+    scorer, parameters = model.scorer, model.parameters
+    np.savez(vectors, items=scorer.item_factors, ids=model.items.ids, titles=model.facts.item_features.titles,
+             alpha=np.float64(parameters["alpha"]), reg=np.float64(parameters["reg"]))
+    with Service(bench.place("peers"), vectors, module="benchmarks.service.peers") as service, beside():
+        theirs, others = saturated(service, asked, seconds)
+    bad = sum(each.status != 200 or len(json.loads(each.body)["items"]) != 10 for each in others)
+    return {"requests": ours["requests"], "rate": ours["rate"], "cpu_us": ours["cpu_us"],
+            "wrong": wrong(answers, histories, {version: model}), "their_rate": theirs["rate"],
+            "their_cpu_us": theirs["cpu_us"], "their_failures": bad, "times": theirs["cpu_us"] / ours["cpu_us"]}
