@@ -1,7 +1,8 @@
-"""What goes wrong: at the start, in requests, with the disk, with clients; a clear error, and what can be answered is."""
+"""What goes wrong at the start, in requests, with disk and clients: a clear error, and what can be answered is."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -22,12 +23,19 @@ from tests.recsys.serving.service import (  # isort: skip
 from recsys.cli import main
 from recsys.events import EventLog
 from recsys.serving.settings import Limits
+from recsys.serving.supervising import Supervisor
 
 TOKEN = "a token of some length"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 # --------------------------------------------------------------------------------------------- the start
+@pytest.fixture(autouse=True)
+def nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process: a start that should fail must not go on for ever."""
+    monkeypatch.setattr(Supervisor, "run", lambda _: pytest.fail("it would serve"))
+
+
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
     """What `recsys serve` says when it cannot start: one line, and exit code 2."""
     assert main(["serve", *map(str, arguments), "--port", "0"]) == 2
@@ -62,8 +70,9 @@ def test_models_that_are_none(models: Any, tmp_path: Path, capsys: pytest.Captur
     ("[service\n", "TOML"), ("[other]\nx = 1\n", "other"), ("[service]\nport = 1\n", "port"),
     ("[service]\ntoken = 7\n", "token"), ("[service]\ntoken = 'short'\n", "token"), ("[limits]\nk = 0\n", "k"),
     ("[limits]\nk = 'ten'\n", "k"), ("[limits]\nk = 100000\n", "k"), ("[limits]\nhistory = 100000\n", "history"),
-    ("[limits]\nevents = 100000\n", "events"), ("[limits]\ntimeout = -1\n", "timeout"), ("[limits]\nhurry = 1\n", "hurry"),
-    ("limits = 3\n", "limits"), ("[events.click]\nweight = -1\n", "events.click"), ("[events.click]\nwait = 1\n", "wait"),
+    ("[limits]\nevents = 100000\n", "events"), ("[limits]\ntimeout = -1\n", "timeout"),
+    ("[limits]\nhurry = 1\n", "hurry"), ("limits = 3\n", "limits"), ("[events.click]\nweight = -1\n", "events.click"),
+    ("[events.click]\nwait = 1\n", "wait"),
     ("[service]\nexplore = 2\n", "explore")])
 def test_configurations_that_cannot_be_meant(models: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                              text: str, said: str) -> None:
@@ -105,9 +114,10 @@ def service(models: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         yield running
 
 
-def problem(client: Client, status: int, method: str, path: str, body: Any = None, headers: Any = {}) -> dict[str, Any]:
+def problem(client: Client, status: int, method: str, path: str, body: Any = None,
+            headers: Any = None) -> dict[str, Any]:
     """The problem document of a request that fails."""
-    found, said = client.ask(method, path, body, headers)
+    found, said = client.ask(method, path, body, headers or {})
     assert found == status, said
     assert client.headers["content-type"] == "application/problem+json"
     assert said["status"] == status
@@ -118,7 +128,8 @@ def problem(client: Client, status: int, method: str, path: str, body: Any = Non
 def test_who_writes_brings_the_token(service: Running) -> None:
     client = Client(service)
     for method, path, body in (("POST", "/v1/events", {"events": []}), ("PUT", "/v1/items/x", {}),
-                               ("GET", "/v1/users/x", None), ("DELETE", "/v1/users/x", None), ("POST", "/v1/reload", {})):
+                               ("GET", "/v1/users/x", None), ("DELETE", "/v1/users/x", None),
+                               ("POST", "/v1/reload", {})):
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": "Bearer "}):
             problem(client, 401, method, path, body, headers)
             assert client.headers["www-authenticate"] == "Bearer"
@@ -133,16 +144,19 @@ def test_who_writes_brings_the_token(service: Running) -> None:
     ("recommend", {"user": "a", "history": []}, "history"), ("recommend", {"user": "a", "values": [1]}, "values"),
     ("recommend", {"history": ["item 001"], "values": []}, "values"), ("recommend", {"values": [1]}, "values"),
     ("recommend", {"history": ["item 001"] * 21}, "history"), ("recommend", {"history": ["item 001", 7]}, "history[1]"),
-    ("recommend", {"user": ""}, "user"), ("recommend", {"user": "é" * 200}, "user"), ("recommend", {"diversity": 2}, "diversity"),
-    ("recommend", {"profiling": "maybe"}, "profiling"), ("recommend", {"where": {"": []}}, None), ("recommend", [], None),
+    ("recommend", {"user": ""}, "user"), ("recommend", {"user": "é" * 200}, "user"),
+    ("recommend", {"diversity": 2}, "diversity"),
+    ("recommend", {"profiling": "maybe"}, "profiling"), ("recommend", {"where": {"": []}}, "where"),
+    ("recommend", [], None),
+    ("recommend", {"user": "a\0"}, "user"), ("recommend", {"history": ["item 001\0"]}, "history[0]"),
     ("similar", {}, None), ("similar", {"item": 7}, "item"), ("explain", {"user": "a"}, None),
     ("events", {"events": [event("a", "b")] * 6}, "events"), ("events", {"events": [event(7, "b")]}, "events[0].user"),
     ("events", {"events": [event("a", "b"), event("a", 7)]}, "events[1].item"),
     ("events", {"events": [event("a", "b", "dance")]}, "events[0]"),
     ("events", {"events": [event("a", "b", "rating")]}, "events[0]"),
-    ("events", {"events": [event("a", "b", time=-1)]}, "events[...].time"),
-    ("events", {"events": [event("é" * 200, "b")]}, "events[0]"),
-    ("events", {"events": [event("a", "b", colour="red")]}, "events[...]"), ("reload", {"variant": "x"}, "variant")])
+    ("events", {"events": [event("a", "b", time=-1)]}, "events[0].time"),
+    ("events", {"events": [event("é" * 200, "b")]}, "events[0].user"),
+    ("events", {"events": [event("a", "b", colour="red")]}, "events[0]"), ("reload", {"variant": "x"}, "variant")])
 def test_what_does_not_fit_is_named(service: Running, path: str, body: Any, field: str | None) -> None:
     said = problem(Client(service), 422, "POST", f"/v1/{path}", body, BEARER)
     assert said.get("field") == field
@@ -151,10 +165,16 @@ def test_what_does_not_fit_is_named(service: Running, path: str, body: Any, fiel
         assert field.partition("[")[0] in said["detail"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"nothing", b'{"user": "\xff"}', b"[" * 1500, b'{"a":' * 300,
-                                 b'{"user": "\\ud800"}', b'{"k": 1e999}', b'{"k": NaN}'])
+@pytest.mark.parametrize("raw", [b"", b"{", b"nothing", b'{"user": "\xff"}', b'{"user": "\\ud800"}',
+                                 b'{"k": NaN}', b'{} {}'])
 def test_what_is_no_json_is_refused(service: Running, raw: bytes) -> None:
     problem(Client(service), 400, "POST", "/v1/recommend", raw)
+
+
+@pytest.mark.parametrize("raw", [b"[" * 1500, b'{"a":' * 300, b'{"k": 1e999}', b'{"k": 10000000000000000000000}',
+                                 b'{"where": {"a": [' + b"[" * 1500])
+def test_what_cannot_be_meant_is_refused_however_deep(service: Running, raw: bytes) -> None:
+    problem(Client(service), 422, "POST", "/v1/recommend", raw)
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "",
@@ -162,7 +182,8 @@ def test_what_is_no_json_is_refused(service: Running, raw: bytes) -> None:
 def test_forms_of_other_sites_are_refused(service: Running, media: str) -> None:
     """A page of another site can send these without being asked; JSON it cannot."""
     problem(Client(service), 415, "POST", "/v1/recommend", b"{}", {"Content-Type": media})
-    assert Client(service).ask("POST", "/v1/recommend", b"{}", {"Content-Type": "Application/JSON; charset=utf-8"})[0] == 200
+    good = {"Content-Type": "Application/JSON; charset=utf-8"}
+    assert Client(service).ask("POST", "/v1/recommend", b"{}", good)[0] == 200
 
 
 def test_bodies_that_are_too_large(service: Running) -> None:
@@ -198,10 +219,10 @@ def test_ids_that_cannot_be_kept(models: Any, tmp_path: Path) -> None:
             InProcess(settings_of(models["EASE", "rated"].path, tmp_path, events=str(tmp_path / "two.db"))) as whole:
         for method, path in (("GET", "users"), ("DELETE", "users"), ("GET", "items"), ("PUT", "items")):
             body = {} if method == "PUT" else None
-            for id in ("a" * 257, "a" * 256, "é" * 200, ""):
+            for id in ("a" * 257, "a" * 256, "é" * 200, "", "a\0"):
                 status, said = ours.ask(method, f"/v1/{path}/{id}", body)
                 assert (status, said["field"]) == (422, "id"), (method, path, id[:5], len(id), said)
-            for id in ("x", "1.0", " 1", "1_0", "01", "9" * 20, "-0", "１"):
+            for id in ("x", "1\0", "1.0", " 1", "1_0", "01", "9" * 20, "-0", "１"):
                 status, said = whole.ask(method, f"/v1/{path}/{id}", body)
                 assert (status, said["field"]) == (422, "id"), (method, path, id, said)
         assert ours.ask("PUT", "/v1/items/a/b?c", {"title": "x"})[1]["id"] == "a/b"
@@ -212,8 +233,8 @@ def test_only_this_machine_writes_without_a_token(models: Any, tmp_path: Path) -
     with InProcess(settings_of(models["Popular"].path, tmp_path)) as ours:
         for host in ("localhost", "localhost:8000", "127.0.0.1:80", "[::1]:8000", "[::1]", "127.3.2.1"):
             assert ours.ask("POST", "/v1/events", body, {"host": host})[0] == 200, host
-        for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "", "10.0.0.1",
-                     "127.0.0.1:80@evil.example"):
+        for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "",
+                     "10.0.0.1", "127.0.0.1:80@evil.example"):
             assert ours.ask("POST", "/v1/events", body, {"host": host})[0] == 403, host
         for header in ("x-forwarded-for", "forwarded"):
             assert ours.ask("POST", "/v1/events", body, {header: "127.0.0.1"})[0] == 403
@@ -264,9 +285,7 @@ def test_clients_that_go_away_leave_nothing_behind(service: Running) -> None:
 def test_more_than_may_wait_are_told_to_come_again(models: Any, tmp_path: Path) -> None:
     released = threading.Event()
     with InProcess(settings_of(models["EASE"].path, tmp_path, limits=Limits(queue=4, timeout=30.0))) as ours:
-        import asyncio
-
-        held = asyncio.run_coroutine_threadsafe(ours.app.handlers.in_engine(lambda: released.wait(60)), ours.loop)
+        held = blocked(ours, lambda: released.wait(60))
         waiting = [asyncio.run_coroutine_threadsafe(
             ours._ask("POST", "/v1/recommend", {"user": f"u{number}"}, {}), ours.loop) for number in range(9)]
         refused = [each.result(20) for each in waiting if not _waits(each)]
@@ -283,6 +302,19 @@ def test_more_than_may_wait_are_told_to_come_again(models: Any, tmp_path: Path) 
         assert ours.app.handlers.waiting == 0
 
 
+def blocked(service: InProcess, work: Any) -> Any:
+    """Have the thread that answers do something, and wait until it has begun."""
+    begun = threading.Event()
+
+    def do() -> Any:
+        begun.set()
+        return work()
+
+    future = asyncio.run_coroutine_threadsafe(service.app.handlers.in_engine(do), service.loop)
+    assert begun.wait(20)
+    return future
+
+
 def _waits(future: Any) -> bool:
     with contextlib.suppress(TimeoutError):
         future.result(.5)
@@ -291,13 +323,14 @@ def _waits(future: Any) -> bool:
 
 
 def test_who_waits_too_long_is_told_so(models: Any, tmp_path: Path) -> None:
-    import asyncio
-
-    with InProcess(settings_of(models["EASE"].path, tmp_path, limits=Limits(timeout=.2))) as ours:
-        asyncio.run_coroutine_threadsafe(ours.app.handlers.in_engine(lambda: time.sleep(.6)), ours.loop)
+    with InProcess(settings_of(models["EASE"].path, tmp_path, limits=Limits(timeout=.5))) as ours:
+        released = threading.Event()
+        held = blocked(ours, lambda: released.wait(20))
         status, said = ours.ask("POST", "/v1/recommend", {})
         assert status == 503
-        assert "0.2 s" in said["detail"]
+        assert "try again" in said["detail"]
+        released.set()
+        held.exception(20)
         assert ours.ask("POST", "/v1/recommend", {})[0] == 200
 
 
@@ -335,8 +368,9 @@ def test_a_torn_tail_of_the_log(models: Any, tmp_path: Path) -> None:
     """What a crash left half written behind the last acknowledged event is as if it had never been."""
     log = tmp_path / "log.db"
     with serving(models["EASE"].path, "--events", log, folder=tmp_path) as service:
+        client = Client(service)
         for number in range(20):
-            assert Client(service).ask("POST", "/v1/events", {"events": [event("a", "item 001", id=f"e{number}")]})[0] == 200
+            assert client.ask("POST", "/v1/events", {"events": [event("a", "item 001", id=f"e{number}")]})[0] == 200
     wal = tmp_path / "log.db-wal"
     assert wal.stat().st_size > 0
     with open(wal, "ab") as file:
@@ -374,7 +408,8 @@ def test_answers_that_run_are_given_before_the_end(models: Any, tmp_path: Path) 
     made = models["EASE"]
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    with serving(made.path, "--events", tmp_path / "log.db", folder=tmp_path, env={"TMPDIR": str(temporary)}) as service:
+    with serving(made.path, "--events", tmp_path / "log.db", folder=tmp_path,
+                 env={"TMPDIR": str(temporary)}) as service:
         body = json.dumps({"history": made.fitted.items.ids[:100].tolist(), "k": 100, "explain": True}).encode()
         request = (b"POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                    b"Content-Length: %d\r\n\r\n" % len(body)) + body
