@@ -19,6 +19,7 @@ from minidl import MissingExtraError
 
 try:
     from starlette.applications import Starlette
+    from starlette.convertors import StringConvertor, register_url_convertor
     from starlette.exceptions import HTTPException
     from starlette.responses import FileResponse, Response
     from starlette.routing import BaseRoute, Mount
@@ -71,7 +72,7 @@ class App:
         for route in ROUTES:
             by_path.setdefault(route.path, {})[route.method] = route
         endpoints: list[BaseRoute] = [
-            Path_(path.replace("{id}", "{id:path}"), _Endpoint(self, routes), methods=[*routes])
+            Path_(path.replace("{id}", "{id:anything}"), _Endpoint(self, routes), methods=[*routes])
             for path, routes in by_path.items()]
         if settings.page:
             endpoints += [Path_("/", _page("index.html")), Path_("/ops", _page("ops.html")),
@@ -199,6 +200,15 @@ def create_app(model: str | os.PathLike[str] | None = None, *, settings: Setting
             raise TypeError("create_app takes a model file, or settings that name some")
         settings = Settings((Variant("default", os.fspath(model)),), **given)
     return App(settings, tempfile.mkdtemp(prefix="recsys-serve-"))
+
+
+class _Anything(StringConvertor):
+    """A part of a path with slashes and line breaks in it, as ids may have."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
 
 
 class _Endpoint:

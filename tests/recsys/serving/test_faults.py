@@ -225,7 +225,9 @@ def test_ids_that_cannot_be_kept(models: Any, tmp_path: Path) -> None:
             for id in ("x", "1\0", "1.0", " 1", "1_0", "01", "9" * 20, "-0", "１"):
                 status, said = whole.ask(method, f"/v1/{path}/{id}", body)
                 assert (status, said["field"]) == (422, "id"), (method, path, id, said)
-        assert ours.ask("PUT", "/v1/items/a/b?c", {"title": "x"})[1]["id"] == "a/b"
+        for id in ("a/b", "a\nb", "\n", "/", "..", "a b", "é", "\x7f"):
+            assert ours.ask("PUT", f"/v1/items/{id}", {"title": "x"})[1]["id"] == id
+            assert ours.ask("DELETE", f"/v1/users/{id}")[1]["user"] == id
 
 
 def test_only_this_machine_writes_without_a_token(models: Any, tmp_path: Path) -> None:
