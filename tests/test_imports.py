@@ -100,7 +100,7 @@ def defined() -> dict[str, set[str]]:
     for module, path in everything().items():
         names = found.setdefault(folder(module), set())
         for node in ast.walk(tree(path)):
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 names.add(node.name)
             elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
                 names.add(node.id if isinstance(node, ast.Name) else node.attr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -279,12 +279,12 @@ class Engine:
         if not fitted.can.explain:
             raise Problem(409, f"{fitted.name} gives no reasons.")
         nobody = row.user < 0 and not len(row.history)
-        scores = all_scores(model, row)
         found = [] if nobody else self._reasons(row, view, number, max(len(row.history), fitted.scorer.n_items))
         rest = sum(each.contribution for each in found if each.item is None)
         own = [each for each in found if each.item is not None][:ask.k]
         left = sum(each.contribution for each in found if each.item is not None) - sum(e.contribution for e in own)
-        item = ScoredItem(ask.item, view.title(number), float(scores[number]), "popular" if nobody else row.source)
+        item = ScoredItem(ask.item, view.title(number), score_of(model, row, number),
+                          "popular" if nobody else row.source)
         return ExplainAnswer(item, fitted.can.explain_exact and not nobody, own, rest + left,
                              ModelName(fitted.name, model.version), model.variant.name, job.request_id, row.notes)
 
@@ -298,6 +298,14 @@ def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | Non
     history = stacked([row.history for row in rows], [row.values for row in rows], n, fitted.scorer.needs_values)
     hidden = stacked([row.hidden for row in rows], [None], n)
     return rank_rows(fitted, users, history if fitted.can.fold_in else None, k, hidden, allowed)
+
+
+def score_of(model: Deployed, row: Row, item: int) -> float:
+    """A row's score of one item, to the bits of the lists."""
+    only = np.zeros(len(model.fitted.items), np.bool_)
+    only[item] = True
+    _, scores, _ = rank(model, [replace(row, hidden=row.hidden[:0])], 1, only)
+    return float(scores[0, 0] if np.isfinite(scores[0, 0]) else all_scores(model, row)[item])
 
 
 def all_scores(model: Deployed, row: Row) -> np.ndarray:

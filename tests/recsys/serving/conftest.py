@@ -1,5 +1,6 @@
-"""Small models in files, fitted once a session; services as processes; pages in a real browser, which have to keep to
-their origin and write no errors.
+"""Small models in files, fitted once a session; services as processes; pages in a real browser.
+
+Pages have to keep to their origin, and to write no errors.
 """
 
 from __future__ import annotations
