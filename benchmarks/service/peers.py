@@ -1,6 +1,6 @@
 """The same service by FastAPI and implicit, for comparison: fold in the posted history, ten items, their titles.
 
-`python -m benchmarks.service.peers VECTORS.npz --port 0 [--on-loop]` prints its address and serves until it is told to end.
+`python -m benchmarks.service.peers VECTORS.npz --port 0 [--on-loop]` prints its address and serves until told to end.
 Libraries are to have one thread, as a worker of ours has: OPENBLAS_NUM_THREADS=1.
 """
 
