@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -74,10 +75,11 @@ def between(low: float, high: float) -> Check:
     return Check(lambda value: _real(value) and low <= value <= high, f"a number from {low} to {high}")
 
 
-def whole(low: int = 1) -> Check:
-    """An integer, `low` or more."""
-    return Check(lambda value: isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low,
-                 f"an integer >= {low}")
+def whole(low: int = 1, high: float = math.inf) -> Check:
+    """An integer, `low` or more, up to `high` where there is an end."""
+    return Check(lambda value: (isinstance(value, Integral) and not isinstance(value, bool) and
+                                low <= int(value) <= high),
+                 f"an integer >= {low}" if high == math.inf else f"an integer from {low} to {high}")
 
 
 def one_of(*choices: str) -> Check:

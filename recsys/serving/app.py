@@ -11,7 +11,7 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from minidl import MissingExtraError
 
 try:
     from starlette.applications import Starlette
+    from starlette.convertors import StringConvertor, register_url_convertor
     from starlette.exceptions import HTTPException
     from starlette.responses import FileResponse, Response
     from starlette.routing import BaseRoute, Mount
@@ -67,9 +68,12 @@ class App:
                  verify: bool = True) -> None:
         self.settings = settings
         self.handlers = Handlers(settings, folder, slot, verify=verify)
+        by_path: dict[str, dict[str, Route]] = {}
+        for route in ROUTES:
+            by_path.setdefault(route.path, {})[route.method] = route
         endpoints: list[BaseRoute] = [
-            Path_(route.path.replace("{id}", "{id:path}"), _Endpoint(self, route), methods=[route.method])
-            for route in ROUTES]
+            Path_(path.replace("{id}", "{id:anything}"), _Endpoint(self, routes), methods=[*routes])
+            for path, routes in by_path.items()]
         if settings.page:
             endpoints += [Path_("/", _page("index.html")), Path_("/ops", _page("ops.html")),
                           Mount("/page", _Files(directory=_PAGE))]
@@ -150,18 +154,15 @@ class App:
         length = int(headers.get(b"content-length", b"0") or 0)
         if length > most:
             raise Problem(413, f"the body has {length:,} bytes, and at most {most:,} are taken.")
-        message = await receive()
-        if not message.get("more_body"):
-            return _checked(message.get("body", b""), most)
-        parts, size = [message.get("body", b"")], len(message.get("body", b""))
+        parts, size, more = [], 0, True
         try:
             async with asyncio.timeout(self.settings.limits.timeout):
-                while message.get("more_body"):
+                while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise Problem(400, "the client went away before the body had come.")
                     parts.append(message.get("body", b""))
-                    size += len(parts[-1])
+                    size, more = size + len(parts[-1]), message.get("more_body", False)
                     if size > most:
                         raise Problem(413, f"the body has more than {most:,} bytes.")
         except TimeoutError:
@@ -201,14 +202,24 @@ def create_app(model: str | os.PathLike[str] | None = None, *, settings: Setting
     return App(settings, tempfile.mkdtemp(prefix="recsys-serve-"))
 
 
-class _Endpoint:
-    """A route, as Starlette calls it."""
+class _Anything(StringConvertor):
+    """A part of a path with slashes and line breaks in it, as ids may have."""
 
-    def __init__(self, app: App, route: Route) -> None:
-        self._app, self._route = app, route
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
+
+
+class _Endpoint:
+    """The routes of a path by method, as Starlette calls them; HEAD is answered as GET."""
+
+    def __init__(self, app: App, routes: Mapping[str, Route]) -> None:
+        self._app, self._routes = app, routes
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        await self._app.answer(self._route, scope, receive, send)
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        await self._app.answer(self._routes[method], scope, receive, send)
 
 
 class _Files(StaticFiles):
@@ -241,12 +252,6 @@ async def _not_found(request: Any, error: Exception) -> Response:
 
 def _of_problem(problem: Problem) -> Reply:
     return Reply(problem.body(), problem.status, TYPE, problem.headers)
-
-
-def _checked(body: bytes, most: int) -> bytes:
-    if len(body) > most:
-        raise Problem(413, f"the body has {len(body):,} bytes, and at most {most:,} are taken.")
-    return body
 
 
 def _from_here(scope: Scope, headers: dict[bytes, bytes]) -> bool:

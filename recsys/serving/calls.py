@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from recsys.data.ids import IdMap
+from recsys.serving.numbering import require_id
 from recsys.serving.problems import Problem, shown
 from recsys.serving.routes import Route
 
@@ -49,8 +50,7 @@ class Call:
     def id_of(self, ids: IdMap) -> int | str:
         """The id in the path, of the kind that the model has."""
         text = self.path["id"]
-        if not 0 < len(text) <= 256:
-            raise Problem(422, f"id: give one of 1 to 256 characters, not {len(text)}.", "id")
+        require_id(text, "id")
         if not ids.integers or not len(ids):
             return text
         try:

@@ -84,7 +84,7 @@ class Problem(Exception):
         'events[0].value'
         """
         reason, _, place = str(error).partition(" - at ")
-        field = place.strip("`").removeprefix("$").removeprefix(".") or None
+        field = place.strip("`").rpartition("$")[2].removeprefix(".") or None  # of "`key` in `$.where`", too
         shown = f"{field}: {reason}" if field else reason
         return cls(422, f"{shown}.", field)
 

@@ -65,8 +65,8 @@ class Route:
         return tuple(sorted({*self.fails, *asked, *guarded, 500}))
 
 
-_ITEM = Parameter("id", "path", {"type": "string", "minLength": 1, "maxLength": 256}, "An item's id.")
-_USER = Parameter("id", "path", {"type": "string", "minLength": 1, "maxLength": 256}, "A user's id.")
+_ITEM = Parameter("id", "path", {"type": "string", "minLength": 1, "maxLength": 255}, "An item's id.")
+_USER = Parameter("id", "path", {"type": "string", "minLength": 1, "maxLength": 255}, "A user's id.")
 _SEARCH = Parameter("search", "query", {"type": "string", "maxLength": 256}, "Words of a title.")
 _LIMIT = Parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}, "How many.")
 

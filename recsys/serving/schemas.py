@@ -12,7 +12,7 @@ __all__ = ["Answer", "Ask", "AttributesAnswer", "EventIn", "EventsAnswer", "Even
            "StateAnswer", "VariantOut"]
 
 Integer = Annotated[int, msgspec.Meta(ge=-2**63, le=2**63 - 1)]
-Id = Integer | Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Id = Integer | Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Ids = Annotated[list[Id], msgspec.Meta(max_length=10_000)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Value = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]  # far from where the sums of float32 end

@@ -87,8 +87,9 @@ class Limits:
     held: int = 200_000
 
 
-_LIMITS: dict[str, Check] = {name: whole(1) for name in ("body", "k", "events", "history", "recent", "queue", "held")}
-_LIMITS["timeout"] = above(0)
+_LIMITS: dict[str, Check] = {
+    **{name: whole(1) for name in ("body", "recent", "queue", "held")}, "timeout": above(0),
+    "k": whole(1, 1000), "events": whole(1, 1000), "history": whole(1, 10_000)}  # more is refused by `schemas`
 
 
 @dataclass(frozen=True)

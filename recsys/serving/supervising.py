@@ -123,7 +123,7 @@ class Supervisor:
             Path(self.folder, f"ready-{slot}").unlink(missing_ok=True)
             try:
                 self._workers[slot], self._begun[slot] = self._start(slot), time.monotonic()
-            except OSError as error:  # killed before it had read what to do, or no process to be had: tried again
+            except OSError as error:  # killed before it was told what to do, or no process to be had; try again
                 _LOG.warning("worker %d could not be started: %s", slot, error)
                 time.sleep(.5)
 
@@ -155,13 +155,15 @@ def _listen(host: str, port: int) -> socket.socket:
     """A socket that listens; OSError, naming the address, if it cannot."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio turns delays off by this number
+    except socket.gaierror as error:
+        raise ParameterError(f"--host {host}: there is no such address ({error.strerror}).") from error
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio turns delays off by this number
+    try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         made.listen(2048)
-    except socket.gaierror as error:
-        raise ParameterError(f"--host {host}: there is no such address ({error.strerror}).") from error
     except OSError as error:
+        made.close()
         raise OSError(error.errno, f"{error.strerror}; another program may listen there, choose another --port",
                       f"{host}:{port}") from error
     made.set_inheritable(True)

@@ -25,7 +25,7 @@ def test_defaults() -> None:
     types = EventTypes()
     assert {name for name in types if types.positive(name, 5.0, mean=3.0)} == {
         "view", "click", "like", "save", "purchase", "rating"}
-    assert {name for name in types if not types.seen(name)} == {"impression"}
+    assert {name for name in types if not types.seen(name)} == {"impression", "undo"}
     assert [types.weight(name, None) for name in ("impression", "view", "click", "like", "purchase", "save")] == [
         0, 0.5, 1, 2, 3, 2]
     assert types.weight("rating", 3.5) == 3.5
@@ -61,7 +61,7 @@ def test_a_table_adds_and_replaces() -> None:
     assert types["rating"] == EventType("rating", None, Condition(">=", 4.0), True)
     assert types["listen"] == EventType("listen", None, True, False)
     assert set(types) == {*EventTypes(), "listen"}
-    assert len(types) == 9
+    assert len(types) == 10
     assert dict(EventTypes.of({})) == dict(EventTypes())
 
 

@@ -26,9 +26,9 @@ import pytest
 for _package in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
     pytest.importorskip(_package, reason=f"{_package} is not installed; it comes with the extra serve")
 
-from recsys.data import Interactions
-from recsys.serving.app import create_app
-from recsys.serving.settings import Settings, Variant
+from recsys.data import Interactions  # noqa: E402
+from recsys.serving.app import create_app  # noqa: E402
+from recsys.serving.settings import Settings, Variant  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 60.0  # seconds until a process that does not come up has failed

@@ -144,8 +144,8 @@ def test_unpersonalised_lists_are_those_of_popular(models: Any, tmp_path: Path) 
 
 
 # ------------------------------------------------------------------------------------------------ batches
-@pytest.mark.parametrize("name", ("EASE", "ALS", "ItemKNN", "SequenceRecommender", "GMF",
-                                  ("MatrixFactorization", "rated")), ids=str)
+@pytest.mark.parametrize("name", ["EASE", "ALS", "ItemKNN", "SequenceRecommender", "GMF",
+                                  ("MatrixFactorization", "rated")], ids=str)
 def test_a_batch_changes_no_answer(models: Any, tmp_path_factory: Any, name: Any) -> None:
     """Mixed questions, answered together and one by one, are the same: to the last byte but for rounded products."""
     made = models[name]
@@ -203,7 +203,7 @@ def assert_alike(one: Any, other: Any) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ filters
-@pytest.mark.parametrize("name", ("EASE", "SequenceRecommender", "Popular"))
+@pytest.mark.parametrize("name", ["EASE", "SequenceRecommender", "Popular"])
 def test_filters_are_those_of_a_plain_loop(models: Any, tmp_path_factory: Any, name: str) -> None:
     made = models[name]
     engine = engine_of(made, tmp_path_factory.mktemp("log"))
@@ -404,7 +404,7 @@ def test_reasons_are_of_what_somebody_did_just_now(models: Any, engine: Engine) 
 
 
 # --------------------------------------------------------------------------------------------- new items
-@pytest.mark.parametrize("diversity", (0.0, 0.6))
+@pytest.mark.parametrize("diversity", [0.0, 0.6])
 def test_a_new_item_stands_where_its_content_puts_it(models: Any, tmp_path: Path, diversity: float) -> None:
     engine, ids = engine_of(models["EASE"], tmp_path), models["EASE"].fitted.items.ids.tolist()
     engine.log.put_items([Item(item, None, None, {"genre": [f"g{number % 4}"]}, None, True)
@@ -433,7 +433,7 @@ def test_a_new_item_stands_where_its_content_puts_it(models: Any, tmp_path: Path
 
 
 # ---------------------------------------------------------------------------------------------- similar
-@pytest.mark.parametrize("name", ("EASE", "ALS", "ItemKNN", "GMF"))
+@pytest.mark.parametrize("name", ["EASE", "ALS", "ItemKNN", "GMF"])
 def test_similar_items_are_those_of_the_model(models: Any, tmp_path: Path, name: str) -> None:
     made = models[name]
     engine = engine_of(made, tmp_path)

@@ -1,4 +1,4 @@
-"""New model files while people ask: no answer fails, each is that of the version it names, a bad file changes nothing."""
+"""New model files while people ask: no answer fails, each is that of its version, a bad file changes nothing."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def test_all_workers_take_the_new_file(setting: Setting) -> None:
         setting.put(source)
         assert clients[0].ask("POST", "/v1/reload", {})[0] == 200
         assert clients[0].ask("GET", "/v1/model")[1]["variants"][0]["version"] == version_of(source)
-        setting.service.until(lambda new=version_of(source): all(
-            client.ask("POST", "/v1/recommend", {})[1]["model"]["version"] == new for client in clients), timeout=3)
+        setting.service.until(lambda: {client.ask("POST", "/v1/recommend", {})[1]["model"]["version"]
+                                       for client in clients} == {version_of(setting.path)}, timeout=3)
 
 
 def garbage(good: Path, bad: Path) -> None:
