@@ -46,5 +46,7 @@ def _counted(arguments: Sequence[str], profile: str) -> tuple[dict[str, int], fl
     begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=ROOT, text=True,
                           env=environment, capture_output=True, check=False)
+    if done.returncode:
+        print(done.stdout[-5000:], file=sys.stderr)  # which failed, and how
     lines = done.stdout.strip().splitlines() or [""]
     return {name: int(count) for count, name in _COUNT.findall(lines[-1])}, time.perf_counter() - begin
