@@ -212,10 +212,15 @@ class EventLog:
 
     # ------------------------------------------------------------------------------------- shown lists
 
-    def append_shown(self, rows: Sequence[Shown]) -> int:
-        """Add shown lists, all or none of them; how many were new, by `request_id`. DataError as for `append`."""
+    def append_shown(self, rows: Sequence[Shown], since: int | None = None) -> int:
+        """Add shown lists, all or none of them; how many were new, by `request_id`. DataError as for `append`.
+
+        Lists that were made when `last_seq` was `since` are left out if their people were forgotten after it.
+        """
         check_all(rows, "list", check_shown)
         with self._database.writing():
+            gone = set() if since is None else self.forgotten(since)
+            rows = [row for row in rows if not gone or row.user is None or self.hash_of(row.user) not in gone]
             (seq,) = self._database.rows("SELECT shown FROM meta")[0]
             new = self._database.insert(
                 f"INSERT INTO shown ({_SHOWN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO NOTHING",

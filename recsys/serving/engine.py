@@ -95,10 +95,10 @@ class Engine:
 
     def follow(self) -> None:
         """Take in what is new of the log."""
-        seq, change, self.generation, epoch = self.log.state()
+        self.seq, change, self.generation, epoch = self.log.state()
         if epoch != self._epoch:
             self._forgotten, self._epoch = {}, epoch
-        self.people.follow(seq, epoch)
+        self.people.follow(self.seq, epoch)
         self.catalogue.follow(change)
 
     def is_forgotten(self, user: Key | None, model: Deployed) -> bool:

@@ -167,8 +167,12 @@ class Service:
         return results
 
     def _keep_shown(self, rows: list[Shown]) -> None:
-        """Hand lists that were shown to the thread that writes; nobody waits for them."""
-        self._writes.post(lambda log: log.append_shown(rows))
+        """Hand lists that were shown to the thread that writes; nobody waits for them.
+
+        Who is forgotten in the meantime, by another worker, must not come back by them.
+        """
+        since = self.engine.seq
+        self._writes.post(lambda log: log.append_shown(rows, since))
 
     # ------------------------------------------------------------------------------------------- writes
     async def write(self, function: Callable[[EventLog], T]) -> T:

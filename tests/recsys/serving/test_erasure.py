@@ -23,6 +23,7 @@ from tests.recsys.serving.service import (  # isort: skip
 
 from recsys.artifact.versions import Versions
 from recsys.data import Interactions
+from recsys.events import EventLog
 from recsys.models import ALS, EASE
 from recsys.serving.deployment import version_of
 
@@ -193,6 +194,25 @@ def test_nothing_comes_back_with_a_restart(setting: Setting) -> None:
         assert after == strangers[variant]
     finally:
         again.kill()
+
+
+def test_a_list_that_is_still_to_be_kept_does_not_bring_a_person_back(models: Any, tmp_path: Path) -> None:
+    """Another worker erases somebody between the answer and the writing of what was shown."""
+    kept: list[Any] = []
+    with InProcess(settings_of(models["EASE"].path, tmp_path, log_shown=True)) as service:
+        lane = service.app.handlers._writes
+        later, lane.post = lane.post, kept.append
+        for user in ("user 001", "user 002"):
+            assert service.ask("POST", "/v1/recommend", {"user": user})[0] == 200
+        with EventLog(tmp_path / "log.db") as other:
+            other.forget("user 001")
+            for function in kept:
+                later(function)
+            service.run(service.app.handlers.write(lambda log: log.last_seq()))
+            assert [row.user for row in other.shown()] == ["user 002"]
+        lane.post = later
+        assert service.ask("POST", "/v1/recommend", {"user": "user 001"})[0] == 200
+        assert len(service.ask("GET", "/v1/users/user 001")[1]["shown"]) <= 1
 
 
 def test_integer_ids(models: Any, tmp_path: Path) -> None:

@@ -77,8 +77,7 @@ def test_reloads_under_load(setting: Setting) -> None:
                 status, said = client.ask("POST", "/v1/reload", {"verify": number % 3 > 0})
                 assert status == 200, said
                 assert [each["version"] for each in said["variants"]] == [version_of(source)]
-                enough = len(told) + 20
-                service.until(lambda enough=enough: len(told) >= enough or any(each.done() for each in asking))
+                service.until(lambda: {*told[-9:]} == {version_of(setting.path)} or any(each.done() for each in asking))
         finally:
             ended.set()
         for each in asking:

@@ -1,0 +1,131 @@
+"""Contents, settings and counters: small parts by their properties."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.recsys.serving.service import InProcess, event, settings_of  # isort: skip
+
+from recsys.errors import ParameterError
+from recsys.serving.content import Likeness
+from recsys.serving.metrics import Metrics
+from recsys.serving.reporting import drift
+from recsys.serving.settings import Limits, Settings, Variant
+
+SAID = st.tuples(st.lists(st.sampled_from(["Alien", "alien", "war", "peace"]), max_size=4).map(" ".join),
+                 st.lists(st.sampled_from(["genre=Drama", "genre=War"]), max_size=2).map(tuple))
+
+
+# ---------------------------------------------------------------------------------------------- content
+@given(st.lists(SAID, min_size=1, max_size=8), st.lists(SAID, max_size=4), st.integers(1, 5))
+def test_likeness_is_the_cosine_of_tfidf(items: list[Any], others: list[Any], k: int) -> None:
+    """Against a dictionary of words and its formula."""
+    bags = [Counter([*text.lower().split(), *words]) for text, words in items]
+    held_by = Counter(word for bag in bags for word in bag)
+    rarity = {word: math.log((1 + len(bags)) / (1 + count)) + 1 for word, count in held_by.items()}
+
+    def vector(bag: Counter[str]) -> dict[str, float]:
+        found = {word: count * rarity[word] for word, count in bag.items() if word in rarity}
+        length = math.sqrt(sum(value ** 2 for value in found.values()))
+        return {word: value / length for word, value in found.items()} if length else {}
+
+    numbers, likeness = Likeness(items).nearest(others, k)
+    assert numbers.shape == likeness.shape == (len(others), k)
+    for (text, words), near, how in zip(others, numbers, likeness, strict=True):
+        own = vector(Counter([*text.lower().split(), *words]))
+        true = [sum(own.get(word, 0) * value for word, value in vector(bag).items()) for bag in bags]
+        held = near >= 0
+        assert held.sum() == min(k, sum(value > 1e-9 for value in true))
+        np.testing.assert_allclose(how[held], [true[number] for number in near[held]], atol=1e-5)
+        np.testing.assert_allclose(how[held], sorted(true, reverse=True)[:held.sum()], atol=1e-5)
+
+
+# --------------------------------------------------------------------------------------------- settings
+@given(st.text(min_size=1, max_size=8).filter(lambda name: "=" not in name), st.text(min_size=1, max_size=12),
+       st.floats(0, 1, exclude_min=True))
+def test_variants_are_read_as_they_are_written(name: str, path: str, share: float) -> None:
+    assert Variant.parse(f"{name}={path}:{share!r}") == Variant(name, path, share)
+
+
+@pytest.mark.parametrize("text", ["", "a", "a=b", "a=b:0", "a=b:2", "a=b:x", "=b:0.5", "a=:0.5", "a=b:nan", "a=b:-0.1"])
+def test_variants_that_are_none(text: str) -> None:
+    with pytest.raises(ParameterError, match="NAME=FILE:SHARE"):
+        Variant.parse(text)
+
+
+def test_a_file_of_settings(tmp_path: Path) -> None:
+    """What is given beside the file counts more; what is in neither is as usual."""
+    path = tmp_path / "serve.toml"
+    path.write_text('[service]\ntoken = "in the file"\nsalt = "spring"\nexplore = 0.1\n[limits]\nk = 20\n'
+                    '[events.listen]\nweight = 2\npositive = true\nseen = false\n')
+    settings = Settings.read(path, variants=(Variant("a", "b"),), token="given beside", events=None)
+    assert (settings.token, settings.salt, settings.explore, settings.events) == ("given beside", "spring", 0.1, None)
+    assert settings.limits == Limits(k=20)
+    assert settings.types.weight("listen", None) == 2
+    assert settings.types.weight("click", None) == 1
+    assert not settings.keeps_shown
+    with pytest.raises(ParameterError, match="shares"):
+        Settings((Variant("a", "b", .5),))
+    with pytest.raises(ParameterError, match="name"):
+        Settings((Variant("a", "b", .5), Variant("a", "c", .5)))
+
+
+# ---------------------------------------------------------------------------------------------- metrics
+def test_counters_add_up_over_workers_and_their_successors(tmp_path: Path) -> None:
+    workers = [Metrics(tmp_path, slot, 5) for slot in (0, 1, 0)]  # the last goes on where the first was killed
+    for place, one in enumerate(workers):
+        for _ in range(place + 1):
+            one.count("/v1/recommend", 200, .004)
+        one.count("/v1/recommend", 503, 9.0)
+        one.show({"model": 2, "popular": 1}, [place, place + 1, 99])
+    for one in workers:
+        found = one.summary()
+        assert found["requests"] == {"/v1/recommend": 9}
+        assert found["statuses"] == {"200": 6, "503": 3}
+        assert found["sources"] == {"model": 6, "popular": 3}
+        assert one.coverage == 4
+        buckets = dict(found["latency"])
+        assert (buckets[.003], buckets[.005], buckets[5.0], buckets[float("inf")]) == (0, 6, 6, 9)
+    assert b'recsys_requests_total{route="/v1/recommend",status="200"} 6.0' in workers[0].scrape()
+
+
+def test_what_is_asked_is_counted(models: Any, tmp_path: Path) -> None:
+    with InProcess(settings_of(models["EASE"].path, tmp_path)) as ours:
+        for asked in ({"user": "user 001", "k": 4}, {"history": ["item 001"], "k": 4}, {"k": 4}, {"k": 0}):
+            ours.ask("POST", "/v1/recommend", asked)
+        for _ in range(2):  # the second is a retry
+            ours.ask("POST", "/v1/events", {"events": [event("a", "item 001", id="one"), event("a", "item 002", "like",
+                                                                                               id="two")]})
+        _, stats = ours.ask("GET", "/v1/stats")
+        assert stats["requests"]["/v1/recommend"] == 4
+        assert stats["statuses"]["422"] == 1
+        assert stats["sources"] == {"model": 4, "history": 4, "popular": 4}
+        assert stats["coverage"]["items"] == 200
+        assert 4 <= stats["coverage"]["shown"] <= 12
+        assert stats["events"]["total"] == 2
+        assert stats["latency"]["count"] == sum(stats["requests"].values())
+        text = ours.ask("GET", "/metrics")[1].decode()
+        assert all(re.fullmatch(r"#.*|[a-z_]+(\{.*\})? [-+0-9.eInf]+", line) for line in text.splitlines())
+        assert "user 001" not in text
+
+
+@given(st.sampled_from([0.0, .001, 1.0]), st.integers(1, 4))
+def test_drift_is_0_for_the_same_shares_and_1_for_others(models: Any, extra: float, times: int) -> None:
+    fitted = models["EASE"].fitted
+    counts = fitted.facts.item_counts
+    same = [SimpleNamespace(item=item) for item, count in zip(fitted.items.ids.tolist(), counts.tolist(), strict=True)
+            for _ in range(times * count)]
+    assert drift(fitted, same)["value"] == pytest.approx(0, abs=1e-6)
+    assert drift(fitted, [SimpleNamespace(item="new")] * times)["value"] == pytest.approx(1)
+    assert drift(fitted, []) is None
+    assert 0 < drift(fitted, same[:len(same) // 2])["value"] < 1 + extra
