@@ -17,6 +17,7 @@ from recsys.artifact import container
 from recsys.errors import ArtifactError
 from recsys.estimator import golden, storing
 from recsys.estimator.fitted import Fitted
+from recsys.estimator.ranking import rank_rows
 from recsys.estimator.results import Titles
 from recsys.experiments.assignment import Variants
 from recsys.serving.settings import Settings, Variant
@@ -56,11 +57,15 @@ class Deployed:
             The file is none of ours, is damaged, or answers otherwise than when it was written.
         """
         try:
-            version, card = version_of(variant.path), container.manifest(variant.path)
-            fitted = storing.load(variant.path, mmap=True, verify=verify)
+            version, after = version_of(variant.path), ""
+            while version != after:  # a file that is replaced while it is read would be named by the other's version
+                version = after or version
+                card, fitted = container.manifest(variant.path), storing.load(variant.path, mmap=True, verify=verify)
+                after = version_of(variant.path)
         except OSError as error:
             raise ArtifactError(f"{variant.path}: {error.strerror}; save a model there first.") from error
         golden.replay(fitted, card)
+        _first_answer(fitted)
         learned_to = int(card.get("log", {}).get("learned_to", 0))
         return cls(variant, fitted, version, learned_to, time.time())
 
@@ -79,6 +84,12 @@ class Deployed:
     def counts(self) -> np.ndarray:
         """The training events of every item: float32 (n_items,)."""
         return self.fitted.facts.item_counts.astype(np.float32)
+
+
+def _first_answer(fitted: Fitted) -> None:
+    """Ask for somebody of the training and for nobody, so that no answer waits for what is worked out once."""
+    if len(fitted.users) and len(fitted.items) and fitted.scorer.knows_users:
+        rank_rows(fitted, np.array([0, -1], np.int32), None, 10)
 
 
 class Deployment:

@@ -219,6 +219,7 @@ class Service:
             raise
         self.engine.deployment = new  # answers that have begun go on with the old one
         self.metrics.reloads.labels("done").inc()
+        asyncio.get_running_loop().run_in_executor(None, _let_go, [old])
         return new
 
     async def _poll(self) -> None:
@@ -238,6 +239,12 @@ class Service:
                         self.generation = generation
             except (RecsysError, Problem, OSError) as error:
                 _LOG.warning("worker %d: %s", self.slot, error)
+
+
+def _let_go(held: list[Any]) -> None:
+    """Let go of a large thing in this thread, after all others have: to unmap a file takes a while."""
+    time.sleep(2 * _POLL)
+    held.clear()
 
 
 def _tried(function: Callable[..., Any], *given: Any) -> Any:
