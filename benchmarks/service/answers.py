@@ -60,7 +60,7 @@ async def _at_rate(port: int, asked: list[bytes], rate: float, count: int) -> li
 
 # ------------------------------------------------------------------------------------------- reloads
 def reloads(bench: Bench) -> dict[str, float]:
-    """Two models take turns in one file while requests come at a fixed rate; then a large file is loaded again."""
+    """Two models take turns in one file, one a second, while requests come; then a large file is loaded again."""
     histories = bench.histories(1000)
     asked = asking(histories)
     folder = bench.place("reloads")
@@ -69,7 +69,8 @@ def reloads(bench: Bench) -> dict[str, float]:
     with Service(folder, path) as service, beside():
         load.run(_at_rate(service.port, asked, CALM, 500))
         calm = load.run(_at_rate(service.port, asked, CALM, round(CALM * bench.within(15))))
-        stirred, failed = load.run(_while_reloading(service.port, asked, path, [bench.other_shop, bench.shop]))
+        each = round(CALM * min(1.0, bench.seconds / 300))
+        stirred, failed = load.run(_while_reloading(service.port, asked, path, [bench.other_shop, bench.shop], each))
     models = {version: model for model, version in map(loaded, (bench.shop, bench.other_shop))}
     usual = percentiles([each.latency for each in calm])["p99_ms"]
     now = percentiles([each.latency for each in stirred])["p99_ms"]
@@ -79,9 +80,9 @@ def reloads(bench: Bench) -> dict[str, float]:
             "p99_ms": now, "calm_p99_ms": usual, "p99_ratio": now / usual, **_large(bench)}
 
 
-async def _while_reloading(port: int, asked: list[bytes], path: Path, models: list[Path]
+async def _while_reloading(port: int, asked: list[bytes], path: Path, models: list[Path], each: int
                            ) -> tuple[list[Outcome[Answer]], int]:
-    """What came of requests while reloads followed one another, and how many of these were refused."""
+    """What came of requests, `each` of them beside each of the reloads, and how many of these were refused."""
     client = Client(port)
     found: list[Outcome[Answer]] = []
     failed = 0
@@ -95,7 +96,7 @@ async def _while_reloading(port: int, asked: list[bytes], path: Path, models: li
         async def ask(place: int, start: int = start) -> Answer:
             return await client.ask(asked[(start + place) % len(asked)])
 
-        part, answer = await asyncio.gather(load.at_rate(CALM, CALM // 4, ask), client.ask(again))
+        part, answer = await asyncio.gather(load.at_rate(CALM, each, ask), client.ask(again))
         found += part
         failed += answer.status != 200
     client.close()

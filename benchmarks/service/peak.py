@@ -19,7 +19,11 @@ _PEERS = ("fastapi", "implicit")
 
 
 def peak(bench: Bench) -> dict[str, float]:
-    """Answers a second and CPU an answer, of both, with 16 connections that are never idle."""
+    """Answers a second and CPU an answer, of both, with 16 connections that are never idle.
+
+    The peer is measured in the form that FastAPI's documentation has for functions that take a while, in threads, and
+    in the one that is fastest here, on the event loop.
+    """
     absent = [name for name in _PEERS if find_spec(name) is None]
     if absent:
         raise Absent(f"{' and '.join(absent)} not installed; pip install '.[peers]'")
@@ -32,9 +36,12 @@ def peak(bench: Bench) -> dict[str, float]:
     scorer, parameters = model.scorer, model.parameters
     np.savez(vectors, items=scorer.item_factors, ids=model.items.ids, titles=model.facts.item_features.titles,
              alpha=np.float64(parameters["alpha"]), reg=np.float64(parameters["reg"]))
-    with Service(bench.place("peers"), vectors, module="benchmarks.service.peers") as service, beside():
-        theirs, others = saturated(service, asked, seconds)
-    bad = sum(each.status != 200 or len(json.loads(each.body)["items"]) != 10 for each in others)
-    return {"requests": ours["requests"], "rate": ours["rate"], "cpu_us": ours["cpu_us"],
-            "wrong": wrong(answers, histories, {version: model}), "their_rate": theirs["rate"],
-            "their_cpu_us": theirs["cpu_us"], "their_failures": bad, "times": theirs["cpu_us"] / ours["cpu_us"]}
+    found = {"rate": ours["rate"], "cpu_us": ours["cpu_us"], "wrong": wrong(answers, histories, {version: model})}
+    for name, how in ("their", ()), ("loop", ("--on-loop",)):
+        with Service(bench.place("peers"), vectors, *how, module="benchmarks.service.peers") as service, beside():
+            theirs, others = saturated(service, asked, seconds)
+        if any(each.status != 200 or len(json.loads(each.body)["items"]) != 10 for each in others):
+            raise RuntimeError("the peer did not answer with ten items, so there is nothing to compare with")
+        found |= {f"{name}_rate": theirs["rate"], f"{name}_cpu_us": theirs["cpu_us"],
+                  f"{name}_times": theirs["cpu_us"] / ours["cpu_us"]}
+    return found

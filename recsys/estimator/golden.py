@@ -119,7 +119,10 @@ def _answer(fitted: Fitted, request: Mapping[str, Any],
         history = np.array(request["history"], np.int32)
         values = np.full(len(history), fitted.facts.mean_value) if fitted.scorer.needs_values else None
         rows = CSR.from_pairs(np.zeros(len(history), np.int32), history, values, (1, n))
-        allowed = None if only is None else np.isin(np.arange(n), only)
+        allowed = None
+        if only is not None:
+            allowed = np.zeros(n, np.bool_)
+            allowed[only] = True
         found, best, popular = rank_rows(fitted, np.array([-1], np.int32), rows, _K, None, allowed)
         items, scores = found[0][~popular[0]], best[0][~popular[0]]
     held = (items >= 0) & np.isfinite(scores)

@@ -123,7 +123,7 @@ class Supervisor:
             Path(self.folder, f"ready-{slot}").unlink(missing_ok=True)
             try:
                 self._workers[slot], self._begun[slot] = self._start(slot), time.monotonic()
-            except OSError as error:  # killed before it had read what to do, or no process to be had: tried again
+            except OSError as error:  # killed before it was told what to do, or no process to be had; try again
                 _LOG.warning("worker %d could not be started: %s", slot, error)
                 time.sleep(.5)
 

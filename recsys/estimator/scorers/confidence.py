@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Confidence(FoldIn):
         The values of the training, each pair once, where it had values.
     """
 
+    needs_gram: ClassVar[bool] = True
     alpha: float
     reg: float
     reg_exponent: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -34,10 +34,13 @@ class FoldIn:
     ----------
     needs_values : bool
         A history is nothing without its ratings.
+    needs_gram : bool
+        It asks for `Factors.gram`, which is then kept in the file.
     history : CSR, shape (n_users, n_items), or None
         The events of the training, where more is kept of them than what users have seen.
     """
 
+    needs_gram: ClassVar[bool] = False
     needs_values: bool = False
     history: CSR | None = None
 
