@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import re
@@ -67,8 +68,9 @@ def serve(settings: Any, options: argparse.Namespace, console: Console) -> None:
     from recsys.serving.supervising import Supervisor
 
     def say(text: str) -> None:
-        console.note(text)
-        sys.stdout.flush()  # whoever waits for the address reads a pipe, maybe
+        with contextlib.suppress(OSError):  # nobody reads it any more, and the service goes on
+            console.note(text)
+            sys.stdout.flush()  # whoever waits for the address reads a pipe, maybe
 
     Supervisor(settings, options.host, options.port, options.workers, say, _learning(settings, options)).run()
 

@@ -9,8 +9,10 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -199,7 +201,10 @@ def create_app(model: str | os.PathLike[str] | None = None, *, settings: Setting
         if model is None:
             raise TypeError("create_app takes a model file, or settings that name some")
         settings = Settings((Variant("default", os.fspath(model)),), **given)
-    return App(settings, tempfile.mkdtemp(prefix="recsys-serve-"))
+    folder = tempfile.mkdtemp(prefix="recsys-serve-")
+    app = App(settings, folder)
+    weakref.finalize(app, shutil.rmtree, folder, ignore_errors=True)
+    return app
 
 
 class _Anything(StringConvertor):

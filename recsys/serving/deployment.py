@@ -121,6 +121,8 @@ class Deployment:
         """The same with a variant's file, or all files, loaded again; ArtifactError leaves what is there."""
         again = {name: Deployed.load(old.variant, verify=verify) if variant in (None, name) else old
                  for name, old in self.models.items()}
+        for name, model in again.items():
+            _require_same_kinds(self.models[name], model)
         return type(self)(again, self.assignment)
 
     def versions(self) -> dict[str, str]:
@@ -130,6 +132,16 @@ class Deployment:
     def on_disk(self) -> dict[str, str]:
         """The version that each variant's file has now."""
         return {name: version_of(model.variant.path) for name, model in self.models.items()}
+
+
+def _require_same_kinds(old: Deployed, new: Deployed) -> None:
+    """Raise ArtifactError for a model whose ids are integers where the log has texts, or the other way round."""
+    for what in ("users", "items"):
+        before, after = getattr(old.fitted, what), getattr(new.fitted, what)
+        if len(before) and len(after) and before.integers != after.integers:
+            kinds = ("integers", "strings") if after.integers else ("strings", "integers")
+            raise ArtifactError(f"{new.variant.path}: its {what} are {kinds[0]}, and those of the model that answers are "
+                                f"{kinds[1]}, as are those of the log; train it on ids of that kind.")
 
 
 def version_of(path: str | os.PathLike[str]) -> str:

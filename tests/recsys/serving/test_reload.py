@@ -18,8 +18,9 @@ from tests.recsys.serving.service import (  # isort: skip
     DEEP, Checker, Client, InProcess, Running, event, serving, settings_of)
 
 from recsys.cli import main
-from recsys.serving.deployment import version_of
-from recsys.serving.settings import Variant
+from recsys.errors import ArtifactError
+from recsys.serving.deployment import Deployment, version_of
+from recsys.serving.settings import Settings, Variant
 
 RELOADS = 50 if DEEP else 8
 
@@ -190,3 +191,12 @@ def test_one_variant_alone(models: Any, tmp_path: Path) -> None:
         status, said = service.ask("POST", "/v1/reload", {"variant": "two"})
         assert status == 200
         assert [each["name"] for each in said["variants"]] == ["EASE", "ItemKNN"]
+
+
+def test_a_model_of_another_kind_of_ids_is_refused(models: Any, tmp_path: Path) -> None:
+    path = tmp_path / "model.recsys"
+    shutil.copy(models["EASE"].path, path)
+    before = Deployment.load(Settings((Variant("default", str(path)),)))
+    shutil.copy(models["EASE", "rated"].path, path)
+    with pytest.raises(ArtifactError, match="users are integers, and those of the model that answers are strings"):
+        before.reloaded()
