@@ -20,7 +20,7 @@ from recsys.data.parts import joined
 from recsys.errors import DataError
 from recsys.estimator import Recommender, answering, storing
 from recsys.estimator.choosing import Choice
-from recsys.events import Event, EventLog, EventTypes
+from recsys.events import Event, EventLog, EventTypes, announce, stamp_of
 from recsys.progress import Progress
 
 __all__ = ["Measured", "Outcome", "retrain"]
@@ -356,5 +356,5 @@ def _put(model: Recommender, users: IdMap, versions: Versions, log: EventLog, ca
         storing.save(fitted, versions.incoming, seen=seen, card=card)
         name = versions.promote(versions.incoming).name
         versions.incoming.unlink()
-    log.bump("promoted", name)  # services that follow the log load it
+    announce(log, [(os.fspath(versions.path), stamp_of(versions.path))])
     return name

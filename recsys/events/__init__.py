@@ -8,8 +8,10 @@
 [(7, 'click')]
 """
 
+from recsys.events.announcing import Stamp, announce, announced, stamp_of
 from recsys.events.log import EventLog
 from recsys.events.records import Erased, Event, Item, Shown, State
 from recsys.events.types import Condition, EventType, EventTypes
 
-__all__ = ["Condition", "Erased", "Event", "EventLog", "EventType", "EventTypes", "Item", "Shown", "State"]
+__all__ = ["Condition", "Erased", "Event", "EventLog", "EventType", "EventTypes", "Item", "Shown", "Stamp", "State",
+           "announce", "announced", "stamp_of"]

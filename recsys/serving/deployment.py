@@ -19,6 +19,7 @@ from recsys.estimator import golden, storing
 from recsys.estimator.fitted import Fitted
 from recsys.estimator.ranking import rank_rows
 from recsys.estimator.results import Titles
+from recsys.events import Stamp, stamp_of
 from recsys.experiments.assignment import Variants
 from recsys.serving.settings import Settings, Variant
 
@@ -39,6 +40,8 @@ class Deployed:
         The number of the log's last event that the model has learned from; 0 for none.
     loaded : float
         When, in seconds since 1970.
+    stamp : list of int
+        Of the file, as `recsys.events.stamp_of` gives it.
     """
 
     variant: Variant
@@ -46,6 +49,7 @@ class Deployed:
     version: str
     learned_to: int
     loaded: float
+    stamp: Stamp
 
     @classmethod
     def load(cls, variant: Variant, *, verify: bool = True) -> Self:
@@ -57,17 +61,17 @@ class Deployed:
             The file is none of ours, is damaged, or answers otherwise than when it was written.
         """
         try:
-            version, after = version_of(variant.path), ""
-            while version != after:  # a file that is replaced while it is read would be named by the other's version
-                version = after or version
-                card, fitted = container.manifest(variant.path), storing.load(variant.path, mmap=True, verify=verify)
-                after = version_of(variant.path)
+            stamp: Stamp = []
+            while stamp != stamp_of(variant.path):  # a file that is replaced while it is read goes by another's name
+                stamp = stamp_of(variant.path)
+                version, card = version_of(variant.path), container.manifest(variant.path)
+                fitted = storing.load(variant.path, mmap=True, verify=verify)
         except OSError as error:
             raise ArtifactError(f"{variant.path}: {error.strerror}; save a model there first.") from error
         golden.replay(fitted, card)
         _first_answer(fitted)
         learned_to = int(card.get("log", {}).get("learned_to", 0))
-        return cls(variant, fitted, version, learned_to, time.time())
+        return cls(variant, fitted, version, learned_to, time.time(), stamp)
 
     @cached_property
     def titles(self) -> np.ndarray | None:
@@ -125,14 +129,6 @@ class Deployment:
             _require_same_kinds(self.models[name], model)
         return type(self)(again, self.assignment)
 
-    def versions(self) -> dict[str, str]:
-        """The version of each variant's model."""
-        return {name: model.version for name, model in self.models.items()}
-
-    def on_disk(self) -> dict[str, str]:
-        """The version that each variant's file has now."""
-        return {name: version_of(model.variant.path) for name, model in self.models.items()}
-
 
 def _require_same_kinds(old: Deployed, new: Deployed) -> None:
     """Raise ArtifactError for a model whose ids are integers where the log has texts, or the other way round."""
@@ -140,8 +136,8 @@ def _require_same_kinds(old: Deployed, new: Deployed) -> None:
         before, after = getattr(old.fitted, what), getattr(new.fitted, what)
         if len(before) and len(after) and before.integers != after.integers:
             kinds = ("integers", "strings") if after.integers else ("strings", "integers")
-            raise ArtifactError(f"{new.variant.path}: its {what} are {kinds[0]}, and those of the model that answers are "
-                                f"{kinds[1]}, as are those of the log; train it on ids of that kind.")
+            raise ArtifactError(f"{new.variant.path}: its {what} are {kinds[0]}, and those of the model that answers "
+                                f"are {kinds[1]}, as are those of the log; train it on ids of that kind.")
 
 
 def version_of(path: str | os.PathLike[str]) -> str:

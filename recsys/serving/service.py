@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recsys.errors import ArtifactError, RecsysError
-from recsys.events import Event, EventLog, Shown
+from recsys.events import Event, EventLog, Shown, announce, announced, stamp_of
 from recsys.serving.deployment import Deployment
 from recsys.serving.engine import Engine, Job
 from recsys.serving.lane import Lane
@@ -207,7 +206,9 @@ class Service:
         """Load model files again, and let the other workers know; ArtifactError leaves what is there."""
         async with self._reloading:
             deployment = await self._swap(variant, verify)
-            self.generation = await self.write(lambda log: log.bump("versions", json.dumps(deployment.versions())))
+            loaded = [(model.variant.path, model.stamp) for name, model in deployment.models.items()
+                      if variant in (None, name)]
+            self.generation = await self.write(lambda log: announce(log, loaded))
         return deployment
 
     async def _swap(self, variant: str | None, verify: bool) -> Deployment:
@@ -235,7 +236,11 @@ class Service:
                 if self.engine.generation != self.generation and not self._reloading.locked():
                     async with self._reloading:
                         generation = self.engine.generation
-                        await self._swap(None, verify=False)  # whoever raised it has compared the checksums
+                        told = await self.report(announced)
+                        for name, model in self.engine.deployment.models.items():
+                            stamp = told.get(os.path.realpath(model.variant.path), model.stamp)
+                            if stamp != model.stamp:  # who told of it has compared it, if it is still the same file
+                                await self._swap(name, verify=stamp != stamp_of(model.variant.path))
                         self.generation = generation
             except (RecsysError, Problem, OSError) as error:
                 _LOG.warning("worker %d: %s", self.slot, error)
