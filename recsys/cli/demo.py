@@ -30,11 +30,12 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import demo
+    from recsys.serving.starting import require_extra
 
     if options.serve:
-        serve.require_extra()
+        require_extra("recsys demo --serve")
     data = demo.run(options.data, out=None if options.no_page else options.out, user=options.user, quick=options.quick,
-             seed=options.seed, console=console, progress=fitting.progress_bar(options))
+                    seed=options.seed, console=console, progress=fitting.progress_bar(options))
     if options.serve:
         console.note(f"Learning from all ratings; model, items and events go to {options.folder}.")
         serve.serve(demo.served(data, options.folder), options, console)

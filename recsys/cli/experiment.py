@@ -25,11 +25,11 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
-    from recsys.cli.serve import require_extra
     from recsys.events import EventLog
     from recsys.experiments import rates
+    from recsys.serving.starting import require_extra
 
-    require_extra()
+    require_extra("recsys experiment")
     from recsys.serving.deployment import Deployed
     from recsys.serving.judging import positives
     from recsys.serving.settings import Variant, types_of

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from minidl import MissingExtraError
 from recsys.cli import texts
 from recsys.console import Console
 from recsys.errors import ParameterError
 
-__all__ = ["SUMMARY", "add_address", "add_arguments", "require_extra", "run", "serve"]
+__all__ = ["SUMMARY", "add_address", "add_arguments", "run", "serve"]
 
 SUMMARY = "serve a model to real people, live"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -44,18 +42,12 @@ def add_address(made: argparse.ArgumentParser) -> None:
     made.add_argument("--workers", type=texts.positive, default=1, metavar="N", help="processes (default: %(default)s)")
 
 
-def require_extra() -> None:
-    """Raise MissingExtraError unless everything is there that a service needs."""
-    for package in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "serve", "recsys serve")
-
-
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
-    require_extra()
     from recsys.serving.settings import Settings, Variant
+    from recsys.serving.starting import require_extra
 
+    require_extra("recsys serve")
     if bool(options.model) == bool(options.variant):
         raise ParameterError("give one MODEL, or --variant NAME=FILE:SHARE for each of several.")
     variants = tuple(Variant.parse(text) for text in options.variant) or (Variant("default", str(options.model)),)

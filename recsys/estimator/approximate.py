@@ -221,5 +221,5 @@ def _faiss() -> ModuleType:
     try:
         import faiss
     except ImportError as error:
-        raise MissingExtraError("faiss-cpu", "ann", "recsys.estimator.approximate") from error
+        raise MissingExtraError("faiss", "ann", "recsys.estimator.approximate") from error
     return faiss

@@ -11,5 +11,5 @@ from recsys.lazy import resolving
 __all__ = ["Limits", "Settings", "Variant", "create_app"]
 
 __getattr__, __dir__ = resolving(__name__, {
-    "create_app": "recsys.serving.app", "Limits": "recsys.serving.settings", "Settings": "recsys.serving.settings",
+    "create_app": "recsys.serving.starting", "Limits": "recsys.serving.settings", "Settings": "recsys.serving.settings",
     "Variant": "recsys.serving.settings"})

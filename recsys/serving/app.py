@@ -9,26 +9,18 @@ import logging
 import os
 import re
 import secrets
-import shutil
-import tempfile
 import time
-import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from minidl import MissingExtraError
-
-try:
-    from starlette.applications import Starlette
-    from starlette.convertors import StringConvertor, register_url_convertor
-    from starlette.exceptions import HTTPException
-    from starlette.responses import FileResponse, Response
-    from starlette.routing import BaseRoute, Mount
-    from starlette.routing import Route as Path_
-    from starlette.staticfiles import StaticFiles
-except ImportError as error:
-    raise MissingExtraError("starlette, msgspec, prometheus_client", "serve", "recsys.serving") from error
+from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount
+from starlette.routing import Route as Path_
+from starlette.staticfiles import StaticFiles
 
 from recsys.errors import RecsysError
 from recsys.serving.calls import Call, Reply
@@ -38,7 +30,7 @@ from recsys.serving.problems import TYPE, Problem
 from recsys.serving.routes import ROUTES, Route
 from recsys.serving.settings import Settings
 
-__all__ = ["App", "create_app"]
+__all__ = ["App"]
 
 _LOG = logging.getLogger("recsys.serving")
 Scope = MutableMapping[str, Any]
@@ -50,7 +42,7 @@ _HOT = {(route.method, route.path): route for route in ROUTES if route.name in (
 
 
 class App:
-    """The application; `create_app` makes it.
+    """The application; `recsys.serving.create_app` makes it.
 
     The routes that are asked most are answered here without a framework, all others through Starlette, by the same
     methods of `Handlers`.
@@ -170,41 +162,6 @@ class App:
         except TimeoutError:
             raise Problem(408, f"the body had not come after {self.settings.limits.timeout:g} s.") from None
         return b"".join(parts)
-
-
-def create_app(model: str | os.PathLike[str] | None = None, *, settings: Settings | None = None, **given: Any) -> App:
-    """The service as an ASGI application, for any ASGI server with one process.
-
-    Parameters
-    ----------
-    model : path, optional
-        A file that `save` wrote; or `settings` names some.
-    settings : Settings, optional
-    **given
-        Fields of `Settings`, such as `events="events.db"`.
-
-    Returns
-    -------
-    App
-
-    Examples
-    --------
-    >>> from recsys import datasets
-    >>> from recsys.models import EASE
-    >>> path = f"{tempfile.mkdtemp()}/ease.recsys"
-    >>> EASE().fit(datasets.simulate(n_users=50, n_items=40, n_events=900, seed=0)[0]).save(path)
-    >>> app = create_app(path)  # then: uvicorn module:app
-    """
-    from recsys.serving.settings import Variant
-
-    if settings is None:
-        if model is None:
-            raise TypeError("create_app takes a model file, or settings that name some")
-        settings = Settings((Variant("default", os.fspath(model)),), **given)
-    folder = tempfile.mkdtemp(prefix="recsys-serve-")
-    app = App(settings, folder)
-    weakref.finalize(app, shutil.rmtree, folder, ignore_errors=True)
-    return app
 
 
 class _Anything(StringConvertor):

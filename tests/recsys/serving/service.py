@@ -27,7 +27,7 @@ for _package in ("starlette", "uvicorn", "msgspec", "prometheus_client"):
     pytest.importorskip(_package, reason=f"{_package} is not installed; it comes with the extra serve")
 
 from recsys.data import Interactions  # noqa: E402
-from recsys.serving.app import create_app  # noqa: E402
+from recsys.serving import create_app  # noqa: E402
 from recsys.serving.settings import Settings, Variant  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
