@@ -7,11 +7,13 @@ causal mask forbids is not computed.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 
+from minidl.kernels.ahead import later, njit
 from minidl.kernels.numba_loss import _exp
 
 __all__ = ["attention", "attention_gradient"]
+
+prange = later("numba", "prange")
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _WIDE = 64  # columns of a panel: a constant, so that the compiler sees what cannot overlap

@@ -8,7 +8,8 @@ time, and a slice for each short line takes longer than the line.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from minidl.kernels.ahead import njit
 
 __all__ = ["col2im", "from_tiles", "im2col", "to_tiles", "uneven"]
 

@@ -15,11 +15,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
+from minidl.kernels.ahead import later, njit
 from minidl.kernels.launch import spread
 
 __all__ = ["channel_norm", "channel_norm_gradient", "row_norm", "row_norm_gradient"]
+
+prange = later("numba", "prange")
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _LARGE = 65_536  # elements; with fewer, other threads are not worth waking

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 from recsys.kernels.numpy_als import TINY
 

@@ -20,15 +20,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from minidl.kernels.ahead import later, njit
 from minidl.kernels.launch import spread
 from recsys.kernels import numba_ranking
-from recsys.kernels.lanes import dot
 from recsys.kernels.numpy_ranking import UNREACHABLE
 from recsys.kernels.numpy_retrieval import LANES, Index
 
 __all__ = ["LANES", "Index", "dots", "ranks", "search"]
+
+dot = later("recsys.kernels.lanes", "dot")
 
 _BLOCK = 256  # items between two looks at the norm
 _LARGE = 500_000  # items times queries; with fewer, other threads are not worth waking
