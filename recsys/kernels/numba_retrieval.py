@@ -33,6 +33,7 @@ dot = later("recsys.kernels.lanes", "dot")
 
 _BLOCK = 256  # items between two looks at the norm
 _LARGE = 500_000  # items times queries; with fewer, other threads are not worth waking
+_MEASURES = 4  # numbers that are kept of a query
 _FEW = 16  # where so many times fewer items are allowed, each of them is looked at, and no other
 _LONG = 8  # a list of more than one in so many items is chosen from all of them
 _PATIENCE = 512, 8, 16  # products in full, plus so many for a place, plus one in so many items: bounds are of no use
@@ -40,7 +41,11 @@ _PATIENCE = 512, 8, 16  # products in full, plus so many for a place, plus one i
 
 def dots(queries, vectors, bias, rows, items):
     products = np.empty(len(items))
-    spread(_dots, len(items), len(items) > _LARGE, queries, vectors, bias, rows, items, products)
+
+    def some(first, last):
+        _dots(first, last, queries, vectors, bias, rows, items, products, np.empty(queries.shape[1]))
+
+    spread(some, len(items), len(items) > _LARGE)
     return products
 
 
@@ -58,8 +63,15 @@ def search(queries, index, hidden_indptr, hidden_indices, allowed, k):
         few = np.flatnonzero(allowed).astype(np.int32)
     may = np.ones(0, np.bool_) if allowed is None or scarce else allowed
     which = np.flatnonzero(bounded)
-    spread(_search, len(which), n * len(which) > _LARGE, which, queries, index, hidden_indptr, hidden_indices, may,
-           scarce, few, items, products)
+
+    def some(first, last):
+        count = last - first
+        _search(first, last, which, queries, index, hidden_indptr, hidden_indices, may, scarce, few, items, products,
+                np.empty((count, queries.shape[1])), np.zeros((count, index.codes.shape[1]), np.int16),
+                np.empty((count, _MEASURES)), np.zeros(count, np.int64), np.zeros(count, np.bool_),
+                *np.empty((2, _BLOCK)))
+
+    spread(some, len(which), n * len(which) > _LARGE)
 
     def choose(row, own, indptr, indices):
         items[row], products[row] = numba_ranking.topk(own, indptr, indices, allowed, k)
@@ -110,12 +122,13 @@ def _each(use, rows, queries, index, hidden_indptr, hidden_indices):
 
 
 @njit(cache=True, nogil=True)
-def _dots(first, last, queries, vectors, bias, rows, items, products):
-    query, before = np.empty(queries.shape[1]), -1
+def _dots(first, last, queries, vectors, bias, rows, items, products, query):
+    before = -1
     for at in range(first, last):
         if rows[at] != before:
             before = rows[at]
-            query[:] = queries[before]
+            for j in range(len(query)):
+                query[j] = queries[before, j]
         products[at] = dot(query, vectors[items[at]])
         if len(bias):
             products[at] += bias[items[at]]
@@ -130,13 +143,9 @@ def _all(query, vectors, bias, products):
 
 
 @njit(cache=True, nogil=True)
-def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, allowed, scarce, few, items, products):
-    n, f = index.vectors.shape
-    count, k = last - first, items.shape[1]
-    full, whole = np.empty((count, f)), np.zeros((count, index.codes.shape[1]), np.int16)
-    measures = np.empty((count, 4))
-    spent, done = np.zeros(count, np.int64), np.zeros(count, np.bool_)
-    lower, upper = np.empty(_BLOCK), np.empty(_BLOCK)
+def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, allowed, scarce, few, items, products,
+            full, whole, measures, spent, done, lower, upper):
+    n, count, k = len(index.vectors), last - first, items.shape[1]
     left = count
     for at in range(count):
         row = which[first + at]
@@ -172,8 +181,8 @@ def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, a
                         _offer(product, item, own, best)
                         spent[at] += 1
             if spent[at] > _PATIENCE[0] + _PATIENCE[1] * k + end // _PATIENCE[2]:
-                own[:] = -1
-                best[:] = -np.inf
+                for place in range(k):
+                    own[place], best[place] = -1, -np.inf
                 _scan(full[at], index, hidden, allowed, False, few, False, own, best)
                 done[at] = True
                 left -= 1
@@ -281,7 +290,7 @@ def _scan(query, index, hidden, allowed, scarce, few, nothing, items, products):
 def _ranks(first, last, which, queries, index, hidden_indptr, hidden_indices, barred, places, target_indptr,
            target_indices, deepest, greater, equal):
     n, f = index.vectors.shape
-    full, whole, measures = np.empty(f), np.zeros(index.codes.shape[1], np.int16), np.empty(4)
+    full, whole, measures = np.empty(f), np.zeros(index.codes.shape[1], np.int16), np.empty(_MEASURES)
     lower, upper = np.empty(_BLOCK), np.empty(_BLOCK)
     skip = barred.copy()
     for at in range(first, last):
