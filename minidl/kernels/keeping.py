@@ -102,9 +102,10 @@ def _word(kind: Any) -> str | None:
     """A type as `minidl.kernels.ahead` names it; None for one that no code is made for."""
     if isinstance(kind, types.Array):
         return f"{as_dtype(kind.dtype).name}/{kind.ndim}/{kind.layout}" if kind.aligned else None
-    if isinstance(kind, types.BaseNamedTuple):
+    if isinstance(kind, types.BaseTuple):
         words = [_word(each) for each in kind.types]
-        return None if None in words else ",".join([f"{kind.instance_class.__name__}(", *map(str, words), ")"])
+        named = getattr(kind, "instance_class", tuple).__name__
+        return None if None in words else ",".join([f"{named}(", *map(str, words), ")"])
     if isinstance(kind, types.Boolean | types.Integer | types.Float):
         return as_dtype(kind).name
     return None
@@ -152,7 +153,7 @@ def _value(kind: Any, entries: Iterator[Any], context: Any, builder: Any) -> Any
     """An argument, made of the next entries of the table."""
     if isinstance(kind, types.Array):
         return _array(kind, next(entries), context, builder)
-    if isinstance(kind, types.BaseNamedTuple):
+    if isinstance(kind, types.BaseTuple):
         return context.make_tuple(builder, kind, [_value(each, entries, context, builder) for each in kind.types])
     place = cgutils.alloca_once_value(builder, next(entries))
     stored = context.get_data_type(kind)
