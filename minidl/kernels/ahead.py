@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.machine import UNEXPECTED, Machine, Run, path_of, read
+from minidl.runtime import numba_enabled
 
-__all__ = ["DISPATCHERS", "Native", "in_use", "later", "missed", "njit", "overload", "use"]
+__all__ = ["DISPATCHERS", "Native", "compiled", "in_use", "later", "njit", "overload", "state",
+           "use"]
 
 _LAYOUT = 0x103  # flags of an array: C order, Fortran order, aligned
 _LAYOUTS = {0x100: "A", 0x101: "C", 0x102: "F", 0x103: "C"}
 
 DISPATCHERS: list[tuple[str, Any]] = []  # Numba's kernels of this process, with their full names
 _overloads: list[Callable[[], None]] = []
-_missed: set[str] = set()
 _lock = threading.RLock()
 _machine: Machine | None = None
 
@@ -57,9 +58,16 @@ def in_use() -> bool:
     return _machine is not None
 
 
-def missed() -> list[str]:
-    """The kernels that were compiled, or loaded from Numba's cache, in spite of `use`."""
-    return sorted(_missed)
+def compiled() -> list[str]:
+    """The kernels that were compiled, or loaded from Numba's cache, in this process."""
+    return sorted({name for name, dispatcher in DISPATCHERS if dispatcher.overloads})
+
+
+def state() -> str:
+    """Whose kernels this process runs: "ahead of time", "compiled", or "NumPy"."""
+    if not numba_enabled():
+        return "NumPy"
+    return "ahead of time" if in_use() and not compiled() else "compiled"
 
 
 # ----------------------------------------------------------------------------- what modules of kernels take from here
@@ -70,12 +78,12 @@ def njit(**options: Any) -> Callable[[Any], Any]:
         return lambda function: Native(function, options)
     from numba import njit as numbas
 
-    def compiled(function: Any) -> Any:
+    def ordinary(function: Any) -> Any:
         dispatcher = numbas(**options)(function)
         DISPATCHERS.append((_name(function), dispatcher))
         return dispatcher
 
-    return compiled
+    return ordinary
 
 
 def later(module: str, name: str) -> Any:
@@ -141,8 +149,6 @@ class Native:
             run = None if _machine is None else _machine.find(f"{_name(self._function)}({_text(key)})")
         except UNEXPECTED:
             run = None
-        if run is None:
-            _missed.add(_name(self._function))
         self._runs[key] = run
         return run
 

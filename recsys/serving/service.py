@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -227,8 +226,3 @@ def _tried(function: Callable[..., Any], *given: Any) -> Any:
         return function(*given)
     except (RecsysError, Problem, OSError) as error:
         return error
-
-
-def temporary_folder() -> str:
-    """A new folder for counters, and for the log of a service that has none."""
-    return tempfile.mkdtemp(prefix="recsys-serve-")

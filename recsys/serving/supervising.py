@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from recsys.artifact import container
 from recsys.errors import ParameterError, RecsysError
 from recsys.serving.learning import Learning
 from recsys.serving.settings import Settings
+from recsys.serving.worker import KERNELS, work
 
 __all__ = ["Supervisor", "is_loopback"]
 
@@ -56,9 +58,7 @@ class Supervisor:
         self.socket = _listen(host, port)
         self.port = int(self.socket.getsockname()[1])
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-        from recsys.serving.service import temporary_folder
-
-        self.folder = temporary_folder()
+        self.folder = tempfile.mkdtemp(prefix="recsys-serve-")  # of counters, and the log of a service without one
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[Any] = []
         self._begun: list[float] = []
@@ -76,8 +76,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._stopping.set())
         try:
-            self._workers = [self._start(slot) for slot in range(self._settings.workers)]
-            self._begun = [time.monotonic()] * len(self._workers)
+            self._start_all()
             self._wait_until_ready()
             while not self._stopping.is_set():
                 wait([worker.sentinel for worker in self._workers], timeout=.2)
@@ -88,12 +87,19 @@ class Supervisor:
             self._stop()
 
     def _start(self, slot: int) -> Any:
-        from recsys.serving.worker import work
-
         worker = self._context.Process(target=work, args=(self._settings, self.socket, self.folder, slot),
                                        name=f"recsys-{slot}")
         worker.start()
         return worker
+
+    def _start_all(self) -> None:
+        """Start the workers, the first one alone until there are kernels, so that it alone compiles them."""
+        for slot in range(self._settings.workers):
+            self._workers.append(self._start(slot))
+            self._begun.append(time.monotonic())
+            while not (slot or self._stopping.is_set() or Path(self.folder, KERNELS).exists()
+                       or self._workers[0].exitcode is not None):
+                time.sleep(.005)
 
     def _wait_until_ready(self) -> None:
         """Until every worker has written that it is ready, or one has died."""
