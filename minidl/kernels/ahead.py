@@ -8,7 +8,6 @@ and, called with other types than any that the code was made for, imports Numba 
 from __future__ import annotations
 
 import importlib
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,7 +30,7 @@ _machine: Machine | None = None
 
 
 def use(packages: Sequence[str]) -> bool:
-    """Run machine code of another process, where there is some, in all modules of kernels that are imported from now on.
+    """Run machine code of another process, where there is some, in modules of kernels that are imported from now on.
 
     Parameters
     ----------

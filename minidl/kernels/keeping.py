@@ -1,9 +1,10 @@
 """Keeps the machine code of the kernels that a process has compiled, for processes that do without Numba.
 
 What Numba has left in its own cache is taken, as LLVM's intermediate code after all of its passes, so that the machine
-code is that which Numba runs. A function is added that takes a table (`minidl.kernels.machine`), and whatever only Python
-needs is left out. Kernels that allocate memory, run on Numba's threads or give something back still refer to functions of
-Numba's then, and stay with it. All of this uses private interfaces: what is not as expected leaves things as they are.
+code is that which Numba runs. A function is added that takes a table (`minidl.kernels.machine`), and what only Python
+needs is left out. Kernels that allocate memory or run on Numba's threads still refer to functions of Numba's then, and
+stay with it, as do those that give something back. All of this uses private interfaces of Numba's: what is not as
+expected leaves things as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from numba.np.numpy_support import as_dtype
 
 from minidl.files import replacing
 from minidl.kernels.ahead import DISPATCHERS
-from minidl.kernels.machine import DATA, SHAPE, STRIDES, UNEXPECTED, Machine, path_of, read, symbol, write
+from minidl.kernels.machine import DATA, SHAPE, STRIDES, UNEXPECTED, path_of, read, symbol, write
 
 __all__ = ["keep"]
 

@@ -57,7 +57,7 @@ class Machine:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
 
     def find(self, name: str) -> Run | None:
-        """What runs the kernel for arguments of the types that a name such as `relu(float32/2/C)` says; None without."""
+        """What runs a kernel for arguments of the types that a name says, such as `relu(float32/2/C)`, if any does."""
         if name not in self._code:
             return None
         with self._lock:

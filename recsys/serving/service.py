@@ -20,7 +20,6 @@ from recsys.serving.metrics import Metrics
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import ExplainAsk, RecommendAsk, SimilarAsk
 from recsys.serving.settings import Settings
-from recsys.serving.table import read_items
 
 __all__ = ["Service"]
 
@@ -87,6 +86,8 @@ class Service:
         if self._writer.needs_scrub():
             self._writer.scrub()
         if self.settings.items is not None and self.slot == 0:
+            from recsys.serving.table import read_items  # and all that reads tables
+
             held = {item.id: item for _, item in self._writer.items_since(0)}
             new = [item for item in read_items(self.settings.items, deployment.first.fitted.items)
                    if held.get(item.id) != item]

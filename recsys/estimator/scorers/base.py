@@ -116,8 +116,8 @@ class Scorer:
         held = self.vectors()
         if held is not None:
             queries, bias = self.queries(rows), np.zeros(0, np.float32) if held[1] is None else held[1]
-            products = kernels.retrieval.dots(np.ascontiguousarray(queries.vectors), np.ascontiguousarray(held[0]), bias,
-                                              place, items)
+            products = kernels.retrieval.dots(np.ascontiguousarray(queries.vectors), np.ascontiguousarray(held[0]),
+                                              bias, place, items)
             return queries.scores(products, place)
         out = np.empty(len(users), np.float32)
         for block in blocks(len(rows), self.n_items):
