@@ -103,7 +103,7 @@ def _word(kind: Any) -> str | None:
     """A type as `minidl.kernels.ahead` names it; None for one that no code is made for."""
     if isinstance(kind, types.Array):
         return f"{as_dtype(kind.dtype).name}/{kind.ndim}/{kind.layout}" if kind.aligned else None
-    if isinstance(kind, types.BaseTuple):
+    if isinstance(kind, types.UniTuple | types.Tuple | types.NamedTuple | types.NamedUniTuple):
         words = [_word(each) for each in kind.types]
         named = getattr(kind, "instance_class", tuple).__name__
         return None if None in words else ",".join([f"{named}(", *map(str, words), ")"])
@@ -154,7 +154,7 @@ def _value(kind: Any, entries: Iterator[Any], context: Any, builder: Any) -> Any
     """An argument, made of the next entries of the table."""
     if isinstance(kind, types.Array):
         return _array(kind, next(entries), context, builder)
-    if isinstance(kind, types.BaseTuple):
+    if isinstance(kind, types.UniTuple | types.Tuple | types.NamedTuple | types.NamedUniTuple):
         return context.make_tuple(builder, kind, [_value(each, entries, context, builder) for each in kind.types])
     place = cgutils.alloca_once_value(builder, next(entries))
     stored = context.get_data_type(kind)

@@ -274,16 +274,16 @@ class Fitted:
         return float(np.median(lengths)) or 1.0
 
     @cached_property
-    def popularity(self) -> VectorIndex:
-        """Where lists of the most popular items are searched for: numbers of events, and the query 1."""
-        return VectorIndex.build(self.facts.item_counts.astype(np.float32)[:, None])
+    def popular(self) -> np.ndarray:
+        """The items that have events, those with most of them first: int32 (m,)."""
+        counts = self.facts.item_counts
+        return np.argsort(-counts, kind="stable")[:np.count_nonzero(counts)].astype(np.int32)
 
     @cached_property
-    def listed(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Which items may be in lists of the model, and in those of popular items: bool (n_items,), or None for all."""
-        parts = self.known_items(), np.asarray(self.facts.item_counts > 0)
-        model, popular = (None if part.all() else part for part in parts)
-        return model, popular
+    def listed(self) -> np.ndarray | None:
+        """Which items may be in lists of the model: bool (n_items,), or None for all."""
+        known = self.known_items()
+        return None if known.all() else known
 
     def queries(self, users: np.ndarray, history: CSR | None = None) -> Queries:
         """What is multiplied by the vectors of the index, as `score_block` scores.
@@ -322,7 +322,10 @@ class Fitted:
         known = users >= 0
         if self.can.cold_user or not len(self.facts.users):
             return known
-        return np.asarray(known & self.known_users()[np.maximum(users, 0)])
+        seen, some = self.facts.seen, np.maximum(users, 0)
+        if seen is None or self.scorer.described[0]:
+            return known
+        return np.asarray(known & (seen.indptr[some + 1] > seen.indptr[some]))
 
     def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Which scores of items, int (n,) or (B, n) and float32 (B, n), rest on anything that was learned: bool."""

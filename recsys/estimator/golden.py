@@ -99,6 +99,10 @@ def _requests(fitted: Fitted, users: bool) -> Iterator[dict[str, Any]]:
 def _answer(fitted: Fitted, request: Mapping[str, Any]) -> dict[str, Any]:
     """The best items, equal ones by number, and their scores; what is not finite is left out."""
     items, scores = _scores(fitted, request)
+    if len(items) > _K:  # the last of the best, and all that may stand beside it
+        known = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+        some = np.flatnonzero(known >= np.partition(known, -_K)[-_K])
+        items, scores = items[some], scores[some]
     best = np.lexsort((items, -scores))[:_K]
     best = best[np.isfinite(scores[best])]
     return {"items": items[best].tolist(), "scores": [float(f"{score:.{_DIGITS}g}") for score in scores[best].tolist()]}

@@ -45,10 +45,10 @@ def order(fitted: Fitted, items: np.ndarray, scores: np.ndarray, k: int, diversi
 
 def _likeness(fitted: Fitted, items: np.ndarray) -> np.ndarray:
     """How alike some items are by what the model knows of them, each row brought to 0 .. 1: float32 (n, n)."""
-    rows = fitted.scorer.similar_items(items)
-    if rows is None:
+    alike = fitted.scorer.alike(items)
+    if alike is None:
         return np.zeros((len(items), len(items)), np.float32)
-    alike = np.where(np.isfinite(rows[:, items]), rows[:, items], 0).astype(np.float32)
+    alike = np.where(np.isfinite(alike), alike, 0).astype(np.float32)
     np.fill_diagonal(alike, 0)
     most = np.abs(alike).max(axis=1, keepdims=True)
     return np.asarray(alike / np.where(most > 0, most, 1))

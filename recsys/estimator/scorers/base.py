@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl import runtime
 from recsys import kernels
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, numbered
 from recsys.estimator.arrays import Arrays, blocks
 from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
@@ -112,7 +112,7 @@ class Scorer:
 
     def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Scores of pairs, by default products, or picked from whole rows: int (n,), int (n,) -> float32 (n,)."""
-        rows, place = np.unique(users, return_inverse=True)
+        rows, place = numbered(users)
         held = self.vectors()
         if held is not None:
             queries, bias = self.queries(rows), np.zeros(0, np.float32) if held[1] is None else held[1]
@@ -152,6 +152,14 @@ class Scorer:
         """How alike items are to all items: int (B,) -> (B, n_items), -inf where not at all; None if it cannot say."""
         vectors = self.item_vectors()
         return None if vectors is None else cosine(vectors, items)
+
+    def alike(self, items: np.ndarray) -> np.ndarray | None:
+        """How alike some items are to each other, as `similar_items`: int (n,) -> (n, n)."""
+        vectors = self.item_vectors()
+        if vectors is not None:
+            return cosine(vectors[items], np.arange(len(items)))
+        rows = self.similar_items(items)
+        return None if rows is None else rows[:, items]
 
     def similar_users(self, users: np.ndarray) -> np.ndarray | None:
         """How alike users are to all users, as `similar_items`."""

@@ -36,6 +36,8 @@ class Confidence(FoldIn):
         The values of the training, each pair once, where it had values.
     """
 
+    needs_gram = True
+
     alpha: float
     reg: float
     reg_exponent: float

@@ -155,6 +155,7 @@ class Factors(Scorer):
         settings = {"mean": self.mean, "scale": self.scale, "carried": self.carried, "described": self.described}
         arrays = {"user_factors": self.user_factors, "item_factors": self.item_factors, "item_bias": self.item_bias}
         arrays |= {} if self.user_bias is None else {"user_bias": self.user_bias}
+        arrays |= {"gram": self.gram} if self.fold_in is not None and self.fold_in.needs_gram else {}
         how, own = (None, {}) if self.fold_in is None else folding.state_of(self.fold_in)
         return settings | {"fold_in": how}, arrays | own
 
@@ -168,6 +169,9 @@ class Factors(Scorer):
         user_bias = expect(arrays, "user_bias", (n_users,), np.float32) if "user_bias" in arrays else None
         how = settings["fold_in"]
         fold_in = None if how is None else folding.restore(how, arrays, facts, item_factors.shape[1])
-        return cls(settings["can"], user_factors, item_factors, item_bias, fold_in, user_bias=user_bias,
+        made = cls(settings["can"], user_factors, item_factors, item_bias, fold_in, user_bias=user_bias,
                    mean=settings["mean"], scale=settings["scale"], carried=settings["carried"],
                    described=tuple(settings["described"]))
+        if "gram" in arrays:  # not in files of before
+            made.gram = expect(arrays, "gram", (item_factors.shape[1],) * 2, np.float64)
+        return made

@@ -34,11 +34,14 @@ class FoldIn:
     ----------
     needs_values : bool
         A history is nothing without its ratings.
+    needs_gram : bool
+        It takes products of all the items' vectors, which a file then holds, as they take long for many items.
     history : CSR, shape (n_users, n_items), or None
         The events of the training, where more is kept of them than what users have seen.
     """
 
     needs_values: bool = False
+    needs_gram: bool = False
     history: CSR | None = None
 
     def vectors(self, history: CSR, factors: Factors) -> tuple[np.ndarray, np.ndarray | None]:
