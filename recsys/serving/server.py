@@ -8,12 +8,13 @@ from pathlib import Path
 
 import uvicorn
 
+from minidl import runtime
 from minidl.kernels import ahead
 from recsys.errors import RecsysError
 from recsys.kernels import PACKAGES
 from recsys.serving.app import App
 from recsys.serving.settings import Settings
-from recsys.serving.worker import KERNELS
+from recsys.serving.worker import CHECKED, KERNELS
 
 __all__ = ["serve"]
 
@@ -44,6 +45,11 @@ class _Server(uvicorn.Server):
             raise SystemExit(1) from error
         if self._slot == 0:
             await asyncio.to_thread(_keep_kernels, self._folder)
+        runtime.trim()  # what reading and checking took
+        while not (self._folder / CHECKED).exists() and not self.should_exit:
+            await asyncio.sleep(.005)
+        if self.should_exit:
+            return
         await super().startup(sockets)
         if self.started:
             (self._folder / f"ready-{self._slot}").touch()

@@ -15,8 +15,9 @@ from minidl.kernels import ahead
 from recsys.kernels import PACKAGES
 from recsys.serving.settings import Settings
 
-__all__ = ["KERNELS", "work"]
+__all__ = ["CHECKED", "KERNELS", "work"]
 
+CHECKED = "checked"  # a file that says that the models are as their checksums say
 KERNELS = "kernels"  # a file that says that the workers to come find kernels, or that nobody will leave them any
 
 
