@@ -18,7 +18,6 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -51,6 +50,7 @@ class Machine:
         import llvmlite.binding as llvm
 
         self._code, self._llvm, self._lock = code, llvm, threading.Lock()
+        self._addresses: dict[str, int] = {}
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         target = llvm.Target.from_default_triple().create_target_machine(jit=True)
@@ -60,10 +60,12 @@ class Machine:
         """What runs a kernel for arguments of the types that a name says, such as `relu(float32/2/C)`, if any does."""
         if name not in self._code:
             return None
-        with self._lock:
-            self._engine.add_object_file(self._llvm.ObjectFileRef.from_data(self._code[name]))
-            self._engine.finalize_object()
-            address = self._engine.get_function_address(symbol(name))
+        with self._lock:  # and never twice: an engine does not take a name again
+            if name not in self._addresses:
+                self._engine.add_object_file(self._llvm.ObjectFileRef.from_data(self._code[name]))
+                self._engine.finalize_object()
+                self._addresses[name] = self._engine.get_function_address(symbol(name))
+            address = self._addresses[name]
         if not address:
             return None
         call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_char_p)(address)  # which releases the GIL
@@ -139,7 +141,6 @@ def path_of(packages: Sequence[str]) -> Path | None:
     return kept / f"kernels-{state.hexdigest()[:16]}.zip"
 
 
-@cache
 def folder() -> Path | None:
     """Where Numba keeps what it compiles; None where nothing can be kept."""
     given, own = os.environ.get("NUMBA_CACHE_DIR"), Path(__file__).parent

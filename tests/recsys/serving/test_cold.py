@@ -28,7 +28,7 @@ from recsys.models import find
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 needs_numba = pytest.mark.skipif(not numba_enabled(), reason="Numba is absent")
-linux = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="processes are looked at in Linux's /proc")
+linux = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="looks at processes in Linux's /proc")
 DATA = datasets.simulate(n_users=60, n_items=40, n_events=900, seed=0)[0]
 SECONDS = 90
 
