@@ -8,6 +8,7 @@ and, called with other types than any that the code was made for, imports Numba 
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -66,7 +67,7 @@ def state() -> str:
     """Whose kernels this process runs: "ahead of time", "compiled", or "NumPy"."""
     if not numba_enabled():
         return "NumPy"
-    return "ahead of time" if in_use() and not compiled() else "compiled"
+    return "ahead of time" if in_use() and "numba" not in sys.modules else "compiled"
 
 
 # ----------------------------------------------------------------------------- what modules of kernels take from here
