@@ -33,7 +33,7 @@ from minidl.compiling import Stopwatch, compilations, compile_seconds  # noqa: E
 
 __all__ = ["Stopwatch", "blas_threads", "compilations", "compile_seconds", "convolutions_are_exact", "deterministic",
            "exact_convolutions", "matmul", "numba_enabled", "parallel_guard", "parallel_is_safe", "report",
-           "set_threads", "threads", "tune"]
+           "set_threads", "threads", "trim", "tune"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _MMAP_SIZES = (1 << 30, 1 << 25)  # the second is the most that some releases of glibc accept
@@ -211,6 +211,12 @@ def tune() -> dict[str, int]:
     if mallopt(_M_TRIM_THRESHOLD, _MMAP_SIZES[0]):
         done["M_TRIM_THRESHOLD"] = _MMAP_SIZES[0]
     return done
+
+
+def trim() -> None:
+    """Give memory back to the system that was freed and that nothing uses, on Linux with glibc."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 # ----------------------------------------------------------------------------------------- report

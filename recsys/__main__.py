@@ -3,13 +3,14 @@
 import sys
 
 from minidl import streams
-from recsys import cli
 
 __all__ = ["main"]
 
 
 def main() -> int:
     """The command, whatever its standard streams are; returns the exit code."""
+    from recsys import cli  # not in processes that it starts, which import this module
+
     return streams.run(cli.main)
 
 

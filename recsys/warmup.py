@@ -24,6 +24,7 @@ from typing import Any
 
 import minidl
 from minidl import runtime
+from minidl.kernels.machine import folder
 from recsys.errors import RecsysError
 
 __all__ = ["beside", "missing", "remember", "warm"]
@@ -99,30 +100,14 @@ def _key(job: Job) -> str:
 
 def _record() -> Path | None:
     """The file that lists what was compiled from these sources, beside the cache; None where nothing can be kept."""
-    folder = _folder()
-    if folder is None:
+    place = folder()
+    if place is None:
         return None
     numba = importlib.util.find_spec("numba")
     sources = [Path(str(numba and numba.origin)).stat()] + [path.stat() for package in ("minidl", "recsys") for path in
                sorted((_ROOT / package / "kernels").glob("*.py"))]
     state = [sys.version, platform.node(), [(s.st_mtime_ns, s.st_size) for s in sources]]
-    return folder / f"recsys-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}.compiled"
-
-
-def _folder() -> Path | None:
-    """Where Numba keeps its cache."""
-    given, own = os.environ.get("NUMBA_CACHE_DIR"), _ROOT / "recsys" / "kernels"
-    if given:
-        folder = Path(given)
-    elif os.access(own, os.W_OK):
-        folder = own / "__pycache__"
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder
+    return place / f"recsys-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}.compiled"
 
 
 # ---------------------------------------------------------------------------------------------- beside a command
@@ -151,7 +136,7 @@ def _start(jobs: Sequence[Job]) -> subprocess.Popen[bytes] | None:
     from recsys import models
 
     known = [job for job in jobs if job[0] in models.REGISTRY and _plain(job)]
-    if not known or _folder() is None:
+    if not known or folder() is None:
         return None
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     one_thread = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -195,10 +180,10 @@ def _lock() -> Any:
     """Held until this process ends; None if another one is compiling for this cache."""
     import fcntl
 
-    folder = _folder()
-    if folder is None:
+    place = folder()
+    if place is None:
         return None
-    file = (folder / "recsys-warmup.lock").open("w")
+    file = (place / "recsys-warmup.lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import sys
 from typing import Any
 
 import numpy as np
 
+from minidl.kernels import ahead
 from minidl.runtime import numba_enabled, parallel_guard, parallel_is_safe
 
 __all__ = ["Kernels", "dense", "loss", "masks", "optim", "rows", "takes"]
@@ -41,22 +43,24 @@ class Kernels:
         if name.startswith("_"):
             raise AttributeError(name)
         kernel = getattr(self.module(numba_enabled()), name)
-        if callable(kernel) and not parallel_is_safe():
+        if callable(kernel) and (ahead.in_use() or not parallel_is_safe()):
             kernel = _guarded(kernel)
         setattr(self, name, kernel)
         return kernel
 
     def module(self, numba: bool) -> Any:
         """The module of one backend, Numba or NumPy."""
-        if numba:
+        if numba and not ahead.in_use():
             importlib.import_module("minidl.kernels.listening").listen()
         return importlib.import_module(f"{self._package}.{'numba' if numba else 'numpy'}_{self._family}")
 
 
 def _guarded(kernel: Any) -> Any:
-    """The kernel under `runtime.parallel_guard`."""
+    """The kernel under `runtime.parallel_guard`; with machine code of another process, as soon as Numba is there."""
     @functools.wraps(kernel)
     def call(*args: Any) -> Any:
+        if ahead.in_use() and "numba" not in sys.modules:
+            return kernel(*args)
         with parallel_guard():
             return kernel(*args)
 

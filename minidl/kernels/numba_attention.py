@@ -7,11 +7,14 @@ causal mask forbids is not computed.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 
+from minidl.kernels.ahead import later, njit
 from minidl.kernels.numba_loss import _exp
+from minidl.runtime import threads
 
 __all__ = ["attention", "attention_gradient"]
+
+prange = later("numba", "prange")
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _WIDE = 64  # columns of a panel: a constant, so that the compiler sees what cannot overlap
@@ -25,7 +28,7 @@ def attention(q, k, v, bias, keep, causal, scale):
     p = np.empty((len(q), q.shape[1], k.shape[1]), q.dtype)
     out = np.empty((len(q), q.shape[1], v.shape[2]), q.dtype)
     _multiply(q, False, k, True, _OUT if causal else _FULL, scale, p)
-    if p.size > _LARGE // 16:
+    if p.size > _LARGE // 16 and threads() > 1:
         _weights_on_threads(p, bias, causal)
     else:
         _weights(0, len(p), p, bias, causal)
@@ -37,7 +40,7 @@ def attention_gradient(g, q, k, v, p, keep, causal, scale, gq, gk, gv):
     gs = np.empty_like(p)
     _multiply(p * keep if len(keep) else p, True, g, False, _UPPER if causal else _FULL, 1.0, gv)
     _multiply(g, False, v, True, _OUT if causal else _FULL, 1.0, gs)
-    if gs.size > _LARGE // 16:
+    if gs.size > _LARGE // 16 and threads() > 1:
         _weights_gradient_on_threads(gs, p, keep, causal)
     else:
         _weights_gradient(0, len(gs), gs, p, keep, causal)
@@ -54,7 +57,7 @@ def _multiply(a, turn_a, b, turn_b, triangle, scale, out):
     A triangle of zeros in `a` is passed over, and what lies above the diagonal of `out` may stay undefined.
     """
     depth = a.shape[1] if turn_a else a.shape[2]
-    large = out.size * depth > _LARGE
+    large = out.size * depth > _LARGE and threads() > 1
     parts = min(len(out), _PARTS) if large else 1
     panels, sums = np.empty((parts, (depth + 3) * _WIDE), a.dtype), np.empty((parts, 4 * _WIDE), a.dtype)
     run = _products_on_threads if large else _products

@@ -8,7 +8,8 @@ time, and a slice for each short line takes longer than the line.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from minidl.kernels.ahead import njit
 
 __all__ = ["col2im", "from_tiles", "im2col", "to_tiles", "uneven"]
 
@@ -27,9 +28,13 @@ def _inside(offset, stride, size, count):
     return first, max(min((size - 1 - offset) // stride + 1, count), first)
 
 
-@njit(cache=True, nogil=True)
 def im2col(x, cols, kernel, stride, dilation, origin, width):
-    channels, step, flat = x.shape[0] // cols.shape[0], _U(stride[1]), x.reshape(-1)
+    _im2col(x, x.reshape(-1), cols, kernel, stride, dilation, origin, width)
+
+
+@njit(cache=True, nogil=True)
+def _im2col(x, flat, cols, kernel, stride, dilation, origin, width):
+    channels, step = x.shape[0] // cols.shape[0], _U(stride[1])
     for c in range(x.shape[0]):
         for tap in range(kernel[0] * kernel[1]):
             target = cols[c // channels, c % channels * kernel[0] * kernel[1] + tap]

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from minidl.kernels.ahead import njit
 
 __all__ = ["add_bias", "relu", "relu_gradient", "sum_rows"]
 

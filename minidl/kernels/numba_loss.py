@@ -9,9 +9,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
 
+from minidl.kernels.ahead import njit, overload
 from minidl.kernels.launch import spread
 from minidl.kernels.numpy_loss import BCE, BPR, CHUNK, MSE
 
@@ -36,6 +35,8 @@ def _log1p(z: Any) -> Any:
 
 @overload(_exp, jit_options=_IN_ORDER)
 def _exp_typed(x: Any) -> Any:
+    from numba import types
+
     def exact(x: Any) -> Any:
         return math.exp(x)
 
@@ -56,6 +57,8 @@ def _exp_typed(x: Any) -> Any:
 
 @overload(_log1p, jit_options=_IN_ORDER)
 def _log1p_typed(z: Any) -> Any:
+    from numba import types
+
     def exact(z: Any) -> Any:
         return math.log1p(z)
 
@@ -104,6 +107,8 @@ def _largest(bits: np.ndarray) -> Any:
 
 @overload(_largest, jit_options=_IN_ORDER)
 def _largest_typed(bits: Any) -> Any:
+    from numba import types
+
     integer, dtype, sign = (np.int32, np.float32, 31) if bits.dtype == types.int32 else (np.int64, np.float64, 63)
     shift, mask, lowest = integer(sign), integer(np.iinfo(integer).max), integer(np.iinfo(integer).min)
 

@@ -15,11 +15,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
+from minidl.kernels.ahead import later, njit
 from minidl.kernels.launch import spread
+from minidl.runtime import threads
 
 __all__ = ["channel_norm", "channel_norm_gradient", "row_norm", "row_norm_gradient"]
+
+prange = later("numba", "prange")
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _LARGE = 65_536  # elements; with fewer, other threads are not worth waking
@@ -72,7 +75,7 @@ def _weighted_products(g, x, i, centre, weight):
 
 def row_norm(x, weight, bias, eps, centred):
     out, (mean, scale) = np.empty_like(x), np.empty((2, len(x)), x.dtype)
-    if x.size < _LARGE:
+    if x.size < _LARGE or threads() == 1:
         _rows(0, len(x), x, weight, bias, eps, centred, out, mean, scale)
     else:
         _rows_on_threads(x, weight, bias, eps, centred, out, mean, scale)
@@ -82,7 +85,7 @@ def row_norm(x, weight, bias, eps, centred):
 def row_norm_gradient(g, x, weight, mean, scale, centred, gx):
     chunks = min(_CHUNKS, -(-len(x) // _CHUNKS))
     sums, (inner, slope) = np.zeros((2, chunks, x.shape[1]), x.dtype), np.empty((2, chunks, _BLOCK), x.dtype)
-    run = _rows_gradient if x.size < _LARGE else _rows_gradient_on_threads
+    run = _rows_gradient if x.size < _LARGE or threads() == 1 else _rows_gradient_on_threads
     run(g, x, weight, mean, scale, centred, inner, slope, gx, sums)
     gw, gb = sums.sum(axis=1, dtype=np.float64).astype(x.dtype)
     return gw, gb

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
 
 from minidl.blas import share
+from minidl.kernels.ahead import njit, overload
 from minidl.kernels.copies import copied
 from minidl.kernels.numpy_recurrent import GRU, LSTM, RELU, TANH
 
@@ -31,6 +30,8 @@ def _tanh(x: Any) -> Any:
 
 @overload(_tanh, jit_options=_FAST)
 def _tanh_typed(x: Any) -> Any:
+    from numba import types
+
     def exact(x: Any) -> Any:
         return math.tanh(x)
 

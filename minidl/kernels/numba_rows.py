@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from minidl.kernels import numpy_rows
+from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 from minidl.kernels.numpy_rows import check_range
 

@@ -18,7 +18,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any
 
 import numpy as np
@@ -99,9 +98,11 @@ def tuples(value: Any) -> Any:
 
 def versions() -> dict[str, str]:
     """Of this package, NumPy and Python."""
+    from importlib import metadata  # which takes long to import
+
     try:
-        own = version("minidl")
-    except PackageNotFoundError:
+        own = metadata.version("minidl")
+    except metadata.PackageNotFoundError:
         own = "unknown"
     return {"minidl": own, "numpy": np.__version__, "python": platform.python_version()}
 

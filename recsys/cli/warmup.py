@@ -24,6 +24,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import models
+    from recsys.kernels import PACKAGES
     from recsys.progress import task
     from recsys.warmup import warm
 
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.note("Numba is not installed or switched off (MINIDL_NUMBA=0): there is nothing to compile.")
         console.result({"models": [], "left_out": {}, "compiled": 0, "seconds": 0.0})
         return
+    from minidl.kernels.keeping import keep  # needs Numba
+
     watch, before = runtime.Stopwatch(), runtime.compilations()
     done, left_out = [], {}
     with task(fitting.progress_bar(options), len(wanted), "models") as bar:
@@ -44,6 +47,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 left_out[name] = str(error)
             bar.advance(1, last=name)
     count, seconds = runtime.compilations() - before, watch.compiling
+    keep(PACKAGES)
     for name, reason in left_out.items():
         console.note(f"Left out: {name}: {reason}")
     told = f"{count} functions compiled in {seconds:.1f} s" if count else "everything was in the cache"

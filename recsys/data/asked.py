@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys.data.columns import as_values
-from recsys.data.given import described, is_frame
+from recsys.data.described import described, is_frame
 from recsys.data.ids import as_ids, is_one
 from recsys.errors import DataError, ParameterError
 

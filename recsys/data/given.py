@@ -11,10 +11,11 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from recsys.data import intake
+from recsys.data.described import described, is_frame
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, DataWarning
 
-__all__ = ["Data", "Frame", "described", "interactions", "is_frame", "parts", "training"]
+__all__ = ["Data", "Frame", "interactions", "parts", "training"]
 
 class Frame(Protocol):
     """A frame of pandas or polars, or one made like them."""
@@ -77,28 +78,6 @@ def parts(who: str, data: Any) -> Any:
                                                        for part in data):
         return tuple(interactions(who, part, f"part {i} of the data") for i, part in enumerate(data))
     return data if hasattr(data, "train") and hasattr(data, "test") else interactions(who, data)
-
-
-def is_frame(data: Any) -> bool:
-    """Whether it is a frame of pandas or polars, or made like one: columns with names, and `to_numpy`."""
-    return hasattr(data, "to_numpy") and hasattr(data, "columns")
-
-
-def described(data: Any) -> str:
-    """What something is, for the middle of a sentence: "a path, 'x.csv'", "an array of shape (3, 2)"."""
-    if data is None:
-        return "None"
-    if isinstance(data, type):
-        return f"the class {data.__name__}"
-    if isinstance(data, (str, os.PathLike)):
-        return f"a path, {os.fspath(data)!r}"
-    if isinstance(data, np.ndarray):
-        return f"an array of shape {data.shape}"
-    if isinstance(data, Iterator):
-        return f"an iterator ({type(data).__name__})"
-    name = type(data).__name__
-    article = "an" if name[0].lower() in "aeiou" else "a"
-    return f"{article} {name} of {len(data)}" if isinstance(data, (tuple, list, dict, set)) else f"{article} {name}"
 
 
 def _of_frame(who: str, frame: Any, what: str) -> Interactions:

@@ -25,6 +25,8 @@ class IdMap:
     ids : array, shape (n,)
         Integers or strings, each once. What stands at position `i` has the number `i`; nothing is
         reserved for padding.
+    copy : bool
+        Whether the map has its own copy of an array, which then may change. One that is mapped from a file does not.
 
     Raises
     ------
@@ -40,8 +42,8 @@ class IdMap:
     array(['Casablanca'], dtype='<U10')
     """
 
-    def __init__(self, ids: Any) -> None:
-        self.ids = as_ids(ids)
+    def __init__(self, ids: Any, *, copy: bool = True) -> None:
+        self.ids = as_ids(ids, copy=copy)
         ordered = self._ordered[0]
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if len(twice):
@@ -220,7 +222,7 @@ def renumber(old: IdMap, new: IdMap, column: np.ndarray, unknown: str) -> np.nda
     return renumbered
 
 
-def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:
+def as_ids(ids: Any, place: Place | None = None, *, copy: bool = True) -> np.ndarray:
     """Check ids and bring them to int64 or fixed-width strings.
 
     Parameters
@@ -229,6 +231,8 @@ def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:
         Integers, strings, or floats that are whole numbers (as tables with gaps store them).
     place : callable, optional
         `place(i)` says where the i-th id stands, for messages.
+    copy : bool
+        Whether the ids are copied even where they are as wanted.
 
     Returns
     -------
@@ -257,10 +261,10 @@ def as_ids(ids: Any, place: Place | None = None) -> np.ndarray:
     if array.dtype.kind == "u" and array.dtype.itemsize == 8:
         _refuse(array > np.uint64(np.iinfo(np.int64).max), array, where, "is beyond the 64-bit integers; use strings")
     if array.dtype.kind in "iu":
-        return array.astype(np.int64)
+        return array.astype(np.int64, copy=copy)
     if array.dtype.kind == "U":
         _refuse(array == "", array, where, "is empty")
-        return array.astype(np.str_)
+        return array.astype(np.str_, copy=copy)
     raise DataError(f"Ids must be integers or strings, got an array of {array.dtype}.")
 
 

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from recsys.data.given import Data, described
+from recsys.data.described import described
+from recsys.data.given import Data
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError

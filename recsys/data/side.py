@@ -13,8 +13,9 @@ import numpy as np
 
 from recsys.checks import words
 from recsys.data.csr import CSR
+from recsys.data.described import described, is_frame
 from recsys.data.features import Features, label_matrix
-from recsys.data.given import Frame, described, is_frame
+from recsys.data.given import Frame
 from recsys.data.held import Held
 from recsys.data.ids import IdMap, column_at, factorise
 from recsys.data.intake import NAMES, Source, TableOptions, hold, open_table, plain_name

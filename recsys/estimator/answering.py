@@ -8,7 +8,7 @@ import numpy as np
 
 from recsys.checks import flag, one_of, require, whole
 from recsys.data import asked
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, numbered
 from recsys.errors import UnsupportedError
 from recsys.estimator.arrays import blocks
 from recsys.estimator.choosing import Choice
@@ -123,7 +123,7 @@ def most_similar(model: Fitted, what: str, wanted: Any, k: int) -> Recs:
 
 def reasons(model: Fitted, indices: np.ndarray, values: np.ndarray | None, item: int, k: int) -> list[Reason]:
     """The contributions of a history's events to the score of an item, those of a repeated item summed."""
-    reasoned, place = np.unique(indices, return_inverse=True)
+    reasoned, place = numbered(indices)
     parts = np.bincount(place, model.scorer.contributions(indices, values, item), len(reasoned))
     found = [Reason(model.facts.items.ids[index].item(), title(model, index), float(part))
              for index, part in zip(reasoned.tolist(), parts, strict=True) if part]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recsys.data.csr import CSR, appended
 from recsys.data.features import Features
 from recsys.data.ids import IdMap
-from recsys.data.interactions import Interactions
+
+if TYPE_CHECKING:
+    from recsys.data.interactions import Interactions
 
 __all__ = ["Facts", "chained", "kept_once"]
 

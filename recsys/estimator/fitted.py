@@ -274,16 +274,16 @@ class Fitted:
         return float(np.median(lengths)) or 1.0
 
     @cached_property
-    def popularity(self) -> VectorIndex:
-        """Where lists of the most popular items are searched for: numbers of events, and the query 1."""
-        return VectorIndex.build(self.facts.item_counts.astype(np.float32)[:, None])
+    def popular(self) -> np.ndarray:
+        """The items that have events, those with most of them first: int32 (m,)."""
+        counts = self.facts.item_counts
+        return np.argsort(-counts, kind="stable")[:np.count_nonzero(counts)].astype(np.int32)
 
     @cached_property
-    def listed(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Which items may be in lists of the model, and in those of popular items: bool (n_items,), or None for all."""
-        parts = self.known_items(), np.asarray(self.facts.item_counts > 0)
-        model, popular = (None if part.all() else part for part in parts)
-        return model, popular
+    def listed(self) -> np.ndarray | None:
+        """Which items may be in lists of the model: bool (n_items,), or None for all."""
+        known = self.known_items()
+        return None if known.all() else known
 
     def products(self, users: np.ndarray, history: CSR | None = None) -> tuple[VectorIndex, np.ndarray] | None:
         """The index of the items' vectors and what is multiplied by them, float32 (B, f), in the order of the scores.
@@ -338,7 +338,8 @@ class Fitted:
         known, seen = users >= 0, self.facts.seen
         if self.can.cold_user or not len(self.facts.users) or seen is None or self.scorer.described[0]:
             return known
-        return np.asarray(known & (seen.counts[np.maximum(users, 0)] > 0))
+        some = np.maximum(users, 0)
+        return np.asarray(known & (seen.indptr[some + 1] > seen.indptr[some]))
 
     def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Which scores of items, int (n,) or (B, n) and float32 (B, n), rest on anything that was learned: bool."""

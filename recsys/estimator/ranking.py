@@ -74,18 +74,32 @@ def _searched(model: Fitted, users: np.ndarray, parts: list[Part], known: np.nda
               allowed: np.ndarray | None, width: int) -> Lists:
     """Lists of the items with the largest products; without evidence of a user, of those with most events."""
     items, scores = np.full((len(users), width), -1, np.int32), np.full((len(users), width), -np.inf, np.float32)
-    in_model, in_popular = model.listed
     for rows, given in parts:
         if len(rows) and model.index is not None:
             queries = model.queries(users[rows], None if given is None else _of(given, rows))
             items[rows], products = model.index.search(queries.vectors, width, _of(hidden, rows),
-                                                       _both(allowed, in_model))
+                                                       _both(allowed, model.listed))
             scores[rows] = queries.scores(products, np.arange(len(rows))[:, None])
     rest = np.flatnonzero(~known)
     if len(rest):
-        items[rest], scores[rest] = model.popularity.search(np.ones((len(rest), 1), np.float32), width,
-                                                            _of(hidden, rest), _both(allowed, in_popular))
+        items[rest], scores[rest] = _most_popular(model, len(rest), _of(hidden, rest), allowed, width)
     return items, scores, np.repeat(~known[:, None], width, axis=1)
+
+
+def _most_popular(model: Fitted, rows: int, hidden: CSR | None, allowed: np.ndarray | None, width: int
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """The allowed items with most events, without a row's hidden ones: int32, float32 (rows, width)."""
+    items, scores = np.full((rows, width), -1, np.int32), np.full((rows, width), -np.inf, np.float32)
+    ordered = model.popular if allowed is None else model.popular[allowed[model.popular]]
+    skip = np.zeros(len(model.facts.items), np.bool_)
+    for row in range(rows):
+        without = hidden.row(row)[0] if hidden is not None else _NONE
+        skip[without] = True
+        found = ordered[:width + len(without)]
+        found = found[~skip[found]][:width]
+        items[row, :len(found)], scores[row, :len(found)] = found, model.facts.item_counts[found]
+        skip[without] = False
+    return items, scores
 
 
 def _scored(model: Fitted, users: np.ndarray, parts: list[Part], known: np.ndarray, hidden: CSR | None,
@@ -106,6 +120,9 @@ def _scored(model: Fitted, users: np.ndarray, parts: list[Part], known: np.ndarr
         items[weak], scores[weak], popular[weak] = _with_popular(
             values[weak], sure, model.facts.item_counts.astype(np.float32), (skip.indptr, skip.indices), allowed, width)
     return items, scores, popular
+
+
+_NONE = np.zeros(0, np.int32)
 
 
 def _of(rows: CSR | None, which: np.ndarray) -> CSR | None:

@@ -95,7 +95,7 @@ def _of_facts(facts: Facts) -> dict[str, np.ndarray]:
 
 def restore_facts(data: Mapping[str, Any], arrays: Arrays) -> Facts:
     """The facts of a file, of this format and of the one before."""
-    users, items = IdMap(arrays["users"]), IdMap(arrays["items"])
+    users, items = IdMap(arrays["users"], copy=False), IdMap(arrays["items"], copy=False)
     shape, limits = (len(users), len(items)), data["rating_range"]
     return Facts(users, items, unpack_if("seen", arrays, shape), unpack_if("seen.events", arrays, shape),
                  expect(arrays, "item_counts", (shape[1],)),

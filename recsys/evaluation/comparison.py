@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from recsys.checks import Check, number, one_of, optional, require, whole
-from recsys.data.given import described
+from recsys.data.described import described
 from recsys.errors import DataError, ParameterError
 from recsys.evaluation.evaluator import Evaluation, is_names
 from recsys.evaluation.metrics import LOWER_IS_BETTER, RATINGS, parse

@@ -11,8 +11,8 @@ import numpy as np
 
 from minidl import runtime
 from recsys.checks import PROGRESS, Check, flag, number, one_of, optional, require, whole
-from recsys.data import given
 from recsys.data.cleaning import warn_of_nothing
+from recsys.data.described import described
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError, DataWarning, LeakWarning, ParameterError, UnsupportedError
@@ -225,7 +225,7 @@ class Question:
         n = split.train.n_items
         if vectors is not None and not (isinstance(vectors, np.ndarray) and vectors.ndim == 2 and len(vectors) == n):
             raise ParameterError(f"evaluate: vectors must be an array of shape ({n}, d), a row for each item, not "
-                                 f"{given.described(vectors)}.")
+                                 f"{described(vectors)}.")
         self.vectors, self.clip, self.unseen, self.block = vectors, clip, unseen, block
         self._warned = False
 
@@ -258,10 +258,10 @@ class Question:
 def _check_given(model: Any, split: Any) -> None:
     """Raise, in a sentence, for what is no fitted model or no split."""
     if isinstance(model, type) or not hasattr(model, "can"):
-        raise ParameterError(f"evaluate: the model is {given.described(model)}; pass a fitted model, such as "
+        raise ParameterError(f"evaluate: the model is {described(model)}; pass a fitted model, such as "
                              f"EASE().fit(split.train).")
     if not isinstance(split, Split):
-        raise DataError(f"evaluate: the split is {given.described(split)}; divide the data with "
+        raise DataError(f"evaluate: the split is {described(split)}; divide the data with "
                         f"split = recsys.split_random(data), fit on split.train and pass the split, or use "
                         f"recsys.split_predefined(train, test) for parts of your own.")
 

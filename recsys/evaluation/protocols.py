@@ -21,6 +21,7 @@ from minidl import runtime
 from recsys.checks import PROGRESS, flag, number, one_of, optional, require, whole
 from recsys.data import given, splits
 from recsys.data.cleaning import warn_of_nothing
+from recsys.data.described import described
 from recsys.data.given import Data
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Parts, Split
@@ -197,7 +198,7 @@ def fresh(model: Any) -> Any:
     own = not isinstance(model, type) and callable(getattr(model, "clone", None))
     made = model.clone() if own else model() if callable(model) else model
     if not hasattr(made, "fit") or made is model:
-        raise ParameterError(f"protocols: the model is {given.described(made)}; pass a model, such as EASE(), or a "
+        raise ParameterError(f"protocols: the model is {described(made)}; pass a model, such as EASE(), or a "
                              f"function that makes one.")
     return made
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from minidl.kernels import Kernels
 
-__all__ = ["als", "bpr", "mf", "neighbours", "ranking", "retrieval", "sparse"]
+__all__ = ["PACKAGES", "als", "bpr", "mf", "neighbours", "ranking", "retrieval", "sparse"]
+
+PACKAGES = ("minidl.kernels", "recsys.kernels")  # of which a process may run machine code of another one
 
 als = Kernels("recsys.kernels", "als")
 bpr = Kernels("recsys.kernels", "bpr")

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 from recsys.kernels.numpy_als import TINY
 
@@ -18,6 +18,7 @@ _BLOCKS = 64  # rows are dealt to blocks from long to short, so that any number 
 
 _LARGE = 20_000  # entries; with fewer, other threads are not worth waking
 _SYSTEMS = 8  # normal equations that are worth waking other threads
+_VECTORS = 16  # that are added to normal equations at a time
 _SOLVED = 1e-20  # a squared residual with which nothing is left to do, and division is not safe any more
 
 
@@ -119,14 +120,18 @@ def _sweep(first, last, begins, target, sign, order, indptr, indices, extra, rid
 
 
 def fold(gram, indptr, indices, extra, ridge, Y, X):
-    spread(_fold, len(X), len(X) > _SYSTEMS, gram, indptr, indices, extra, ridge, Y, X)
+    f = len(gram)
+
+    def some(first, last):
+        _fold(first, last, gram, indptr, indices, extra, ridge, Y, X, np.empty((f, f)), *np.empty((2, f)),
+              np.empty((_VECTORS, f)))
+
+    spread(some, len(X), len(X) > _SYSTEMS)
 
 
 @njit(cache=True, nogil=True)
-def _fold(first, last, gram, indptr, indices, extra, ridge, Y, X):
+def _fold(first, last, gram, indptr, indices, extra, ridge, Y, X, A, b, smallest, vectors):
     f = len(gram)
-    A, b = np.empty((f, f)), np.empty(f)
-    vectors = np.empty((16, f))  # so many at a time
     for u in range(first, last):
         begin, end = indptr[u], indptr[u + 1]
         if begin == end:
@@ -149,7 +154,7 @@ def _fold(first, last, gram, indptr, indices, extra, ridge, Y, X):
                     _add(A[i], extra[at + n] * vectors[n, i], vectors[n], i)
         for i in range(f):
             A[i, i] += ridge[u]
-        _cholesky_solve(A, b)
+        _cholesky_solve(A, b, smallest)
         for i in range(f):
             X[u, i] = b[i]
 
@@ -161,10 +166,9 @@ def _add(out, factor, vector, start):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _cholesky_solve(A, b):
+def _cholesky_solve(A, b, smallest):
     """`A x = b` with `A = U'U`, by the upper triangle; rows are subtracted from rows, which needs no order of a sum."""
     f = len(b)
-    smallest = np.empty(f)
     for i in range(f):
         smallest[i] = TINY * A[i, i]
     for i in range(f):

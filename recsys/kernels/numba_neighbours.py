@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 
 __all__ = ["gram", "rate", "sum_dense_rows", "sum_sparse_rows", "top_similar"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 from recsys.kernels.numpy_ranking import UNREACHABLE
 

@@ -23,19 +23,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from minidl import runtime
+from minidl.kernels.ahead import later, njit
 from minidl.kernels.launch import spread
 from recsys.kernels import numba_ranking
-from recsys.kernels.lanes import dot
 from recsys.kernels.numpy_ranking import UNREACHABLE
 from recsys.kernels.numpy_retrieval import LANES, Index
 
 __all__ = ["LANES", "Index", "dots", "ranks", "search"]
 
+dot = later("recsys.kernels.lanes", "dot")
+
 _BLOCK = 256  # items between two looks at the norm
 _LARGE = 500_000  # items times queries; with fewer, other threads are not worth waking
+_MEASURES = 4  # numbers that are kept of a query
 _FEW = 16  # where so many times fewer items are allowed, each of them is looked at, and no other
 _LONG = 8  # a list of more than one in so many items is chosen from all of them
 _TOGETHER = 2**21  # products of a matrix product: 8 MB, which stay in the cache for counting
@@ -46,7 +48,11 @@ _PATIENCE = 512, 8, 16  # products in full, plus so many for a place, plus one i
 def dots(queries, vectors, bias, rows, items):
     products = np.empty(len(items))
     rows, items = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(items, np.int64)
-    spread(_dots, len(items), len(items) > _LARGE, queries, vectors, bias, rows, items, products)
+
+    def some(first, last):
+        _dots(first, last, queries, vectors, bias, rows, items, products, np.empty(queries.shape[1]))
+
+    spread(some, len(items), len(items) > _LARGE)
     return products
 
 
@@ -64,8 +70,15 @@ def search(queries, index, hidden_indptr, hidden_indices, allowed, k):
         few = np.flatnonzero(allowed).astype(np.int32)
     may = np.ones(0, np.bool_) if allowed is None or scarce else allowed
     which = np.flatnonzero(bounded)
-    spread(_search, len(which), n * len(which) > _LARGE, which, queries, index, hidden_indptr, hidden_indices, may,
-           scarce, few, items, products)
+
+    def some(first, last):
+        count = last - first
+        _search(first, last, which, queries, index, hidden_indptr, hidden_indices, may, scarce, few, items, products,
+                np.empty((count, queries.shape[1])), np.zeros((count, index.codes.shape[1]), np.int16),
+                np.empty((count, _MEASURES)), np.zeros(count, np.int64), np.zeros(count, np.bool_),
+                np.empty(_BLOCK))
+
+    spread(some, len(which), n * len(which) > _LARGE)
 
     def choose(row, own, indptr, indices):
         items[row], products[row] = numba_ranking.topk(own, indptr, indices, allowed, k)
@@ -119,8 +132,8 @@ def _each(use, rows, queries, index, hidden_indptr, hidden_indices):
 
 
 @njit(cache=True, nogil=True)
-def _dots(first, last, queries, vectors, bias, rows, items, products):
-    query, before = np.empty(queries.shape[1]), -1
+def _dots(first, last, queries, vectors, bias, rows, items, products, query):
+    before = -1
     for at in range(first, last):
         if rows[at] != before:
             before = rows[at]
@@ -140,12 +153,9 @@ def _all(query, vectors, bias, products):
 
 
 @njit(cache=True, nogil=True)
-def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, allowed, scarce, few, items, products):
-    n, f = index.vectors.shape
-    count, k = last - first, items.shape[1]
-    full, whole = np.empty((count, f)), np.empty((count, index.codes.shape[1]), np.int16)
-    measures, upper = np.empty((count, 4)), np.empty(_BLOCK)
-    spent, done = np.empty(count, np.int64), np.empty(count, np.bool_)
+def _search(first, last, which, queries, index, hidden_indptr, hidden_indices, allowed, scarce, few, items, products,
+            full, whole, measures, spent, done, upper):
+    n, count, k = len(index.vectors), last - first, items.shape[1]
     left = count
     for at in range(count):
         row = which[first + at]

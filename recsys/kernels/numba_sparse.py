@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 
 __all__ = ["group", "k_core", "search_rows"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from minidl.kernels import ahead
 from recsys.artifact import container
 from recsys.errors import ArtifactError, DataError, LogError
 from recsys.events import Condition, Event, Item
@@ -183,6 +184,7 @@ class Handlers(Service):
             except LogError as error:
                 return Reply.of(StateAnswer("not ready", {"log": str(error)}), 503)
         checks = {"models": self.not_ready or "mapped, and asked real requests",
+                  "kernels": self.not_ready or ahead.state(),
                   "log": self.not_ready or "can be written"}
         return Reply.of(StateAnswer("not ready" if self.not_ready else "ok", checks), 503 if self.not_ready else 200)
 

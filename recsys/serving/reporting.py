@@ -10,7 +10,6 @@ import numpy as np
 
 from recsys.artifact import container
 from recsys.events import EventLog
-from recsys.experiments import rates
 from recsys.serving import numbering
 from recsys.serving.deployment import Deployment
 from recsys.serving.judging import positives
@@ -81,6 +80,8 @@ def experiments(service: Service, log: EventLog) -> list[dict[str, Any]]:
     """The rates of the variants, from the last lists that were shown; looked up again after some seconds."""
     began, found = service.read_out
     if time.monotonic() - began > _AGE:
+        from recsys.experiments import rates  # not before somebody looks at them
+
         shown = list(log.shown(after=max(0, log.last_shown() - _LISTS)))
         facts = service.engine.deployment.first.fitted.facts
         mean = None if facts.rating_range is None else facts.mean_value

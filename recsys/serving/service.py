@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ from recsys.serving.metrics import Metrics
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import ExplainAsk, RecommendAsk, SimilarAsk
 from recsys.serving.settings import Settings
-from recsys.serving.table import read_items
 
 __all__ = ["Service"]
 
@@ -88,6 +86,8 @@ class Service:
         if self._writer.needs_scrub():
             self._writer.scrub()
         if self.settings.items is not None and self.slot == 0:
+            from recsys.serving.table import read_items  # and all that reads tables
+
             held = {item.id: item for _, item in self._writer.items_since(0)}
             new = [item for item in read_items(self.settings.items, deployment.first.fitted.items)
                    if held.get(item.id) != item]
@@ -258,8 +258,3 @@ def _tried(function: Callable[..., Any], *given: Any) -> Any:
         return function(*given)
     except (RecsysError, Problem, OSError) as error:
         return error
-
-
-def temporary_folder() -> str:
-    """A new folder for counters, and for the log of a service that has none."""
-    return tempfile.mkdtemp(prefix="recsys-serve-")

@@ -10,6 +10,8 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +23,7 @@ from recsys.artifact import container
 from recsys.errors import ParameterError, RecsysError
 from recsys.serving.learning import Learning
 from recsys.serving.settings import Settings
+from recsys.serving.worker import CHECKED, KERNELS, work
 
 __all__ = ["Supervisor", "is_loopback"]
 
@@ -51,22 +54,27 @@ class Supervisor:
             raise ParameterError(f"--host {host}: others than this machine can reach it, and could write; give a token "
                                  f"with --token-file FILE, or RECSYS_TOKEN in the environment.")
         self._settings, self._say, self._learning = replace(settings, workers=workers), say, learning
-        self._check_files()
+        for variant in settings.variants:
+            container.manifest(variant.path)  # says at once what is no model
         self.socket = _listen(host, port)
         self.port = int(self.socket.getsockname()[1])
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-        from recsys.serving.service import temporary_folder
-
-        self.folder = temporary_folder()
+        self.folder = tempfile.mkdtemp(prefix="recsys-serve-")  # of counters, and the log of a service without one
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[Any] = []
         self._begun: list[float] = []
         self._stopping = False
+        self._checking = threading.Thread(target=self._check_files, daemon=True)
+        self._wrong: Exception | None = None
 
     def _check_files(self) -> None:
-        """Compare the models with their checksums once, instead of in each worker."""
-        for variant in self._settings.variants:
-            container.read(variant.path, mmap=True, verify=True)
+        """Compare the models with their checksums once, instead of in each worker, while these start."""
+        try:
+            for variant in self._settings.variants:
+                container.read(variant.path, mmap=True, verify=True)
+            Path(self.folder, CHECKED).touch()
+        except (RecsysError, OSError) as error:
+            self._wrong = error
 
     def run(self) -> None:
         """Serve until a signal comes; RecsysError if the workers cannot be started."""
@@ -75,8 +83,8 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._end)
         try:
-            self._workers = [self._start(slot) for slot in range(self._settings.workers)]
-            self._begun = [time.monotonic()] * len(self._workers)
+            self._checking.start()
+            self._start_all()
             self._wait_until_ready()
             while not self._stopping:
                 wait([worker.sentinel for worker in self._workers], timeout=.2)
@@ -91,12 +99,19 @@ class Supervisor:
         self._stopping = True
 
     def _start(self, slot: int) -> Any:
-        from recsys.serving.worker import work
-
         worker = self._context.Process(target=work, args=(self._settings, self.socket, self.folder, slot),
                                        name=f"recsys-{slot}")
         worker.start()
         return worker
+
+    def _start_all(self) -> None:
+        """Start the workers, the first one alone until there are kernels, so that it alone compiles them."""
+        for slot in range(self._settings.workers):
+            self._workers.append(self._start(slot))
+            self._begun.append(time.monotonic())
+            while not (slot or Path(self.folder, KERNELS).exists() or self._workers[0].exitcode is not None
+                       or self._wrong is not None or self._stopping):
+                time.sleep(.005)
 
     def _wait_until_ready(self) -> None:
         """Until every worker has written that it is ready, or one has died."""
@@ -106,6 +121,10 @@ class Supervisor:
                           f"worker{'s' * (len(self._workers) > 1)}; Ctrl-C stops it.")
                 return
             dead = [worker for worker in self._workers if worker.exitcode is not None]
+            if dead:
+                self._checking.join()
+            if self._wrong is not None:
+                raise self._wrong
             if dead:
                 said = Path(self.folder, "failed")
                 raise RecsysError(said.read_text() if said.exists() else

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from recsys.estimator.fitted import Fitted
-from recsys.estimator.scorers.base import cosine
 
 __all__ = ["order"]
 
@@ -46,12 +45,9 @@ def order(fitted: Fitted, items: np.ndarray, scores: np.ndarray, k: int, diversi
 
 def _likeness(fitted: Fitted, items: np.ndarray) -> np.ndarray:
     """How alike some items are by what the model knows of them, each row brought to 0 .. 1: float32 (n, n)."""
-    vectors = fitted.scorer.item_vectors()
-    if vectors is not None:  # of these alone: there may be millions of others
-        alike = cosine(vectors[items], np.arange(len(items)))
-    else:
-        rows = fitted.scorer.similar_items(items)
-        alike = np.zeros((len(items), len(items)), np.float32) if rows is None else rows[:, items]
+    alike = fitted.scorer.alike(items)
+    if alike is None:
+        return np.zeros((len(items), len(items)), np.float32)
     alike = np.where(np.isfinite(alike), alike, 0).astype(np.float32)
     np.fill_diagonal(alike, 0)
     most = np.abs(alike).max(axis=1, keepdims=True)

@@ -153,6 +153,14 @@ class Scorer:
         vectors = self.item_vectors()
         return None if vectors is None else cosine(vectors, items)
 
+    def alike(self, items: np.ndarray) -> np.ndarray | None:
+        """How alike some items are to each other, as `similar_items`: int (n,) -> (n, n)."""
+        vectors = self.item_vectors()
+        if vectors is not None:
+            return cosine(vectors[items], np.arange(len(items)))
+        rows = self.similar_items(items)
+        return None if rows is None else rows[:, items]
+
     def similar_users(self, users: np.ndarray) -> np.ndarray | None:
         """How alike users are to all users, as `similar_items`."""
         vectors = self.user_vectors()

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from recsys.data.csr import CSR
-from recsys.estimator.arrays import Arrays, expect, pack, unpack
+from recsys.estimator.arrays import Arrays, expect, pack, unpack, unpack_if
 from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
 from recsys.estimator.histories import Histories
@@ -71,16 +71,19 @@ class SparseSimilarities(HistoryScorer):
         The transpose of S without its diagonal: the similar items of each item, best first.
     again : ndarray of float32, shape (n_items,), optional
         The diagonal of S.
+    influence : CSR, shape (n_items, n_items), optional
+        S without its diagonal, if it is there already: the items that have an item as a neighbour.
     """
 
-    def __init__(self, can: Can, histories: Histories, near: CSR, again: np.ndarray | None = None) -> None:
+    def __init__(self, can: Can, histories: Histories, near: CSR, again: np.ndarray | None = None,
+                 influence: CSR | None = None) -> None:
         super().__init__(can, histories, near.shape[0])
         self.near, self.again = near, again
-        self._influence = near.T  # row j: the items that have j as a neighbour
+        self.influence = near.T if influence is None else influence
 
     def score_histories(self, history: CSR) -> np.ndarray:
         """Scores of all items for transformed histories: CSR (B, n_items) -> (B, n_items)."""
-        rows = self._influence
+        rows = self.influence
         scores = np.asarray(kernels.sum_sparse_rows(history.indptr, history.indices, history.weights, rows.indptr,
                                                     rows.indices, rows.weights, self.n_items))
         if self.again is not None:
@@ -106,7 +109,8 @@ class SparseSimilarities(HistoryScorer):
     def state(self) -> State:
         """The lists and the histories."""
         again = {} if self.again is None else {"again": self.again}
-        return {"histories": self.histories.settings()}, self.histories.arrays() | pack("near", self.near) | again
+        near = pack("near", self.near) | pack("influence", self.influence)  # as mapped files are shared, and copies not
+        return {"histories": self.histories.settings()}, self.histories.arrays() | near | again
 
     @classmethod
     def restore(cls, settings: dict[str, Any], arrays: Arrays, facts: Facts) -> Self:
@@ -114,7 +118,7 @@ class SparseSimilarities(HistoryScorer):
         n = len(facts.items)
         again = expect(arrays, "again", (n,), np.float32) if "again" in arrays else None
         return cls(settings["can"], Histories.restore(settings["histories"], arrays, facts),
-                   unpack("near", arrays, (n, n)), again)
+                   unpack("near", arrays, (n, n)), again, unpack_if("influence", arrays, (n, n)))
 
 
 def similarity_rows(near: CSR, rows: np.ndarray) -> np.ndarray:
