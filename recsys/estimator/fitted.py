@@ -275,7 +275,7 @@ class Fitted:
 
     @cached_property
     def popular(self) -> np.ndarray:
-        """The items that have events, those with most of them first: int32 (m,)."""
+        """The items that have events, those with most of them first: int32 (m,); of a file, what it holds."""
         counts = self.facts.item_counts
         return np.argsort(-counts, kind="stable")[:np.count_nonzero(counts)].astype(np.int32)
 

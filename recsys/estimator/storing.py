@@ -69,7 +69,8 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
                   "taken": dict(fitted.learned.taken), "golden": golden.make(fitted, users=seen),
                   "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
                            "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
-    arrays = _of_facts(facts) | prefixed("scorer", answering) | prefixed("memory", remembered)
+    arrays = _of_facts(facts) | {"popular": fitted.popular}
+    arrays |= prefixed("scorer", answering) | prefixed("memory", remembered)
     if fitted.index is not None:
         card |= {"index": fitted.index.settings()}
         arrays |= prefixed("index", fitted.index.arrays())
@@ -119,7 +120,18 @@ def restore(card: Mapping[str, Any], arrays: Arrays) -> Fitted:
     scorer = scorers.restore(card["scorer"], within("scorer", arrays), facts)
     learned = Learned(scorer, card["taken"], (card["memory"], within("memory", arrays)))
     parameters = {name: container.tuples(value) for name, value in card["parameters"].items()}
-    return Fitted(card["class"], parameters, facts, learned, card["remedy"], _index(card, arrays, scorer.vectors()))
+    fitted = Fitted(card["class"], parameters, facts, learned, card["remedy"], _index(card, arrays, scorer.vectors()))
+    if "popular" in arrays:  # an early file has none
+        vars(fitted)["popular"] = _popular(arrays, len(facts.items))
+    return fitted
+
+
+def _popular(arrays: Arrays, n_items: int) -> np.ndarray:
+    """The order of popular items in a file, which is checked: kernels trust it."""
+    order = expect(arrays, "popular", (None,), np.int32)
+    if len(order) and not 0 <= order.min() <= order.max() < n_items:
+        raise ArtifactError(f"array 'popular' is no order of {n_items} items")
+    return order
 
 
 def _index(card: Mapping[str, Any], arrays: Arrays, held: tuple[np.ndarray, np.ndarray | None] | None

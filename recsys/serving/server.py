@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -18,9 +19,12 @@ from recsys.serving.worker import CHECKED, KERNELS
 
 __all__ = ["serve"]
 
+_TURN = 5e-4  # seconds that a thread may keep Python's lock while others wait; by default 5 ms, which answers show
+
 
 def serve(settings: Settings, listening: socket.socket, folder: str, slot: int) -> None:
     """Serve until a signal comes."""
+    sys.setswitchinterval(_TURN)
     app = App(settings, folder, slot, verify=False)
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", server_header=False,
                             date_header=False, timeout_keep_alive=75, backlog=2048,
