@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,6 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+
+from tests.recsys.serving.service import Running  # isort: skip
 
 from recsys import datasets
 from recsys.data import Features, Interactions
@@ -49,31 +46,11 @@ class Service:
 @contextlib.contextmanager
 def run(model: Path, folder: Path, token: str | None = None) -> Iterator[Service]:
     """A service until the end of the block, its log beside; fails with what it said if it does not become ready."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if name != "RECSYS_TOKEN"}
-    command = [sys.executable, "-m", "recsys", "serve", str(model), "--port", str(port)]
-    with (folder / "serve.txt").open("wb") as said, subprocess.Popen(
-            [*command, "--events", str(folder / "log.db")], stdout=said, stderr=said,
-            env=environment | ({"RECSYS_TOKEN": token} if token else {})) as process:
-        try:
-            service = Service(f"http://127.0.0.1:{port}", token)
-            until = time.monotonic() + 60
-            while True:
-                with contextlib.suppress(OSError):
-                    service.call("GET", "/readyz")
-                    break
-                if process.poll() is not None or time.monotonic() > until:
-                    pytest.fail((folder / "serve.txt").read_text())
-                time.sleep(0.05)
-            yield service
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    running = Running(model, "--events", folder / "log.db", folder=folder, env={"RECSYS_TOKEN": token or ""})
+    try:
+        yield Service(running.url, token)
+    finally:
+        running.kill()
 
 
 @pytest.fixture(scope="session")
