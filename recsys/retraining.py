@@ -333,7 +333,7 @@ def _judge(measured: Measured | None, margin: float, held_out: int) -> tuple[boo
     """Whether a candidate is good enough, and why, in a sentence."""
     if measured is None:
         return False, (f"too little is new to tell: of {held_out:,} events of the log that the running model has not "
-                       f"learned, at least {LEAST} must be to be found; wait for more, or hold out a larger share.")
+                       f"learned, at least {LEAST} are needed; wait for more, or hold out a larger share (newest=).")
     found = (f"NDCG@{K} {measured.candidate:.4f} against {measured.running:.4f}: the difference is "
              f"{measured.low:+.4f} to {measured.high:+.4f}")
     if measured.running == measured.candidate == 0:

@@ -114,8 +114,10 @@ class Deployment:
     def load(cls, settings: Settings, *, verify: bool = True) -> Self:
         """What the settings say."""
         names, shares = [v.name for v in settings.variants], [v.share for v in settings.variants]
-        return cls({variant.name: Deployed.load(variant, verify=verify) for variant in settings.variants},
-                   Variants(names, shares, settings.salt))
+        models = {variant.name: Deployed.load(variant, verify=verify) for variant in settings.variants}
+        for model in models.values():
+            _require_same_kinds(models[names[0]], model)
+        return cls(models, Variants(names, shares, settings.salt))
 
     def of(self, unit: int | str) -> Deployed:
         """The model for a person."""

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from recsys.artifact.versions import Versions
+from recsys.errors import RecsysError
 from recsys.estimator import storing
 from recsys.serving import numbering
+from recsys.serving.problems import Problem
 from recsys.serving.schemas import Erased, ErasedParts, Named, Person, PersonEvent, Receipt
 
 if TYPE_CHECKING:
@@ -49,7 +51,12 @@ async def forget(service: Service, user: Key) -> Receipt:
     """
     erased = await service.write(lambda log: log.forget(user))
     before = service.engine.deployment
-    changed = [await asyncio.to_thread(_rewrite, model.variant.path, user) for model in before.models.values()]
+    try:
+        changed = [await asyncio.to_thread(_rewrite, model.variant.path, user) for model in before.models.values()]
+    except (RecsysError, OSError) as error:
+        raise Problem(409, f"the log keeps nothing of this person any more, and no answer uses what a model knows of "
+                           f"them, but a model's file could not be written anew: {error} Put a good file there, reload "
+                           f"and send this again.") from error
     after = await service.reload(verify=False) if any(changed) else before
     models = [Erased(name, before.models[name].version, model.version) for name, model in after.models.items()]
     parts = ErasedParts(erased.events, erased.shown, models)

@@ -44,7 +44,7 @@ class Service:
     def __init__(self, settings: Settings, folder: str | os.PathLike[str], slot: int = 0, *,
                  verify: bool = True) -> None:
         self.settings, self.slot, self.folder, self._verify = settings, slot, Path(folder), verify
-        self.log_path = settings.events or str(self.folder / "state.db")
+        self.log_path = settings.events or str(self.folder / "log" / "state.db")  # counters' names end so, too
         self.not_ready = "the models are being mapped"
         self.started = time.time()
         self.read_out: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])  # the variants' rates, and since when
@@ -82,6 +82,8 @@ class Service:
     def _load(self) -> None:
         """Map the models, open the log, and put the items of the settings' file."""
         deployment = Deployment.load(self.settings, verify=self._verify)
+        if self.settings.events is None:
+            Path(self.log_path).parent.mkdir(exist_ok=True)
         self._writer = EventLog(self.log_path, timeout=self.settings.limits.timeout)
         if self._writer.needs_scrub():
             self._writer.scrub()

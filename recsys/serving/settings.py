@@ -89,7 +89,7 @@ class Limits:
 
 _LIMITS: dict[str, Check] = {
     **{name: whole(1) for name in ("body", "recent", "queue", "held")}, "timeout": above(0),
-    "k": whole(1, 1000), "events": whole(1, 1000), "history": whole(1, 10_000)}  # more is refused by `schemas`
+    "k": whole(10, 1000), "events": whole(1, 1000), "history": whole(1, 10_000)}  # more is refused by `schemas`
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         require("serve", _CHECKS, vars(self))
+        if self.token is not None and not (isinstance(self.token, str) and len(self.token) >= 8):
+            raise ParameterError("serve: the token must have 8 characters or more.")  # and is not shown
         require("serve, [limits]", _LIMITS, vars(self.limits))
         names = [variant.name for variant in self.variants]
         if not names or len({*names}) != len(names):
@@ -190,8 +192,6 @@ class Settings:
 
 _CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "workers": whole(1),
            "log_shown": optional(flag()),
-           "token": optional(Check(lambda value: isinstance(value, str) and len(value) >= 8,
-                                   "a string of 8 characters or more")),
            "salt": Check(lambda value: isinstance(value, str), "a string"),
            "items": optional(Check(lambda value: isinstance(value, str), "a path"))}
 

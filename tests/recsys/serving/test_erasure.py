@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -239,3 +240,20 @@ def test_the_receipt_is_a_digest_of_what_it_says(models: Any, tmp_path: Path) ->
     said = [receipt["user"], receipt["erased"], receipt["time"]]
     assert hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest() == receipt["receipt"]
     assert np.isfinite(receipt["time"])
+
+
+def test_a_damaged_file_is_told_and_the_log_is_erased(models: Any, tmp_path: Path) -> None:
+    path = tmp_path / "model.recsys"
+    shutil.copy(models["EASE"].path, path)
+    with InProcess(settings_of(path, tmp_path)) as service:
+        assert service.ask("POST", "/v1/events", {"events": [{"user": "user 001", "item": "item 001", "type": "click"}]}
+                           )[0] == 200
+        os.truncate(shutil.copy(path, tmp_path / "cut"), 9000)
+        os.replace(tmp_path / "cut", path)
+        status, said = service.ask("DELETE", "/v1/users/user 001")
+        assert status == 409
+        assert "send this again" in said["detail"]
+        assert service.ask("GET", "/v1/users/user 001")[1]["events"] == []
+        shutil.copy(models["EASE"].path, tmp_path / "good")
+        os.replace(tmp_path / "good", path)
+        assert service.ask("DELETE", "/v1/users/user 001")[0] == 200

@@ -129,3 +129,16 @@ def test_drift_is_0_for_the_same_shares_and_1_for_others(models: Any, extra: flo
     assert drift(fitted, [SimpleNamespace(item="new")] * times)["value"] == pytest.approx(1)
     assert drift(fitted, []) is None
     assert 0 < drift(fitted, same[:len(same) // 2])["value"] < 1 + extra
+
+
+def test_a_service_without_a_log_measures_itself(models: Any) -> None:
+    with InProcess(Settings((Variant("default", str(models["EASE"].path)),))) as service:
+        assert service.ask("POST", "/v1/recommend", {"k": 1})[0] == 200
+        assert service.ask("GET", "/v1/stats")[1]["requests"]["/v1/recommend"] == 1
+        assert service.ask("GET", "/metrics")[0] == 200
+
+
+def test_a_token_that_is_too_short_is_not_shown() -> None:
+    with pytest.raises(ParameterError, match="8 characters or more") as told:
+        Settings((Variant("default", "x"),), token="sekret")
+    assert "sekret" not in str(told.value)

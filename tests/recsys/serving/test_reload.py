@@ -200,3 +200,9 @@ def test_a_model_of_another_kind_of_ids_is_refused(models: Any, tmp_path: Path) 
     shutil.copy(models["EASE", "rated"].path, path)
     with pytest.raises(ArtifactError, match="users are integers, and those of the model that answers are strings"):
         before.reloaded()
+
+
+def test_variants_of_different_kinds_of_ids_are_refused(models: Any) -> None:
+    both = [Variant("a", str(models["EASE"].path), .5), Variant("b", str(models["EASE", "rated"].path), .5)]
+    with pytest.raises(ArtifactError, match="users are integers, and those of the model that answers are strings"):
+        Deployment.load(Settings(tuple(both)))
