@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
 import logging
 import os
 import re
@@ -25,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from recsys.errors import RecsysError
 from recsys.serving.calls import Call, Reply
 from recsys.serving.handlers import Handlers
+from recsys.serving.hosts import is_loopback
 from recsys.serving.ids import new_id
 from recsys.serving.problems import TYPE, Problem
 from recsys.serving.routes import ROUTES, Route
@@ -222,16 +221,10 @@ def _from_here(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     A name of a foreign host that was made to point here is told by the Host header.
     """
     client = scope.get("client")
-    if client is not None and not _is_loopback(client[0]):
+    if client is not None and not is_loopback(client[0]):
         return False
     if b"x-forwarded-for" in headers or b"forwarded" in headers:
         return False
     host = headers.get(b"host", b"localhost").decode("latin-1").rsplit("@")[-1]
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return name == "localhost" or _is_loopback(name.strip("[]"))
-
-
-def _is_loopback(address: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(address).is_loopback
-    return False
+    return is_loopback(name.strip("[]"))

@@ -10,7 +10,7 @@ import numpy as np
 from recsys.estimator.fitted import Fitted
 from recsys.events import EventTypes
 from recsys.serving.catalogue import View
-from recsys.serving.numbering import encode, require_kind
+from recsys.serving.numbering import encode, kind_of, require_kind
 from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import Ask, RecommendAsk, Source
@@ -36,8 +36,6 @@ class Row:
         Items that are not to be listed.
     hidden_new : set of ids
         The same of items that the model does not know.
-    known : int
-        The number of the user in training, -1 for none.
     source : str
         Where the model's entries come from.
     notes : list of str
@@ -49,12 +47,11 @@ class Row:
     values: np.ndarray | None = None
     hidden: np.ndarray = field(default_factory=lambda: _NOTHING)
     hidden_new: set[Key] = field(default_factory=set)
-    known: int = -1
     source: Source = "model"
     notes: list[str] = field(default_factory=list)
 
 
-def row_of(ask: Ask, view: View, people: People | None, types: EventTypes, forgotten: bool,
+def row_of(ask: Ask, view: View, people: People, types: EventTypes, forgotten: bool,
            filter_seen: bool = True) -> Row:
     """What to ask a model for whom a request names.
 
@@ -63,8 +60,8 @@ def row_of(ask: Ask, view: View, people: People | None, types: EventTypes, forgo
     ask : Ask
     view : View
         Of the model's items, and of new ones.
-    people : People or None
-        The log's; None if there is none.
+    people : People
+        The log's.
     types : EventTypes
     forgotten : bool
         The user was erased since the model was trained: the model's own memory of them does not count.
@@ -77,8 +74,7 @@ def row_of(ask: Ask, view: View, people: People | None, types: EventTypes, forgo
         if ask.values is not None:
             raise Problem(422, "values: they are those of a history; leave them out.", "values")
         require_kind(fitted.users, [ask.user], "user")
-        events = [] if people is None else people.events(ask.user)
-        said = live(events, types, fitted, model.learned_to)
+        said = live(people.events(ask.user), types, fitted, model.learned_to)
         return row_of_user(ask.user, view, said, forgotten, filter_seen)
     if ask.history is None:
         if ask.values is not None:
@@ -114,7 +110,7 @@ def row_of_user(user: Key, view: View, said: Live, forgotten: bool = False, filt
     """What to ask a model for a user of whom the log says something."""
     fitted = view.model.fitted
     number = -1 if forgotten else int(encode(fitted.users, [user])[0])
-    row = Row(known=number)
+    row = Row()
     seen = fitted.facts.seen
     if filter_seen:
         row.hidden, row.hidden_new = _own(said.hidden, fitted), said.hidden
@@ -142,7 +138,7 @@ def row_of_user(user: Key, view: View, said: Live, forgotten: bool = False, filt
 
 def _of_kind(items: Sequence[Key], values: Sequence[float], fitted: Fitted) -> tuple[Sequence[Key], Sequence[float]]:
     """Items whose ids are of the model's kind, with their values; a log may hold others, from a model before."""
-    kind = int if fitted.items.integers else str
+    kind = kind_of(fitted.items)
     if all(type(item) is kind for item in items):
         return items, values
     kept = [(item, value) for item, value in zip(items, values, strict=True) if type(item) is kind]
@@ -153,7 +149,7 @@ def _own(items: set[Key], fitted: Fitted) -> np.ndarray:
     """The numbers of those items that the model knows."""
     if not items:
         return _NOTHING
-    kind = int if fitted.items.integers else str
+    kind = kind_of(fitted.items)
     numbers = encode(fitted.items, [item for item in items if type(item) is kind])
     return numbers[numbers >= 0]
 

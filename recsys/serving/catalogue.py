@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from recsys.events import EventLog, Item
-from recsys.serving.content import Likeness, Said
+from recsys.serving.content import Likeness, said_of
 from recsys.serving.deployment import Deployed
 from recsys.serving.fresh import Fresh
-from recsys.serving.numbering import encode, encode_any
+from recsys.serving.numbering import encode, encode_any, kind_of
 from recsys.serving.schemas import ItemOut
 
 __all__ = ["Catalogue", "View"]
@@ -82,7 +82,7 @@ class View:
 
     def put(self, entries: Sequence[Item]) -> None:
         """Take in items, each as it is now."""
-        kind = int if self.ids.integers else str
+        kind = kind_of(self.ids)
         entries = [entry for entry in entries if type(entry.id) is kind]
         for entry, number in zip(entries, encode(self.ids, [entry.id for entry in entries]).tolist(), strict=True):
             before = self._own.get(number) if number >= 0 else self._new.get(entry.id)
@@ -222,12 +222,4 @@ class View:
 
     def _said(self) -> Likeness:
         """What is said of the model's items."""
-        return Likeness([_words(self._own.get(number), self.title(number)) for number in range(len(self.ids))])
-
-
-def _words(entry: Item | None, title: str | None) -> Said:
-    """What there is to compare: free text, and attributes as words of their own."""
-    if entry is None:
-        return title or "", ()
-    said = [f"{name}={value}" for name, values in entry.attributes.items() for value in values]
-    return " ".join(part for part in (title, entry.text) if part), tuple(said)
+        return Likeness([said_of(self._own.get(number), self.title(number)) for number in range(len(self.ids))])

@@ -9,8 +9,9 @@ import numpy as np
 
 from recsys.data.csr import CSR
 from recsys.estimator.scorers.neighbours import nearest
+from recsys.events import Item
 
-__all__ = ["Likeness", "Said"]
+__all__ = ["Likeness", "said_of"]
 
 _WORD = re.compile(r"\w+")
 Said = tuple[str, tuple[str, ...]]
@@ -66,6 +67,14 @@ class Likeness:
 
     def _weighted(self, counts: CSR) -> CSR:
         return CSR(counts.indptr, counts.indices, counts.weights * self._rarity[counts.indices], counts.shape)
+
+
+def said_of(item: Item | None, title: str | None) -> Said:
+    """What is said of an item: its title and text, and its attributes as words that are taken as they are."""
+    if item is None:
+        return title or "", ()
+    words = tuple(f"{name}={value}" for name, values in item.attributes.items() for value in values)
+    return " ".join(part for part in (title, item.text) if part), words
 
 
 def _bag(said: Said) -> dict[str, int]:

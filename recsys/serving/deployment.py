@@ -18,7 +18,6 @@ from recsys.errors import ArtifactError
 from recsys.estimator import golden, storing
 from recsys.estimator.fitted import Fitted
 from recsys.estimator.ranking import rank_rows
-from recsys.estimator.results import Titles
 from recsys.events import Stamp, stamp_of
 from recsys.experiments.assignment import Variants
 from recsys.serving.settings import Settings, Variant
@@ -78,11 +77,6 @@ class Deployed:
         """Of all items, (n_items,); None if training had none."""
         features = self.fitted.facts.item_features
         return None if features is None else features.titles
-
-    @cached_property
-    def titled(self) -> Titles | None:
-        """Titles by id."""
-        return None if self.titles is None else Titles(self.fitted.items, self.titles)
 
     @cached_property
     def counts(self) -> np.ndarray:

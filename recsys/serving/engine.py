@@ -295,7 +295,7 @@ def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | Non
     fitted = model.fitted
     n = len(fitted.items)
     users = np.array([row.user for row in rows], np.int32)
-    history = stacked([row.history for row in rows], [row.values for row in rows], n, fitted.scorer.needs_values)
+    history = histories(model, rows)
     hidden = stacked([row.hidden for row in rows], [None], n)
     return rank_rows(fitted, users, history if fitted.can.fold_in else None, k, hidden, allowed)
 
@@ -314,9 +314,15 @@ def all_scores(model: Deployed, row: Row) -> np.ndarray:
     if row.user >= 0 and fitted.has_evidence(np.array([row.user]))[0]:
         return np.asarray(fitted.score_block(np.array([row.user], np.int32))[0])
     if len(row.history):
-        history = stacked([row.history], [row.values], len(fitted.items), fitted.scorer.needs_values)
-        return np.asarray(fitted.score_block(np.array([-1], np.int32), history)[0])
+        return np.asarray(fitted.score_block(np.array([-1], np.int32), histories(model, [row]))[0])
     return model.counts
+
+
+def histories(model: Deployed, rows: Sequence[Row]) -> CSR:
+    """What is folded in of several rows: (B, n_items)."""
+    fitted = model.fitted
+    return stacked([row.history for row in rows], [row.values for row in rows], len(fitted.items),
+                   fitted.scorer.needs_values)
 
 
 def stacked(rows: Sequence[np.ndarray], values: Sequence[np.ndarray | None], n_items: int, valued: bool = False) -> CSR:
@@ -335,7 +341,7 @@ def _explained(row: Row, model: Deployed) -> tuple[np.ndarray, np.ndarray | None
     fitted = model.fitted
     if row.user >= 0:
         return fitted.stored(np.array([row.user])).row(0)
-    return fitted.scorer.transform_history(stacked([row.history], [row.values], len(fitted.items))).row(0)
+    return fitted.scorer.transform_history(histories(model, [row])).row(0)
 
 
 def _exclude(ask: RecommendAsk, row: Row, view: View) -> None:

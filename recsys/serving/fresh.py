@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from recsys.events import Item
-from recsys.serving.content import Likeness
+from recsys.serving.content import Likeness, said_of
 
 __all__ = ["Fresh"]
 
@@ -36,10 +36,7 @@ class Fresh:
     @classmethod
     def of(cls, items: Sequence[Item], known: Likeness) -> Self:
         """New items, and what is said of the model's."""
-        said = [(" ".join(part for part in (item.title, item.text) if part),
-                 tuple(f"{name}={value}" for name, values in item.attributes.items() for value in values))
-                for item in items]
-        return cls(items, *known.nearest(said, _NEAR))
+        return cls(items, *known.nearest([said_of(item, item.title) for item in items], _NEAR))
 
     def scores(self, known: np.ndarray) -> np.ndarray:
         """Scores of the new items from the model's scores of its own, (n_items,): float32 (n,).

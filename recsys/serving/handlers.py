@@ -185,7 +185,7 @@ class Handlers(Service):
                 return Reply.of(StateAnswer("not ready", {"log": str(error)}), 503)
         checks = {"models": self.not_ready or "mapped, and asked real requests",
                   "kernels": self.not_ready or ahead.state(),
-                  "log": self.not_ready or "can be written"}
+                  "log": self.not_ready or ("can be written" if self.settings.events else "no events are kept")}
         return Reply.of(StateAnswer("not ready" if self.not_ready else "ok", checks), 503 if self.not_ready else 200)
 
     async def scrape(self, call: Call) -> Reply:

@@ -73,8 +73,7 @@ class Lane(Generic[T]):
         if self._loop is None:
             raise RuntimeError("a lane is opened before anything is put on it")
         if self.waiting >= self._most:
-            raise Problem(503, f"{self.waiting} requests are waiting already; try again in a second.",
-                          headers={"retry-after": "1"})
+            raise Problem.busy(f"{self.waiting} requests are waiting already")
         self.waiting += 1
         future = self._loop.create_future()
         self._queue.put((request, future, time.monotonic() + self._timeout))
@@ -107,8 +106,7 @@ class Lane(Generic[T]):
     def _pass(self, taken: Sequence[Waiting]) -> None:
         now = time.monotonic()
         live = [one for one in taken if one[2] >= now]
-        late = Problem(503, f"the service was too busy to begin within {self._timeout:g} s; try again in a second.",
-                       headers={"retry-after": "1"})
+        late = Problem.busy(f"the service was too busy to begin within {self._timeout:g} s")
         try:
             results: Sequence[Any] = self._work([one[0] for one in live]) if live else ()
         except Exception as error:  # whoever waits is told; the thread goes on

@@ -11,14 +11,19 @@ from recsys.errors import DataError
 from recsys.events.records import check_id
 from recsys.serving.problems import Problem, shown
 
-__all__ = ["encode", "encode_any", "require_id", "require_kind"]
+__all__ = ["encode", "encode_any", "kind_of", "require_id", "require_kind"]
 
 Key = int | str
 
 
+def kind_of(ids: IdMap) -> type[int] | type[str]:
+    """What the ids are."""
+    return int if ids.integers else str
+
+
 def require_kind(ids: IdMap, given: Sequence[Key], name: str) -> None:
     """Raise Problem for ids of another kind than the model's, and for texts that no log takes as ids."""
-    kind = int if ids.integers else str
+    kind = kind_of(ids)
     for place, one in enumerate(given):
         if type(one) is kind is int:
             continue
@@ -49,4 +54,4 @@ def encode(ids: IdMap, given: Sequence[Key]) -> np.ndarray:
 
 def encode_any(ids: IdMap, one: Key) -> int:
     """The number of an id, -1 if it is unknown or of another kind."""
-    return int(encode(ids, [one])[0]) if isinstance(one, int) == ids.integers else -1
+    return int(encode(ids, [one])[0]) if type(one) is kind_of(ids) else -1

@@ -65,6 +65,11 @@ class Problem(Exception):
         super().__init__(detail)
         self.status, self.detail, self.field, self.headers = status, detail, field, headers or {}
 
+    @classmethod
+    def busy(cls, why: str) -> Problem:
+        """503 with `Retry-After`: what cannot be answered at this moment."""
+        return cls(503, f"{why}; try again in a second.", headers={"retry-after": "1"})
+
     def document(self) -> ProblemDocument:
         """The body of the answer."""
         errors = [] if self.field is None else [FieldError(self.field, self.detail)]

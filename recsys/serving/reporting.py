@@ -97,7 +97,7 @@ def drift(fitted: Any, events: list[Any]) -> dict[str, Any] | None:
 
     0 where each item has the share of events that it had in training, 1 where no item has events in both.
     """
-    items = [event.item for event in events if isinstance(event.item, int) == fitted.items.integers]
+    items = [event.item for event in events if type(event.item) is numbering.kind_of(fitted.items)]
     numbers = numbering.encode(fitted.items, items)
     if not len(items):
         return None

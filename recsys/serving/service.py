@@ -46,7 +46,6 @@ class Service:
         self.settings, self.slot, self.folder, self._verify = settings, slot, Path(folder), verify
         self.log_path = settings.events or str(self.folder / "log" / "state.db")  # counters' names end so, too
         self.not_ready = "the models are being mapped"
-        self.started = time.time()
         self.read_out: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])  # the variants' rates, and since when
         self._opened: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
@@ -110,7 +109,7 @@ class Service:
                 asks += [RecommendAsk(history=items, explain=True), RecommendAsk(history=items, where={}, diversity=.5)]
             asks += [SimilarAsk(item=item) for item in items[:1]]
             asks += [ExplainAsk(user=user, item=item) for user in users[:1] for item in items[:1]]
-            for answer in self.engine.answer([Job(ask, "warm", self.started) for ask in asks]):
+            for answer in self.engine.answer([Job(ask, "warm", time.time()) for ask in asks]):
                 if isinstance(answer, Problem) and (answer.status >= 500 or "NaN" in answer.detail):
                     raise ArtifactError(f"{model.variant.path}: {answer.detail}")
 
@@ -125,8 +124,7 @@ class Service:
     def require_ready(self) -> None:
         """Raise Problem while the service is not ready."""
         if self.not_ready:
-            raise Problem(503, f"the service is not ready: {self.not_ready}; try again in a second.",
-                          headers={"retry-after": "1"})
+            raise Problem.busy(f"the service is not ready: {self.not_ready}")
 
     @property
     def waiting(self) -> int:
@@ -140,8 +138,7 @@ class Service:
             async with asyncio.timeout(self.settings.limits.timeout + 1):  # the lane refuses what waits too long
                 answer = await self._answers.put(job)
         except TimeoutError:
-            raise Problem(503, "the answer took too long; try again in a second.",
-                          headers={"retry-after": "1"}) from None
+            raise Problem.busy("the answer took too long") from None
         if isinstance(answer, Problem):
             raise answer
         return bytes(answer)

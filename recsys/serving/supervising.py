@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import logging
 import multiprocessing
 import os
@@ -21,11 +19,12 @@ from typing import Any
 
 from recsys.artifact import container
 from recsys.errors import ParameterError, RecsysError
+from recsys.serving.hosts import is_loopback
 from recsys.serving.learning import Learning
 from recsys.serving.settings import Settings
 from recsys.serving.worker import CHECKED, KERNELS, work
 
-__all__ = ["Supervisor", "is_loopback"]
+__all__ = ["Supervisor"]
 
 _LOG = logging.getLogger("recsys.serving")
 _ONE_THREAD = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -159,15 +158,6 @@ class Supervisor:
             self._learning.stop()
         self.socket.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
 
 
 def _listen(host: str, port: int) -> socket.socket:
