@@ -115,7 +115,9 @@ def row_of_user(user: Key, view: View, said: Live, forgotten: bool = False, filt
     if filter_seen:
         row.hidden, row.hidden_new = _own(said.hidden, fitted), said.hidden
         if number >= 0 and seen is not None:
-            row.hidden = np.concatenate([row.hidden, seen.row(number)[0]])
+            trained = seen.row(number)[0]
+            trained = trained[~np.isin(trained, _own(said.undone, fitted))] if said.undone else trained
+            row.hidden = np.concatenate([row.hidden, trained])
     new = _of_kind(said.items, said.values, fitted)
     numbers = encode(fitted.items, new[0])
     known = _with_stand_ins(numbers, new[0], view, row) if fitted.can.fold_in else numbers >= 0

@@ -222,6 +222,10 @@ class Engine:
         if new is None:
             return entries
         scores = new.scores(all_scores(view.model, row))
+        lost = sum(score == -np.inf and fresh is not None and item.id in fresh
+                   for item, score in zip(new.items, scores.tolist(), strict=True))
+        if lost:
+            row.notes.append(f"{lost} new items are like none that the model knows, and have no place in a list.")
         own = [Recommended(item.id, item.title, score, "content")
                for item, score in zip(new.items, scores.tolist(), strict=True)
                if score > -np.inf and item.id not in row.hidden_new and (fresh is None or item.id in fresh)]

@@ -90,12 +90,15 @@ class Live:
         What is not to be recommended again.
     disliked : set of ids
         What is no part of the history, though training may have seen it.
+    undone : set of ids
+        What was taken back last: it may be listed again, though training may have seen it.
     """
 
     items: list[Key] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     hidden: set[Key] = field(default_factory=set)
     disliked: set[Key] = field(default_factory=set)
+    undone: set[Key] = field(default_factory=set)
 
 
 def live(events: Iterable[Said], types: EventTypes, fitted: Fitted, learned_to: int) -> Live:
@@ -109,10 +112,12 @@ def live(events: Iterable[Said], types: EventTypes, fitted: Fitted, learned_to: 
             continue
         if kind.undoes:
             found.hidden.discard(item)
+            found.undone.add(item)
             _drop(found, item)
             continue
         if kind.seen:
             found.hidden.add(item)
+            found.undone.discard(item)
         rated = by_value and kind.weight is None  # a low rating, too, is something to learn a taste from
         if rated or kind.likes(value, mean):
             found.disliked.discard(item)

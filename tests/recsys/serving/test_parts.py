@@ -142,3 +142,24 @@ def test_a_token_that_is_too_short_is_not_shown() -> None:
     with pytest.raises(ParameterError, match="8 characters or more") as told:
         Settings((Variant("default", "x"),), token="sekret")
     assert "sekret" not in str(told.value)
+
+
+def test_what_is_taken_back_may_be_listed_again_though_training_has_it(models: Any, tmp_path: Path) -> None:
+    made = models["EASE"]
+    user, item = made.fitted.users.ids[0].item(), made.fitted.items.ids[made.fitted.seen.row(0)[0][0]].item()
+    with InProcess(settings_of(made.path, tmp_path)) as service:
+        def listed() -> list[Any]:
+            return service.ask("POST", "/v1/recommend", {"user": user, "items": [item]})[1]["items"]
+
+        assert not listed()
+        for kind, there in (("undo", True), ("dislike", False), ("undo", True), ("click", False)):
+            assert service.ask("POST", "/v1/events", {"events": [event(user, item, kind)]})[0] == 200
+            assert bool(listed()) == there
+
+
+def test_a_new_item_that_is_like_none_is_told(models: Any, tmp_path: Path) -> None:
+    with InProcess(settings_of(models["EASE"].path, tmp_path)) as service:
+        assert service.ask("PUT", "/v1/items/fresh", {"attributes": {"genre": ["unheard"]}})[0] == 200
+        _, answer = service.ask("POST", "/v1/recommend", {"items": ["fresh"]})
+        assert answer["items"] == []
+        assert answer["notes"] == ["1 new items are like none that the model knows, and have no place in a list."]
