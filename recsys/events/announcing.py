@@ -14,8 +14,8 @@ Stamp = list[int]
 _KEY = "files"
 
 
-def stamp_of(path: str | os.PathLike[str]) -> Stamp:
-    """Number, time of change in ns, and size of a file: another file in its place has another stamp."""
+def stamp_of(path: str | os.PathLike[str] | int) -> Stamp:
+    """Number, time of change in ns, and size of a file, or an open one: another file in its place has another stamp."""
     found = os.stat(path)
     return [found.st_ino, found.st_mtime_ns, found.st_size]
 

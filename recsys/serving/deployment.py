@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -51,22 +51,27 @@ class Deployed:
     stamp: Stamp
 
     @classmethod
-    def load(cls, variant: Variant, *, verify: bool = True) -> Self:
+    def load(cls, variant: Variant, source: str | None = None, *, verify: bool = True) -> Self:
         """Map a file, compare it with its checksums if wanted, and ask it the requests that it brings with answers.
+
+        `source` is where it is read, if that is not the variant's path.
 
         Raises
         ------
         ArtifactError
             The file is none of ours, is damaged, or answers otherwise than when it was written.
         """
+        source = source or variant.path
         try:
             stamp: Stamp = []
-            while stamp != stamp_of(variant.path):  # a file that is replaced while it is read goes by another's name
-                stamp = stamp_of(variant.path)
-                version, card = version_of(variant.path), container.manifest(variant.path)
-                fitted = storing.load(variant.path, mmap=True, verify=verify)
+            while stamp != stamp_of(source):  # a file that is replaced while it is read goes by another's name
+                stamp = stamp_of(source)
+                version, card = version_of(source), container.manifest(source)
+                fitted = storing.load(source, mmap=True, verify=verify)
         except OSError as error:
             raise ArtifactError(f"{variant.path}: {error.strerror}; save a model there first.") from error
+        except ArtifactError as error:
+            raise ArtifactError(str(error).replace(source, variant.path)) from error
         golden.replay(fitted, card)
         _first_answer(fitted)
         learned_to = int(card.get("log", {}).get("learned_to", 0))
@@ -105,10 +110,11 @@ class Deployment:
         self.first = next(iter(self.models.values()))
 
     @classmethod
-    def load(cls, settings: Settings, *, verify: bool = True) -> Self:
-        """What the settings say."""
+    def load(cls, settings: Settings, find: Callable[[str], str] = str, *, verify: bool = True) -> Self:
+        """What the settings say; `find` gives where the file of a path is read."""
         names, shares = [v.name for v in settings.variants], [v.share for v in settings.variants]
-        models = {variant.name: Deployed.load(variant, verify=verify) for variant in settings.variants}
+        models = {variant.name: Deployed.load(variant, find(variant.path), verify=verify)
+                  for variant in settings.variants}
         for model in models.values():
             _require_same_kinds(models[names[0]], model)
         return cls(models, Variants(names, shares, settings.salt))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from recsys.errors import ArtifactError, RecsysError
 from recsys.events import Event, EventLog, Shown, announce, announced, stamp_of
+from recsys.serving.accepted import Accepted
 from recsys.serving.deployment import Deployment
 from recsys.serving.engine import Engine, Job
 from recsys.serving.lane import Lane
@@ -47,6 +48,7 @@ class Service:
         self.log_path = settings.events or str(self.folder / "log" / "state.db")  # counters' names end so, too
         self.not_ready = "the models are being mapped"
         self.read_out: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])  # the variants' rates, and since when
+        self._accepted = Accepted(folder, [variant.path for variant in settings.variants])
         self._opened: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
@@ -80,7 +82,7 @@ class Service:
 
     def _load(self) -> None:
         """Map the models, open the log, and put the items of the settings' file."""
-        deployment = Deployment.load(self.settings, verify=self._verify)
+        deployment = Deployment.load(self.settings, self._accepted.file, verify=self._verify)
         if self.settings.events is None:
             Path(self.log_path).parent.mkdir(exist_ok=True)
         self._writer = EventLog(self.log_path, timeout=self.settings.limits.timeout)
@@ -218,6 +220,8 @@ class Service:
             self.metrics.reloads.labels("refused").inc()
             raise
         self.engine.deployment = new  # answers that have begun go on with the old one
+        for model in new.models.values():
+            await asyncio.to_thread(self._accepted.tell, model.variant.path, model.stamp)
         self.metrics.reloads.labels("done").inc()
         asyncio.get_running_loop().run_in_executor(None, _let_go, [old])
         return new

@@ -19,6 +19,7 @@ from typing import Any
 
 from recsys.artifact import container
 from recsys.errors import ParameterError, RecsysError
+from recsys.serving.accepted import Holder
 from recsys.serving.hosts import is_loopback
 from recsys.serving.learning import Learning
 from recsys.serving.settings import Settings
@@ -59,6 +60,7 @@ class Supervisor:
         self.port = int(self.socket.getsockname()[1])
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self.folder = tempfile.mkdtemp(prefix="recsys-serve-")  # of counters, and the log of a service without one
+        self._holder = Holder(self.folder, [variant.path for variant in settings.variants])
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[Any] = []
         self._begun: list[float] = []
@@ -86,7 +88,8 @@ class Supervisor:
             self._start_all()
             self._wait_until_ready()
             while not self._stopping:
-                wait([worker.sentinel for worker in self._workers], timeout=.2)
+                wait([*self._holder.waiting, *(worker.sentinel for worker in self._workers)], timeout=.2)
+                self._holder.hold()
                 self._revive()
                 if self._learning is not None:
                     self._learning.look(self._say)
@@ -157,6 +160,7 @@ class Supervisor:
         if self._learning is not None:
             self._learning.stop()
         self.socket.close()
+        self._holder.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

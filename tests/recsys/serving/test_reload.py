@@ -143,6 +143,41 @@ def test_a_bad_file_keeps_the_old_model(setting: Setting, damage: Callable[[Path
     assert client.ask("POST", "/v1/reload", {})[0] == 200
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files have no names on this system")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_starts_again_takes_the_file_that_was_accepted(models: Any, tmp_path: Path, workers: int) -> None:
+    """Not the one at its path, if that has been refused, and whatever a reload took before."""
+    sources = [models["EASE"].path, models["ItemKNN"].path]
+    path = Path(shutil.copy(sources[0], tmp_path / "model.recsys"))
+
+    def versions() -> set[str]:
+        return {Client(service).insist("POST", "/v1/recommend", {})[1]["model"]["version"] for _ in range(6)}
+
+    def kill() -> None:
+        before = service.workers()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        service.until(lambda: len(service.workers()) == workers and not {*before} & {*service.workers()})
+
+    with serving(path, "--workers", workers, "--events", tmp_path / "log.db", folder=tmp_path) as service:
+        holder = Setting(service, path, sources, Checker({}, models["EASE"].data))
+        for accepted in (sources[0], sources[1]):
+            if accepted is sources[1]:
+                holder.put(accepted)
+                assert Client(service).ask("POST", "/v1/reload", {})[0] == 200
+            version = version_of(accepted)
+            service.until(lambda version=version: versions() == {version})
+            garbage(path, tmp_path / "bad")
+            holder.put(tmp_path / "bad")
+            assert Client(service).ask("POST", "/v1/reload", {})[0] == 409
+            for again in range(2):
+                kill()
+                assert versions() == {version}, again
+            path.unlink()
+            kill()
+            assert versions() == {version}
+
+
 def test_a_missing_file_keeps_the_old_model(setting: Setting) -> None:
     client = Client(setting.service)
     setting.path.unlink()
