@@ -13,6 +13,7 @@ from recsys.data.ids import IdMap
 from recsys.serving.numbering import require_id
 from recsys.serving.problems import Problem, shown
 from recsys.serving.routes import Route
+from recsys.serving.validation import problem_of
 
 __all__ = ["Call", "Reply"]
 
@@ -86,6 +87,6 @@ def decoded(raw: bytes, kind: Any) -> Any:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise Problem.of_validation(error) from error
+        raise problem_of(error, kind) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, f"the body is no JSON: {error}.") from error
