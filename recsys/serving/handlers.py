@@ -93,10 +93,10 @@ class Handlers(Service):
     async def find_items(self, call: Call) -> Reply:
         """Items by their titles."""
         self.require_ready()
-        limit = call.argument("limit", "10")
+        limit = call.query.get("limit", "10")
         if not limit.isdecimal() or not 1 <= int(limit) <= 100:
             raise Problem(422, f"limit: give a number from 1 to 100, not {shown(limit)}.", "limit")
-        text = call.argument("search", "")
+        text = call.query.get("search", "")
         if len(text) > 256:
             raise Problem(422, "search: give at most 256 characters.", "search")
         view = await self.in_engine(self.engine.view)

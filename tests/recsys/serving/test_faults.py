@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -243,6 +244,25 @@ def test_paths_that_lead_nowhere(service: Running) -> None:
     problem(client, 405, "POST", "/v1/items/x", {})
     assert {"GET", "PUT"} <= {*client.headers["allow"].split(", ")}
     problem(client, 404, "GET", "/v1/items/..%2f..%2fetc%2fpasswd")
+
+
+@pytest.mark.parametrize(("path", "field"), [
+    ("/v1/items/%FF", "id"), ("/v1/items/a%C3", "id"), ("/v1/items?search=%FF", "search"),
+    ("/v1/items?find=x", "find"), ("/v1/items?search=a&limit=3&search=b", "search"), ("/v1/items/item%20001?k=3", "k"),
+    ("/v1/items?%FF=1", "\xff"), ("/v1/model?x", "x"), ("/healthz?x=1", "x")])
+def test_parameters_that_are_none(service: Running, path: str, field: str) -> None:
+    said = problem(Client(service), 422, "GET", path)
+    assert said["field"] == field
+    if path.startswith("/v1/items?find"):
+        assert said["detail"] == "find: there is no such parameter; there are search, limit."
+
+
+def test_letters_of_a_path_are_those_that_were_sent(service: Running) -> None:
+    client = Client(service)
+    for id in ("é", "\ufffd", "日本"):
+        assert client.ask("PUT", f"/v1/items/{quote(id)}", {"title": f"Title {id}"}, BEARER)[1]["id"] == id
+        found = client.ask("GET", f"/v1/items?search={quote(id)}&limit=5")[1]["items"]
+        assert [each["id"] for each in found] == [id]
 
 
 def test_ids_that_cannot_be_kept(models: Any, tmp_path: Path) -> None:
