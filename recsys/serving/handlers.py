@@ -9,11 +9,12 @@ from minidl.kernels import ahead
 from recsys.artifact import container
 from recsys.errors import ArtifactError, DataError, LogError
 from recsys.events import Condition, Event, Item
-from recsys.events.records import check_all, check_event, check_item
+from recsys.events.records import check_event
 from recsys.serving import numbering, persons, reporting
 from recsys.serving.calls import Call, Reply
 from recsys.serving.engine import Job
 from recsys.serving.ids import new_id
+from recsys.serving.items import require_item
 from recsys.serving.problems import Problem, shown
 from recsys.serving.routes import openapi
 from recsys.serving.schemas import EventIn, EventsAnswer, ItemOut, ItemsAnswer, ModelName, ReloadAnswer, StateAnswer
@@ -119,10 +120,7 @@ class Handlers(Service):
         self._require_log()
         item = Item(call.id_of(self.engine.deployment.first.fitted.items), given.title, given.text, given.attributes,
                     given.image, given.available)
-        try:
-            check_all([item], "item", check_item)
-        except DataError as error:
-            raise Problem(422, str(error)) from error
+        require_item(item)
         await self._written(self.write(lambda log: log.put_item(item)))
         return await self.get_item(call)
 
