@@ -15,7 +15,7 @@ from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import Ask, RecommendAsk, Source
 
-__all__ = ["Row", "allowed_by", "row_of", "row_of_user"]
+__all__ = ["Row", "allowed_by", "hide", "row_of", "row_of_user"]
 
 Key = int | str
 _NOTHING = np.zeros(0, np.int32)
@@ -188,9 +188,7 @@ def allowed_by(ask: RecommendAsk, view: View, notes: list[str]) -> tuple[np.ndar
         only[numbers[numbers >= 0]] = True
         allowed = only if allowed is None else allowed & only
         fresh = {*ask.items}
-        lost = sum(not view.is_new(ask.items[place]) for place in np.flatnonzero(numbers < 0).tolist())
-        if lost:
-            notes.append(f"items: {lost} of {len(ask.items)} are unknown, and were left out.")
+        _note_unknown("items", ask.items, numbers, view, notes)
     if ask.where is not None:
         own, new = view.where(ask.where)
         if not own.any() and not new:
@@ -198,3 +196,19 @@ def allowed_by(ask: RecommendAsk, view: View, notes: list[str]) -> tuple[np.ndar
         allowed = own if allowed is None else allowed & own
         fresh = new if fresh is None else fresh & new
     return allowed, fresh
+
+
+def hide(items: Sequence[Key], row: Row, view: View) -> None:
+    """Hide what a request excludes, and say in the row's notes what of it is not there."""
+    require_kind(view.ids, items, "exclude")
+    numbers = encode(view.ids, items)
+    row.hidden = np.concatenate([row.hidden, numbers[numbers >= 0]])
+    row.hidden_new = row.hidden_new | {*items}
+    _note_unknown("exclude", items, numbers, view, row.notes)
+
+
+def _note_unknown(name: str, items: Sequence[Key], numbers: np.ndarray, view: View, notes: list[str]) -> None:
+    """Say how many items are neither the model's, by their numbers, nor new."""
+    lost = sum(not view.is_new(items[place]) for place in np.flatnonzero(numbers < 0).tolist())
+    if lost:
+        notes.append(f"{name}: {lost} of {len(items)} are unknown, and were left out.")
