@@ -11,6 +11,7 @@ from recsys.errors import ArtifactError, DataError, LogError
 from recsys.events import Condition, Event, Item
 from recsys.events.records import check_event
 from recsys.serving import numbering, persons, reporting
+from recsys.serving.asking import require_rating
 from recsys.serving.calls import Call, Reply
 from recsys.serving.engine import Job
 from recsys.serving.ids import new_id
@@ -68,6 +69,9 @@ class Handlers(Service):
         except DataError as error:
             raise Problem(422, f"{where}: {error}", where) from error
         self._require_mean(where, given.type)
+        if given.value is not None and self.settings.types[given.type].weight is None:
+            for model in self.engine.deployment.models.values():
+                require_rating(model.fitted, given.value, f"{where}.value")
         return event
 
     def _require_mean(self, where: str, name: str) -> None:

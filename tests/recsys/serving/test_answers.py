@@ -299,6 +299,25 @@ def test_what_is_excluded_and_unknown_is_told(engine: Engine) -> None:
                                                            "items: 1 of 3 are unknown, and were left out."]
 
 
+def test_ratings_beyond_those_of_the_training_are_refused(models: Any, tmp_path: Path) -> None:
+    """By models that predict ratings; to others a value is a weight."""
+    for name, predicts in (("MatrixFactorization", True), ("EASE", False)):
+        made = models[name, "rated"]
+        low, high = made.fitted.facts.rating_range
+        item = made.fitted.items.ids[3].item()
+        with InProcess(settings_of(made.path, tmp_path, events=str(tmp_path / f"{name}.db"))) as service:
+            for value, inside in ((low, True), (high, True), (low - .1, False), (high + 100, False), (-1e6, False)):
+                wanted = 200 if inside or not predicts else 422
+                events = [event(1, item, "rating", value=high), event(1, item, "rating", value=value)]
+                for path, asked, field in (
+                        ("recommend", {"history": [item, item], "values": [high, value]}, "values[1]"),
+                        ("events", {"events": events}, "events[1].value")):
+                    status, said = service.ask("POST", f"/v1/{path}", asked)
+                    assert (status, said.get("field")) == (wanted, field if wanted == 422 else None), said
+                    assert wanted == 200 or f"{low:g} to {high:g}" in said["detail"]
+            assert service.ask("POST", "/v1/events", {"events": [event(1, item, "view", value=1e6)]})[0] == 200
+
+
 def test_kinds_of_ids_are_told_apart(engine: Engine) -> None:
     for asked, field in (({"user": 7}, "user"), ({"history": ["item 001", 7]}, "history[1]"),
                          ({"items": [7]}, "items[0]"), ({"exclude": ["item 001", 7]}, "exclude[1]")):
