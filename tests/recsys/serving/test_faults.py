@@ -68,7 +68,9 @@ def test_models_that_are_none(models: Any, tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("[service\n", "TOML"), ("[other]\nx = 1\n", "the file has no 'other'; it may have events, limits, service."), ("[service]\nport = 1\n", "port"),
+    ("[service\n", "TOML"),
+    ("[other]\nx = 1\n", "the file has no 'other'; it may have events, limits, service."),
+    ("[service]\nport = 1\n", "port"),
     ("[service]\ntoken = 7\n", "token"), ("[service]\ntoken = 'short'\n", "token"), ("[limits]\nk = 0\n", "k"),
     ("[limits]\nk = 'ten'\n", "k"), ("[limits]\nk = 100000\n", "k"), ("[limits]\nhistory = 100000\n", "history"),
     ("[limits]\nevents = 100000\n", "events"), ("[limits]\ntimeout = -1\n", "timeout"),
