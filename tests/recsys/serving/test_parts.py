@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import re
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,14 +22,38 @@ from tests.recsys.serving.service import InProcess, event, settings_of  # isort:
 from recsys.data.ids import IdMap
 from recsys.errors import DataError, ParameterError
 from recsys.events import Item
+from recsys.serving.calls import decoded
 from recsys.serving.content import Likeness
 from recsys.serving.metrics import Metrics
+from recsys.serving.problems import Problem
 from recsys.serving.reporting import drift
+from recsys.serving.routes import ROUTES
 from recsys.serving.settings import Limits, Settings, Variant
 from recsys.serving.table import read_items
 
 SAID = st.tuples(st.lists(st.sampled_from(["Alien", "alien", "war", "peace"]), max_size=4).map(" ".join),
                  st.lists(st.sampled_from(["genre=Drama", "genre=War"]), max_size=2).map(tuple))
+
+
+# -------------------------------------------------------------------------------------------- validation
+NAMES = st.one_of(st.sampled_from(["user", "history", "values", "k", "where", "events", "item", "type", "time", "title",
+                                   "profiling", "attributes", "available", "variant"]), st.text(max_size=5))
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) |
+                    st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) |
+                    st.dictionaries(NAMES, inner, max_size=3), max_leaves=8)
+
+
+@given(st.sampled_from([route.body for route in ROUTES if route.body is not None]), st.dictionaries(NAMES, JSON) | JSON)
+def test_whatever_does_not_fit_is_told_without_the_words_of_msgspec(kind: Any, value: Any) -> None:
+    raw = json.dumps(value).encode()
+    try:
+        msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        with pytest.raises(Problem) as told:
+            decoded(raw, kind)
+        assert told.value.status == 422
+        assert told.value.detail.startswith(f"{told.value.field or 'the body'}: ")
+        assert not re.search("Expected|Object|Invalid", told.value.detail)
 
 
 # ---------------------------------------------------------------------------------------------- content
