@@ -25,7 +25,7 @@ import numpy as np
 from recsys.errors import ArtifactError
 from recsys.files import replacing
 
-__all__ = ["FORMAT", "manifest", "plain", "read", "tuples", "versions", "write"]
+__all__ = ["FORMAT", "manifest", "plain", "read", "tuples", "version_of", "versions", "write"]
 
 FORMAT = 2
 _KIND = "recsys model"
@@ -73,6 +73,15 @@ def manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     if wrong:
         raise _damaged(path, f"{_MANIFEST} lacks {', '.join(wrong)}")
     return card
+
+
+def version_of(path: str | os.PathLike[str]) -> str:
+    """What answers call a model file: 12 hex digits of the SHA-256 of its manifest, which holds those of all arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return hashlib.sha256(archive.read(_MANIFEST)).hexdigest()[:12]
+    except _DAMAGED as error:
+        raise _damaged(path, type(error).__name__) from error
 
 
 # what zipfile raises for files that are cut, altered or foreign

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.artifact.container import manifest
+from recsys.artifact.container import manifest, version_of
 from recsys.checks import whole
 from recsys.errors import ArtifactError
 from recsys.files import check_target, replacing
@@ -55,6 +55,14 @@ class Version:
     def name(self) -> str:
         """The number and the first 8 digits of the hash."""
         return f"{self.number}-{self.sha256[:8]}"
+
+    @property
+    def answers(self) -> str | None:
+        """What the answers of a service call it; None if its file is damaged."""
+        try:
+            return version_of(self.path)
+        except ArtifactError:
+            return None
 
 
 class Versions:
@@ -171,7 +179,7 @@ class Versions:
         Parameters
         ----------
         to : str, optional
-            Its name or number; by default the one kept before the current.
+            Its name, its number, or what answers call it; by default the one kept before the current.
 
         Raises
         ------
@@ -181,7 +189,7 @@ class Versions:
         with self.locked():
             current, kept = self.current(), self.list()
             found = [version for version in kept if (version.number < current.number if to is None else
-                                                     to in (version.name, str(version.number)))]
+                                                     to in (version.name, str(version.number), version.answers))]
             if not found:
                 wanted = f"before {current.name}" if to is None else repr(to)
                 names = ", ".join(version.name for version in kept) or "none"

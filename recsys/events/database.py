@@ -100,7 +100,9 @@ class Database:
             raise
 
     def _open(self, create: bool) -> None:
+        self.rows("BEGIN")  # all looks are at one moment, as another process may begin the same file
         fresh = not self._is_log()
+        self.rows("COMMIT")
         if fresh and not create:
             raise LogError(f"{self.path}: this file is empty, not an event log; name another one.")
         for setting in _SETTINGS:

@@ -21,7 +21,7 @@ from starlette.routing import Route as Path_
 from starlette.staticfiles import StaticFiles
 
 from recsys.errors import RecsysError
-from recsys.serving.calls import Call, Reply
+from recsys.serving.calls import Call, Reply, parameters
 from recsys.serving.handlers import Handlers
 from recsys.serving.hosts import is_loopback
 from recsys.serving.ids import new_id
@@ -108,8 +108,9 @@ class App:
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else new_id()
         try:
             self._guard(route, scope, headers)
+            path, query = parameters(route, scope)
             body = await self._body(route, headers, receive) if route.body is not None else b""
-            call = Call(route, request_id, body, scope.get("path_params", {}), scope["query_string"])
+            call = Call(route, request_id, body, path, query)
             reply = await getattr(self.handlers, route.name)(call)
         except Problem as problem:
             reply = _of_problem(problem)

@@ -15,7 +15,7 @@ from recsys.serving.people import Live, People, live, trained_history
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import Ask, RecommendAsk, Source
 
-__all__ = ["Row", "allowed_by", "row_of", "row_of_user"]
+__all__ = ["Row", "allowed_by", "hide", "require_rating", "row_of", "row_of_user"]
 
 Key = int | str
 _NOTHING = np.zeros(0, np.int32)
@@ -94,6 +94,8 @@ def _of_history(ask: Ask, view: View, filter_seen: bool) -> Row:
         if len(ask.values) != len(history):
             raise Problem(422, f"values: {len(ask.values)} for a history of {len(history)}; give one for each item.",
                           "values")
+        for place, value in enumerate(ask.values):
+            require_rating(fitted, value, f"values[{place}]")
         values = np.array(ask.values, np.float32)
     elif fitted.scorer.needs_values and history:
         raise Problem(422, f"values: {fitted.name} predicts ratings; give those of the history.", "values")
@@ -104,6 +106,17 @@ def _of_history(ask: Ask, view: View, filter_seen: bool) -> Row:
     known = _with_stand_ins(numbers, history, view, row)
     row.history, row.values = numbers[known], None if values is None else values[known]
     return row
+
+
+def require_rating(fitted: Fitted, value: float, where: str) -> None:
+    """Raise Problem for a value beyond those that a model has learned from, if it predicts ratings.
+
+    To all other models a value is but a weight.
+    """
+    span = fitted.facts.rating_range
+    if fitted.scorer.needs_values and span is not None and not span[0] <= float(np.float32(value)) <= span[1]:
+        raise Problem(422, f"{where}: {value:g} is no rating here; {fitted.name} has learned from ratings of "
+                           f"{span[0]:g} to {span[1]:g}.", where)
 
 
 def row_of_user(user: Key, view: View, said: Live, forgotten: bool = False, filter_seen: bool = True) -> Row:
@@ -188,9 +201,7 @@ def allowed_by(ask: RecommendAsk, view: View, notes: list[str]) -> tuple[np.ndar
         only[numbers[numbers >= 0]] = True
         allowed = only if allowed is None else allowed & only
         fresh = {*ask.items}
-        lost = sum(not view.is_new(ask.items[place]) for place in np.flatnonzero(numbers < 0).tolist())
-        if lost:
-            notes.append(f"items: {lost} of {len(ask.items)} are unknown, and were left out.")
+        _note_unknown("items", ask.items, numbers, view, notes)
     if ask.where is not None:
         own, new = view.where(ask.where)
         if not own.any() and not new:
@@ -198,3 +209,19 @@ def allowed_by(ask: RecommendAsk, view: View, notes: list[str]) -> tuple[np.ndar
         allowed = own if allowed is None else allowed & own
         fresh = new if fresh is None else fresh & new
     return allowed, fresh
+
+
+def hide(items: Sequence[Key], row: Row, view: View) -> None:
+    """Hide what a request excludes, and say in the row's notes what of it is not there."""
+    require_kind(view.ids, items, "exclude")
+    numbers = encode(view.ids, items)
+    row.hidden = np.concatenate([row.hidden, numbers[numbers >= 0]])
+    row.hidden_new = row.hidden_new | {*items}
+    _note_unknown("exclude", items, numbers, view, row.notes)
+
+
+def _note_unknown(name: str, items: Sequence[Key], numbers: np.ndarray, view: View, notes: list[str]) -> None:
+    """Say how many items are neither the model's, by their numbers, nor new."""
+    lost = sum(not view.is_new(items[place]) for place in np.flatnonzero(numbers < 0).tolist())
+    if lost:
+        notes.append(f"{name}: {lost} of {len(items)} are unknown, and were left out.")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from recsys.artifact import container
+from recsys.artifact.container import version_of
 from recsys.errors import ArtifactError
 from recsys.estimator import golden, storing
 from recsys.estimator.fitted import Fitted
@@ -34,7 +32,7 @@ class Deployed:
     variant : Variant
     fitted : Fitted
     version : str
-        The first 12 hex digits of the SHA-256 of the file's manifest, which holds those of all arrays.
+        Of the file's contents, as `recsys.artifact.container.version_of` gives it.
     learned_to : int
         The number of the log's last event that the model has learned from; 0 for none.
     loaded : float
@@ -140,12 +138,3 @@ def _require_same_kinds(old: Deployed, new: Deployed) -> None:
             kinds = ("integers", "strings") if after.integers else ("strings", "integers")
             raise ArtifactError(f"{new.variant.path}: its {what} are {kinds[0]}, and those of the model that answers "
                                 f"are {kinds[1]}, as are those of the log; train it on ids of that kind.")
-
-
-def version_of(path: str | os.PathLike[str]) -> str:
-    """A name of a model file's contents: 12 hex digits of the SHA-256 of its manifest."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return hashlib.sha256(archive.read("manifest.json")).hexdigest()[:12]
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise ArtifactError(f"{os.fspath(path)}: not a model file ({error}); save the model again.") from error

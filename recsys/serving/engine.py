@@ -152,11 +152,14 @@ class Engine:
             return
         unit = ask.user if ask.user is not None else job.request_id
         job.model = deployment.of(unit)
+        view = self.catalogue.view(job.model)
         if isinstance(ask, RecommendAsk) and ask.profiling == "off":
             job.row = Row(source="popular")
-            return
-        job.row = asking.row_of(ask, self.catalogue.view(job.model), self.people, self.settings.types,
-                                self.is_forgotten(ask.user, job.model), getattr(ask, "filter_seen", True))
+        else:
+            job.row = asking.row_of(ask, view, self.people, self.settings.types, self.is_forgotten(ask.user, job.model),
+                                    getattr(ask, "filter_seen", True))
+        if isinstance(ask, RecommendAsk) and ask.exclude:
+            asking.hide(ask.exclude, job.row, view)
 
     def _group(self, job: Job) -> Any:
         """Questions with the same key go in one pass: one model, and one set of items that may be listed."""
@@ -175,8 +178,6 @@ class Engine:
         if model is None or len(rows) != len(jobs):
             raise ValueError("jobs are prepared before they are answered")
         view = self.catalogue.view(model)
-        for job, row in zip(jobs, rows, strict=True):
-            _exclude(job.ask, row, view)
         allowed, fresh = asking.allowed_by(jobs[0].ask, view, rows[0].notes)
         found = rank(model, rows, max(self._length(job.ask) for job in jobs), allowed)
         return [self._list(job, row, view, fresh, *lists)
@@ -279,7 +280,7 @@ class Engine:
         numbering.require_kind(view.ids, [ask.item], "item")
         number = int(numbering.encode(view.ids, [ask.item])[0])
         if number < 0:
-            raise Problem(404, f"item: {shown(ask.item)} is unknown to the model.", "item")
+            return self._explain_new(job, row, view)
         if not fitted.can.explain:
             raise Problem(409, f"{fitted.name} gives no reasons.")
         nobody = row.user < 0 and not len(row.history)
@@ -291,6 +292,21 @@ class Engine:
                           "popular" if nobody else row.source)
         return ExplainAnswer(item, fitted.can.explain_exact and not nobody, own, rest + left,
                              ModelName(fitted.name, model.version), model.variant.name, job.request_id, row.notes)
+
+    def _explain_new(self, job: Job, row: Row, view: View) -> ExplainAnswer:
+        """Why an item that the model does not know stands where it does: by the scores of those that it is like."""
+        ask, model = job.ask, view.model
+        if not view.is_new(ask.item):
+            raise Problem(404, f"item: {shown(ask.item)} is unknown.", "item")
+        score, shares = (-np.inf, []) if view.fresh is None else view.fresh.score(ask.item, all_scores(model, row))
+        if score == -np.inf:
+            raise Problem(409, f"item: {shown(ask.item)} is new, and has no score: it is not available, like none "
+                               f"of the items that the model knows, or not yet compared with them.", "item")
+        reasons = [ReasonOut(view.ids.ids[number].item(), view.title(number), share) for number, share in shares]
+        rest = score - sum(share for _, share in shares[:ask.k])
+        return ExplainAnswer(ScoredItem(ask.item, view.title_of(ask.item), score, "content"), False, reasons[:ask.k],
+                             rest, ModelName(model.fitted.name, model.version), model.variant.name, job.request_id,
+                             row.notes)
 
 
 def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | None
@@ -346,15 +362,6 @@ def _explained(row: Row, model: Deployed) -> tuple[np.ndarray, np.ndarray | None
     if row.user >= 0:
         return fitted.stored(np.array([row.user])).row(0)
     return fitted.scorer.transform_history(histories(model, [row])).row(0)
-
-
-def _exclude(ask: RecommendAsk, row: Row, view: View) -> None:
-    """Hide what a request excludes."""
-    if ask.exclude:
-        numbering.require_kind(view.ids, ask.exclude, "exclude")
-        numbers = numbering.encode(view.ids, ask.exclude)
-        row.hidden = np.concatenate([row.hidden, numbers[numbers >= 0]])
-        row.hidden_new = row.hidden_new | {*ask.exclude}
 
 
 def _as_problem(error: Exception) -> Problem:

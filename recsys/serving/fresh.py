@@ -54,6 +54,20 @@ class Fresh:
         nearest = zip(self.items, self.near[:, 0].tolist(), strict=True)
         return {item.id: number for item, number in nearest if number >= 0}
 
+    def score(self, item: int | str, known: np.ndarray) -> tuple[float, list[tuple[int, float]]]:
+        """The score of an item, as `scores` has it, and what each of the model's items that it is like adds to that.
+
+        The numbers of the model's items come with their shares, the largest first; there are none for an item that is
+        like none, or is not here.
+        """
+        like = self.like(item)
+        total = sum(likeness for _, likeness in like)
+        shares = [(number, likeness * float(known[number]) / total) for number, likeness in like
+                  if np.isfinite(known[number])]
+        place = next(place for place, one in enumerate(self.items) if one.id == item) if like else None
+        score = -np.inf if place is None else float(self.scores(known)[place])
+        return score, sorted(shares, key=lambda share: -abs(share[1]))
+
     def like(self, item: int | str) -> list[tuple[int, float]]:
         """Numbers of the model's items that an item is like, and how much, the most alike first."""
         for place, one in enumerate(self.items):

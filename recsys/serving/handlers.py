@@ -9,11 +9,13 @@ from minidl.kernels import ahead
 from recsys.artifact import container
 from recsys.errors import ArtifactError, DataError, LogError
 from recsys.events import Condition, Event, Item
-from recsys.events.records import check_all, check_event, check_item
+from recsys.events.records import check_event
 from recsys.serving import numbering, persons, reporting
+from recsys.serving.asking import require_rating
 from recsys.serving.calls import Call, Reply
 from recsys.serving.engine import Job
 from recsys.serving.ids import new_id
+from recsys.serving.items import require_item
 from recsys.serving.problems import Problem, shown
 from recsys.serving.routes import openapi
 from recsys.serving.schemas import EventIn, EventsAnswer, ItemOut, ItemsAnswer, ModelName, ReloadAnswer, StateAnswer
@@ -67,6 +69,9 @@ class Handlers(Service):
         except DataError as error:
             raise Problem(422, f"{where}: {error}", where) from error
         self._require_mean(where, given.type)
+        if given.value is not None and self.settings.types[given.type].weight is None:
+            for model in self.engine.deployment.models.values():
+                require_rating(model.fitted, given.value, f"{where}.value")
         return event
 
     def _require_mean(self, where: str, name: str) -> None:
@@ -93,10 +98,10 @@ class Handlers(Service):
     async def find_items(self, call: Call) -> Reply:
         """Items by their titles."""
         self.require_ready()
-        limit = call.argument("limit", "10")
+        limit = call.query.get("limit", "10")
         if not limit.isdecimal() or not 1 <= int(limit) <= 100:
             raise Problem(422, f"limit: give a number from 1 to 100, not {shown(limit)}.", "limit")
-        text = call.argument("search", "")
+        text = call.query.get("search", "")
         if len(text) > 256:
             raise Problem(422, "search: give at most 256 characters.", "search")
         view = await self.in_engine(self.engine.view)
@@ -119,10 +124,7 @@ class Handlers(Service):
         self._require_log()
         item = Item(call.id_of(self.engine.deployment.first.fitted.items), given.title, given.text, given.attributes,
                     given.image, given.available)
-        try:
-            check_all([item], "item", check_item)
-        except DataError as error:
-            raise Problem(422, str(error)) from error
+        require_item(item)
         await self._written(self.write(lambda log: log.put_item(item)))
         return await self.get_item(call)
 

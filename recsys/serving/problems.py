@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["STATUSES", "TYPE", "FieldError", "Problem", "ProblemDocument"]
+__all__ = ["STATUSES", "TYPE", "FieldError", "Problem", "ProblemDocument", "clipped", "shown"]
 
 TYPE = "application/problem+json"
 
@@ -79,22 +79,12 @@ class Problem(Exception):
         """The body of the answer, encoded."""
         return msgspec.json.encode(self.document())
 
-    @classmethod
-    def of_validation(cls, error: msgspec.ValidationError) -> Problem:
-        """What msgspec found at fault, with the place as a path of fields.
-
-        Examples
-        --------
-        >>> Problem.of_validation(msgspec.ValidationError("Expected `int`, got `str` - at `$.events[0].value`")).field
-        'events[0].value'
-        """
-        reason, _, place = str(error).partition(" - at ")
-        field = place.strip("`").rpartition("$")[2].removeprefix(".") or None  # of "`key` in `$.where`", too
-        shown = f"{field}: {reason}" if field else reason
-        return cls(422, f"{shown}.", field)
-
 
 def shown(value: Any, most: int = 80) -> str:
     """A value of a client's, short enough for a sentence."""
-    text = repr(value)
+    return clipped(repr(value), most)
+
+
+def clipped(text: str, most: int = 80) -> str:
+    """The beginning of a text that is too long for a sentence."""
     return text if len(text) <= most else f"{text[:most]}..."

@@ -60,9 +60,9 @@ class Route:
     @property
     def statuses(self) -> tuple[int, ...]:
         """All statuses of problems."""
-        asked = (400, 408, 413, 415, 422) if self.body is not None else ()
+        asked = (400, 408, 413, 415) if self.body is not None else ()
         guarded = (401, 403) if self.writes else ()
-        return tuple(sorted({*self.fails, *asked, *guarded, 500}))
+        return tuple(sorted({*self.fails, *asked, *guarded, 422, 500}))
 
 
 _ITEM = Parameter("id", "path", {"type": "string", "minLength": 1, "maxLength": 255}, "An item's id.")
@@ -79,18 +79,18 @@ ROUTES = (
           (404, 409, 503)),
     Route("POST", "/v1/events", "add_events", "Keep what people did; durable when it is answered.", schemas.EventsIn,
           schemas.EventsAnswer, (409, 503, 507), writes=True),
-    Route("GET", "/v1/items", "find_items", "Items by their titles.", None, schemas.ItemsAnswer, (422, 503),
+    Route("GET", "/v1/items", "find_items", "Items by their titles.", None, schemas.ItemsAnswer, (503,),
           (_SEARCH, _LIMIT)),
     Route("GET", "/v1/items/{id}", "get_item", "What is known of an item.", None, schemas.ItemOut,
-          (404, 422, 503), (_ITEM,)),
+          (404, 503), (_ITEM,)),
     Route("PUT", "/v1/items/{id}", "put_item", "Say what an item is, and whether it may be shown.", schemas.ItemIn,
           schemas.ItemOut, (409, 503, 507), (_ITEM,), writes=True),
     Route("GET", "/v1/attributes", "attributes", "How many items have each value of each attribute.", None,
           schemas.AttributesAnswer, (503,)),
-    Route("GET", "/v1/users/{id}", "get_user", "All that is kept of a person.", None, schemas.Person, (422, 503),
+    Route("GET", "/v1/users/{id}", "get_user", "All that is kept of a person.", None, schemas.Person, (503,),
           (_USER,), writes=True),
     Route("DELETE", "/v1/users/{id}", "forget_user", "Erase a person from the log, the model and all that is held.",
-          None, schemas.Receipt, (409, 422, 503, 507), (_USER,), writes=True),
+          None, schemas.Receipt, (409, 503, 507), (_USER,), writes=True),
     Route("GET", "/v1/model", "get_model", "The models that answer.", None, schemas.ModelAnswer, (503,)),
     Route("POST", "/v1/reload", "load_again", "Load the model files again; a bad one leaves the old model.",
           schemas.ReloadIn, schemas.ReloadAnswer, (409, 503), writes=True),

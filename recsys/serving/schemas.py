@@ -114,7 +114,11 @@ class ScoredItem(msgspec.Struct):
 
 
 class ExplainAnswer(msgspec.Struct, omit_defaults=True):
-    """Why an item has its score: if `exact`, all reasons and `rest` together sum to the score."""
+    """Why an item has its score: if `exact`, all reasons and `rest` together sum to the score.
+
+    The score of a new item, whose source is content, is the mean of those of the items that it is like, by likeness:
+    its reasons are these items, not what somebody did.
+    """
 
     item: ScoredItem
     exact: bool

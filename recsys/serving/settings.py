@@ -176,11 +176,11 @@ class Settings:
         table = {} if path is None else _table(path)
         given = {name: value for name, value in given.items() if value is not None}
         try:
+            _known("the file", table, _TABLES)
             known = {each.name for each in fields(cls)} - {"variants", "types", "limits", "events", "workers"}
             service = _known("service", table.pop("service", {}), known)
             limits = Limits(**_known("limits", table.pop("limits", {}), {each.name for each in fields(Limits)}))
             types = EventTypes.of(table.pop("events", {}))
-            _known("the file", table, set())
             return cls(**{**service, "limits": limits, "types": types, **given})
         except ParameterError as error:
             raise error if path is None else ParameterError(f"{os.fspath(path)}: {error}") from error
@@ -190,6 +190,7 @@ class Settings:
         return replace(self, variants=variants)
 
 
+_TABLES = {"service", "limits", "events"}
 _CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "workers": whole(1),
            "log_shown": optional(flag()),
            "salt": Check(lambda value: isinstance(value, str), "a string"),
@@ -213,5 +214,5 @@ def _known(what: str, table: Any, names: set[str]) -> dict[str, Any]:
         raise ParameterError(f"[{what}] must be a table, not {table!r}.")
     unknown = sorted(set(table) - names)
     if unknown:
-        raise ParameterError(f"{what} has no {unknown[0]!r}; it may have {', '.join(sorted(names)) or 'nothing more'}.")
+        raise ParameterError(f"{what} has no {unknown[0]!r}; it may have {', '.join(sorted(names))}.")
     return dict(table)

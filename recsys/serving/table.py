@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import gzip
 import os
+import zlib
 from collections.abc import Iterator, Sequence
-from typing import IO
+from typing import IO, Any
 
 from recsys.data.ids import IdMap
 from recsys.data.intake import NAMES, plain_name
 from recsys.errors import DataError
 from recsys.events import Item
+from recsys.serving.items import require_item
+from recsys.serving.problems import Problem
 
 __all__ = ["read_items"]
 
@@ -38,19 +41,39 @@ def read_items(path: str | os.PathLike[str], ids: IdMap) -> Iterator[Item]:
     Raises
     ------
     DataError
-        There is no header with a column of ids, or a row does not fit; the message names the line.
+        The file cannot be read, has no header with a column of ids, a row does not fit, or two have one id; the message
+        names the lines.
     """
-    with _opened(path) as file:
-        rows = csv.reader(file)
-        names = [plain_name(name) for name in next(rows, [])]
-        place = next((names.index(name) for name in names if name in _IDS), None)
-        if place is None:
-            raise DataError(f"{os.fspath(path)}: the first line must name a column of item ids, such as item, among "
-                            f"{', '.join(names) or 'nothing'}.")
-        title, text = _first(names, _TITLES), _first(names, _TEXTS)
-        for line, row in enumerate(rows, 2):
-            if row:
-                yield _item(f"{os.fspath(path)}, line {line}", row, names, place, title, text, ids)
+    name, lines = os.fspath(path), dict[int | str, int]()
+    try:
+        with _opened(name) as file:
+            for line, item in _rows(name, csv.reader(file), ids):
+                if item.id in lines:
+                    raise DataError(f"{name}, line {line}: line {lines[item.id]} has the item {item.id!r}, too; keep "
+                                    f"one of the two.")
+                lines[item.id] = line
+                yield item
+    except FileNotFoundError:
+        raise DataError(f"items: there is no file {name!r}; name one in [service] of the configuration, or none.") \
+            from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"items: {name} cannot be read as CSV in UTF-8 ({getattr(error, 'strerror', None) or error}); "
+                        f"mend it, or name another in [service] of the configuration.") from error
+
+
+def _rows(name: str, rows: Any, ids: IdMap) -> Iterator[tuple[int, Item]]:
+    """The items of a CSV reader, each with the number of the line where it begins."""
+    names = [plain_name(each) for each in next(rows, [])]
+    place = next((names.index(each) for each in names if each in _IDS), None)
+    if place is None:
+        raise DataError(f"{name}: the first line must name a column of item ids, such as item, among "
+                        f"{', '.join(names) or 'nothing'}.")
+    title, text = _first(names, _TITLES), _first(names, _TEXTS)
+    line = rows.line_num + 1
+    for row in rows:
+        if row:
+            yield line, _item(f"{name}, line {line}", row, names, place, title, text, ids)
+        line = rows.line_num + 1
 
 
 def _item(where: str, row: Sequence[str], names: Sequence[str], place: int, title: int | None, text: int | None,
@@ -62,9 +85,14 @@ def _item(where: str, row: Sequence[str], names: Sequence[str], place: int, titl
                   for number, (name, value) in enumerate(field.items()) if number not in (place, title, text)
                   and name not in _OWN}
     held = {name: values for name, values in attributes.items() if values}
-    return Item(_id(where, row[place], ids), None if title is None else row[title] or None,
+    item = Item(_id(where, row[place], ids), None if title is None else row[title] or None,
                 None if text is None else row[text] or None, held, field.get("image") or None,
                 _available(where, field.get("available", "")))
+    try:
+        require_item(item)
+    except Problem as problem:
+        raise DataError(f"{where}: {problem.detail}") from None
+    return item
 
 
 def _id(where: str, text: str, ids: IdMap) -> int | str:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import cli, datasets, loading, retraining
+from recsys.artifact.container import version_of
 from recsys.artifact.versions import Versions
 from recsys.data import Features, IdMap, Interactions
 from recsys.data.csr import CSR
@@ -326,6 +327,7 @@ def test_on_real_ratings(shared_data, tmp_path, capsys):
     shown = json.loads(capsys.readouterr().out)
     assert (shown["before"], shown["current"]) == (found["after"], found["before"])
     assert [row["current"] for row in shown["versions"]] == [True, False]
+    assert shown["versions"][0]["answers"] == version_of(path)
     assert len(loading.load(path).users) <= base.n_users
 
 

@@ -73,6 +73,11 @@ def test_promote_rollback_prune(model, tmp_path, links):
     assert kept.rollback("1").number == 1
     assert kept.rollback(kept.list()[1].name).number == 2
     assert word(model) == "two"
+    named = {v.answers: v.number for v in kept.list()}
+    assert named == {container.version_of(v.path): v.number for v in kept.list()}
+    for name, number in named.items():
+        assert kept.rollback(name).number == number
+    kept.rollback("2")
     assert [v.number for v in kept.prune(1)] == [1, 3]
     assert [v.number for v in kept.list()] == [2, 4]
     with pytest.raises(ArtifactError, match=r"no version before 2-.*; kept are: 2-\w{8}, 4-\w{8}\."):

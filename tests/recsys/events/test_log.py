@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import tempfile
@@ -15,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from recsys.errors import DataError, LogError, ParameterError
 from recsys.events import Erased, Event, EventLog, Item, Shown
+from recsys.events.database import Database
 
 # few ids, so that they meet: integers and the texts of the same digits among them
 IDS = st.sampled_from([7, "7", -1, 2**63 - 1, -(2**63), "ann", "Ann", "ann ", "日本", "a\x00b", "'; --"])
@@ -256,3 +258,22 @@ def test_a_closed_log_says_so(log: EventLog) -> None:
         with pytest.raises(LogError, match="closed"):
             asked()
     assert repr(log) == f"EventLog({str(log.path)!r})"
+
+
+def test_a_log_that_another_process_begins_at_the_same_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made between two looks at the file, or not before both: never is it taken for another application's."""
+    path, rows, looked = tmp_path / "log.db", Database.rows, False
+
+    def interrupted(self: Database, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        nonlocal looked
+        found = rows(self, query, values)
+        if query == "PRAGMA application_id" and not looked:
+            looked = True
+            with contextlib.suppress(LogError), EventLog(path, timeout=.1):
+                pass
+        return found
+
+    monkeypatch.setattr(Database, "rows", interrupted)
+    with EventLog(path) as log:
+        assert log.count() == 0
+    assert looked

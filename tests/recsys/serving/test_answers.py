@@ -291,6 +291,33 @@ def test_no_event_breaks_the_answers_of_a_person(models: Any, tmp_path: Path, na
                     assert status in (200, 422), said
 
 
+def test_what_is_excluded_and_unknown_is_told(engine: Engine) -> None:
+    engine.log.put_item(Item("brand new", "Title of item 001", None, {}, None, True))
+    asked = {"exclude": ["item 001", "nothing", "brand new", "nothing"], "items": ["nothing", "item 002", "brand new"]}
+    for who in ({"user": "user 001"}, {}, {"user": "user 001", "profiling": "off"}):
+        assert answer(engine, **who, **asked)["notes"] == ["exclude: 2 of 4 are unknown, and were left out.",
+                                                           "items: 1 of 3 are unknown, and were left out."]
+
+
+def test_ratings_beyond_those_of_the_training_are_refused(models: Any, tmp_path: Path) -> None:
+    """By models that predict ratings; to others a value is a weight."""
+    for name, predicts in (("MatrixFactorization", True), ("EASE", False)):
+        made = models[name, "rated"]
+        low, high = made.fitted.facts.rating_range
+        item = made.fitted.items.ids[3].item()
+        with InProcess(settings_of(made.path, tmp_path, events=str(tmp_path / f"{name}.db"))) as service:
+            for value, inside in ((low, True), (high, True), (low - .1, False), (high + 100, False), (-1e6, False)):
+                wanted = 200 if inside or not predicts else 422
+                events = [event(1, item, "rating", value=high), event(1, item, "rating", value=value)]
+                for path, asked, field in (
+                        ("recommend", {"history": [item, item], "values": [high, value]}, "values[1]"),
+                        ("events", {"events": events}, "events[1].value")):
+                    status, said = service.ask("POST", f"/v1/{path}", asked)
+                    assert (status, said.get("field")) == (wanted, field if wanted == 422 else None), said
+                    assert wanted == 200 or f"{low:g} to {high:g}" in said["detail"]
+            assert service.ask("POST", "/v1/events", {"events": [event(1, item, "view", value=1e6)]})[0] == 200
+
+
 def test_kinds_of_ids_are_told_apart(engine: Engine) -> None:
     for asked, field in (({"user": 7}, "user"), ({"history": ["item 001", 7]}, "history[1]"),
                          ({"items": [7]}, "items[0]"), ({"exclude": ["item 001", 7]}, "exclude[1]")):
@@ -413,6 +440,33 @@ def test_a_new_item_stands_where_its_content_puts_it(models: Any, tmp_path: Path
     assert "brand new" not in listed(answer(engine, history=["brand new"], k=200))[0]
     did(engine, event("user 004", "brand new"))
     assert "brand new" not in listed(answer(engine, user="user 004", k=200))[0]
+
+
+@pytest.mark.parametrize("name", ["EASE", "ALS", "Popular", "MLP"])
+def test_a_new_item_is_explained_by_those_it_is_like(models: Any, tmp_path: Path, name: str) -> None:
+    engine, ids = engine_of(models[name], tmp_path), models[name].fitted.items.ids.tolist()
+    engine.log.put_items([Item(item, None, None, {"genre": [f"g{number % 4}"]}, None, True)
+                          for number, item in enumerate(ids)])
+    engine.log.put_items([Item("brand new", "A new one", None, {"genre": ["g1"]}, None, True),
+                          Item("not there", None, None, {"genre": ["g1"]}, None, False),
+                          Item("unlike all", None, "zzz", {}, None, True)])
+    for who in ({"user": "user 004"}, {"user": "nobody"}, {}):
+        listing = answer(engine, items=["brand new"], **who)["items"]
+        alike, part = answers(engine, ExplainAsk(item="brand new", k=1000, **who),
+                              ExplainAsk(item="brand new", k=3, **who))
+        assert alike["item"] == listing[0]
+        assert listing[0]["source"] == "content"
+        assert not alike["exact"]
+        assert {ids.index(each["item"]) % 4 for each in alike["reasons"]} == {1}
+        assert all(each["title"] == f"Title of {each['item']}" for each in alike["reasons"])
+        shares = [each["contribution"] for each in alike["reasons"]]
+        assert np.isclose(sum(shares), alike["item"]["score"], rtol=1e-5)
+        assert np.all(np.diff(np.abs(shares)) <= 0)
+        assert part["reasons"] == alike["reasons"][:3]
+        assert np.isclose(sum(shares[:3]) + part["rest"], part["item"]["score"], rtol=1e-5)
+        for item, status in (("not there", 409), ("unlike all", 409), ("nothing", 404)):
+            (refused,) = answers(engine, ExplainAsk(item=item, **who))
+            assert (refused.status, refused.field) == (status, "item")
 
 
 # ---------------------------------------------------------------------------------------------- similar

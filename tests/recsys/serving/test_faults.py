@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -67,7 +68,9 @@ def test_models_that_are_none(models: Any, tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("[service\n", "TOML"), ("[other]\nx = 1\n", "other"), ("[service]\nport = 1\n", "port"),
+    ("[service\n", "TOML"),
+    ("[other]\nx = 1\n", "the file has no 'other'; it may have events, limits, service."),
+    ("[service]\nport = 1\n", "port"),
     ("[service]\ntoken = 7\n", "token"), ("[service]\ntoken = 'short'\n", "token"), ("[limits]\nk = 0\n", "k"),
     ("[limits]\nk = 'ten'\n", "k"), ("[limits]\nk = 100000\n", "k"), ("[limits]\nhistory = 100000\n", "history"),
     ("[limits]\nevents = 100000\n", "events"), ("[limits]\ntimeout = -1\n", "timeout"),
@@ -140,7 +143,7 @@ def test_who_writes_brings_the_token(service: Running) -> None:
 
 @pytest.mark.parametrize(("path", "body", "field"), [
     ("recommend", {"user": 7}, "user"), ("recommend", {"user": ["a"]}, "user"), ("recommend", {"k": 0}, "k"),
-    ("recommend", {"k": 51}, "k"), ("recommend", {"k": 1.5}, "k"), ("recommend", {"users": "a"}, None),
+    ("recommend", {"k": 51}, "k"), ("recommend", {"k": 1.5}, "k"), ("recommend", {"users": "a"}, "users"),
     ("recommend", {"user": "a", "history": []}, "history"), ("recommend", {"user": "a", "values": [1]}, "values"),
     ("recommend", {"history": ["item 001"], "values": []}, "values"), ("recommend", {"values": [1]}, "values"),
     ("recommend", {"history": ["item 001"] * 21}, "history"), ("recommend", {"history": ["item 001", 7]}, "history[1]"),
@@ -149,20 +152,51 @@ def test_who_writes_brings_the_token(service: Running) -> None:
     ("recommend", {"profiling": "maybe"}, "profiling"), ("recommend", {"where": {"": []}}, "where"),
     ("recommend", [], None),
     ("recommend", {"user": "a\0"}, "user"), ("recommend", {"history": ["item 001\0"]}, "history[0]"),
-    ("similar", {}, None), ("similar", {"item": 7}, "item"), ("explain", {"user": "a"}, None),
+    ("similar", {}, "item"), ("similar", {"item": 7}, "item"), ("explain", {"user": "a"}, "item"),
     ("events", {"events": [event("a", "b")] * 6}, "events"), ("events", {"events": [event(7, "b")]}, "events[0].user"),
     ("events", {"events": [event("a", "b"), event("a", 7)]}, "events[1].item"),
     ("events", {"events": [event("a", "b", "dance")]}, "events[0]"),
     ("events", {"events": [event("a", "b", "rating")]}, "events[0]"),
     ("events", {"events": [event("a", "b", time=-1)]}, "events[0].time"),
     ("events", {"events": [event("é" * 200, "b")]}, "events[0].user"),
-    ("events", {"events": [event("a", "b", colour="red")]}, "events[0]"), ("reload", {"variant": "x"}, "variant")])
+    ("events", {"events": [event("a", "b", colour="red")]}, "events[0].colour"),
+    ("reload", {"variant": "x"}, "variant")])
 def test_what_does_not_fit_is_named(service: Running, path: str, body: Any, field: str | None) -> None:
     said = problem(Client(service), 422, "POST", f"/v1/{path}", body, BEARER)
     assert said.get("field") == field
     if field is not None:
         assert said["errors"] == [{"field": field, "reason": said["detail"]}]
         assert field.partition("[")[0] in said["detail"]
+
+
+@pytest.mark.parametrize(("path", "body", "said"), [
+    ("recommend", {"profiling": "maybe"}, "profiling: 'maybe' is none of off, on."),
+    ("recommend", {"users": 1}, "users: there is no such field; there are user, history, values, k, filter_seen, "
+                                "items, exclude, where, explain, diversity, profiling."),
+    ("recommend", {"a" * 500: 1}, "a" * 80 + "...: there is no such field; there are user"),
+    ("recommend", {"a - at `$": 1}, "a - at `$: there is no such field; there are user"),
+    ("recommend", {"k": "5"}, "k: an integer is wanted, not a text."),
+    ("recommend", {"k": 1.5}, "k: an integer is wanted, not a number."),
+    ("recommend", {"k": 0}, "k: an integer of 1 or more is wanted."),
+    ("recommend", {"diversity": 2}, "diversity: a number of at most 1 is wanted."),
+    ("recommend", {"filter_seen": "no"}, "filter_seen: true or false is wanted, not a text."),
+    ("recommend", {"history": "a"}, "history: a list or null is wanted, not a text."),
+    ("recommend", {"history": ["a", []]}, "history[1]: an integer or a text is wanted, not a list."),
+    ("recommend", {"user": ""}, "user: a text of 1 or more characters is wanted."),
+    ("recommend", {"where": {"": []}}, "where: each key: a text of 1 or more characters is wanted."),
+    ("recommend", {"where": {"a": ["b", 3]}}, "where[...][1]: a text is wanted, not an integer."),
+    ("recommend", [], "the body: an object is wanted, not a list."),
+    ("recommend", b"null", "the body: an object is wanted, not null."),
+    ("similar", {}, "item: it is missing."),
+    ("events", {"events": [event("a", "b"), event("a", "b", colour="red")]},
+     "events[1].colour: there is no such field; there are user, item, type, id, value, time, request_id."),
+    ("events", {"events": [{"user": "a"}]}, "events[0].item: it is missing."),
+    ("events", {"events": [event("a", "b", value="x")]}, "events[0].value: a number or null is wanted, not a text.")])
+def test_what_does_not_fit_is_told_in_plain_words(service: Running, path: str, body: Any, said: str) -> None:
+    found = problem(Client(service), 422, "POST", f"/v1/{path}", body, BEARER)
+    assert found["detail"].startswith(said)
+    assert found["detail"].startswith(found.get("field", "the body"))
+    assert len(found["detail"]) < 300
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"nothing", b'{"user": "\xff"}', b'{"user": "\\ud800"}',
@@ -212,6 +246,25 @@ def test_paths_that_lead_nowhere(service: Running) -> None:
     problem(client, 405, "POST", "/v1/items/x", {})
     assert {"GET", "PUT"} <= {*client.headers["allow"].split(", ")}
     problem(client, 404, "GET", "/v1/items/..%2f..%2fetc%2fpasswd")
+
+
+@pytest.mark.parametrize(("path", "field"), [
+    ("/v1/items/%FF", "id"), ("/v1/items/a%C3", "id"), ("/v1/items?search=%FF", "search"),
+    ("/v1/items?find=x", "find"), ("/v1/items?search=a&limit=3&search=b", "search"), ("/v1/items/item%20001?k=3", "k"),
+    ("/v1/items?%FF=1", "\xff"), ("/v1/model?x", "x"), ("/healthz?x=1", "x")])
+def test_parameters_that_are_none(service: Running, path: str, field: str) -> None:
+    said = problem(Client(service), 422, "GET", path)
+    assert said["field"] == field
+    if path.startswith("/v1/items?find"):
+        assert said["detail"] == "find: there is no such parameter; there are search, limit."
+
+
+def test_letters_of_a_path_are_those_that_were_sent(service: Running) -> None:
+    client = Client(service)
+    for id in ("é", "\ufffd", "日本"):
+        assert client.ask("PUT", f"/v1/items/{quote(id)}", {"title": f"Title {id}"}, BEARER)[1]["id"] == id
+        found = client.ask("GET", f"/v1/items?search={quote(id)}&limit=5")[1]["items"]
+        assert [each["id"] for each in found] == [id]
 
 
 def test_ids_that_cannot_be_kept(models: Any, tmp_path: Path) -> None:

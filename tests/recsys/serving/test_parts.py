@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import math
 import re
 from collections import Counter
@@ -9,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,14 +19,41 @@ from hypothesis import strategies as st
 
 from tests.recsys.serving.service import InProcess, event, settings_of  # isort: skip
 
-from recsys.errors import ParameterError
+from recsys.data.ids import IdMap
+from recsys.errors import DataError, ParameterError
+from recsys.events import Item
+from recsys.serving.calls import decoded
 from recsys.serving.content import Likeness
 from recsys.serving.metrics import Metrics
+from recsys.serving.problems import Problem
 from recsys.serving.reporting import drift
+from recsys.serving.routes import ROUTES
 from recsys.serving.settings import Limits, Settings, Variant
+from recsys.serving.table import read_items
 
 SAID = st.tuples(st.lists(st.sampled_from(["Alien", "alien", "war", "peace"]), max_size=4).map(" ".join),
                  st.lists(st.sampled_from(["genre=Drama", "genre=War"]), max_size=2).map(tuple))
+
+
+# -------------------------------------------------------------------------------------------- validation
+NAMES = st.one_of(st.sampled_from(["user", "history", "values", "k", "where", "events", "item", "type", "time", "title",
+                                   "profiling", "attributes", "available", "variant"]), st.text(max_size=5))
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) |
+                    st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) |
+                    st.dictionaries(NAMES, inner, max_size=3), max_leaves=8)
+
+
+@given(st.sampled_from([route.body for route in ROUTES if route.body is not None]), st.dictionaries(NAMES, JSON) | JSON)
+def test_whatever_does_not_fit_is_told_without_the_words_of_msgspec(kind: Any, value: Any) -> None:
+    raw = json.dumps(value).encode()
+    try:
+        msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        with pytest.raises(Problem) as told:
+            decoded(raw, kind)
+        assert told.value.status == 422
+        assert told.value.detail.startswith(f"{told.value.field or 'the body'}: ")
+        assert not re.search("Expected|Object|Invalid", told.value.detail)
 
 
 # ---------------------------------------------------------------------------------------------- content
@@ -78,6 +108,68 @@ def test_a_file_of_settings(tmp_path: Path) -> None:
         Settings((Variant("a", "b", .5),))
     with pytest.raises(ParameterError, match="name"):
         Settings((Variant("a", "b", .5), Variant("a", "c", .5)))
+
+
+# ------------------------------------------------------------------------------------------ files of items
+TEXTS = IdMap(np.array(["a", "b"]))
+
+
+def items_of(folder: Path, text: str | bytes, name: str = "items.csv") -> list[Item]:
+    """What a file of items has."""
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(read_items(folder / name, TEXTS))
+
+
+def test_items_of_a_file(tmp_path: Path) -> None:
+    found = items_of(tmp_path, 'id,Title,genre,image,available\na,"Two\nlines",x | y,b.png,no\n\nb,,,,\n')
+    assert found == [Item("a", "Two\nlines", None, {"genre": ["x", "y"]}, "b.png", False),
+                     Item("b", None, None, {}, None, True)]
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ('item,title\na,"Two\nlines"\nb,B\n\na,C\n', "items.csv, line 6: line 2 has the item 'a', too; keep one"),
+    ("item,image\na,x.png\nb,javascript:alert(1)\n", "items.csv, line 3: image: 'javascript:alert"),
+    ("item,title\na,A\0\n", "items.csv, line 2: title: 'A.x00' holds the character NUL"),
+    ("item,genre\na,x|\0\n", "items.csv, line 2: attributes: "), ("item,title\n,A\n", "line 2: id must have 1 to 255"),
+    ("item,title\na\n", "line 2: 1 fields"), ("title\nA\n", "must name a column"), ("", "must name a column"),
+    (b"item,title\na,\xff\n", "items: .*items.csv cannot be read as CSV in UTF-8"),
+    ("item,title\na," + "x" * 200_000, "items: .*items.csv cannot be read as CSV")])
+def test_files_of_items_that_do_not_fit(tmp_path: Path, text: str | bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        items_of(tmp_path, text)
+
+
+@pytest.mark.parametrize("raw", [b"no gzip", gzip.compress(b"item\na\n")[:-9]])
+def test_packed_files_of_items_that_are_damaged(tmp_path: Path, raw: bytes) -> None:
+    with pytest.raises(DataError, match=r"items: .*items\.csv\.gz cannot be read"):
+        items_of(tmp_path, raw, "items.csv.gz")
+
+
+def test_a_file_of_items_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"items: there is no file '.*items.csv'; name one in \[service\]"):
+        list(read_items(tmp_path / "items.csv", TEXTS))
+
+
+GOOD_IMAGES = ["http://a/b", "HTTPS://a.b/c?d=e:f", "data:image/png;base64,AAAA", "posters/7.jpg", "/7.jpg",
+               "7.jpg?x=a:b", "//cdn.example/7.jpg", "é.png"]
+BAD_IMAGES = ["javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "java\tscript:alert(1)",
+              "\x01javascript:x", "data:text/html,x", "data:,x", "vbscript:x", "file:///etc/passwd",
+              "ftp://a/b", "http:", "http:///x", "blob:x", "a.png ", "a.png\n", "a\0.png"]
+
+
+def test_images_are_addresses_of_pictures(models: Any, tmp_path: Path) -> None:
+    with InProcess(settings_of(models["EASE"].path, tmp_path)) as service:
+        for image in GOOD_IMAGES:
+            status, said = service.ask("PUT", "/v1/items/x", {"image": image})
+            assert (status, said["image"]) == (200, image)
+        for image in BAD_IMAGES:
+            status, said = service.ask("PUT", "/v1/items/x", {"image": image})
+            assert (status, said["field"]) == (422, "image"), image
+        for body, field in (({"title": "a\0"}, "title"), ({"text": "\0"}, "text"),
+                            ({"attributes": {"a\0": []}}, "attributes"), ({"attributes": {"a": ["b", "\0"]}},
+                                                                          "attributes")):
+            status, said = service.ask("PUT", "/v1/items/x", body)
+            assert (status, said["field"]) == (422, field), body
 
 
 # ---------------------------------------------------------------------------------------------- metrics
