@@ -153,7 +153,7 @@ class Engine:
         unit = ask.user if ask.user is not None else job.request_id
         job.model = deployment.of(unit)
         if isinstance(ask, RecommendAsk) and ask.profiling == "off":
-            job.row = Row(source="popular")
+            job.row = Row()
             return
         job.row = asking.row_of(ask, self.catalogue.view(job.model), self.people, self.settings.types,
                                 self.is_forgotten(ask.user, job.model), getattr(ask, "filter_seen", True))

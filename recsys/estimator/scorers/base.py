@@ -61,6 +61,8 @@ class Scorer:
         It is nothing without the histories of its users.
     described : (bool, bool)
         Whether it knows users, and items, by their features.
+    personalised : bool
+        Whether items stand in another order for other people.
     alone : bool
         The last bits of a row's scores depend on the other rows, so that lists are made from each row by itself.
     of_users : tuple of str
@@ -71,6 +73,7 @@ class Scorer:
     of_users: ClassVar[tuple[str, ...]] = ()
     can: Can
     n_items: int
+    personalised: bool = True
     alone: bool = False
     needs_values: bool = False
     needs_histories: bool = False
