@@ -167,6 +167,12 @@ class EventLog:
         return self._database.rows("SELECT item, type, value, seq FROM events WHERE user = ? AND seq > ? "
                                    "ORDER BY seq DESC LIMIT ?", (user, after, _most(limit)))[::-1]
 
+    def newest(self) -> tuple[Id | None, Id | None]:
+        """The user and the item of the last event, or, if there is none, no user and the item that was put last."""
+        rows = (self._database.rows("SELECT user, item FROM events ORDER BY seq DESC LIMIT 1")
+                or self._database.rows("SELECT NULL, id FROM items ORDER BY change DESC LIMIT 1"))
+        return rows[0] if rows else (None, None)
+
     def count(self) -> int:
         """How many events there are, by counting them."""
         return int(self._database.rows("SELECT count(*) FROM events")[0][0])

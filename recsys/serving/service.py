@@ -84,6 +84,7 @@ class Service:
         if self.settings.events is None:
             Path(self.log_path).parent.mkdir(exist_ok=True)
         self._writer = EventLog(self.log_path, timeout=self.settings.limits.timeout)
+        deployment.require_kinds_of(self._writer)
         if self._writer.needs_scrub():
             self._writer.scrub()
         if self.settings.items is not None and self.slot == 0:
