@@ -179,15 +179,17 @@ class Service:
         found: T = await self._writes.put(function)
         return found
 
-    async def append(self, events: list[Event]) -> tuple[int, int]:
+    async def append(self, events: list[Event]) -> tuple[list[str], int]:
         """Make events durable, together with those that others bring at this moment.
 
         Returns
         -------
-        new, last_seq : int
-            How many are new, and the log's last number.
+        new : list of str
+            The types of those that are new.
+        last_seq : int
+            The log's last number.
         """
-        found: tuple[int, int] = await self._writes.put(events)
+        found: tuple[list[str], int] = await self._writes.put(events)
         return found
 
     def _write(self, batch: Sequence[Any]) -> list[Any]:
