@@ -23,10 +23,11 @@ from recsys.estimator.choosing import Choice
 from recsys.events import Event, EventLog, EventTypes, announce, stamp_of
 from recsys.progress import Progress
 
-__all__ = ["Measured", "Outcome", "retrain"]
+__all__ = ["LEAST", "Measured", "Outcome", "least_events", "retrain"]
 
 K = 10
 LEAST = 100  # events that have to be found, below which nothing is measured
+_NEWEST = 0.1
 _SAMPLES, _LEVEL = 2000, 0.95
 _SHARE = Check(lambda value: isinstance(value, float) and 0 < value < 1, "a share above 0 and below 1")
 _CHECKS = {"margin": at_least(0), "newest": _SHARE, "seed": whole(0), "force": flag()}
@@ -94,8 +95,19 @@ class Outcome:
         return asdict(self)
 
 
+def least_events(newest: float = _NEWEST) -> int:
+    """How many successes a log has at least if enough of them can be held out to measure anything.
+
+    Examples
+    --------
+    >>> least_events()
+    991
+    """
+    return int((LEAST - 1) / newest) + 1
+
+
 def retrain(model_path: str | os.PathLike[str], data: Interactions | str | Path, log: EventLog,
-            types: EventTypes | None = None, *, margin: float = 0.05, newest: float = 0.1, seed: int = 0,
+            types: EventTypes | None = None, *, margin: float = 0.05, newest: float = _NEWEST, seed: int = 0,
             force: bool = False, out: str | os.PathLike[str] | None = None,
             progress: Progress | None = None) -> Outcome:
     """Learn a model again from its data and all that the log has since, and let it answer if it is not found worse.

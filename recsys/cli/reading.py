@@ -137,9 +137,15 @@ def _with_sides(data: Any, options: argparse.Namespace) -> Any:
 def in_flags(text: str) -> str:
     """A message of the library with its arguments as the options of the command.
 
+    What begins with an option is the command's own message, and stays.
+
     >>> in_flags("leave them out with drop_missing=True, or pass users=, time_unit='ms' or na=().")
     "leave them out with --drop-missing, or pass --users, --time-unit ms or --na ''."
+    >>> in_flags("--retrain 7: give every=6h or events=10000.")
+    '--retrain 7: give every=6h or events=10000.'
     """
+    if text.startswith("--"):
+        return text
     for call, flag in _CALLS.items():
         text = text.replace(call, flag)
     return _ARGUMENT.sub(_flag, text)

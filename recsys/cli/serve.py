@@ -70,6 +70,7 @@ def serve(settings: Any, options: argparse.Namespace, console: Console) -> None:
 def _learning(settings: Any, options: argparse.Namespace) -> Any:
     """When to learn again, if at all."""
     from recsys.artifact.container import manifest
+    from recsys.retraining import LEAST, least_events
     from recsys.serving.learning import Learning
 
     text = getattr(options, "retrain", None)
@@ -78,15 +79,17 @@ def _learning(settings: Any, options: argparse.Namespace) -> Any:
     if settings.events is None or options.data is None:
         raise ParameterError("--retrain learns from --data NAME|PATH and --events FILE.db; give both.")
     found = re.fullmatch(r"every=(\d+)([smhd])|events=(\d+)", text)
-    if found is None:
-        raise ParameterError(f"--retrain {text}: give every=6h (s, m, h, d) or events=10000.")
+    if found is None or (found[1] and not int(found[1])):
+        raise ParameterError(f"--retrain {text}: give a time above 0, such as every=6h (s, m, h, d), or events=10000.")
+    if found[3] and int(found[3]) < LEAST:
+        raise ParameterError(f"--retrain {text}: give events={LEAST} or more; of fewer new ones too few are held out "
+                             f"to compare two models.")
     command = ["retrain", settings.variants[0].path, "--data", options.data, "--events", settings.events,
                "--low-priority"]
     command += [] if options.config is None else ["--config", str(options.config)]
     learned_to = int(manifest(settings.variants[0].path).get("log", {}).get("learned_to", 0))
-    if found[3] is not None:
-        return Learning(command, settings.events, learned_to, events=int(found[3]))
-    return Learning(command, settings.events, learned_to, every=float(int(found[1]) * _UNITS[found[2]]))
+    when: dict[str, Any] = {"events": int(found[3])} if found[3] else {"every": float(found[1]) * _UNITS[found[2]]}
+    return Learning(command, settings.events, learned_to, least=least_events(), **when)
 
 
 def _token(path: Path | None) -> str | None:

@@ -132,17 +132,19 @@ class EventLog:
             An event that cannot be kept; the message says which, and why. None is added.
         """
         check_all(events, "event", check_event)
-        return self.append_groups([events])[0]
+        return len(self.append_groups([events])[0])
 
-    def append_groups(self, groups: Sequence[Sequence[Event]]) -> list[int]:
-        """`append` of several senders' events, passed by `check_all`, in one transaction: how many of each are new."""
+    def append_groups(self, groups: Sequence[Sequence[Event]]) -> list[list[str]]:
+        """`append` of several senders' events, passed by `check_all`, in one transaction: the types of the new ones."""
         new = []
         with self._database.writing():
             seq = before = self.last_seq()
             for events in groups:
-                new.append(self._database.insert(
+                count = self._database.insert(
                     f"INSERT INTO events ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                    [(*event[:7], place) for place, event in enumerate(events, seq + 1)]) if events else 0)
+                    [(*event[:7], place) for place, event in enumerate(events, seq + 1)]) if events else 0
+                new.append([event.type for event in events] if count == len(events) else
+                           [event.type for event in self._events("WHERE seq > ?", seq)])
                 seq += len(events)
             if seq != before:
                 self._database.rows("UPDATE meta SET seq = ?", (seq,))
@@ -166,6 +168,12 @@ class EventLog:
         check_id("user", user)
         return self._database.rows("SELECT item, type, value, seq FROM events WHERE user = ? AND seq > ? "
                                    "ORDER BY seq DESC LIMIT ?", (user, after, _most(limit)))[::-1]
+
+    def newest(self) -> tuple[Id | None, Id | None]:
+        """The user and the item of the last event, or, if there is none, no user and the item that was put last."""
+        rows = (self._database.rows("SELECT user, item FROM events ORDER BY seq DESC LIMIT 1")
+                or self._database.rows("SELECT NULL, id FROM items ORDER BY change DESC LIMIT 1"))
+        return rows[0] if rows else (None, None)
 
     def count(self) -> int:
         """How many events there are, by counting them."""

@@ -37,7 +37,7 @@ class Row:
     hidden_new : set of ids
         The same of items that the model does not know.
     source : str
-        Where the model's entries come from.
+        Where the model's entries come from; "popular" where nothing about the person moves them.
     notes : list of str
         What was left out.
     """
@@ -47,7 +47,7 @@ class Row:
     values: np.ndarray | None = None
     hidden: np.ndarray = field(default_factory=lambda: _NOTHING)
     hidden_new: set[Key] = field(default_factory=set)
-    source: Source = "model"
+    source: Source = "popular"
     notes: list[str] = field(default_factory=list)
 
 
@@ -79,7 +79,7 @@ def row_of(ask: Ask, view: View, people: People, types: EventTypes, forgotten: b
     if ask.history is None:
         if ask.values is not None:
             raise Problem(422, "values: they are those of a history; give one.", "values")
-        return Row(source="popular")
+        return Row()
     return _of_history(ask, view, filter_seen)
 
 
@@ -100,11 +100,12 @@ def _of_history(ask: Ask, view: View, filter_seen: bool) -> Row:
     elif fitted.scorer.needs_values and history:
         raise Problem(422, f"values: {fitted.name} predicts ratings; give those of the history.", "values")
     numbers = encode(fitted.items, history)
-    row = Row(source="history")
+    row = Row()
     if filter_seen:
         row.hidden, row.hidden_new = numbers[numbers >= 0], {*history}
     known = _with_stand_ins(numbers, history, view, row)
     row.history, row.values = numbers[known], None if values is None else values[known]
+    _say_source(row, fitted, len(row.history))
     return row
 
 
@@ -135,10 +136,13 @@ def row_of_user(user: Key, view: View, said: Live, forgotten: bool = False, filt
     numbers = encode(fitted.items, new[0])
     known = _with_stand_ins(numbers, new[0], view, row) if fitted.can.fold_in else numbers >= 0
     disliked = _own(said.disliked, fitted) if number >= 0 else _NOTHING
+    if said.unrated:
+        row.notes.append(f"history: {len(said.unrated)} items without a rating do not count: {fitted.name} predicts "
+                         f"ratings.")
     if not fitted.can.fold_in or not (known.any() or len(disliked)):
         row.user = number
+        _say_source(row, fitted, len(new[0]))
         return row
-    row.source = "history"
     old, old_values = trained_history(fitted, number) if number >= 0 else (_NOTHING, None)
     if len(disliked):
         kept = ~np.isin(old, disliked)
@@ -148,7 +152,30 @@ def row_of_user(user: Key, view: View, said: Live, forgotten: bool = False, filt
     if fitted.scorer.needs_values or old_values is not None or (values != 1).any():
         before = np.ones(len(old), np.float32) if old_values is None else old_values
         row.values = np.concatenate([before, values]).astype(np.float32)
+    _say_source(row, fitted, len(row.history))
     return row
+
+
+def _say_source(row: Row, fitted: Fitted, given: int) -> None:
+    """Say where a row's entries come from, and where it is so, that the `given` items of a history change nothing."""
+    if not fitted.scorer.personalised:
+        if given:
+            row.notes.append(f"history: {fitted.name} has one order of items for everybody, which no history changes.")
+        return
+    if len(row.history):
+        row.source = "history"
+    elif row.user >= 0 and _learned_from(fitted, row.user):
+        row.source = "model"
+    if given and not fitted.can.fold_in:
+        what = "that of its training" if row.source == "model" else "the unpersonalised one"
+        row.notes.append(f"history: {fitted.name} does not fold in histories, and {given} items since its training do "
+                         f"not count; the list is {what}.")
+
+
+def _learned_from(fitted: Fitted, user: int) -> bool:
+    """Whether training had anything of a user's own, events or features."""
+    seen = fitted.facts.seen
+    return seen is None or fitted.scorer.described[0] or bool(seen.indptr[user + 1] > seen.indptr[user])
 
 
 def _of_kind(items: Sequence[Key], values: Sequence[float], fitted: Fitted) -> tuple[Sequence[Key], Sequence[float]]:

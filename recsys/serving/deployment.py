@@ -12,11 +12,12 @@ import numpy as np
 
 from recsys.artifact import container
 from recsys.artifact.container import version_of
+from recsys.data.ids import IdMap
 from recsys.errors import ArtifactError
 from recsys.estimator import golden, storing
 from recsys.estimator.fitted import Fitted
 from recsys.estimator.ranking import rank_rows
-from recsys.events import Stamp, stamp_of
+from recsys.events import EventLog, Stamp, stamp_of
 from recsys.experiments.assignment import Variants
 from recsys.serving.settings import Settings, Variant
 
@@ -116,6 +117,16 @@ class Deployment:
         for model in models.values():
             _require_same_kinds(models[names[0]], model)
         return cls(models, Variants(names, shares, settings.salt))
+
+    def require_kinds_of(self, log: EventLog) -> None:
+        """Raise ArtifactError if ids are integers in the log and strings in the models, or the other way round."""
+        for what, one in zip(("users", "items"), log.newest(), strict=True):
+            ids: IdMap = getattr(self.first.fitted, what)
+            if one is not None and len(ids) and ids.integers != isinstance(one, int):
+                kinds = ("integers", "strings") if ids.integers else ("strings", "integers")
+                raise ArtifactError(f"{self.first.variant.path}: its {what} are {kinds[0]}, and those of the log "
+                                    f"{log.path} are {kinds[1]}, such as {one!r}; train it on ids of that kind, or "
+                                    f"serve it with a log of its own.")
 
     def of(self, unit: int | str) -> Deployed:
         """The model for a person."""

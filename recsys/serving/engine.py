@@ -154,7 +154,7 @@ class Engine:
         job.model = deployment.of(unit)
         view = self.catalogue.view(job.model)
         if isinstance(ask, RecommendAsk) and ask.profiling == "off":
-            job.row = Row(source="popular")
+            job.row = Row()
         else:
             job.row = asking.row_of(ask, view, self.people, self.settings.types, self.is_forgotten(ask.user, job.model),
                                     getattr(ask, "filter_seen", True))

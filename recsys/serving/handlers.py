@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 from minidl.kernels import ahead
@@ -52,9 +53,9 @@ class Handlers(Service):
                                f"at a time.", "events")
         events = [self._event(place, one) for place, one in enumerate(given)]
         new, last_seq = await self._written(self.append(events))
-        for kind in {event.type for event in events}:
-            self.metrics.events.labels(kind).inc(sum(event.type == kind for event in events))
-        return Reply.of(EventsAnswer(new, len(events) - new, last_seq))
+        for kind, count in Counter(new).items():
+            self.metrics.events.labels(kind).inc(count)
+        return Reply.of(EventsAnswer(len(new), len(events) - len(new), last_seq))
 
     def _event(self, place: int, given: EventIn) -> Event:
         facts = self.engine.deployment.first.fitted.facts

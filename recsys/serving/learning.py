@@ -27,11 +27,14 @@ class Learning:
         Seconds between the starts.
     events : int or None
         New events between the starts.
+    least : int
+        It waits until the log has so many events, of which the last has this number or a higher one.
     """
 
     def __init__(self, command: Sequence[str], log: str, learned_to: int = 0, *, every: float | None = None,
-                 events: int | None = None) -> None:
+                 events: int | None = None, least: int = 0) -> None:
         self._command, self._log, self._every, self._events = list(command), log, every, events
+        self._least, self._waits = least, False
         self._last = time.monotonic()
         self._process: subprocess.Popen[bytes] | None = None
         self._seq = learned_to  # of the log, when it was last begun
@@ -49,20 +52,21 @@ class Learning:
         if now - self._looked < 1:
             return
         self._looked = now
-        if (self._every is not None and now - self._last >= self._every) or self._enough():
-            self._last = now
-            say("Learning again.")
-            self._process = subprocess.Popen([sys.executable, "-m", "recsys", *self._command])
-
-    def _enough(self) -> bool:
-        if self._events is None:
-            return False
+        if self._every is not None and now - self._last < self._every:
+            return
         with EventLog(self._log) as log:
             seq = log.last_seq()
-        if seq - self._seq < self._events:
-            return False
-        self._seq = seq
-        return True
+        if self._events is not None and seq - self._seq < self._events:
+            return
+        if seq < self._least:
+            if not self._waits:
+                say(f"Learning again waits: the log has {seq:,} of the {self._least:,} events or more that it takes to "
+                    f"compare two models.")
+            self._waits = True
+            return
+        self._last, self._seq = now, seq
+        say("Learning again.")
+        self._process = subprocess.Popen([sys.executable, "-m", "recsys", *self._command])
 
     def stop(self) -> None:
         """End one that runs."""

@@ -46,7 +46,7 @@ class Metrics:
                                  ("route",), buckets=BUCKETS, registry=registry)
         self.sources = Counter("recsys_items", "Items of answers by where they come from.", ("source",),
                                registry=registry)
-        self.events = Counter("recsys_events", "Events acknowledged, retries included, by type.", ("type",),
+        self.events = Counter("recsys_events", "Events that came in, each once, by type.", ("type",),
                               registry=registry)
         self.reloads = Counter("recsys_reloads", "Models loaded while running, by outcome.", ("outcome",),
                                registry=registry)

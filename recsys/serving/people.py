@@ -92,6 +92,8 @@ class Live:
         What is no part of the history, though training may have seen it.
     undone : set of ids
         What was taken back last: it may be listed again, though training may have seen it.
+    unrated : set of ids
+        What the person liked without a value, which says nothing to a model that predicts ratings.
     """
 
     items: list[Key] = field(default_factory=list)
@@ -99,6 +101,7 @@ class Live:
     hidden: set[Key] = field(default_factory=set)
     disliked: set[Key] = field(default_factory=set)
     undone: set[Key] = field(default_factory=set)
+    unrated: set[Key] = field(default_factory=set)
 
 
 def live(events: Iterable[Said], types: EventTypes, fitted: Fitted, learned_to: int) -> Live:
@@ -122,17 +125,21 @@ def live(events: Iterable[Said], types: EventTypes, fitted: Fitted, learned_to: 
         if rated or kind.likes(value, mean):
             found.disliked.discard(item)
             worth = value if by_value or kind.weight is None else kind.weight
-            if seq > learned_to and worth is not None:
+            if worth is None:
+                found.unrated.add(item)
+            elif seq > learned_to:
                 found.items.append(item)
                 found.values.append(worth)
         elif kind.seen:
             _drop(found, item)
+    found.unrated.difference_update(found.items)
     return found
 
 
 def _drop(found: Live, item: Key) -> None:
     """Take an item out of the history."""
     found.disliked.add(item)
+    found.unrated.discard(item)
     if item in found.items:
         kept = [(each, value) for each, value in zip(found.items, found.values, strict=True) if each != item]
         found.items, found.values = [each for each, _ in kept], [value for _, value in kept]

@@ -86,6 +86,7 @@ class Service:
         if self.settings.events is None:
             Path(self.log_path).parent.mkdir(exist_ok=True)
         self._writer = EventLog(self.log_path, timeout=self.settings.limits.timeout)
+        deployment.require_kinds_of(self._writer)
         if self._writer.needs_scrub():
             self._writer.scrub()
         if self.settings.items is not None and self.slot == 0:
@@ -180,15 +181,17 @@ class Service:
         found: T = await self._writes.put(function)
         return found
 
-    async def append(self, events: list[Event]) -> tuple[int, int]:
+    async def append(self, events: list[Event]) -> tuple[list[str], int]:
         """Make events durable, together with those that others bring at this moment.
 
         Returns
         -------
-        new, last_seq : int
-            How many are new, and the log's last number.
+        new : list of str
+            The types of those that are new.
+        last_seq : int
+            The log's last number.
         """
-        found: tuple[int, int] = await self._writes.put(events)
+        found: tuple[list[str], int] = await self._writes.put(events)
         return found
 
     def _write(self, batch: Sequence[Any]) -> list[Any]:

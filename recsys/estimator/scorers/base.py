@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -61,6 +62,8 @@ class Scorer:
         It is nothing without the histories of its users.
     described : (bool, bool)
         Whether it knows users, and items, by their features.
+    personalised : bool
+        Whether items stand in another order for other people.
     alone : bool
         The last bits of a row's scores depend on the other rows, so that lists are made from each row by itself.
     of_users : tuple of str
@@ -71,6 +74,7 @@ class Scorer:
     of_users: ClassVar[tuple[str, ...]] = ()
     can: Can
     n_items: int
+    personalised: bool = True
     alone: bool = False
     needs_values: bool = False
     needs_histories: bool = False
@@ -151,7 +155,13 @@ class Scorer:
     def similar_items(self, items: np.ndarray) -> np.ndarray | None:
         """How alike items are to all items: int (B,) -> (B, n_items), -inf where not at all; None if it cannot say."""
         vectors = self.item_vectors()
-        return None if vectors is None else cosine(vectors, items)
+        return None if vectors is None else cosine(vectors, items, self._item_norms)
+
+    @cached_property
+    def _item_norms(self) -> np.ndarray | None:
+        """Those of the items' vectors, which every question for similar items needs, (n_items,)."""
+        vectors = self.item_vectors()
+        return None if vectors is None else norms_of(vectors)
 
     def alike(self, items: np.ndarray) -> np.ndarray | None:
         """How alike some items are to each other, as `similar_items`: int (n,) -> (n, n)."""
@@ -255,10 +265,18 @@ class HistoryScorer(Scorer):
         return self.histories.rows.rows(users)
 
 
-def cosine(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Cosine of some rows of `vectors` (n, d) with all rows: int (B,) -> (B, n); zero vectors give -inf."""
-    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+def cosine(vectors: np.ndarray, rows: np.ndarray, norms: np.ndarray | None = None) -> np.ndarray:
+    """Cosine of some rows of `vectors` (n, d) with all rows: int (B,) -> (B, n); zero vectors give -inf.
+
+    `norms` are those of all rows, if they are known.
+    """
+    norms = norms_of(vectors) if norms is None else norms
     safe = np.where(norms > 0, norms, 1)
     similar = runtime.matmul(vectors[rows], vectors.T) / (safe[rows, None] * safe)
     similar[(norms[rows, None] == 0) | (norms == 0)] = -np.inf
     return np.asarray(similar)
+
+
+def norms_of(vectors: np.ndarray) -> np.ndarray:
+    """Lengths of the rows of (n, d): (n,)."""
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)))

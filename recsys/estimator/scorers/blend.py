@@ -43,6 +43,7 @@ class Blend(Scorer):
                            explain=explained, explain_exact=False)
         self.needs_values = any(part.needs_values for part in parts)
         self.needs_histories = any(part.needs_histories for part in parts)
+        self.personalised = any(part.personalised for part in parts)
         self.alone = any(part.alone or part.vectors() is not None for part in parts)
 
     @property

@@ -32,6 +32,7 @@ class Constant(Scorer):
     """
 
     of_users: ClassVar[tuple[str, ...]] = ("user_bias",)
+    personalised = False
 
     def __init__(self, can: Can, item_bias: np.ndarray, user_bias: np.ndarray | None = None,
                  mean: float = 0.0, reg_user: float = 0.0) -> None:

@@ -5,6 +5,7 @@ import { announce, api, bdi, byId, clearProblem, counted, el, fromJson, guarded,
 import { combobox } from "./combobox.js";
 import { contributionBar, contributionTable, extent, Marks, reasonName } from "./drawing.js";
 import { filters } from "./filters.js";
+import { firstImages, imageBox } from "./images.js";
 
 const LENGTH = 10;
 const IGNORED = ["impression", "view"];
@@ -122,6 +123,7 @@ async function refresh(words = "") {
     user: state.me, k: LENGTH, explain: true, diversity: Number(byId("diversity").value), where: state.chosen,
     profiling: byId("profiling").checked ? "on" : "off",
   });
+  await firstImages(answer.items);
   if (mine !== state.turn) return; // a newer question is on its way
   clearProblem();
   state.answer = answer;
@@ -214,7 +216,7 @@ function entry(item) {
   const picture = el("div", { class: "picture" });
   const button = (text, label, act) => el("button", { type: "button", "aria-label": `${label} ${nameOf(item)}`,
                                                       onclick: act }, text);
-  const node = el("li", {}, rank,
+  const node = el("li", {}, rank, imageBox(item),
     el("div", { class: "what" },
       el("h3", {}, el("span", { dir: "auto" }, nameOf(item)), " ", badge), why, picture),
     el("div", { class: "actions" },
@@ -247,7 +249,7 @@ const showSimilar = guarded(async (item, from) => {
   const { items } = await api("POST", "/v1/similar", { item: item.id, k: LENGTH });
   opener = from;
   byId("similar-title").replaceChildren("Similar to ", bdi(nameOf(item)));
-  byId("similar").querySelector("ul").replaceChildren(...(items.length ? items.map((one) => el("li", {},
+  byId("similar").querySelector("ul").replaceChildren(...(items.length ? items.map((one) => el("li", {}, imageBox(one),
     el("span", { class: "name", dir: "auto" }, nameOf(one)),
     likeButton(one))) :
     [el("li", {}, "Nothing is known to be like it.")]));

@@ -15,6 +15,7 @@ from recsys.errors import ArtifactError, ParameterError, RecsysError, Unsupporte
 from recsys.estimator import Can, Learned, Recommender, Scorer, parameters
 from recsys.estimator.arrays import blocks, expect, pack, unpack, unpack_if
 from recsys.estimator.results import Recs
+from recsys.estimator.scorers import base
 from recsys.models import REGISTRY, model_class
 
 
@@ -75,6 +76,16 @@ def test_similarity_is_the_cosine_of_vectors(data):
     assert model.similar_items("d").counts == 0  # a vector of zeros is like nothing
     with pytest.raises(UnsupportedError, match="vectors"):
         model.similar_users(1)
+
+
+def test_norms_of_items_are_worked_out_once_and_change_no_bit(data, monkeypatch):
+    calls, norms_of = [], base.norms_of
+    scorer = Toy().fit(data).require("similar_items").scorer
+    monkeypatch.setattr(base, "norms_of", lambda vectors: calls.append(vectors) or norms_of(vectors))
+    found = [scorer.similar_items(np.array([item])) for item in (0, 1, 0, 3)]
+    assert len(calls) == 1
+    for item, row in zip((0, 1, 0, 3), found, strict=True):
+        np.testing.assert_array_equal(row, base.cosine(scorer.item_vectors(), np.array([item])))
 
 
 @pytest.mark.parametrize("call", ["recommend", "predict"])

@@ -151,6 +151,8 @@ class Model(RuleBasedStateMachine):
     def same(self) -> None:
         assert typed(self.other.since(0)) == typed(self.events)
         assert self.other.count() == len(self.events)
+        newest = [(event.user, event.item) for event in self.events] or [(None, id) for id, *_ in self.items.values()]
+        assert typed(self.other.newest()) == typed([(None, None), *newest][-1])
         assert typed(self.other.shown()) == typed(self.shown)
         assert typed(item for _, item in self.other.items_since(0)) == typed(self.items.values())
         for item in self.items.values():

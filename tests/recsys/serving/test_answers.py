@@ -139,8 +139,41 @@ def test_unpersonalised_lists_are_those_of_popular(models: Any, tmp_path: Path) 
         for asked in ({"user": user, "profiling": "off"}, {}, {"user": "nobody"}, {"history": []}):
             one = answer(engine, k=20, **asked)
             assert listed(one)[0] == popular.items.tolist()
-            if asked != {"history": []} and asked != {"user": "nobody"}:
-                assert {each["source"] for each in one["items"]} == {"popular"}
+            assert {each["source"] for each in one["items"]} == {"popular"}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=str)
+def test_a_source_is_popular_where_nothing_of_the_person_counts(models: Any, tmp_path: Path, name: Any) -> None:
+    """Of nobody, of a newcomer, and of everybody where there is one order for all; and what cannot count is said."""
+    fitted = models[name].fitted
+    engine, rates = engine_of(models[name], tmp_path), fitted.scorer.needs_values
+    known, newcomer = fitted.users.ids[0].item(), 10**6 if fitted.users.integers else "newcomer"
+
+    def asked(user: Any) -> tuple[set[str], str]:
+        one = answer(engine, user=user)
+        return {each["source"] for each in one["items"]} - {"popular"}, " ".join(one.get("notes", []))
+
+    own = {"model"} if name != "Popular" else set()
+    assert asked(newcomer) == (set(), "")
+    assert asked(known) == (own, "")
+    for user in (known, newcomer):
+        did(engine, event(user, fitted.items.ids[3].item(), "like"))
+        found, note = asked(user)
+        if name == "Popular":
+            assert (found, "one order of items for everybody" in note) == (set(), True)
+        elif rates:
+            assert (found, "1 items without a rating" in note) == (own if user == known else set(), True)
+            did(engine, event(user, fitted.items.ids[3].item(), "rating", value=5.0))
+            assert asked(user) == ({"history"}, "")
+        elif fitted.can.fold_in:
+            assert (found, note) == ({"history"}, "")
+        else:
+            assert found == (own if user == known else set())
+            assert f"{name} does not fold in histories, and 1 items since" in note
+            assert ("unpersonalised" in note) == (user == newcomer)
+    if fitted.can.fold_in and not rates:
+        one = answer(engine, history=[fitted.items.ids[3].item()])
+        assert ({each["source"] for each in one["items"]} == {"popular"}) == (name == "Popular") == ("notes" in one)
 
 
 # ------------------------------------------------------------------------------------------------ batches
@@ -263,7 +296,7 @@ def test_whoever_and_whatever_is_unknown_gets_a_defined_answer(models: Any, tmp_
         assert one["items"]
         assert one["notes"] == ["history: 1 of 1 items are unknown to the model, and were left out."]
         two = answer(engine, history=[nothing, known, nothing], **({"values": [1.0, 3.0, 1.0]} if values else {}))
-        assert two["notes"] == ["history: 2 of 3 items are unknown to the model, and were left out."]
+        assert "history: 2 of 3 items are unknown to the model, and were left out." in two["notes"]
         same_list(two, made.fitted.recommend(history=[known], **values))
     assert answer(engine, items=[])["items"] == []
     assert answer(engine, items=[nothing])["items"] == []

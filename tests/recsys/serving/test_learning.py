@@ -6,13 +6,16 @@ import csv
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.recsys.serving.service import Client, Running  # isort: skip
 
 from recsys.cli import main
 from recsys.events import Event, EventLog
+from recsys.retraining import LEAST, least_events
 from recsys.serving.learning import Learning
 
 ECHO = ("-c", "print()")
@@ -50,15 +53,38 @@ def test_a_better_model_is_learned_from_the_log_and_taken_by_all_workers(tmp_pat
         running.kill()
 
 
-@pytest.mark.parametrize(("new", "begins"), [(9, False), (10, True)])
-def test_it_begins_after_so_many_new_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: int,
-                                            begins: bool) -> None:
+@pytest.mark.parametrize(("when", "new", "says"), [
+    ({"events": 10}, 9, ""), ({"events": 10}, 10, "Learning again."),
+    ({"events": 10, "least": 16}, 10, "waits: the log has 15 of the 16 events"),
+    ({"events": 10, "least": 16}, 11, "Learning again."),
+    ({"every": 3600.0}, 10, ""), ({"every": 1e-9}, 0, "Learning again."), ({"every": 1e-9, "least": 6}, 0, "waits")])
+def test_it_begins_when_it_is_due_and_the_log_is_long_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                             when: dict[str, Any], new: int, says: str) -> None:
     said: list[str] = []
     monkeypatch.setattr("recsys.serving.learning.sys.executable", "true")
     with EventLog(tmp_path / "log.db") as log:
         log.append([Event(f"e{place}", 1, 1, "click", None, 0.0, None) for place in range(5 + new)])
-    learning = Learning(ECHO, str(tmp_path / "log.db"), learned_to=5, events=10)
-    learning._looked = time.monotonic() - 10
-    learning.look(said.append)
-    assert bool(said) == begins
+    learning = Learning(ECHO, str(tmp_path / "log.db"), learned_to=5, **when)
+    for _ in range(2 if "waits" in says else 1):  # that it waits is said once
+        learning._looked = time.monotonic() - 10
+        learning.look(said.append)
     learning.stop()
+    assert len(said) == (1 if says else 0)
+    assert says in "".join(said)
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("every=0h", "--retrain every=0h: give a time above 0, such as every=6h (s, m, h, d), or events=10000."),
+    ("every=0", "--retrain every=0: give a time above 0, such as every=6h (s, m, h, d), or events=10000."),
+    ("events=99", "--retrain events=99: give events=100 or more; of fewer new ones too few are held out to compare "
+                  "two models."),
+    ("events=0", "--retrain events=0: give events=100 or more"), ("often", "--retrain often: give a time above 0")])
+def test_what_could_never_learn_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str,
+                                           said: str) -> None:
+    arguments = ["--data", "data.csv", "--events", str(tmp_path / "log.db"), "--retrain", text]
+    assert main(["serve", "model.recsys", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_log_that_is_waited_for_is_the_shortest_of_which_enough_is_held_out() -> None:
+    assert np.ceil(0.1 * least_events(0.1)) == LEAST > np.ceil(0.1 * (least_events(0.1) - 1))

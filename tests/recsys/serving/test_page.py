@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ TITLES = [f"Comedy {n}" for n in range(10)] + [HTML, ARABIC, LONG] + [f"Thriller
 FIRST = 2**53 + 1  # odd numbers from here on are no float64
 ITEMS = FIRST + 2 * np.arange(len(TITLES))
 TOKEN = "a token of this test"
+PICTURE = "data:image/svg+xml," + quote('<svg xmlns="http://www.w3.org/2000/svg" width="2" height="3"/>')
 
 Open = Callable[..., Any]
 
@@ -385,6 +387,39 @@ def test_it_fits_and_can_be_read(service: Any, opened: Open) -> None:
     page.goto(service.url + "/ops")
     expect(page.locator(".tile")).to_have_count(6)
     require_readable(page)
+
+
+def test_images_stand_in_boxes_of_one_size(serving: Any, tmp_path: Path, opened: Open) -> None:
+    two_tastes(np.array([f"{n:02}" for n in range(10)]), [f"u{n}" for n in range(20)]).save(tmp_path / "ease.recsys")
+    with serving(tmp_path / "ease.recsys", tmp_path) as service:
+        page = opened(service)
+        expect(page.locator("#items > li")).to_have_count(10)
+        expect(page.locator("#items .image").first).to_be_hidden()  # no item has any, and so there are no boxes
+
+        for item, image in (("01", PICTURE), ("02", "data:image/png;base64,AAAA")):
+            service.call("PUT", f"/v1/items/{item}", {"image": image})
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.reload()
+        boxes = page.locator("#items .image")
+        expect(boxes).to_have_count(10)
+        row = page.locator("#items > li", has=page.get_by_role("heading", name="Comedy 1 "))
+        image = row.get_by_role("img", name="Comedy 1", exact=True)
+        expect(image).to_have_attribute("loading", "lazy")
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("naturalWidth", 2)
+        page.locator("#items > li").last.scroll_into_view_if_needed()
+        expect(page.locator("#items .image img")).to_have_count(1)  # that of 02 has failed
+        for size in (PHONE, DESKTOP):
+            page.set_viewport_size(size)
+            sizes = boxes.evaluate_all("all => all.map(box => [box.offsetWidth, box.offsetHeight].join())")
+            assert set(sizes) == {"56,72"}
+        assert boxes.all_text_contents() == [title[0] for title in listed(page)]
+        page.locator("#items > li").first.get_by_role("button", name=re.compile("^Similar")).click()
+        expect(page.locator("#similar .image").first).to_be_visible()
+        require_readable(page)
+        about = [url for url in asked if "/v1/items/" in url]
+        assert len(about) == len({*about}) == 10
 
 
 def test_the_operator_sees_what_happens(service: Any, opened: Open) -> None:

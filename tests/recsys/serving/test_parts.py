@@ -198,15 +198,19 @@ def test_what_is_asked_is_counted(models: Any, tmp_path: Path) -> None:
         for _ in range(2):  # the second is a retry
             ours.ask("POST", "/v1/events", {"events": [event("a", "item 001", id="one"), event("a", "item 002", "like",
                                                                                                id="two")]})
+        ours.ask("POST", "/v1/events", {"events": [event("a", "item 001", id="one"), event("a", "item 003", "like",
+                                                                                           id="three")]})
         _, stats = ours.ask("GET", "/v1/stats")
         assert stats["requests"]["/v1/recommend"] == 4
         assert stats["statuses"]["422"] == 1
         assert stats["sources"] == {"model": 4, "history": 4, "popular": 4}
         assert stats["coverage"]["items"] == 200
         assert 4 <= stats["coverage"]["shown"] <= 12
-        assert stats["events"]["total"] == 2
+        assert stats["events"]["total"] == 3
         assert stats["latency"]["count"] == sum(stats["requests"].values())
         text = ours.ask("GET", "/metrics")[1].decode()
+        counted = dict(re.findall(r'^recsys_events_total\{type="(\w+)"\} (\S+)$', text, re.M))
+        assert counted == {"click": "1.0", "like": "2.0"}  # what was sent again is no event more
         assert all(re.fullmatch(r"#.*|[a-z_]+(\{.*\})? [-+0-9.eInf]+", line) for line in text.splitlines())
         assert "user 001" not in text
 

@@ -19,6 +19,7 @@ from tests.recsys.serving.service import (  # isort: skip
 
 from recsys.cli import main
 from recsys.errors import ArtifactError
+from recsys.events import Event, EventLog, Item
 from recsys.serving.deployment import Deployment, version_of
 from recsys.serving.settings import Settings, Variant
 
@@ -241,3 +242,23 @@ def test_variants_of_different_kinds_of_ids_are_refused(models: Any) -> None:
     both = [Variant("a", str(models["EASE"].path), .5), Variant("b", str(models["EASE", "rated"].path), .5)]
     with pytest.raises(ArtifactError, match="users are integers, and those of the model that answers are strings"):
         Deployment.load(Settings(tuple(both)))
+
+
+@pytest.mark.parametrize("put", ["event", "item", "both kinds"])
+def test_a_log_of_another_kind_of_ids_is_refused_at_the_start(models: Any, tmp_path: Path, put: str) -> None:
+    """What came last decides: the ids of a model before may stand in a log."""
+    with EventLog(tmp_path / "log.db") as log:
+        if put == "item":
+            log.put_item(Item(7, "A title", None, {}, None, True))
+        else:
+            log.append([Event("e1", 7, "item 003" if put == "event" else 8, "click", None, 1.7e9, None)])
+    if put == "both kinds":
+        with EventLog(tmp_path / "log.db") as log:
+            log.append([Event("e2", "user 004", "item 003", "click", None, 1.7e9, None)])
+        with InProcess(settings_of(models["EASE"].path, tmp_path)) as service:
+            assert service.ask("POST", "/v1/recommend", {"user": "user 004"})[0] == 200
+        return
+    what = "users" if put == "event" else "items"
+    with pytest.raises(ArtifactError, match=rf"EASE-implicit.recsys: its {what} are strings, and those of the log "
+                                            rf"\S+log.db are integers, such as 7; train it"):
+        InProcess(settings_of(models["EASE"].path, tmp_path))
