@@ -1,14 +1,18 @@
 """Pooling kernels in Numba; described at the reference, `numpy_pool`.
 
-Threads share out planes, and every plane is done by one of them.
+Threads share out planes, and every plane is done by one of them. Few planes go to a kernel without threads and memory
+of its own, so that who only answers does without Numba (`minidl.kernels.ahead`).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+
+from minidl.kernels.ahead import later, njit
 
 __all__ = ["avg_pool", "avg_spread", "max_pool", "max_spread"]
+
+prange = later("numba", "prange")
 
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _SERIAL = 1 << 14  # elements; a launch on all threads would cost more than it saves
@@ -54,13 +58,12 @@ def _best_column(best, row, first, stop, step):
 
 
 @njit(cache=True, nogil=True)
-def _max_plane(x, rows, cols, dilation, out, index):
+def _max_plane(x, rows, cols, dilation, out, index, best, row):
     width = x.shape[1]
-    best, row = np.empty(width, x.dtype), np.empty(width, np.int32)
     for oi in range(len(rows)):
         first, stop = rows[oi, 0], rows[oi, 1]
-        best[:] = x[first]
-        row[:] = first
+        for j in range(width):  # an assignment of slices would allocate, in case they overlap
+            best[j], row[j] = x[first, j], first
         for i in range(first + dilation[0], stop, dilation[0]):
             _row_into(x[i], np.int32(i), best, row)
         for oj in range(len(cols)):
@@ -88,22 +91,38 @@ def _max_plane_2x2(x, out, index):
 
 
 @njit(cache=True, nogil=True)
-def _max_either(x, rows, cols, dilation, out, index, halves):
-    if halves:
-        _max_plane_2x2(x, out, index)
+def _in_halves(rows, cols, dilation):
+    return _halves(rows) and _halves(cols) and dilation[0] == 1 and dilation[1] == 1
+
+
+def max_pool(x, rows, cols, dilation, out, index):
+    if x.size < _SERIAL:
+        width = x.shape[2]
+        _max_planes(x, rows, cols, dilation, out, index, np.empty(width, x.dtype), np.empty(width, np.int32))
     else:
-        _max_plane(x, rows, cols, dilation, out, index)
+        _max_on_threads(x, rows, cols, dilation, out, index)
+
+
+@njit(cache=True, nogil=True)
+def _max_planes(x, rows, cols, dilation, out, index, best, row):
+    if _in_halves(rows, cols, dilation):
+        for p in range(len(x)):
+            _max_plane_2x2(x[p], out[p], index[p])
+    else:
+        for p in range(len(x)):
+            _max_plane(x[p], rows, cols, dilation, out[p], index[p], best, row)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def max_pool(x, rows, cols, dilation, out, index):
-    halves = _halves(rows) and _halves(cols) and dilation[0] == 1 and dilation[1] == 1
-    if x.size < _SERIAL:
-        for p in range(len(x)):
-            _max_either(x[p], rows, cols, dilation, out[p], index[p], halves)
+def _max_on_threads(x, rows, cols, dilation, out, index):
+    width = x.shape[2]
+    if _in_halves(rows, cols, dilation):
+        for p in prange(len(x)):
+            _max_plane_2x2(x[p], out[p], index[p])
     else:
         for p in prange(len(x)):
-            _max_either(x[p], rows, cols, dilation, out[p], index[p], halves)
+            _max_plane(x[p], rows, cols, dilation, out[p], index[p], np.empty(width, x.dtype),
+                       np.empty(width, np.int32))
 
 
 @njit(cache=True, nogil=True)
