@@ -117,8 +117,8 @@ def group(sparse, random, n, m):
 CALLS = {"minidl.kernels.numba_attention": attention, "minidl.kernels.numba_dense": relu,
          "minidl.kernels.numba_norm": row_norm, "minidl.kernels.numba_pool": pool,
          "minidl.kernels.numba_recurrent": gru, "minidl.kernels.numba_rows": bag, "recsys.kernels.numba_als": fold,
-         "recsys.kernels.numba_neighbours": sums, "recsys.kernels.numba_ranking": topk, "recsys.kernels.numba_retrieval": search,
-         "recsys.kernels.numba_sparse": group}
+         "recsys.kernels.numba_neighbours": sums, "recsys.kernels.numba_ranking": topk,
+         "recsys.kernels.numba_retrieval": search, "recsys.kernels.numba_sparse": group}
 '''
 
 LEAVE = CALLS + '''
