@@ -69,13 +69,13 @@ def serve(settings: Any, options: argparse.Namespace, console: Console) -> None:
 
 def _learning(settings: Any, options: argparse.Namespace) -> Any:
     """When to learn again, if at all."""
+    text = getattr(options, "retrain", None)
+    if text is None:
+        return None
     from recsys.artifact.container import manifest
     from recsys.retraining import LEAST, least_events
     from recsys.serving.learning import Learning
 
-    text = getattr(options, "retrain", None)
-    if text is None:
-        return None
     if settings.events is None or options.data is None:
         raise ParameterError("--retrain learns from --data NAME|PATH and --events FILE.db; give both.")
     found = re.fullmatch(r"every=(\d+)([smhd])|events=(\d+)", text)

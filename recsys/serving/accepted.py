@@ -44,7 +44,7 @@ class Accepted:
             os.close(bell)
         end = time.monotonic() + _PATIENCE
         while self._stamp(self._held(path)) != stamp == self._stamp(path) and time.monotonic() < end:
-            time.sleep(.0005)
+            time.sleep(.0002)
 
     def file(self, path: str) -> str:
         """Where the file that was accepted last is read: at its path, or, if that has another one, as it is held."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recsys.errors import ArtifactError, RecsysError
-from recsys.events import Event, EventLog, Shown, announce, announced, stamp_of
+from recsys.events import Event, EventLog, Shown, Stamp, announce, announced, stamp_of
 from recsys.serving.accepted import Accepted
 from recsys.serving.deployment import Deployment
 from recsys.serving.engine import Engine, Job
@@ -212,7 +212,8 @@ class Service:
             deployment = await self._swap(variant, verify)
             loaded = [(model.variant.path, model.stamp) for name, model in deployment.models.items()
                       if variant in (None, name)]
-            self.generation = await self.write(lambda log: announce(log, loaded))
+            _, self.generation = await asyncio.gather(self._tell(loaded),
+                                                      self.write(lambda log: announce(log, loaded)))
         return deployment
 
     async def _swap(self, variant: str | None, verify: bool) -> Deployment:
@@ -223,11 +224,14 @@ class Service:
             self.metrics.reloads.labels("refused").inc()
             raise
         self.engine.deployment = new  # answers that have begun go on with the old one
-        for model in new.models.values():
-            await asyncio.to_thread(self._accepted.tell, model.variant.path, model.stamp)
         self.metrics.reloads.labels("done").inc()
         asyncio.get_running_loop().run_in_executor(None, _let_go, [old])
         return new
+
+    async def _tell(self, loaded: Sequence[tuple[str, Stamp]]) -> None:
+        """Let the supervisor hold files that were accepted."""
+        for path, stamp in loaded:
+            await asyncio.to_thread(self._accepted.tell, path, stamp)
 
     async def _poll(self) -> None:
         """Follow the other workers."""
@@ -246,7 +250,8 @@ class Service:
                         for name, model in self.engine.deployment.models.items():
                             stamp = told.get(os.path.realpath(model.variant.path), model.stamp)
                             if stamp != model.stamp:  # who told of it has compared it, if it is still the same file
-                                await self._swap(name, verify=stamp != stamp_of(model.variant.path))
+                                new = await self._swap(name, verify=stamp != stamp_of(model.variant.path))
+                                await self._tell([(model.variant.path, new.models[name].stamp)])
                         self.generation = generation
             except (RecsysError, Problem, OSError) as error:
                 _LOG.warning("worker %d: %s", self.slot, error)
