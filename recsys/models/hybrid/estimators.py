@@ -33,6 +33,12 @@ def _parts(models: Any) -> list[Recommender]:
     return list(map(made, models))
 
 
+def _distinct(names: list[str]) -> list[str]:
+    """Names that come again with their number: ["ALS", "ALS"] -> ["ALS", "ALS 2"]."""
+    numbers = [names[:place].count(name) + 1 for place, name in enumerate(names)]
+    return [name if number == 1 else f"{name} {number}" for name, number in zip(names, numbers, strict=True)]
+
+
 def _can(can: Can, model: Any) -> Can:
     return together([part.can for part in _parts(model.models)])
 
@@ -84,7 +90,7 @@ class _Hybrid(Recommender):
             scorers = [self._fitted_part(part, data, context) for part in parts]
         blend = Blend(scorers, weights, context.facts.item_counts > 0, data.csr.counts.astype(np.int32), limits=limits,
                       candidates=self.candidates)
-        names = [type(part).__name__ for part in parts]
+        names = _distinct([type(part).__name__ for part in parts])
         shares = {str(limit): dict(zip(names, row.round(4).tolist(), strict=True))
                   for limit, row in zip([*limits, "more"], weights, strict=True)}
         return Learned(blend, {"weights_": shares})

@@ -171,6 +171,11 @@ def test_new_items_are_scored_by_content_and_say_so(kind: type, worlds: Interact
     assert "model" in nobody.recommend(1, k=3).source.tolist()
 
 
+def test_a_model_may_come_twice(worlds: Interactions) -> None:
+    model = WeightedHybrid(models=[ALS(factors=2), ALS(factors=8), "ItemKNN"]).fit(worlds)
+    assert [*model.weights_["more"]] == ["ALS", "ALS 2", "ItemKNN"]
+
+
 def test_models_are_named_or_made(worlds: Interactions, tmp_path: Path) -> None:
     by_name = WeightedHybrid(models=(("ALS", {"factors": 4}), "ItemKNN")).fit(worlds)
     made = WeightedHybrid(models=[ALS(factors=4), ItemKNN()]).fit(worlds)
