@@ -19,8 +19,8 @@ from recsys.kernels import ranking
 if TYPE_CHECKING:
     from recsys.estimator.fitted import Fitted
 
-__all__ = ["check", "encode_history", "most_similar", "rank_histories", "rank_users", "reasons", "title", "titles",
-           "unknown"]
+__all__ = ["check", "encode_history", "most_similar", "rank_histories", "rank_users", "reasons", "sources", "title",
+           "titles", "unknown"]
 
 _CHECKS = {"k": whole(1), "on_unknown": one_of("raise", "fallback", "skip"), "filter_seen": flag()}
 
@@ -73,13 +73,21 @@ def _rank(model: Fitted, labels: np.ndarray, users: np.ndarray, history: CSR | N
     """Lists in blocks of rows."""
     n_rows, n_items = len(users), len(model.facts.items)
     shape = n_rows, min(k, n_items)
-    items, scores, popular = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.bool_)
+    items, scores, source = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, "U7")
     for block in blocks(n_rows, n_items):
         rows = np.arange(block.start, block.stop)
         own = None if history is None else history.rows(rows)
-        items[block], scores[block], popular[block] = rank_rows(model, users[block], own, k, choice.hidden(seen, rows),
-                                                                choice.allowed)
-    return _recs(labels, model.facts.items.ids, items, scores, popular, single, titles(model))
+        items[block], scores[block], popular = rank_rows(model, users[block], own, k, choice.hidden(seen, rows),
+                                                         choice.allowed)
+        source[block] = sources(model, users[block], own, items[block], popular)
+    return _recs(labels, model.facts.items.ids, items, scores, source, single, titles(model))
+
+
+def sources(model: Fitted, users: np.ndarray, history: CSR | None, items: np.ndarray, popular: np.ndarray
+            ) -> np.ndarray:
+    """Where the entries of lists that `rank_rows` gave come from: str (B, k), as `Recs.source` has them."""
+    own = model.scorer.sources(users, history, np.maximum(items, 0))
+    return np.where(popular, "popular", "model" if own is None else own)
 
 
 def titles(model: Fitted) -> Titles | None:
@@ -118,7 +126,7 @@ def most_similar(model: Fitted, what: str, wanted: Any, k: int) -> Recs:
         if not known.all():
             values = np.where(known[indices[block], None] & known, values, np.float32(-np.inf))
         found[block], scores[block] = ranking.topk(values, np.arange(len(values) + 1), indices[block], None, width)
-    return _recs(ids.ids[indices], ids.ids, found, scores, np.zeros(found.shape, np.bool_), single, titled)
+    return _recs(ids.ids[indices], ids.ids, found, scores, np.full(found.shape, "model"), single, titled)
 
 
 def reasons(model: Fitted, indices: np.ndarray, values: np.ndarray | None, item: int, k: int) -> list[Reason]:
@@ -132,7 +140,7 @@ def reasons(model: Fitted, indices: np.ndarray, values: np.ndarray | None, item:
     return sorted(found, key=lambda reason: -abs(reason.contribution))[:k]
 
 
-def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.ndarray, popular: np.ndarray,
+def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.ndarray, source: np.ndarray,
           single: bool, titled: Titles | None = None) -> Recs:
     """Internal lists -> `Recs`; an entry with score -inf is no entry."""
     valid = (found >= 0) & (scores > -np.inf)
@@ -141,6 +149,6 @@ def _recs(labels: np.ndarray, ids: np.ndarray, found: np.ndarray, scores: np.nda
     filling = -1 if ids.dtype.kind == "i" else ""
     items = np.where(valid, ids[np.maximum(found, 0)] if len(ids) else found, filling).astype(ids.dtype)[:, :width]
     scores = np.where(valid, scores, np.float32(-np.inf))[:, :width]
-    source = np.where(valid, np.where(popular, "popular", "model"), "")[:, :width]
+    source = np.where(valid, source, "")[:, :width]
     recs = Recs(labels, items, scores, counts, source, titled)
     return recs[0] if single else recs

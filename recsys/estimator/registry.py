@@ -43,6 +43,10 @@ REGISTRY: dict[str, str] = {
     "SequenceRecommender": "sequential.estimators",
     "GRU4Rec": "sequential.gru4rec",
     "SASRec": "sequential.estimators",
+    "WeightedHybrid": "hybrid.estimators",
+    "SwitchingHybrid": "hybrid.estimators",
+    "CascadeHybrid": "hybrid.estimators",
+    "Reranked": "hybrid.reranked",
 }
 """Every model that an artefact may name, and the module of `recsys.models` that it is in."""
 

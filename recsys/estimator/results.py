@@ -69,7 +69,7 @@ class Recs:
         How many entries each list has: k, or fewer where there were fewer candidates.
     source : ndarray of str, shape of `items`
         Of each entry: `"model"`, or `"popular"` where the model has no evidence and the most popular items stand
-        in, behind the model's own.
+        in, behind the model's own. Of a hybrid also `"content"`, or `"popular"`, where such a part of it alone answers.
     titled : Titles or None
         Where the training data had titles.
 

@@ -14,18 +14,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.checks import Check
 from recsys.data.cleaning import gini
+from recsys.data.mixes import divergence
 from recsys.errors import ParameterError
+
+if TYPE_CHECKING:
+    from recsys.data.csr import CSR
 
 __all__ = ["LISTS", "LOWER_IS_BETTER", "RANKING", "RATINGS", "Lists", "Metric", "Ranks", "parse"]
 
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini"})
+LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini", "miscalibration"})
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _ALIASES = {"hr": "hit", "hit_rate": "hit", "ild": "diversity", "rprecision": "r_precision"}
@@ -286,7 +290,9 @@ class Lists:
     allowed : ndarray of bool, shape (n_items,)
         The candidates.
     vectors : ndarray, shape (n_items, d), optional
-        Descriptions of the items, such as genres; `diversity` needs them.
+        Descriptions of the items, such as genres; `diversity` and `miscalibration` need them.
+    history : CSR, shape (U, n_items), optional
+        What the users had before; `miscalibration` needs it.
     """
 
     items: NDArray[np.int32]
@@ -294,6 +300,7 @@ class Lists:
     users: int
     allowed: NDArray[np.bool_]
     vectors: np.ndarray | None = None
+    history: CSR | None = None
 
     def mean(self, values: Ints | Floats, k: int) -> Floats:
         """Mean over each list's first k items of a value an item has: (U,); 0 for an empty list."""
@@ -343,8 +350,24 @@ def diversity(lists: Lists, k: int) -> Floats:
     return np.where(pairs > 0, 1 - likeness / np.maximum(pairs, 1), 0.0)
 
 
+def miscalibration(lists: Lists, k: int) -> Floats:
+    """How far the mix of labels in a list is from that of the user's history, by `recsys.data.mixes.divergence`; 0 for
+    users or lists without labels."""
+    if lists.vectors is None or lists.history is None:
+        raise ParameterError("metrics: miscalibration needs labels of the items; pass vectors=, or data with genres.")
+    mix = np.abs(lists.vectors.astype(np.float64))
+    totals = mix.sum(1, keepdims=True)
+    mix = np.append(mix / np.where(totals > 0, totals, 1), np.zeros((1, mix.shape[1])), axis=0)  # -1 adds nothing
+    shown = mix[lists.items[:, :k]].sum(1)
+    rows = lists.history
+    own = np.zeros_like(shown)
+    np.add.at(own, rows.row_of_entry, mix[rows.indices])
+    return divergence(own, shown)
+
+
 LISTS: dict[str, Callable[[Lists, int], float | Floats]] = {
     "coverage": coverage, "gini": exposure_gini, "novelty": novelty, "popularity": popularity, "diversity": diversity,
+    "miscalibration": miscalibration,
 }
 
 RATINGS: dict[str, int] = {"rmse": 2, "mae": 1}  # the power p of `(mean |prediction - rating|^p)^(1/p)`

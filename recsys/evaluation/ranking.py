@@ -138,7 +138,7 @@ def measure(model: Any, pool: Pool, asked: list[Metric], vectors: np.ndarray | N
     found: dict[Metric, Any] = {metric: RANKING[metric.name](ranks, metric.k) for metric in asked
                                 if metric.name in RANKING}
     if longest:
-        if vectors is None and any(metric.name == "diversity" for metric in asked):
+        if vectors is None and any(metric.name in ("diversity", "miscalibration") for metric in asked):
             vectors = _genres(pool.train)
         lists = _lists(pool, items, vectors)
         found |= {metric: LISTS[metric.name](lists, metric.k or longest) for metric in asked if metric.name in LISTS}
@@ -197,7 +197,8 @@ def _check(model: Any, pool: Pool) -> None:
 def _lists(pool: Pool, items: np.ndarray, vectors: np.ndarray | None) -> Lists:
     known = pool.train.csr.unique()
     owners = np.bincount(known.indices, minlength=len(pool.allowed))
-    return Lists(items, owners, int((known.counts > 0).sum()), pool.allowed, vectors)
+    visible = pool.train.csr if pool.history is None else pool.history
+    return Lists(items, owners, int((known.counts > 0).sum()), pool.allowed, vectors, visible.rows(pool.users))
 
 
 def _genres(train: Interactions) -> np.ndarray | None:

@@ -184,18 +184,18 @@ class Engine:
                 for job, row, *lists in zip(jobs, rows, *found, strict=True)]
 
     def _list(self, job: Job, row: Row, view: View, fresh: set[Key] | None, items: np.ndarray, scores: np.ndarray,
-              popular: np.ndarray) -> Answer:
+              said: np.ndarray) -> Answer:
         ask: RecommendAsk = job.ask
         model = view.model
         length = self._length(ask)
         held = np.flatnonzero((items[:length] >= 0) & (scores[:length] > -np.inf))
-        items, scores, popular = items[held], scores[held], popular[held]
+        items, scores, said = items[held], scores[held], said[held]
         if ask.diversity and len(items):
             chosen = varied.order(model.fitted, items, scores, ask.k, ask.diversity)
-            items, scores, popular = items[chosen], scores[chosen], popular[chosen]
-        entries = [Recommended(identity, view.title(index), score, "popular" if rest else row.source)
-                   for identity, index, score, rest in zip(model.fitted.items.ids[items].tolist(), items.tolist(),
-                                                           scores.tolist(), popular.tolist(), strict=True)]
+            items, scores, said = items[chosen], scores[chosen], said[chosen]
+        entries = [Recommended(identity, view.title(index), score, row.source if kind == "model" else kind)
+                   for identity, index, score, kind in zip(model.fitted.items.ids[items].tolist(), items.tolist(),
+                                                           scores.tolist(), said.tolist(), strict=True)]
         entries = self._with_fresh(entries, row, view, fresh)
         propensities = [1.0] * len(entries)
         if self.settings.explore and ask.profiling == "on":
@@ -311,13 +311,15 @@ class Engine:
 
 def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | None
          ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The best items of several rows: int32 (B, k), float32 (B, k), and which stand in as popular, bool (B, k)."""
+    """The best items of several rows, int32 (B, k), float32 (B, k), and their sources as in `Recs`, str (B, k)."""
     fitted = model.fitted
     n = len(fitted.items)
     users = np.array([row.user for row in rows], np.int32)
     history = histories(model, rows)
     hidden = stacked([row.hidden for row in rows], [None], n)
-    return rank_rows(fitted, users, history if fitted.can.fold_in else None, k, hidden, allowed)
+    history = history if fitted.can.fold_in else None
+    items, scores, popular = rank_rows(fitted, users, history, k, hidden, allowed)
+    return items, scores, answering.sources(fitted, users, history, items, popular)
 
 
 def score_of(model: Deployed, row: Row, item: int) -> float:

@@ -25,6 +25,7 @@ KINDS = {
     "pair network": "networks.PairNetwork",
     "rated by users": "rated.UserRatings",
     "rated items": "rated.ItemRatings",
+    "reranked": "reranked.Reranked",
     "similarities": "similarities.DenseSimilarities",
     "sparse similarities": "similarities.SparseSimilarities",
     "transitions": "transitions.Transitions",

@@ -143,6 +143,24 @@ class Scorer:
         """
         return None
 
+    def sources(self, users: np.ndarray, history: CSR | None, items: np.ndarray) -> np.ndarray | None:
+        """What kind of part scored items in the rows of users, or of their histories; None if there is but one.
+
+        Parameters
+        ----------
+        users : ndarray of int, shape (B,)
+            -1 is nobody.
+        history : CSR, shape (B, n_items), or None
+            Rows with events are scored by them.
+        items : ndarray of int, shape (B, k)
+
+        Returns
+        -------
+        ndarray of str, shape (B, k), or None
+            "model", "content" or "popular".
+        """
+        return None
+
     # ---------------------------------------------------------------------------------- likeness
     def item_vectors(self) -> np.ndarray | None:
         """(n_items, d), if `can.embeddings`."""

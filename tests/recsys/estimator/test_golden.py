@@ -13,10 +13,9 @@ from recsys import loading
 from recsys.data import Interactions
 from recsys.errors import ArtifactError, ParameterError
 from recsys.estimator import golden, storing
-from recsys.estimator.scorers.blend import Blend
 from recsys.estimator.scorers.constant import Constant
 from recsys.models import EASE, MLP, REGISTRY, MatrixFactorization, UserKNN
-from tests.recsys.models.conftest import make, simulated
+from tests.recsys.models.conftest import make, mixed, simulated
 
 DATA = simulated(n=300)
 
@@ -102,7 +101,7 @@ def test_few_items_and_ratings_that_diverged(tmp_path):
 
 def test_blends_and_threads(tmp_path):
     parts = [make(name).fit(DATA).require("save") for name in ("EASE", "UserKNN", "ALS")]
-    blend = replace(parts[0], learned=replace(parts[0].learned, scorer=Blend([p.scorer for p in parts], [1, 2, 0.5])))
+    blend = mixed(parts, [1, 2, 0.5])
     before, found = runtime.threads(), []
     try:
         for n in (1, before):

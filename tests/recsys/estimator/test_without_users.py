@@ -17,10 +17,9 @@ from recsys import loading
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import ArtifactError, DataWarning, UnknownIdError, UnsupportedError
 from recsys.estimator import Fitted, golden, scorers, storing
-from recsys.estimator.scorers.blend import Blend
 from recsys.models import GMF, REGISTRY, AutoRec, DeepFM, FactorizationMachine, ItemKNN, KernelAutoRec, Popular
 from recsys.models.pairs.network import GMFNetwork
-from tests.recsys.models.conftest import make, simulated
+from tests.recsys.models.conftest import make, mixed, simulated
 
 N, WORDS = 37, 4  # users, and columns of their features: no other side of an array is as long, with them or without
 GONE = ("somebody-with-a-name-that-is-nowhere-else-6f1c2", "user 12", "user 36")
@@ -181,7 +180,7 @@ LAYERS = DeepFM(epochs=1, factors=2, hidden=(4,)).fit(DATA).require("test")
 
 def test_blends():
     parts = [make(name).fit(DATA).require("test") for name in ("EASE", "MLP", "CDAE")]
-    blend = replace(parts[0], learned=replace(parts[0].learned, scorer=Blend([p.scorer for p in parts], [1, 2, 3])))
+    blend = mixed(parts, [1, 2, 3])
     assert same(storing.without_users(blend, GONE).recommend(OTHERS), blend.recommend(OTHERS))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +10,11 @@ import pytest
 
 from recsys.data import Features, IdMap, Interactions
 from recsys.estimator import scorers
+from recsys.estimator.fitted import Fitted, Learned
+from recsys.estimator.scorers.blend import Blend
 from recsys.models import REGISTRY, Recommender, model_class
 
-SMALL = {"epochs": 3, "factors": 4}
+SMALL = {"epochs": 3, "factors": 4, "model": ("ALS", {"factors": 4})}
 N_ITEMS, COLD = 60, 12  # of `tastes`
 
 
@@ -22,10 +24,23 @@ def make(name: str) -> Recommender:
     return model.set_params(**{key: value for key, value in SMALL.items() if key in model.get_params()})
 
 
+def for_nobody(model: Recommender) -> str:
+    """The source of what somebody without a history gets: of these hybrids, their part `Popular` answers."""
+    return "model" if model.can.cold_user and "models" not in model.get_params() else "popular"
+
+
 def learned(model: Recommender) -> dict[str, np.ndarray]:
     """All that a model has learned, as arrays."""
     fitted = model.require("learned")
     return scorers.state_of(fitted.scorer)[1] | {f"memory.{name}": a for name, a in fitted.learned.memory[1].items()}
+
+
+def mixed(models: Sequence[Fitted], weights: Sequence[float]) -> Fitted:
+    """A blend of fitted models."""
+    facts = models[0].facts
+    lengths = np.zeros(len(facts.users), np.int32)
+    blend = Blend([model.scorer for model in models], weights, facts.item_counts > 0, lengths)
+    return Fitted("Blend", {}, facts, Learned(blend))
 
 
 def simulated(seed: int = 0, n_users: int = 30, n_items: int = 24, n: int = 400) -> Interactions:

@@ -7,10 +7,10 @@ import pytest
 
 from recsys.artifact import container
 from recsys.data.csr import CSR
-from recsys.estimator import Fitted, Learned, storing
+from recsys.estimator import storing
 from recsys.estimator.ranking import rank_rows
-from recsys.estimator.scorers.blend import Blend
 from recsys.models import ALS, EASE, GRU4Rec
+from tests.recsys.models.conftest import mixed
 
 
 def some_histories(data, count, seed):
@@ -32,8 +32,7 @@ def test_lists_do_not_depend_on_other_rows(model, data, seed):
 
 def test_lists_of_a_blend_do_not_depend_on_other_rows(data):
     parts = [model.fit(data).require("test") for model in (ALS(factors=20), EASE(), GRU4Rec(factors=4, epochs=1))]
-    blend = Blend([part.scorer for part in parts], [1.0, 0.5, 0.1])
-    require_independent_rows(Fitted("Blend", {}, parts[0].facts, Learned(blend)), data, 0)
+    require_independent_rows(mixed(parts, [1.0, 0.5, 0.1]), data, 0)
 
 
 def require_independent_rows(fitted, data, seed):

@@ -11,6 +11,7 @@ from recsys import loading
 from recsys.data import IdMap, Interactions
 from recsys.errors import DataError, NotFittedError, ParameterError, UnknownIdError, UnsupportedError
 from recsys.models import models_that
+from tests.recsys.models.conftest import for_nobody
 
 
 def same(a, b) -> bool:
@@ -135,7 +136,7 @@ def test_a_user_without_events_gets_popular_items(new, data):
     model = new().fit(quiet)
     recs = model.recommend(7, k=3)
     assert recs.counts == 3
-    assert recs.source.tolist() == 3 * ["model" if model.can.cold_user else "popular"]
+    assert recs.source.tolist() == 3 * [for_nobody(model)]
 
 
 # ------------------------------------------------------------------------------------------ history
@@ -150,7 +151,7 @@ def test_history(model, data):
     assert one.items.tolist() == two.items[0].tolist()
     assert np.all(two.counts == 5)
     assert not set(history) & set(one.items)
-    assert set(two.source[2]) == {"model" if model.can.cold_user else "popular"}
+    assert set(two.source[2]) == {for_nobody(model)}
     assert set(history) & set(model.recommend(history=history, values=[5, 4, 5], k=data.n_items,
                                               filter_seen=False).items)
     with pytest.raises(UnknownIdError, match="no such"):

@@ -14,6 +14,7 @@ from recsys.data import Features, IdMap, Interactions
 from recsys.errors import UnsupportedError
 from recsys.estimator.ranking import _with_popular
 from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
+from tests.recsys.models.conftest import for_nobody, make
 
 SUMS = (ItemKNN, UserKNN, EASE)
 
@@ -28,12 +29,10 @@ def sparse(data: Interactions, describe: Callable[[Interactions], Interactions])
 
 @pytest.fixture(scope="module")
 def fitted(name: str, sparse: Interactions) -> Recommender:
-    from tests.recsys.models.conftest import make
-
     return make(name).fit(sparse)
 
 
-def check(recs, model: Recommender, scores: np.ndarray | None, left_out: set[str], k: int) -> None:
+def check(recs, model: Recommender, scores: np.ndarray | None, left_out: set[str], k: int, own: str = "model") -> None:
     """One list against what the model says of all items, or None if it knows nothing of the query."""
     ids, counts = model.items.ids, model.item_counts
     place = {item: i for i, item in enumerate(ids.tolist())}
@@ -42,7 +41,7 @@ def check(recs, model: Recommender, scores: np.ndarray | None, left_out: set[str
         i for i in able if (counts[i] or model.can.cold_item) and (scores[i] != 0 or not isinstance(model, SUMS))]
     known.sort(key=lambda i: (-scores[i], i))
     popular = sorted((i for i in able if counts[i] and i not in known), key=lambda i: (-counts[i], i))
-    expected = [*((i, "model") for i in known), *((i, "popular") for i in popular)][:k]
+    expected = [*((i, own) for i in known), *((i, "popular") for i in popular)][:k]
     assert [(place[i], s) for i, s in zip(recs.items.tolist(), recs.source.tolist(), strict=True)] == expected
     assert recs.source.shape == recs.items.shape
     assert recs.counts == len(expected)
@@ -58,7 +57,8 @@ def test_lists_of_users(fitted: Recommender, sparse: Interactions) -> None:
         for user, one in enumerate(recs):
             known = seen.counts[user] or fitted.can.cold_user
             own = set(sparse.items.ids[seen.row(user)[0]].tolist()) | {"item 03", "item 04x"}
-            check(one, fitted, scores[user] if known else None, own, k)
+            source = "model" if seen.counts[user] else for_nobody(fitted)
+            check(one, fitted, scores[user] if known else None, own, k, source)
 
 
 def test_lists_of_histories(fitted: Recommender, sparse: Interactions) -> None:

@@ -16,9 +16,9 @@ from recsys.data import Interactions
 from recsys.errors import ArtifactError, ParameterError, UnsupportedError
 from recsys.estimator import Can, Facts, Fitted, Learned, Recommender, Scorer, scorers
 from recsys.estimator.arrays import prefixed, within
-from recsys.estimator.scorers.blend import Blend
-from recsys.models import EASE, GMF, REGISTRY, ItemKNN, MatrixFactorization, Popular, SASRec, model_class
+from recsys.models import EASE, GMF, REGISTRY, MatrixFactorization, Popular, SASRec, model_class
 from recsys.training import Trainer
+from tests.recsys.models.conftest import mixed
 
 USERS = np.arange(30, dtype=np.int32)
 
@@ -65,33 +65,8 @@ def test_a_model_forwards_what_its_fitted_thing_answers(fitted: Fitted, model: R
 
 
 # ------------------------------------------------------------------------------------------------ blends
-@given(weights=st.lists(st.floats(-2, 2, width=32), min_size=2, max_size=2))
-def test_a_blend_is_a_weighted_sum(data: Interactions, weights: list[float]) -> None:
-    parts = [kind().fit(data).require("test").scorer for kind in (EASE, ItemKNN)]
-    blend, users = Blend(parts, weights), USERS[:7]
-    expected = sum(np.float32(w) * part.score(users) for w, part in zip(weights, parts, strict=True))
-    np.testing.assert_allclose(blend.score(users), expected, rtol=1e-6, atol=1e-7)
-    history = data.csr.rows(users)
-    expected = sum(np.float32(w) * part.fold(history) for w, part in zip(weights, parts, strict=True))
-    np.testing.assert_allclose(blend.fold(history), expected, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(blend.pairs(users, users), blend.score(users)[np.arange(7), users], rtol=1e-5, atol=1e-6)
-
-
-def test_a_blend_can_what_all_its_parts_can(data: Interactions) -> None:
-    parts = [kind.fit(data).require("test").scorer for kind in (
-        EASE(), SASRec(factors=4, epochs=1), MatrixFactorization(factors=2, epochs=1))]
-    assert Blend(parts[:2], [1, 1]).can == Can(fold_in=True, sequence=True, partial_fit=True, explain=True)
-    assert not Blend(parts, [1, 1, 1]).can.ratings
-    assert Blend(parts, [1, 1, 1]).needs_values
-    assert Blend(parts[:2], [1, 1]).order_matters
-    with pytest.raises(ParameterError, match="one weight for each"):
-        Blend(parts, [1])
-
-
 def test_a_blend_answers_is_stored_and_found_again(data: Interactions, tmp_path: Path) -> None:
-    models = [EASE().fit(data), Popular().fit(data)]
-    blend = Blend([model.require("test").scorer for model in models], [1.0, 0.01])
-    one = Fitted("Blend", {}, models[0].require("test").facts, Learned(blend))
+    one = mixed([model.fit(data).require("test") for model in (EASE(), Popular())], [1.0, 0.01])
     recs = one.recommend(history=["item 01", "item 02"], k=5)
     assert set(recs.source) == {"model"}
     from recsys.estimator import storing
