@@ -46,7 +46,7 @@ def elastic_net(indptr, indices, data, n_rows, targets, near_indptr, near_indice
 
 
 def _scratch(indptr, n_rows, targets, near_indptr, near_indices):
-    """A Gram matrix; of each row the last entry in the chain; the chain's places, entries before, values; two vectors."""
+    """A Gram matrix; the last entry of each row in the chain; its places, entries before and values; two vectors."""
     longest = int(np.diff(near_indptr).max(initial=0)) + 1
     counts = np.diff(indptr)
     before = np.concatenate([[0], np.cumsum(counts[near_indices])])
