@@ -55,7 +55,7 @@ def gradients(objective, parts: Parts) -> list[np.ndarray]:
     return [g.to_dense() if hasattr(g, "to_dense") else np.asarray(g) for g in found]
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6), social=st.floats(0, 3))
 def test_an_epoch_of_trust_svd_goes_along_the_gradient(seed, social):
     """With a vanishing learning rate its steps add up to the gradient of half the objective of the docstring."""
@@ -85,7 +85,7 @@ def test_an_epoch_of_trust_svd_goes_along_the_gradient(seed, social):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6), social=st.floats(0, 3))
 def test_an_epoch_of_social_mf_goes_along_the_gradient(seed, social):
     data, parts = data_of(seed), parts_of(seed, 0)
@@ -122,16 +122,18 @@ def planted(n_users: int = 200, n_items: int = 40, seed: int = 0) -> tuple[Inter
 @pytest.mark.parametrize("model", [TrustSVD(factors=8, epochs=80, lr=0.02), SocialMF(factors=8, epochs=80, lr=0.02)],
                          ids=repr)
 def test_who_has_rated_nothing_is_known_by_the_people_trusted(model):
+    """And not by people drawn at random."""
     data, silent = planted()
-    items = np.arange(40)
-    alike = (items % 2 == silent[:, None] % 2).ravel()
-    pairs = np.repeat(silent, 40), np.tile(items, len(silent))
-    told = model.clone().fit(data).predict(*pairs)
-    assert told[alike].mean() > told[~alike].mean() + 1
-    strangers = np.random.default_rng(0).permutation(data.n_users)
-    shuffled = replace(data, social=data.social.submatrix(strangers))
-    false = model.clone().fit(shuffled).predict(*pairs)
-    assert abs(false[alike].mean() - false[~alike].mean()) < 0.3
+    items, n = np.arange(40), data.n_users
+    alike = items % 2 == silent[:, None] % 2
+    anybody = CSR(data.social.indptr, np.random.default_rng(1).integers(0, n, 5 * n).astype(np.int32), None, (n, n))
+    gaps = []
+    for links in (data.social, anybody):
+        told = model.fit(replace(data, social=links)).predict(np.repeat(silent, 40), np.tile(items, len(silent)))
+        told = told.reshape(alike.shape)
+        gaps.append(told[alike].mean() - told[~alike].mean())
+    assert gaps[0] > 1.5
+    assert abs(gaps[1]) < gaps[0] / 2
 
 
 def test_without_links_they_are_what_they_are_made_from():
