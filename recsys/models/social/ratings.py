@@ -24,10 +24,11 @@ _CAN = Can(ratings=True, fold_in=True, cold_user=True, explain=True, embeddings=
 class TrustSVD(SocialModel, MatrixFactorization):
     """Rating = mean + biases + product of factors, where a user is also what those are whom the user trusts.
 
-    `r_ui = m + b_u + b_i + q_i . (p_u + sum_{j in I_u} y_j / sqrt(|I_u|) + sum_{v in T_u} w_v / sqrt(|T_u|))`: SVD++,
-    and the vectors w of the people in T_u whom u trusts. So who has rated nothing is known by them. And `w_v . p_u` is
-    to tell whom u trusts: `social * ((1 - w_v . p_u)**2 + reg * (squares of w_v and p_u))` is added to the objective of
-    `MatrixFactorization` for every link, by one step of SGD each, in a pass between those over the ratings.
+    `r_ui = m + b_u + b_i + q_i . (p_u + sum_{j in I_u} y_j / sqrt(|I_u|) + social sum_{v in T_u} w_v / sqrt(|T_u|))`:
+    SVD++, and the vectors w of the people in T_u whom u trusts. So who has rated nothing is known by them. And
+    `w_v . p_u` is to tell whom u trusts: `social * ((1 - w_v . p_u)**2 + reg * (squares of w_v and p_u))` is added to
+    the objective of `MatrixFactorization` for every link, by one step of SGD each, in a pass between those over the
+    ratings.
 
     A new user's history comes without links, and is answered as by SVD++. `partial_fit` is not supported: links come
     with `fit`. All else is as in `MatrixFactorization`.
@@ -37,7 +38,8 @@ class TrustSVD(SocialModel, MatrixFactorization):
     factors, epochs, lr, reg, reg_bias, init_std, seed
         As in `MatrixFactorization`.
     social : float
-        Weight of the links' errors; with 0 they still count in the ratings.
+        Weight of the people trusted, in the sum and of the links' errors; 0 is SVD++. With 1, as in the paper, they say
+        as much as what was rated, which is too much where links say little of tastes.
 
     Attributes
     ----------
@@ -49,8 +51,8 @@ class TrustSVD(SocialModel, MatrixFactorization):
     References
     ----------
     Guo, Zhang, Yorke-Smith, TrustSVD: Collaborative Filtering with Both the Explicit and Implicit Influence of User
-    Trust and of Item Ratings, AAAI 2015, equations 6 and 8 (there each square is weighted by 1 / sqrt(count), here once
-    for each error it takes part in).
+    Trust and of Item Ratings, AAAI 2015, equations 6 and 8 (there `social` weighs the links' errors alone, and each square is weighted by
+    1 / sqrt(count), here once for each error it takes part in).
 
     Examples
     --------
@@ -76,11 +78,11 @@ class TrustSVD(SocialModel, MatrixFactorization):
 
     def sums(self, rows: CSR, data: Interactions) -> CSR:
         """The items that a user has rated, and the people whom the user trusts."""
-        parts, n_items = (implicit(rows), implicit(links_of(f"{type(self).__name__}.fit", data))), rows.shape[1]
-        users, columns, weights = (np.concatenate(each) for each in zip(*(
-            (part.row_of_entry, part.indices + first, part.weights) for part, first in
-            zip(parts, (0, n_items), strict=True)), strict=True))
-        return CSR.from_pairs(users, columns, weights, (rows.shape[0], n_items + rows.shape[0]))
+        items, people = implicit(rows), implicit(links_of(f"{type(self).__name__}.fit", data))
+        (n_users, n_items), weights = rows.shape, np.float32(self.social) * people.weights
+        return CSR.from_pairs(np.concatenate([items.row_of_entry, people.row_of_entry]),
+                              np.concatenate([items.indices, people.indices + n_items]),
+                              np.concatenate([items.weights, weights]), (n_users, n_items + n_users))
 
     def between(self, data: Interactions) -> Callable[[Parts, int], None]:
         """A pass over the links, whose ratings are 1: of a matrix factorisation with p and w."""
