@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ClassVar, Self
 
-from recsys.checks import Check, above, at_least, between, flag, one_of, optional, sizes, whole
+from recsys.checks import Check, above, at_least, between, flag, number, one_of, optional, sizes, whole
 from recsys.errors import ParameterError
 
-__all__ = ["Check", "Parameters", "above", "at_least", "between", "flag", "one_of", "optional", "sizes",
-           "whole"]
+__all__ = ["Check", "Parameters", "above", "at_least", "between", "flag", "number", "one_of", "optional",
+           "sizes", "whole"]
 
 
 class Parameters:

@@ -8,15 +8,16 @@ __all__ = ["epoch"]
 
 
 def epoch(order: np.ndarray, indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, mean: float,
-          bu: np.ndarray, bi: np.ndarray, P: np.ndarray, Q: np.ndarray, Y: np.ndarray,
-          lr: float, reg: float, lr_bias: float, reg_bias: float) -> float:
+          bu: np.ndarray, bi: np.ndarray, P: np.ndarray, Q: np.ndarray, Y: np.ndarray, sums_indptr: np.ndarray,
+          sums_indices: np.ndarray, sums_weights: np.ndarray, lr: float, reg: float, lr_bias: float,
+          reg_bias: float) -> float:
     """One pass of SGD over all ratings, user by user; biases and factors change in place.
 
-    The model is `mean + bu[u] + bi[i] + Q[i] . (P[u] + sum_j Y[j] / sqrt(n))`, the sum over the user's n
-    items, and each rating moves all its parameters along the gradient of
-    `error**2 / 2 + reg / 2 * squares`. A rating's step on `Y[j]` is the same affine map for every j of
-    the user, `y -> (1 - lr * reg) * y + lr * error * Q[i] / sqrt(n)`. So the maps of a user's visit are composed
-    (`scale`, `drift`) and applied once: exactly the steps of one rating after the other, in O(factors) each.
+    The model is `mean + bu[u] + bi[i] + Q[i] . (P[u] + sum_j c_uj Y[j])` with a sparse matrix of weights c, and each
+    rating moves all its parameters along the gradient of `error**2 / 2 + reg / 2 * squares`. A rating's step on `Y[j]`
+    is, but for the factor `c_uj`, the same affine map for every j of the user, `y -> (1 - lr * reg) * y + c_uj * lr *
+    error * Q[i]`. So the maps of a user's visit are composed (`scale`, `drift`) and applied once: exactly the steps of
+    one rating after the other, in O(factors) each.
 
     Parameters
     ----------
@@ -30,8 +31,11 @@ def epoch(order: np.ndarray, indptr: np.ndarray, indices: np.ndarray, values: np
         Biases.
     P, Q : float arrays, shapes (n_users, f), (n_items, f)
         Factors.
-    Y : float array, shape (n_items, f) or (0, f)
-        Implicit factors of SVD++; without rows the model is plain SVD.
+    Y : float array, shape (m, f)
+        Vectors whose sums are a part of users': of items in SVD++, of people besides in TrustSVD. Without rows the
+        model is plain SVD.
+    sums_indptr, sums_indices, sums_weights : arrays, shapes (n_users + 1,), (l,), (l,)
+        The weights c as CSR, (n_users, m); each pair once.
     lr, reg, lr_bias, reg_bias : float
         Learning rate and L2 penalty of the factors and of the biases.
 
@@ -40,18 +44,15 @@ def epoch(order: np.ndarray, indptr: np.ndarray, indices: np.ndarray, values: np
     float
         Sum of the squared errors, each before its step.
     """
-    implicit = len(Y) > 0
     keep, keep_bias = 1 - lr * reg, 1 - lr_bias * reg_bias
     total = 0.0
     for u in order:
-        row = slice(indptr[u], indptr[u + 1])
-        items = indices[row]
+        row, around = slice(indptr[u], indptr[u + 1]), slice(sums_indptr[u], sums_indptr[u + 1])
+        items, others, weights = indices[row], sums_indices[around], sums_weights[around].astype(P.dtype)
         if len(items) == 0:
             continue
-        norm = len(items) ** -.5
-        p = P[u]
-        z = Y[items].sum(axis=0) * norm if implicit else np.zeros_like(p)
-        scale, drift = 1.0, np.zeros_like(p)
+        p, square = P[u], weights @ weights
+        z, scale, drift = weights @ Y[others], 1.0, np.zeros_like(p)
         for i, value in zip(items, values[row], strict=True):
             q = Q[i].copy()
             error = float(value - (mean + bu[u] + bi[i] + q @ (p + z)))
@@ -60,9 +61,7 @@ def epoch(order: np.ndarray, indptr: np.ndarray, indices: np.ndarray, values: np
             bi[i] = keep_bias * bi[i] + lr_bias * error
             Q[i] = keep * q + lr * error * (p + z)
             p[:] = keep * p + lr * error * q
-            if implicit:
-                z = keep * z + lr * error * q
-                scale, drift = scale * keep, keep * drift + lr * error * norm * q
-        if implicit:
-            Y[items] = scale * Y[items] + drift
+            z = keep * z + lr * error * square * q
+            scale, drift = scale * keep, keep * drift + lr * error * q
+        Y[others] = scale * Y[others] + weights[:, None] * drift
     return total

@@ -126,6 +126,12 @@ def _dot(a: Any, b: Any) -> Any:
     return torch.tensordot(a, b, ([-1], [-2 if b.ndim > 1 else 0])) if a.ndim and b.ndim else a * b
 
 
+def _product_by_rows(x, columns, ends, weights=None):
+    owners = torch.repeat_interleave(torch.arange(len(ends) - 1), torch.diff(ends))
+    rows = x[columns] if weights is None else x[columns] * weights[:, None]
+    return torch.zeros((len(ends) - 1, x.shape[1]), dtype=x.dtype).index_add(0, owners, rows)
+
+
 def _entries(x: Any, weight: Any, indices: Any, ends: Any) -> Any:
     rows = torch.repeat_interleave(torch.arange(len(x)), torch.diff(torch.as_tensor(ends)))
     return (x @ weight.T)[rows, indices]
@@ -179,7 +185,7 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "softplus": lambda x, beta=1.0, threshold=1e9: F.softplus(x, beta, threshold),
     "row_dot": lambda a, b: (a * b).sum(-1), "outer": lambda a, b: torch.outer(a.reshape(-1), b.reshape(-1)),
     "solve": _solve, "sort": _sort, "topk": _topk, "scatter_add": _scatter_add, "embedding_bag": _bag,
-    "sampled_matmul": _entries,
+    "sampled_matmul": _entries, "sparse_matmul": _product_by_rows,
     "concatenate": lambda *xs, axis=None: _joined(xs, axis), "stack": lambda *xs, axis: torch.stack(xs, axis),
     "pad": _pad, "pad[value]": _pad, "clip": _clip, "maximum": _both(torch.maximum), "minimum": _both(torch.minimum),
     "embedding_bag[max, 2-d]": lambda weight, indices: F.embedding_bag(indices, weight, mode="max"),

@@ -55,9 +55,7 @@ def _bag(found: Any, table: Any, offsets: Any, mode: str, factors: Any = None) -
 @st.composite
 def _entries(draw: Any) -> Case:
     """Rows and columns of any number, and entries that may repeat; rows without any, too."""
-    weight = draw(arrays(_tables))
-    found = draw(indices(len(weight), shapes(min_dims=1, max_dims=1, max_side=6), negative=False))
-    ends = np.array([0, *sorted(draw(st.lists(st.integers(0, found.size), max_size=3))), found.size])
+    weight, found, ends = _cut(draw)
     return Case((draw(arrays((len(ends) - 1, weight.shape[1]))), weight, found, ends), wrt=(0, 1))
 
 
@@ -89,6 +87,28 @@ def _unpadded_bag(table: Any, found: Any, offsets: Any, mode: str, factors: Any 
     return _bag(flat[chosen], table, starts, mode, None if factors is None else factors.ravel()[chosen])
 
 
+@st.composite
+def _matrices(draw: Any) -> Case:
+    """A sparse matrix whose entries may repeat, with rows without any, or of ones alone, and what it multiplies."""
+    x, found, ends = _cut(draw)
+    weights = draw(st.none() | arrays((found.size,)))
+    return Case((x, found, ends, weights), wrt=(0,))
+
+
+def _cut(draw: Any) -> tuple[Any, Any, Any]:
+    """A table, places in it, and where these begin anew."""
+    table = draw(arrays(_tables))
+    found = draw(indices(len(table), shapes(min_dims=1, max_dims=1, max_side=6), negative=False))
+    return table, found, np.array([0, *sorted(draw(st.lists(st.integers(0, found.size), max_size=3))), found.size])
+
+
+def _multiplied(x: Any, found: Any, ends: Any, weights: Any) -> Any:
+    """The matrix, made dense, and the product."""
+    dense = np.zeros((len(ends) - 1, len(x)))
+    np.add.at(dense, (np.repeat(np.arange(len(ends) - 1), np.diff(ends)), found), 1.0 if weights is None else weights)
+    return dense @ x
+
+
 _LENGTHS = "bags of different lengths"
 
 OPS = [
@@ -111,4 +131,5 @@ OPS = [
     *(Op(f"embedding_bag[{mode}, padding]", _padded_bag, _unpadded_bag, _padded_bags(mode), onnx=_LENGTHS)
       for mode in ("mean", "sum", "max")),
     Op("sampled_matmul", ops.sampled_matmul, _products, _entries(), linear=(0, 1)),
+    Op("sparse_matmul", ops.sparse_matmul, _multiplied, _matrices(), linear=(0,), onnx=None),
 ]

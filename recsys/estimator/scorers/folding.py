@@ -23,6 +23,7 @@ KINDS = {
     "confidence": "confidence.Confidence",
     "least squares": "least_squares.LeastSquares",
     "codes": "codes.Codes",
+    "sums": "sums.Sums",
 }
 """The kinds that a file may name, and where each is."""
 

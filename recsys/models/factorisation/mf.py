@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -21,29 +22,29 @@ from recsys.models.baselines import fit_biases
 from recsys.models.factorisation.factors import draw
 from recsys.training.epochs import EarlyStopping, run_epochs
 
-__all__ = ["MatrixFactorization"]
+__all__ = ["MatrixFactorization", "Parts", "compressed", "implicit"]
 
 _TOUCHED_EPOCHS = 5  # of `partial_fit`, for what new ratings touch
 _RANGE = 5.0  # of ratings that are learned as they are
 _BIAS_EPOCHS = 10
 
 
-class _Parts(NamedTuple):
-    """What is learned, in the order of the kernel; `user_factors` are without the sums of implicit factors."""
+class Parts(NamedTuple):
+    """What is learned, in the order of the kernel; `user_factors` are without the sums."""
 
     user_bias: np.ndarray
     item_bias: np.ndarray
     user_factors: np.ndarray
     item_factors: np.ndarray
-    implicit_factors: np.ndarray
+    summed: np.ndarray  # what sums of them are a part of users' vectors: of items the implicit factors
 
-    def copy(self) -> _Parts:
+    def copy(self) -> Parts:
         """As it is now."""
-        return _Parts(*(part.copy() for part in self))
+        return Parts(*(part.copy() for part in self))
 
-    def implicit(self, rows: CSR) -> np.ndarray:
-        """`sum_j y_j / sqrt(n)` of each row: (B, factors)."""
-        return implicit_sums(rows, self.implicit_factors, self.item_factors.shape[1])
+    def vectors(self, sums: CSR) -> np.ndarray:
+        """`p_u + sum_j c_uj y_j` of all users, the weights c being `sums`: (n_users, factors)."""
+        return self.user_factors + kernels.neighbours.sum_dense_rows(*compressed(sums), self.summed)
 
 
 @dataclass(frozen=True)
@@ -152,28 +153,37 @@ class MatrixFactorization(Recommender):
             raise DataError(f"{type(self).__name__}.fit: the data has no values, and this model learns ratings; "
                             f"give values, or use ALS or BPR.")
         rows, unit = distinct(data.csr), Unit.of(context.facts, self.biased)
-        ratings = rows.weights / np.float32(unit.scale)
-        parts = self._start(*rows.shape)
+        sums, between = self.sums(rows, data), self.between(data)
+        parts = self._start(*rows.shape, sums.shape[1])
         reg_user = self._find_biases(parts, rows, unit, context.facts)
         stopping = EarlyStopping(parts.copy)
 
         def step(epoch: int) -> dict[str, float]:
-            report = {"rmse": self._epoch(parts, epoch, rows, ratings, unit)}
+            report = {"rmse": self._epoch(parts, epoch, rows, sums, unit)}
+            between(parts, epoch)
             if context.valid is not None:
-                report["valid"] = -self._rmse(parts, context.valid, rows, unit, context.facts)
+                report["valid"] = -self._rmse(parts, context.valid, sums, unit, context.facts)
                 stopping.update(report["valid"])
             return report
 
         history = run_epochs(type(self).__name__, self.epochs, step, context.progress, remedy=self.remedy())
-        return self._learned(stopping.best_state or parts, rows, unit, reg_user, history)
+        return self._learned(stopping.best_state or parts, rows, sums, unit, reg_user, history)
 
-    def _start(self, n_users: int, n_items: int) -> _Parts:
+    def sums(self, rows: CSR, data: Interactions) -> CSR:
+        """Of which further vectors a user's is a sum, and with what weights c: CSR (n_users, m)."""
+        return implicit(rows) if self.implicit_feedback else CSR.from_pairs([], [], None, (rows.shape[0], 0))
+
+    def between(self, data: Interactions) -> Callable[[Parts, int], None]:
+        """What is done after an epoch over the ratings, `between(parts, epoch)`: nothing."""
+        return lambda parts, epoch: None
+
+    def _start(self, n_users: int, n_items: int, n_summed: int) -> Parts:
         rng = np.random.default_rng(self.seed)
-        sizes = n_users, n_items, n_items if self.implicit_feedback else 0
+        sizes = n_users, n_items, n_summed
         factors = [draw(rng, n, self.factors, self.init_std) for n in sizes]
-        return _Parts(np.zeros(n_users, np.float32), np.zeros(n_items, np.float32), *factors)
+        return Parts(np.zeros(n_users, np.float32), np.zeros(n_items, np.float32), *factors)
 
-    def _find_biases(self, parts: _Parts, rows: CSR, unit: Unit, facts: Facts) -> float | None:
+    def _find_biases(self, parts: Parts, rows: CSR, unit: Unit, facts: Facts) -> float | None:
         """Biases as `Bias` has them -> its `reg_user_`; None if they are learned along with the factors."""
         if not self.biased or self.reg_bias is not None:
             return None
@@ -181,28 +191,29 @@ class MatrixFactorization(Recommender):
         parts.user_bias[:], parts.item_bias[:] = found.user / unit.scale, found.item / unit.scale
         return found.reg_user
 
-    def _epoch(self, parts: _Parts, epoch: int, rows: CSR, ratings: np.ndarray, unit: Unit) -> float:
-        """One pass over the ratings, divided by the scale -> root mean squared error on the way."""
+    def _epoch(self, parts: Parts, epoch: int, rows: CSR, sums: CSR, unit: Unit) -> float:
+        """One pass over the ratings -> root mean squared error on the way."""
         order = np.random.default_rng((self.seed, epoch)).permutation(rows.shape[0])
         learned = self.biased and self.reg_bias is not None
-        squares = kernels.mf.epoch(order, rows.indptr, rows.indices, ratings, unit.mean, *parts, self.lr, self.reg,
-                                   self.lr if learned else 0.0, self.reg_bias or 0.0)
+        squares = kernels.mf.epoch(order, rows.indptr, rows.indices, rows.weights / np.float32(unit.scale), unit.mean,
+                                   *parts, *compressed(sums), self.lr, self.reg, self.lr if learned else 0.0,
+                                   self.reg_bias or 0.0)
         return float(np.sqrt(squares / rows.nnz)) * unit.scale
 
-    def _rmse(self, parts: _Parts, data: Interactions, rows: CSR, unit: Unit, facts: Facts) -> float:
+    def _rmse(self, parts: Parts, data: Interactions, sums: CSR, unit: Unit, facts: Facts) -> float:
         if data.value is None:
             raise DataError(f"{type(self).__name__}.fit: the validation data has no values.")
-        vectors = parts.user_factors + parts.implicit(rows)
-        dots = np.einsum("nf,nf->n", vectors[data.user], parts.item_factors[data.item])
+        dots = np.einsum("nf,nf->n", parts.vectors(sums)[data.user], parts.item_factors[data.item])
         assumed = known_biases(unit.mean, parts.user_bias, parts.item_bias, data.user, data.item)
         predicted = np.clip((dots + assumed) * unit.scale, *facts.rating_range or (None, None))
         return float(np.sqrt(np.mean(np.square(predicted - data.value, dtype=np.float64))))
 
-    def _learned(self, parts: _Parts, rows: CSR, unit: Unit, reg_user: float | None,
+    def _learned(self, parts: Parts, rows: CSR, sums: CSR, unit: Unit, reg_user: float | None,
                  history: dict[str, list[float]]) -> Learned:
-        fold_in = LeastSquares(self.reg, self.biased, reg_user, parts.implicit_factors, rows)
-        scorer = Factors(self.can, parts.user_factors + parts.implicit(rows), parts.item_factors, parts.item_bias,
-                         fold_in, user_bias=parts.user_bias, mean=unit.mean, scale=unit.scale)
+        of_items = parts.summed[:rows.shape[1] if self.implicit_feedback else 0]
+        fold_in = LeastSquares(self.reg, self.biased, reg_user, of_items, rows)
+        scorer = Factors(self.can, parts.vectors(sums), parts.item_factors, parts.item_bias, fold_in,
+                         user_bias=parts.user_bias, mean=unit.mean, scale=unit.scale)
         return Learned(scorer, {"reg_user_": reg_user, "curves_": history})
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
@@ -214,37 +225,53 @@ class MatrixFactorization(Recommender):
         unit, known = Unit.of(context.facts, self.biased), (len(before.user_factors), len(before.item_factors))
         rows = distinct(appended(kept.history, data.csr))
         n_users, n_items = rows.shape
+        sums = self.sums(rows, data)
         parts = self._grown(_rescaled(before, kept, np.float32(before.scale / unit.scale)), n_users, n_items)
         reg_user = self._find_biases(parts, rows, unit, context.facts)
-        self._steps(parts, rows, np.arange(n_users) >= known[0], np.arange(n_items) >= known[1], self.epochs, unit)
-        self._steps(parts, rows, members(data.user, n_users), members(data.item, n_items), _TOUCHED_EPOCHS, unit)
-        return self._learned(parts, rows, unit, reg_user, fitted.learned.taken["curves_"])
+        new = np.arange(n_users) >= known[0], np.arange(n_items) >= known[1]
+        touched = members(data.user, n_users), members(data.item, n_items)
+        for change, epochs in ((new, self.epochs), (touched, _TOUCHED_EPOCHS)):
+            self._steps(parts, rows, sums, *change, epochs, unit)
+        return self._learned(parts, rows, sums, unit, reg_user, fitted.learned.taken["curves_"])
 
-    def _grown(self, parts: _Parts, n_users: int, n_items: int) -> _Parts:
+    def _grown(self, parts: Parts, n_users: int, n_items: int) -> Parts:
         """With numbers for new users and items."""
         rng, known = np.random.default_rng((self.seed, n_users, n_items)), (len(parts.user_bias), len(parts.item_bias))
         users, items = (draw(rng, n, self.factors, self.init_std) for n in (n_users - known[0], n_items - known[1]))
         implicit = [draw(rng, n_items - known[1], self.factors, self.init_std)] if self.implicit_feedback else []
-        return _Parts(grown(parts.user_bias, n_users), grown(parts.item_bias, n_items),
-                      np.concatenate([parts.user_factors, users]), np.concatenate([parts.item_factors, items]),
-                      np.concatenate([parts.implicit_factors, *implicit]))
+        return Parts(grown(parts.user_bias, n_users), grown(parts.item_bias, n_items),
+                     np.concatenate([parts.user_factors, users]), np.concatenate([parts.item_factors, items]),
+                     np.concatenate([parts.summed, *implicit]))
 
-    def _steps(self, parts: _Parts, rows: CSR, users: np.ndarray, items: np.ndarray, epochs: int, unit: Unit) -> None:
+    def _steps(self, parts: Parts, rows: CSR, sums: CSR, users: np.ndarray, items: np.ndarray, epochs: int,
+               unit: Unit) -> None:
         """Epochs over the ratings of some users and items, bool (n,), that change these alone."""
         part = rows.where(users[rows.row_of_entry] | items[rows.indices])
         if not part.nnz:
             return
-        put_back = all_but(zip(parts, (users, items, users, items, items[:len(parts.implicit_factors)]), strict=True))
+        put_back = all_but(zip(parts, (users, items, users, items, items[:len(parts.summed)]), strict=True))
         for epoch in range(self.epochs, self.epochs + epochs):
-            self._epoch(parts, epoch, part, part.weights / np.float32(unit.scale), unit)
+            self._epoch(parts, epoch, part, sums, unit)
             put_back()
 
 
-def _rescaled(before: Factors, kept: LeastSquares, shrink: np.float32) -> _Parts:
+def _rescaled(before: Factors, kept: LeastSquares, shrink: np.float32) -> Parts:
     """What was learned, in the unit of new ratings that widen the range."""
     root = np.sqrt(shrink)
     if before.user_bias is None or kept.history is None:
         raise ValueError("the factors of a model of ratings have biases and a history")
-    parts = _Parts(before.user_bias * shrink, before.item_bias * shrink, before.user_factors * root,
-                   before.item_factors * root, kept.implicit_factors * root)
-    return parts._replace(user_factors=parts.user_factors - parts.implicit(kept.history))
+    vectors, summed = before.user_factors * root, kept.implicit_factors * root
+    sums = implicit_sums(kept.history, summed, vectors.shape[1])
+    return Parts(before.user_bias * shrink, before.item_bias * shrink, vectors - sums, before.item_factors * root,
+                 summed)
+
+
+def implicit(rows: CSR) -> CSR:
+    """The weights by which what users have rated is a part of them: `1 / sqrt(n)` of each of n items."""
+    weights = np.repeat(1 / np.sqrt(np.maximum(rows.counts, 1)), rows.counts).astype(np.float32)
+    return CSR(rows.indptr, rows.indices, weights, rows.shape)
+
+
+def compressed(matrix: CSR) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The arrays of a matrix, as kernels take them."""
+    return matrix.indptr, matrix.indices, matrix.weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from recsys.estimator.parameters import Check, at_least, between, flag, one_of, 
 from recsys.estimator.scorers.neighbours import UserNeighbours, nearest
 from recsys.estimator.scorers.similarities import SparseSimilarities
 
-__all__ = ["ItemKNN", "UserKNN"]
+__all__ = ["ItemKNN", "UserKNN", "histories_of"]
 
 _LEAST = 50  # neighbours of items by default
 _OF_ITEMS = 600  # more of them, relative to the events of a user or an item
@@ -105,7 +105,7 @@ class ItemKNN(Recommender):
         """The neighbours of each item, and how fast a history fades."""
         events = data.csr
         repeats = _repeating(events) if self.repeats is None else self.repeats
-        histories = _histories(self, context.facts)
+        histories = histories_of(self, context.facts)
         rows = histories.plain(events)
         neighbours = _enough(rows) if self.neighbours is None else self.neighbours
         decay = 1.0 if self.decay is None else float(self.decay)
@@ -141,7 +141,8 @@ class ItemKNN(Recommender):
         return max(_DECAYS, key=lambda decay: _mean_reciprocal(scorer, faded(history, plain, decay), target))
 
 
-def _histories(model: ItemKNN | UserKNN, facts: Facts) -> Histories:
+def histories_of(model: Any, facts: Facts) -> Histories:
+    """The form of the histories of a model with such `weights`, and `recent` if it has one."""
     frequency = inverse_frequency(facts.item_counts, len(facts.users)) if model.weights == "idf" else None
     return Histories(_FORMS[model.weights], getattr(model, "recent", None), frequency=frequency)
 
@@ -222,7 +223,7 @@ class UserKNN(Recommender):
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The histories are all there is."""
-        histories = _histories(self, context.facts).storing(data.csr, context.facts.seen)
+        histories = histories_of(self, context.facts).storing(data.csr, context.facts.seen)
         own = max(1, round(_OF_USERS / _events_each(histories.plain(data.csr))))
         neighbours = own if self.neighbours is None else self.neighbours
         scorer = UserNeighbours(self.can, histories, neighbours=neighbours, shrink=self.shrink,

@@ -21,8 +21,13 @@ def problem(seed: int, implicit: bool, n_users: int = 6, n_items: int = 8, facto
     rated = rng.random((n_users, n_items)) < 0.5
     rated[-1] = False
     users, items = np.nonzero(rated)
-    return {"order": rng.permutation(n_users), "indptr": np.searchsorted(users, np.arange(n_users + 1)),
-            "indices": items.astype(np.int32), "values": rng.integers(1, 6, len(items)).astype(np.float32),
+    indptr = np.searchsorted(users, np.arange(n_users + 1))
+    counts = np.diff(indptr)
+    sums = {"indptr": indptr, "indices": items.astype(np.int32), "weights": (np.repeat(counts, counts) ** -0.5).astype(np.float32)}
+    if not implicit:
+        sums = {"indptr": 0 * indptr, "indices": items[:0].astype(np.int32), "weights": np.zeros(0, np.float32)}
+    return {"order": rng.permutation(n_users), "indptr": indptr, "indices": items.astype(np.int32),
+            **{f"sums_{name}": part for name, part in sums.items()}, "values": rng.integers(1, 6, len(items)).astype(np.float32),
             "bu": rng.normal(size=n_users).astype(dtype), "bi": rng.normal(size=n_items).astype(dtype),
             "P": rng.normal(size=(n_users, factors)).astype(dtype),
             "Q": rng.normal(size=(n_items, factors)).astype(dtype),
@@ -32,8 +37,16 @@ def problem(seed: int, implicit: bool, n_users: int = 6, n_items: int = 8, facto
 def run(version, p, mean=3.0, lr=0.01, reg=0.05, lr_bias=0.02, reg_bias=0.03):
     p = {k: v.copy() for k, v in p.items()}
     total = version.epoch(p["order"], p["indptr"], p["indices"], p["values"], mean, p["bu"], p["bi"], p["P"], p["Q"],
-                        p["Y"], lr, reg, lr_bias, reg_bias)
+                        p["Y"], p["sums_indptr"], p["sums_indices"], p["sums_weights"], lr, reg, lr_bias, reg_bias)
     return p, total
+
+
+def trusting(seed: int) -> dict[str, np.ndarray]:
+    """A problem whose users' vectors have sums over any rows of Y, with any weights; some have none."""
+    p, rng = problem(seed, True), np.random.default_rng(seed)
+    users, others = np.nonzero(rng.random((6, 11)) < 0.4)
+    return p | {"Y": rng.normal(size=(11, 5)), "sums_indptr": np.searchsorted(users, np.arange(7)),
+                "sums_indices": others.astype(np.int32), "sums_weights": rng.normal(size=len(others)).astype(np.float32)}
 
 
 def one_rating_at_a_time(p, mean, lr, reg):
@@ -41,24 +54,24 @@ def one_rating_at_a_time(p, mean, lr, reg):
     p = {k: v.copy() for k, v in p.items()}
     for u in p["order"]:
         items = p["indices"][p["indptr"][u]:p["indptr"][u + 1]]
+        around = slice(p["sums_indptr"][u], p["sums_indptr"][u + 1])
+        others, weights = p["sums_indices"][around], p["sums_weights"][around].astype(np.float64)
         for i, r in zip(items, p["values"][p["indptr"][u]:p["indptr"][u + 1]], strict=True):
-            norm = len(items) ** -0.5
-            z = p["P"][u] + (p["Y"][items].sum(axis=0) * norm if len(p["Y"]) else 0)
+            z = p["P"][u] + weights @ p["Y"][others]
             e = r - (mean + p["bu"][u] + p["bi"][i] + p["Q"][i] @ z)
             q = p["Q"][i].copy()
             p["bu"][u] += lr * (e - reg * p["bu"][u])
             p["bi"][i] += lr * (e - reg * p["bi"][i])
             p["Q"][i] += lr * (e * z - reg * q)
             p["P"][u] += lr * (e * q - reg * p["P"][u])
-            if len(p["Y"]):
-                p["Y"][items] += lr * (e * norm * q - reg * p["Y"][items])
+            p["Y"][others] += lr * (e * weights[:, None] * q - reg * p["Y"][others])
     return p
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@given(seed=st.integers(0, 10**6), implicit=st.booleans())
-def test_composed_steps_are_the_steps_of_the_paper(version, seed, implicit):
-    p = problem(seed, implicit)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(["plain", "implicit", "trusting"]))
+def test_composed_steps_are_the_steps_of_the_paper(version, seed, kind):
+    p = trusting(seed) if kind == "trusting" else problem(seed, kind == "implicit")
     ours, _ = run(version, p, lr=0.01, reg=0.05, lr_bias=0.01, reg_bias=0.05)
     theirs = one_rating_at_a_time(p, 3.0, 0.01, 0.05)
     for name in ("bu", "bi", "P", "Q", "Y"):
@@ -83,6 +96,7 @@ def test_a_step_is_the_gradient_by_automatic_differentiation(version, implicit):
     p, lr, reg, mean = problem(3, implicit), 1e-3, 0.1, 3.0
     p["indptr"] = np.minimum(p["indptr"], 1)  # the first rating is all there is
     p["indices"], p["values"] = p["indices"][:1], p["values"][:1]
+    p["sums_indptr"], p["sums_weights"] = np.minimum(p["sums_indptr"], 1), 0 * p["sums_weights"] + 1
     u, i, r = 0, int(p["indices"][0]), float(p["values"][0])
     names = ["bu", "bi", "P", "Q", *(["Y"] if implicit else [])]
 

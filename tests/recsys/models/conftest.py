@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from recsys.data import Features, IdMap, Interactions
+from recsys.data.csr import CSR
 from recsys.estimator import scorers
 from recsys.estimator.fitted import Fitted, Learned
 from recsys.estimator.scorers.blend import Blend
@@ -57,12 +58,15 @@ def simulated(seed: int = 0, n_users: int = 30, n_items: int = 24, n: int = 400)
 
 
 def described(data: Interactions) -> Interactions:
-    """The data with a title, a text and a small image for every item, which models of content need."""
+    """The data with what models of content and of friends need: a title, text and small image for every item, links."""
     n = data.n_items
     posters = 1 + np.random.default_rng(1).integers(0, 200, (n, 9, 6, 3), np.uint8)
     features = Features(titles=[f"Title {i}" for i in range(n)], text=[f"a thing of kind {i % 2}" for i in range(n)],
                         attributes={"poster": posters})
-    return replace(data, item_features=features)
+    users = np.arange(data.n_users)
+    links = CSR.from_pairs(np.repeat(users, 3), (users[:, None] + [1, 2, 5]).ravel() % max(data.n_users, 1),
+                           shape=(data.n_users, data.n_users))
+    return replace(data, item_features=features, social=links)
 
 
 def tastes(features: Features, n_users: int = 80, events: int = 12, seed: int = 0) -> Interactions:

@@ -1,0 +1,1 @@
+"""Models of who trusts or befriends whom."""

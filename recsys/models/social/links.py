@@ -1,0 +1,58 @@
+"""What models of the social graph share: where they have it from, and what they do without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.errors import DataError
+from recsys.estimator import Recommender
+
+__all__ = ["SocialModel", "links_of", "shared"]
+
+
+class SocialModel(Recommender):
+    """A model that learns from `Interactions.social`: row u has those whom user u trusts, or is friends with."""
+
+    def lacks(self, data: Interactions) -> str:
+        """What the model needs and the data does not have; empty if nothing."""
+        return super().lacks(data) or ("" if data.social is not None else "a social graph")
+
+    def with_blanks(self, data: Interactions) -> Interactions:
+        """The data, and if it has no social graph, with one without links."""
+        if data.social is not None:
+            return data
+        nobody = np.zeros(0, np.int32)
+        return replace(data, social=CSR.from_pairs(nobody, nobody, shape=(data.n_users, data.n_users)))
+
+
+def links_of(who: str, data: Interactions) -> CSR:
+    """Whom each user trusts, each once and not themselves: CSR (n_users, n_users).
+
+    Raises
+    ------
+    DataError
+        The data has no social graph.
+    """
+    if data.social is None:
+        raise DataError(f"{who}: the data has no social graph, and this model learns from one; give social= to "
+                        f"Interactions, or a file of links (--friends), or use a model that needs none.")
+    links = data.social.unique()
+    return links.where(links.indices != links.row_of_entry)
+
+
+def shared(links: CSR) -> CSR:
+    """Links that weigh 1 together in every row that has some.
+
+    Examples
+    --------
+    >>> shared(CSR.from_pairs([0, 0, 1], [1, 2, 0], shape=(3, 3))).toarray()
+    array([[0. , 0.5, 0.5],
+           [1. , 0. , 0. ],
+           [0. , 0. , 0. ]], dtype=float32)
+    """
+    weights = np.repeat(1 / np.maximum(links.counts, 1), links.counts).astype(np.float32)
+    return CSR(links.indptr, links.indices, weights, links.shape)
