@@ -315,9 +315,8 @@ def rank(model: Deployed, rows: Sequence[Row], k: int, allowed: np.ndarray | Non
     fitted = model.fitted
     n = len(fitted.items)
     users = np.array([row.user for row in rows], np.int32)
-    history = histories(model, rows)
+    history = histories(model, rows) if fitted.can.fold_in else None
     hidden = stacked([row.hidden for row in rows], [None], n)
-    history = history if fitted.can.fold_in else None
     items, scores, popular = rank_rows(fitted, users, history, k, hidden, allowed)
     return items, scores, answering.sources(fitted, users, history, items, popular)
 
