@@ -102,6 +102,11 @@ class CSR:
         values = None if data is None else np.asarray(data, np.float32)[order]
         return cls(indptr, cols.astype(np.int32)[order], values, shape)
 
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> CSR:
+        """A matrix without entries."""
+        return cls(np.zeros(shape[0] + 1, np.int64), np.zeros(0, np.int32), None, shape)
+
     def __repr__(self) -> str:
         return f"CSR(shape={self.shape}, nnz={self.nnz}{'' if self.data is None else ', with values'})"
 

@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 
     def vectors(self, sums: CSR) -> np.ndarray:
         """`p_u + sum_j c_uj y_j` of all users, the weights c being `sums`: (n_users, factors)."""
-        return self.user_factors + kernels.neighbours.sum_dense_rows(*compressed(sums), self.summed)
+        return np.asarray(self.user_factors + kernels.neighbours.sum_dense_rows(*compressed(sums), self.summed))
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class MatrixFactorization(Recommender):
 
     def sums(self, rows: CSR, data: Interactions) -> CSR:
         """Of which further vectors a user's is a sum, and with what weights c: CSR (n_users, m)."""
-        return implicit(rows) if self.implicit_feedback else CSR.from_pairs([], [], None, (rows.shape[0], 0))
+        return implicit(rows) if self.implicit_feedback else CSR.empty((rows.shape[0], 0))
 
     def between(self, data: Interactions) -> Callable[[Parts, int], None]:
         """What is done after an epoch over the ratings, `between(parts, epoch)`: nothing."""
@@ -230,8 +230,8 @@ class MatrixFactorization(Recommender):
         reg_user = self._find_biases(parts, rows, unit, context.facts)
         new = np.arange(n_users) >= known[0], np.arange(n_items) >= known[1]
         touched = members(data.user, n_users), members(data.item, n_items)
-        for change, epochs in ((new, self.epochs), (touched, _TOUCHED_EPOCHS)):
-            self._steps(parts, rows, sums, *change, epochs, unit)
+        self._steps(parts, rows, sums, new, self.epochs, unit)
+        self._steps(parts, rows, sums, touched, _TOUCHED_EPOCHS, unit)
         return self._learned(parts, rows, sums, unit, reg_user, fitted.learned.taken["curves_"])
 
     def _grown(self, parts: Parts, n_users: int, n_items: int) -> Parts:
@@ -243,9 +243,10 @@ class MatrixFactorization(Recommender):
                      np.concatenate([parts.user_factors, users]), np.concatenate([parts.item_factors, items]),
                      np.concatenate([parts.summed, *implicit]))
 
-    def _steps(self, parts: Parts, rows: CSR, sums: CSR, users: np.ndarray, items: np.ndarray, epochs: int,
+    def _steps(self, parts: Parts, rows: CSR, sums: CSR, of: tuple[np.ndarray, np.ndarray], epochs: int,
                unit: Unit) -> None:
-        """Epochs over the ratings of some users and items, bool (n,), that change these alone."""
+        """Epochs over the ratings of some users and items, bool (n_users,) and (n_items,), that change these alone."""
+        users, items = of
         part = rows.where(users[rows.row_of_entry] | items[rows.indices])
         if not part.nnz:
             return

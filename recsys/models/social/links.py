@@ -25,8 +25,7 @@ class SocialModel(Recommender):
         """The data, and if it has no social graph, with one without links."""
         if data.social is not None:
             return data
-        nobody = np.zeros(0, np.int32)
-        return replace(data, social=CSR.from_pairs(nobody, nobody, shape=(data.n_users, data.n_users)))
+        return replace(data, social=CSR.empty((data.n_users, data.n_users)))
 
 
 def links_of(who: str, data: Interactions) -> CSR:

@@ -51,8 +51,8 @@ class TrustSVD(SocialModel, MatrixFactorization):
     References
     ----------
     Guo, Zhang, Yorke-Smith, TrustSVD: Collaborative Filtering with Both the Explicit and Implicit Influence of User
-    Trust and of Item Ratings, AAAI 2015, equations 6 and 8 (there `social` weighs the links' errors alone, and each square is weighted by
-    1 / sqrt(count), here once for each error it takes part in).
+    Trust and of Item Ratings, AAAI 2015, equations 6 and 8 (there `social` weighs the links' errors alone, and each
+    square is weighted by 1 / sqrt(count), here once for each error it takes part in).
 
     Examples
     --------
@@ -88,7 +88,7 @@ class TrustSVD(SocialModel, MatrixFactorization):
         """A pass over the links, whose ratings are 1: of a matrix factorisation with p and w."""
         links = links_of(f"{type(self).__name__}.fit", data)
         nothing, n = np.zeros(links.shape[0], np.float32), data.n_items
-        nowhere = CSR.from_pairs([], [], None, (links.shape[0], 0))
+        nowhere = CSR.empty((links.shape[0], 0))
 
         def between(parts: Parts, epoch: int) -> None:
             order = np.random.default_rng((self.seed, epoch, 1)).permutation(links.shape[0])

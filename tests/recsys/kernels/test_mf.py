@@ -23,11 +23,12 @@ def problem(seed: int, implicit: bool, n_users: int = 6, n_items: int = 8, facto
     users, items = np.nonzero(rated)
     indptr = np.searchsorted(users, np.arange(n_users + 1))
     counts = np.diff(indptr)
-    sums = {"indptr": indptr, "indices": items.astype(np.int32), "weights": (np.repeat(counts, counts) ** -0.5).astype(np.float32)}
+    norms = (np.repeat(counts, counts) ** -0.5).astype(np.float32)
+    sums = {"sums_indptr": indptr, "sums_indices": items.astype(np.int32), "sums_weights": norms}
     if not implicit:
-        sums = {"indptr": 0 * indptr, "indices": items[:0].astype(np.int32), "weights": np.zeros(0, np.float32)}
+        sums = {"sums_indptr": 0 * indptr, "sums_indices": items[:0].astype(np.int32), "sums_weights": norms[:0]}
     return {"order": rng.permutation(n_users), "indptr": indptr, "indices": items.astype(np.int32),
-            **{f"sums_{name}": part for name, part in sums.items()}, "values": rng.integers(1, 6, len(items)).astype(np.float32),
+            **sums, "values": rng.integers(1, 6, len(items)).astype(np.float32),
             "bu": rng.normal(size=n_users).astype(dtype), "bi": rng.normal(size=n_items).astype(dtype),
             "P": rng.normal(size=(n_users, factors)).astype(dtype),
             "Q": rng.normal(size=(n_items, factors)).astype(dtype),
@@ -45,8 +46,9 @@ def trusting(seed: int) -> dict[str, np.ndarray]:
     """A problem whose users' vectors have sums over any rows of Y, with any weights; some have none."""
     p, rng = problem(seed, True), np.random.default_rng(seed)
     users, others = np.nonzero(rng.random((6, 11)) < 0.4)
+    weights = rng.normal(size=len(others)).astype(np.float32)
     return p | {"Y": rng.normal(size=(11, 5)), "sums_indptr": np.searchsorted(users, np.arange(7)),
-                "sums_indices": others.astype(np.int32), "sums_weights": rng.normal(size=len(others)).astype(np.float32)}
+                "sums_indices": others.astype(np.int32), "sums_weights": weights}
 
 
 def one_rating_at_a_time(p, mean, lr, reg):

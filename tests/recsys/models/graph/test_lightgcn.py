@@ -144,7 +144,8 @@ def test_it_ranks_better_than_popularity_and_stops_by_validation():
 
 
 @settings(max_examples=10)
-@given(layers=st.integers(1, 3), pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
+@given(layers=st.integers(1, 3),
+       pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
 def test_any_few_events_are_learned(layers, pairs):
     user, item = np.array(pairs).T
     data = Interactions.from_arrays(user, item, user_ids=IdMap(np.arange(5)), item_ids=IdMap(np.arange(5)))

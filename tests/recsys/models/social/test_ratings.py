@@ -70,7 +70,8 @@ def test_an_epoch_of_trust_svd_goes_along_the_gradient(seed, social):
             vector, others = p[u] + summed[np.array(items)].sum(axis=0) * len(items) ** -0.5, list(items)
             if trusted[u]:
                 people = [N_ITEMS + v for v in trusted[u]]
-                vector, others = vector + social * summed[np.array(people)].sum(axis=0) * len(people) ** -0.5, others + people
+                vector = vector + social * summed[np.array(people)].sum(axis=0) * len(people) ** -0.5
+                others = others + people
             error = r - 3.0 - parts.user_bias[u] - parts.item_bias[i] - (q[i] * vector).sum()
             total = total + 0.5 * error**2 + 0.5 * reg * (
                 ops.square(p[u]).sum() + ops.square(q[i]).sum() + ops.square(summed[np.array(others)]).sum())
