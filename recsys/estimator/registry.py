@@ -18,6 +18,7 @@ REGISTRY: dict[str, str] = {
     "ItemKNNBaseline": "neighbours.ratings",
     "UserKNNBaseline": "neighbours.ratings",
     "EASE": "linear.ease",
+    "RP3beta": "linear.walks",
     "MatrixFactorization": "factorisation.mf",
     "ALS": "factorisation.als",
     "BPR": "factorisation.bpr",
