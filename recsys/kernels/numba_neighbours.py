@@ -216,18 +216,29 @@ def sum_dense_rows(indptr, indices, weights, matrix):
     return out
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _sum_dense_rows(first, last, indptr, indices, weights, matrix, out):
     high = (len(out) + _ROWS - 1) // _ROWS
     for tile in range(first, last):
         left, top = tile // high * _TILE, tile % high * _ROWS
         right, bottom = min(left + _TILE, matrix.shape[1]), min(top + _ROWS, len(out))
         for row in range(top, bottom):
-            sums = out[row, left:right]
-            for at in range(indptr[row], indptr[row + 1]):
+            sums, at, end = out[row, left:right], indptr[row], indptr[row + 1]
+            while at + 4 <= end:  # one after the other, as below, but the sums are loaded and stored once
+                a, b = matrix[indices[at], left:right], matrix[indices[at + 1], left:right]
+                c, d = matrix[indices[at + 2], left:right], matrix[indices[at + 3], left:right]
+                of_a, of_b, of_c, of_d = weights[at], weights[at + 1], weights[at + 2], weights[at + 3]
+                for column in range(right - left):
+                    total = sums[column] + of_a * a[column]
+                    total += of_b * b[column]
+                    total += of_c * c[column]
+                    sums[column] = total + of_d * d[column]
+                at += 4
+            while at < end:
                 weight, addend = weights[at], matrix[indices[at], left:right]
                 for column in range(right - left):
                     sums[column] += weight * addend[column]
+                at += 1
 
 
 # ------------------------------------------------------------------------------------------------------- ratings
