@@ -19,6 +19,7 @@ REGISTRY: dict[str, str] = {
     "UserKNNBaseline": "neighbours.ratings",
     "EASE": "linear.ease",
     "RP3beta": "linear.walks",
+    "GraphFilter": "linear.filters",
     "MatrixFactorization": "factorisation.mf",
     "ALS": "factorisation.als",
     "BPR": "factorisation.bpr",

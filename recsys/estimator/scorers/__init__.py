@@ -21,6 +21,7 @@ KINDS = {
     "blend": "blend.Blend",
     "constant": "constant.Constant",
     "factors": "factors.Factors",
+    "filtered": "filtered.Filtered",
     "history network": "networks.HistoryNetwork",
     "pair network": "networks.PairNetwork",
     "rated by users": "rated.UserRatings",
