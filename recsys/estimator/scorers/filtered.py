@@ -20,6 +20,7 @@ from recsys.kernels import neighbours as kernels
 __all__ = ["Filtered", "Response", "normalised"]
 
 _AT_ONCE = 64  # histories, so that what is multiplied stays in cache
+_ROUNDING = 1e-6  # of the largest score; what is below it may be where no path leads
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,18 @@ class Filtered(HistoryScorer):
         With the stored ones, R.
     item_users : ndarray of float32, shape (n_items,)
         D.
-    vectors : ndarray of float32, shape (n_items, f)
+    singular : ndarray of float32, shape (n_items, f)
         V, the right singular vectors of A with the largest singular values.
     response : Response
     """
 
     needs_histories = True
 
-    def __init__(self, can: Can, histories: Histories, item_users: np.ndarray, vectors: np.ndarray,
+    def __init__(self, can: Can, histories: Histories, item_users: np.ndarray, singular: np.ndarray,
                  response: Response) -> None:
         super().__init__(can, histories, len(item_users))
-        self.item_users, self.vectors, self.response = item_users, vectors, response
-        self._across = np.ascontiguousarray(vectors.T)
+        self.item_users, self.singular, self.response = item_users, singular, response
+        self._across = np.ascontiguousarray(singular.T)
         self._rows = normalised(histories.rows, item_users)
         self._columns = self._rows.T
 
@@ -88,13 +89,16 @@ class Filtered(HistoryScorer):
         scores = gain * self._polynomial(self.response.first, signal / gain)
         if self.response.low_pass:
             scores += self._low(history, weights).T
-        return self._polynomial(self.response.then, scores)
+        scores = self._polynomial(self.response.then, scores)
+        size = np.abs(scores)
+        scores[size <= _ROUNDING * size.max(axis=0, initial=0)] = 0
+        return scores
 
     def _low(self, history: CSR, weights: np.ndarray) -> np.ndarray:
         """The part of the largest singular values: (B, n_items)."""
-        gain, (rows, length) = self._gain(self.response.low_tilt)[:, 0], (history.shape[0], self.vectors.shape[1])
+        gain, (rows, length) = self._gain(self.response.low_tilt)[:, 0], (history.shape[0], self.singular.shape[1])
         weights = weights / gain[history.indices]
-        inside = kernels.sum_dense_rows(history.indptr, history.indices, weights, self.vectors)
+        inside = kernels.sum_dense_rows(history.indptr, history.indices, weights, self.singular)
         every = np.tile(np.arange(length, dtype=np.int32), rows)
         low = kernels.sum_dense_rows(np.arange(rows + 1) * length, every, inside.ravel(), self._across)
         return np.asarray(low * (np.float32(self.response.low_pass) * gain))
@@ -135,7 +139,7 @@ class Filtered(HistoryScorer):
         found = self._polynomial(self.response.first, gain * column) / gain
         if self.response.low_pass:
             inside = runtime.matmul(self._across, low_gain * column)
-            found += np.float32(self.response.low_pass) * runtime.matmul(self.vectors, inside) / low_gain
+            found += np.float32(self.response.low_pass) * runtime.matmul(self.singular, inside) / low_gain
         return np.asarray(np.where(self.item_users[indices] > 0, found[indices, 0], 0))
 
     def similar_items(self, items: np.ndarray) -> np.ndarray:
@@ -148,14 +152,14 @@ class Filtered(HistoryScorer):
     def state(self) -> State:
         """The histories, the vectors and the response."""
         settings = {"histories": self.histories.settings(), "response": asdict(self.response)}
-        return settings, self.histories.arrays() | {"item_users": self.item_users, "vectors": self.vectors}
+        return settings, self.histories.arrays() | {"item_users": self.item_users, "singular": self.singular}
 
     @classmethod
     def restore(cls, settings: dict[str, Any], arrays: Arrays, facts: Facts) -> Self:
         """The scorer that `state` described."""
         n = len(facts.items)
         return cls(settings["can"], Histories.restore(settings["histories"], arrays, facts),
-                   expect(arrays, "item_users", (n,), np.float32), expect(arrays, "vectors", (n, None), np.float32),
+                   expect(arrays, "item_users", (n,), np.float32), expect(arrays, "singular", (n, None), np.float32),
                    Response(**settings["response"]))
 
 

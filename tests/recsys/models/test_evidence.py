@@ -13,9 +13,20 @@ from hypothesis import strategies as st
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import UnsupportedError
 from recsys.estimator.ranking import _with_popular
-from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
+from recsys.models import (
+    BPR,
+    EASE,
+    FactorizationMachine,
+    GraphFilter,
+    ItemKNN,
+    MatrixFactorization,
+    Popular,
+    Recommender,
+    RP3beta,
+    UserKNN,
+)
 
-SUMS = (ItemKNN, UserKNN, EASE)
+SUMS = (ItemKNN, UserKNN, EASE, RP3beta, GraphFilter)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +130,7 @@ def test_users_that_features_describe_are_like_others() -> None:
 
 def test_a_user_whose_items_nothing_goes_with() -> None:
     data = Interactions.from_arrays([1, 1, 2, 2, 3, 4, 4, 5, 5], ["a", "b", "a", "b", "z", "c", "d", "c", "d"])
-    for model in (ItemKNN(), UserKNN(), EASE(reg=1)):
+    for model in (ItemKNN(), UserKNN(), EASE(reg=1), RP3beta(), GraphFilter(), GraphFilter(response="turbo-cf")):
         model.fit(data)
         one = model.recommend(3, k=3)
         assert one.items.tolist() == ["a", "b", "c"]
