@@ -20,6 +20,8 @@ REGISTRY: dict[str, str] = {
     "EASE": "linear.ease",
     "SparseEASE": "linear.sparse_ease",
     "SLIM": "linear.slim",
+    "RP3beta": "linear.walks",
+    "GraphFilter": "linear.filters",
     "MatrixFactorization": "factorisation.mf",
     "ALS": "factorisation.als",
     "BPR": "factorisation.bpr",

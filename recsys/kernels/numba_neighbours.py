@@ -14,12 +14,13 @@ import numpy as np
 from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 
-__all__ = ["gram", "rate", "sum_dense_rows", "sum_sparse_rows", "top_similar"]
+__all__ = ["gram", "largest", "rate", "sum_dense_rows", "sum_sparse_rows", "top_similar"]
 
 _FAST: Any = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}}
 _SHARES = 64
 _BELOW = 1 - 1e-6  # less than this times the worst kept: out, without a division
 _TILE = 128  # columns of a dense matrix that are worked on at once, so that they stay in cache
+_ROWS = 512  # rows of a sparse one, so that threads have something to share where columns are few
 _LARGE = 50_000  # entries; with fewer, other threads are not worth waking
 
 
@@ -71,10 +72,7 @@ def _top_similar(first, last, indptr, indices, data, columns_indptr, columns_ind
                     j = entry if dense else np.int64(columns_indices[entry])
                     found = _offer(j, found, products, common, mine, other, scale, column_scale, without, shrink, near,
                                    similar)
-            for end in range(found - 1, 0, -1):  # best first: the worst goes to the back, again and again
-                similarity, j = similar[end], np.int64(near[end])
-                similar[end], near[end] = similar[0], near[0]
-                _sink(near, similar, end, similarity, j)
+            _best_first(near, similar, found)
 
 
 @njit(cache=True, nogil=True, inline="always", **_FAST)
@@ -99,8 +97,12 @@ def _offer(j, found, products, common, mine, other, scale, column_scale, own, sh
     if found == len(neighbours) and product < similarities[0] * denominator * _BELOW:
         return found
     similarity = np.float32(product / denominator)
-    if similarity <= 0:
-        return found
+    return found if similarity <= 0 else _keep(neighbours, similarities, found, similarity, j)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _keep(neighbours, similarities, found, similarity, j):
+    """Offer an entry to the heap of the best; how many there are then."""
     if found < len(neighbours):
         _rise(neighbours, similarities, found, similarity, j)
         return found + 1
@@ -136,6 +138,33 @@ def _sink(neighbours, similarities, size, similarity, j):
         similarities[at], neighbours[at] = similarities[child], neighbours[child]
         at = child
     similarities[at], neighbours[at] = similarity, j
+
+
+@njit(cache=True, nogil=True)
+def _best_first(neighbours, similarities, found):
+    """Sort the heap: the worst goes to the back, again and again."""
+    for end in range(found - 1, 0, -1):
+        similarity, j = similarities[end], np.int64(neighbours[end])
+        similarities[end], neighbours[end] = similarities[0], neighbours[0]
+        _sink(neighbours, similarities, end, similarity, j)
+
+
+def largest(indptr, indices, data, k):
+    out = np.zeros(len(indptr), np.int64)
+    np.cumsum(np.minimum(np.diff(indptr), k), out=out[1:])
+    columns, values = np.empty(out[-1], np.int32), np.empty(out[-1], np.float32)
+    spread(_largest, len(out) - 1, len(indices) > _LARGE, indptr, indices, data, out, columns, values)
+    return out, columns, values
+
+
+@njit(cache=True, nogil=True)
+def _largest(first, last, indptr, indices, data, out, columns, values):
+    for row in range(first, last):
+        near, similar = columns[out[row]:out[row + 1]], values[out[row]:out[row + 1]]
+        found = np.int64(0)
+        for at in range(indptr[row], indptr[row + 1]):
+            found = _keep(near, similar, found, data[at], np.int64(indices[at]))
+        _best_first(near, similar, found)
 
 
 # ------------------------------------------------------------------------------------------------------ products
@@ -182,20 +211,34 @@ def _sum_sparse_rows(first, last, indptr, indices, weights, rows_indptr, rows_in
 def sum_dense_rows(indptr, indices, weights, matrix):
     n = matrix.shape[1]
     out = np.zeros((len(indptr) - 1, n), np.float32)
-    spread(_sum_dense_rows, (n + _TILE - 1) // _TILE, len(indices) * n > _LARGE, indptr, indices, weights, matrix, out)
+    tiles = -(-n // _TILE) * -(-len(out) // _ROWS)
+    spread(_sum_dense_rows, tiles, len(indices) * n > _LARGE, indptr, indices, weights, matrix, out)
     return out
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _sum_dense_rows(first, last, indptr, indices, weights, matrix, out):
+    high = (len(out) + _ROWS - 1) // _ROWS
     for tile in range(first, last):
-        left, right = tile * _TILE, min((tile + 1) * _TILE, matrix.shape[1])
-        for row in range(len(indptr) - 1):
-            sums = out[row, left:right]
-            for at in range(indptr[row], indptr[row + 1]):
+        left, top = tile // high * _TILE, tile % high * _ROWS
+        right, bottom = min(left + _TILE, matrix.shape[1]), min(top + _ROWS, len(out))
+        for row in range(top, bottom):
+            sums, at, end = out[row, left:right], indptr[row], indptr[row + 1]
+            while at + 4 <= end:  # one after the other, as below, but the sums are loaded and stored once
+                a, b = matrix[indices[at], left:right], matrix[indices[at + 1], left:right]
+                c, d = matrix[indices[at + 2], left:right], matrix[indices[at + 3], left:right]
+                of_a, of_b, of_c, of_d = weights[at], weights[at + 1], weights[at + 2], weights[at + 3]
+                for column in range(right - left):
+                    total = sums[column] + of_a * a[column]
+                    total += of_b * b[column]
+                    total += of_c * c[column]
+                    sums[column] = total + of_d * d[column]
+                at += 4
+            while at < end:
                 weight, addend = weights[at], matrix[indices[at], left:right]
                 for column in range(right - left):
                     sums[column] += weight * addend[column]
+                at += 1
 
 
 # ------------------------------------------------------------------------------------------------------- ratings

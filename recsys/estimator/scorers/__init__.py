@@ -22,6 +22,7 @@ KINDS = {
     "constant": "constant.Constant",
     "factors": "factors.Factors",
     "friends": "friends.Friends",
+    "filtered": "filtered.Filtered",
     "history network": "networks.HistoryNetwork",
     "pair network": "networks.PairNetwork",
     "rated by users": "rated.UserRatings",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from recsys.data.csr import CSR
-from recsys.estimator.arrays import Arrays
+from recsys.estimator.arrays import Arrays, blocks
 from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
 from recsys.estimator.histories import Histories
@@ -15,7 +16,7 @@ from recsys.estimator.scorers.base import HistoryScorer, State
 from recsys.estimator.scorers.similarities import similarity_rows
 from recsys.kernels import neighbours as kernels
 
-__all__ = ["UserNeighbours", "nearest", "ragged"]
+__all__ = ["UserNeighbours", "nearest", "ragged", "strongest"]
 
 
 class UserNeighbours(HistoryScorer):
@@ -98,14 +99,42 @@ def nearest(rows: CSR, columns: CSR, k: int, shrink: float, asymmetry: float, ow
     CSR, shape (B, n)
         Similarities, all above 0, best first within a row.
     """
-    n = columns.shape[1]
     squares = np.bincount(rows.row_of_entry, rows.weights.astype(np.float64) ** 2, rows.shape[0])
-    other = np.bincount(columns.indices, columns.weights.astype(np.float64) ** 2, n)
-    own = np.full(rows.shape[0], -1, np.int32) if own is None else own.astype(np.int32)
-    found, similarity = kernels.top_similar(
-        rows.indptr, rows.indices, rows.weights, columns.indptr, columns.indices, columns.weights,
-        squares ** asymmetry, other ** (1 - asymmetry), own, min(k, n), float(shrink), False)
-    return ragged(found, similarity, n)
+    other = np.bincount(columns.indices, columns.weights.astype(np.float64) ** 2, columns.shape[1])
+    return strongest(rows, columns, squares ** asymmetry, other ** (1 - asymmetry), k, shrink, own)
+
+
+def strongest(rows: CSR, columns: CSR, row_scale: np.ndarray, column_scale: np.ndarray, k: int, shrink: float = 0.0,
+              own: np.ndarray | None = None) -> CSR:
+    """The k largest entries above 0 of each row of `X Y' / (row_scale column_scale' + shrink)`, and never all of it.
+
+    Parameters
+    ----------
+    rows, columns, k, own
+        As for `nearest`.
+    row_scale, column_scale : ndarray of float64, shapes (B,) and (n,)
+    shrink : float
+
+    Returns
+    -------
+    CSR, shape (B, n)
+        Best first within a row.
+    """
+    n_rows, n = rows.shape[0], columns.shape[1]
+    own, k, found = np.full(n_rows, -1, np.int32) if own is None else own.astype(np.int32), min(k, n), []
+    for block in blocks(n_rows, 2 * k):  # lists are of one length, which is that of the longest
+        part = rows if block == slice(0, n_rows) else rows.rows(np.arange(block.start, block.stop))
+        found.append(ragged(*kernels.top_similar(
+            part.indptr, part.indices, part.weights, columns.indptr, columns.indices, columns.weights,
+            row_scale[block], column_scale, own[block], k, float(shrink), False), n))
+    return found[0] if len(found) == 1 else stacked(found, n)
+
+
+def stacked(parts: Sequence[CSR], n: int) -> CSR:
+    """Matrices of n columns with values, one below the other."""
+    counts = np.concatenate([np.zeros(1, np.int64), *(part.counts for part in parts)])
+    return CSR(np.cumsum(counts), np.concatenate([np.zeros(0, np.int32), *(part.indices for part in parts)]),
+               np.concatenate([np.zeros(0, np.float32), *(part.weights for part in parts)]), (len(counts) - 1, n))
 
 
 def ragged(found: np.ndarray, similarity: np.ndarray, n: int) -> CSR:

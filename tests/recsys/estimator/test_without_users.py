@@ -17,13 +17,25 @@ from recsys import loading
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import ArtifactError, DataWarning, UnknownIdError, UnsupportedError
 from recsys.estimator import Fitted, golden, scorers, storing
-from recsys.models import GMF, REGISTRY, AutoRec, DeepFM, FactorizationMachine, ItemKNN, KernelAutoRec, Popular
+from recsys.models import (
+    GMF,
+    REGISTRY,
+    AutoRec,
+    DeepFM,
+    FactorizationMachine,
+    GraphFilter,
+    ItemKNN,
+    KernelAutoRec,
+    Popular,
+    RP3beta,
+)
 from recsys.models.pairs.network import GMFNetwork
 from tests.recsys.models.conftest import make, mixed, simulated
 
 N, WORDS = 37, 4  # users, and columns of their features: no other side of an array is as long, with them or without
 GONE = ("somebody-with-a-name-that-is-nowhere-else-6f1c2", "user 12", "user 36")
-AMONG_OTHERS = ("TrustKNN", "UserKNN", "UserKNNBaseline")  # whose answers are made of other people's histories
+# whose answers are made of other people's histories
+AMONG_OTHERS = ("GraphFilter", "TrustKNN", "UserKNN", "UserKNNBaseline")
 
 
 def people() -> Interactions:
@@ -41,6 +53,8 @@ OTHERS = [user for user in DATA.users.ids.tolist() if user not in GONE]
 def variants() -> Iterator[object]:
     yield from (pytest.param(make(name), id=name) for name in REGISTRY)
     yield pytest.param(ItemKNN(weights="idf"), id="idf")
+    yield pytest.param(RP3beta(weights="value"), id="RP3beta of values")
+    yield pytest.param(GraphFilter(response="bspm"), id="GraphFilter, sharpened")
     yield pytest.param(AutoRec(side="users", epochs=1, hidden=(4,)), id="AutoRec of users")
     yield pytest.param(KernelAutoRec(side="users", epochs=1, hidden=(4,)), id="KernelAutoRec of users")
     yield pytest.param(FactorizationMachine(loss="mse", epochs=1, factors=4), id="FactorizationMachine of ratings")

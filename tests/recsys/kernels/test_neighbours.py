@@ -84,6 +84,29 @@ def test_ties_go_to_the_lower_index():
         assert found.tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2], [0, 1, 2], [0, 1, 2]]
 
 
+@given(matrices(), st.integers(1, 10))
+def test_largest_entries_of_rows(x, k):
+    for module in (NUMBA, NUMPY):
+        found = CSR(*module.largest(*parts(x), k), x.shape)
+        for row in range(x.shape[0]):
+            columns, values = x.row(row)
+            best = sorted(zip(-values, columns, strict=True))[:k]
+            listed = zip(*found.row(row), strict=True)
+            assert [(-value, column) for column, value in listed] == best
+
+
+def test_sums_of_many_rows_and_columns():
+    """More of both than a kernel takes at once."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.divmod(np.flatnonzero(rng.random(1100 * 20) < 0.2), 20)
+    x, dense = CSR.from_pairs(rows, columns, None, (1100, 20)), rng.standard_normal((20, 150)).astype(np.float32)
+    for module in (NUMBA, NUMPY):
+        found = module.sum_dense_rows(x.indptr, x.indices, x.weights, dense)
+        np.testing.assert_allclose(found, x.toarray() @ dense, rtol=1e-4, atol=1e-5)
+        some = module.sum_dense_rows(x.indptr, x.indices, x.weights, np.ascontiguousarray(dense[:, :3]))
+        np.testing.assert_allclose(some, found[:, :3], rtol=1e-5, atol=1e-6)
+
+
 @given(matrices(columns=st.just(5)), matrices(rows=st.just(5)))
 def test_sums_of_rows_are_matrix_products(w, s):
     expected = w.toarray() @ s.toarray()
@@ -130,7 +153,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
         for threads in (1, before):
             numba.set_num_threads(threads)
             results.append([*search(NUMBA, x, x, 20, 1.0, True), NUMBA.gram(*parts(x), *parts(x.T)),
-                            NUMBA.sum_dense_rows(*parts(x), dense)])
+                            NUMBA.sum_dense_rows(*parts(x), dense), *NUMBA.largest(*parts(x), 3)])
     finally:
         numba.set_num_threads(before)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(*results, strict=True))

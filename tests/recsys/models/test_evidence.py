@@ -16,7 +16,7 @@ from recsys.estimator.ranking import _with_popular
 from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
 from tests.recsys.models.conftest import for_nobody, make
 
-SUMS = ("EASE", "ItemKNN", "SLIM", "SparseEASE", "TrustKNN", "UserKNN")
+SUMS = ("EASE", "GraphFilter", "ItemKNN", "RP3beta", "SLIM", "SparseEASE", "TrustKNN", "UserKNN")
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_users_that_features_describe_are_like_others() -> None:
 
 def test_a_user_whose_items_nothing_goes_with() -> None:
     data = Interactions.from_arrays([1, 1, 2, 2, 3, 4, 4, 5, 5], ["a", "b", "a", "b", "z", "c", "d", "c", "d"])
-    for model in (ItemKNN(), UserKNN(), EASE(reg=1)):
+    for model in (ItemKNN(), UserKNN(), EASE(reg=1), RP3beta(), GraphFilter(), GraphFilter(response="turbo-cf")):
         model.fit(data)
         one = model.recommend(3, k=3)
         assert one.items.tolist() == ["a", "b", "c"]

@@ -19,7 +19,7 @@ from recsys.models import Recommender, models_that
 from tests.recsys.models.conftest import make
 
 EXACT = ["Bias", "ItemKNN", "UserKNN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "SparseEASE", "SLIM", "Markov",
-         "Popular"]
+         "Popular", "RP3beta", "GraphFilter"]
 
 
 def answers(model: Recommender) -> dict[str, bytes]:
