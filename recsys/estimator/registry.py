@@ -15,6 +15,7 @@ REGISTRY: dict[str, str] = {
     "Markov": "sequential.markov",
     "ItemKNN": "neighbours.implicit",
     "UserKNN": "neighbours.implicit",
+    "VSTAN": "neighbours.sessions",
     "ItemKNNBaseline": "neighbours.ratings",
     "UserKNNBaseline": "neighbours.ratings",
     "EASE": "linear.ease",

@@ -25,6 +25,7 @@ KINDS = {
     "pair network": "networks.PairNetwork",
     "rated by users": "rated.UserRatings",
     "rated items": "rated.ItemRatings",
+    "session neighbours": "sessions.SessionNeighbours",
     "similarities": "similarities.DenseSimilarities",
     "sparse similarities": "similarities.SparseSimilarities",
     "transitions": "transitions.Transitions",

@@ -24,7 +24,7 @@ from tests.recsys.models.conftest import make, simulated
 
 N, WORDS = 37, 4  # users, and columns of their features: no other side of an array is as long, with them or without
 GONE = ("somebody-with-a-name-that-is-nowhere-else-6f1c2", "user 12", "user 36")
-AMONG_OTHERS = ("UserKNN", "UserKNNBaseline")  # whose answers are made of other people's histories
+AMONG_OTHERS = ("UserKNN", "UserKNNBaseline", "VSTAN")  # whose answers are made of other people's histories
 
 
 def people() -> Interactions:

@@ -18,7 +18,7 @@ from recsys.errors import DataError, UnsupportedError
 from recsys.models import Recommender, models_that
 from tests.recsys.models.conftest import make
 
-EXACT = ["Bias", "ItemKNN", "UserKNN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "Markov", "Popular"]
+EXACT = ["Bias", "ItemKNN", "UserKNN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "Markov", "Popular", "VSTAN"]
 
 
 def answers(model: Recommender) -> dict[str, bytes]:
