@@ -19,6 +19,8 @@ REGISTRY: dict[str, str] = {
     "ItemKNNBaseline": "neighbours.ratings",
     "UserKNNBaseline": "neighbours.ratings",
     "EASE": "linear.ease",
+    "SparseEASE": "linear.sparse_ease",
+    "SLIM": "linear.slim",
     "MatrixFactorization": "factorisation.mf",
     "ALS": "factorisation.als",
     "BPR": "factorisation.bpr",

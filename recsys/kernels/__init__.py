@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from minidl.kernels import Kernels
 
-__all__ = ["PACKAGES", "als", "bpr", "mf", "neighbours", "ranking", "retrieval", "sparse"]
+__all__ = ["PACKAGES", "als", "bpr", "mf", "neighbours", "ranking", "regressions", "retrieval", "sparse"]
 
 PACKAGES = ("minidl.kernels", "recsys.kernels")  # of which a process may run machine code of another one
 
@@ -17,5 +17,6 @@ bpr = Kernels("recsys.kernels", "bpr")
 mf = Kernels("recsys.kernels", "mf")
 neighbours = Kernels("recsys.kernels", "neighbours")
 ranking = Kernels("recsys.kernels", "ranking")
+regressions = Kernels("recsys.kernels", "regressions")
 retrieval = Kernels("recsys.kernels", "retrieval")
 sparse = Kernels("recsys.kernels", "sparse")

@@ -11,9 +11,10 @@ from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.estimator import Can, Context, Learned, Recommender
 from recsys.estimator.histories import Histories
-from recsys.estimator.parameters import Check, above, one_of, optional, whole
+from recsys.estimator.parameters import Check
 from recsys.estimator.scorers.similarities import DenseSimilarities
 from recsys.kernels import neighbours as kernels
+from recsys.models.linear.forms import CHECKS, penalties, popularity, to_others, weighted
 from recsys.models.noise import noise
 
 __all__ = ["EASE", "inverse_of"]
@@ -30,11 +31,27 @@ class EASE(Recommender):
     for a user of the training data and for any other history alike. `partial_fit` counts and inverts G anew: it gives
     what `fit` of all events gives, at its cost, which grows with the cube of the items.
 
+    Its later forms are parameters, each of which is off by default, and they compose. With n(i) the users of i:
+
+    - EDLAE (`dropout` p): predict what was left out of the input at random; in expectation
+      `G = X' X + (reg + p / (1 - p) n(j)) I`.
+    - RLAE (`diagonal` xi): the diagonal may be up to xi. With penalty_j what was added to the diagonal of `X' X`,
+      `B[j, j] = min(xi, 1 - penalty_j P[j, j])` and the others are `-P[i, j] / P[j, j] (1 - B[j, j])`, which prefers
+      what says little of itself. Scores leave the diagonal out.
+    - DAN (`user_power` b, `item_power` a): the row of a user with n events counts `n ** -b` times, and the weights
+      are `n(i) ** a B[i, j] / n(j) ** a`. Both take from those who have much. Its paper writes `1 - a` for a.
+
     Parameters
     ----------
     reg : float, optional
         The larger, the more the weights shrink towards 0. By default the noise, the largest eigenvalue that chance
         alone gives `X' X`: with S the sum of the squares of X, `(sqrt(S / n_users) + sqrt(S / n_items)) ** 2`.
+    dropout : float
+        From 0 to 0.99.
+    diagonal : float
+        From 0 to 1, which does not limit it.
+    user_power, item_power : float
+        Not negative; up to 1/2 as a rule.
     recent : int or None
         Score only so many last events of a history (training uses all): what came last says most where
         interests move.
@@ -50,8 +67,11 @@ class EASE(Recommender):
 
     References
     ----------
-    Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equations 7 and 8. Bai, Yin, Limit of the
-    Smallest Eigenvalue of a Large Dimensional Sample Covariance Matrix, Annals of Probability 1993 (the noise).
+    Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equations 7 and 8. Steck, Autoencoders that
+    don't overfit towards the Identity, NeurIPS 2020 (EDLAE). Moon, Kim, Lee, It's Enough: Relaxing Diagonal Constraints
+    in Linear Autoencoders for Recommendation, SIGIR 2023 (RLAE). Park, Yoon, Choi, Lee, Why is Normalization Necessary
+    for Linear Recommenders?, SIGIR 2025 (DAN). Bai, Yin, Limit of the Smallest Eigenvalue of a Large Dimensional
+    Sample Covariance Matrix, Annals of Probability 1993 (the noise).
 
     Examples
     --------
@@ -63,15 +83,19 @@ class EASE(Recommender):
 
     can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, explain_exact=True)
     learns_again: ClassVar[bool] = True
-    checks: ClassVar[dict[str, Check]] = {"reg": optional(above(0)), "recent": optional(whole(1)),
-                                          "weights": one_of("binary", "value"), "max_gib": above(0)}
+    checks: ClassVar[dict[str, Check]] = CHECKS
 
     reg: float | None
+    dropout: float
+    diagonal: float
+    user_power: float
+    item_power: float
     recent: int | None
     weights: str
     max_gib: float
 
-    def __init__(self, *, reg: float | None = None, recent: int | None = None, weights: str = "binary",
+    def __init__(self, *, reg: float | None = None, dropout: float = 0.0, diagonal: float = 0.0,
+                 user_power: float = 0.0, item_power: float = 0.0, recent: int | None = None, weights: str = "binary",
                  max_gib: float = 4.0) -> None:
         self.store_parameters(locals())
 
@@ -81,17 +105,21 @@ class EASE(Recommender):
         needed = _BYTES_AN_ENTRY * n * n / 2 ** 30
         if needed > self.max_gib:
             raise ParameterError(f"EASE: {n:,} items need about {needed:.1f} GiB, more than max_gib={self.max_gib}; "
-                                 f"keep fewer items (k_core), raise max_gib, or use ItemKNN, whose memory is linear.")
+                                 f"use SparseEASE, whose memory is linear, keep fewer items (k_core) or raise max_gib.")
         histories = Histories("items" if self.weights == "binary" else "values", self.recent)
         histories = histories.storing(data.csr, context.facts.seen)
-        rows = histories.plain(data.csr)
+        plain = histories.plain(data.csr)
+        rows = weighted(plain, self.user_power)
         columns = rows.T
         gram = kernels.gram(columns.indptr, columns.indices, columns.weights, rows.indptr, rows.indices,
                             rows.weights)
         reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
-        gram[np.diag_indices(n)] += reg
+        penalty = penalties(np.diag(gram), reg, self.dropout)
+        gram[np.diag_indices(n)] += penalty
         inverse = inverse_of(gram)
-        inverse /= -np.diag(inverse).copy()
+        own, popular = np.diag(inverse).copy(), popularity(plain, self.item_power)
+        inverse /= -own / to_others(penalty, 1 / own, self.diagonal) * popular
+        inverse *= popular[:, None]
         inverse[np.diag_indices(n)] = 0
         scorer = DenseSimilarities(self.can, histories, inverse.astype(np.float32))
         return Learned(scorer, {"reg_": reg})

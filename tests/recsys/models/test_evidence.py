@@ -13,9 +13,20 @@ from hypothesis import strategies as st
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import UnsupportedError
 from recsys.estimator.ranking import _with_popular
-from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
+from recsys.models import (
+    BPR,
+    EASE,
+    SLIM,
+    FactorizationMachine,
+    ItemKNN,
+    MatrixFactorization,
+    Popular,
+    Recommender,
+    SparseEASE,
+    UserKNN,
+)
 
-SUMS = (ItemKNN, UserKNN, EASE)
+SUMS = (ItemKNN, UserKNN, EASE, SparseEASE, SLIM)
 
 
 @pytest.fixture(scope="module")

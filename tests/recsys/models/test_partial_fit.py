@@ -18,7 +18,8 @@ from recsys.errors import DataError, UnsupportedError
 from recsys.models import Recommender, models_that
 from tests.recsys.models.conftest import make
 
-EXACT = ["Bias", "ItemKNN", "UserKNN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "Markov", "Popular", "VSTAN"]
+EXACT = ["Bias", "ItemKNN", "UserKNN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "SparseEASE", "SLIM", "SLIST",
+         "Markov", "Popular", "VSTAN"]
 
 
 def answers(model: Recommender) -> dict[str, bytes]:
