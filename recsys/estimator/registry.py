@@ -21,6 +21,7 @@ REGISTRY: dict[str, str] = {
     "EASE": "linear.ease",
     "SparseEASE": "linear.sparse_ease",
     "SLIM": "linear.slim",
+    "SLIST": "linear.slist",
     "MatrixFactorization": "factorisation.mf",
     "ALS": "factorisation.als",
     "BPR": "factorisation.bpr",

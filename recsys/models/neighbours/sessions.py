@@ -65,8 +65,8 @@ class VSTAN(Recommender):
     ----------
     Garg et al., Sequence and Time Aware Neighborhood for Session-based Recommendations, SIGIR 2019 (STAN, equations 1
     to 5). Ludewig et al., Empirical Analysis of Session-Based Recommendation Algorithms, UMUAI 2021 (V-STAN; its code,
-    `rn5l/session-rec`, weighs what is before and after the common item alike, and inverse frequencies at the end). Kersbergen
-    et al., Serenade, SIGMOD 2022 (the newest sessions of each item as an index).
+    `rn5l/session-rec`, weighs what is before and after the common item alike, and inverse frequencies at the end).
+    Kersbergen et al., Serenade, SIGMOD 2022 (the newest sessions of each item as an index).
 
     Examples
     --------
