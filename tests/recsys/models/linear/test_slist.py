@@ -15,8 +15,9 @@ from recsys.models import EASE, SLIST
 
 sequences = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=7), min_size=1, max_size=6)
 settings_ = st.fixed_dictionaries({
-    "unordered": st.sampled_from([0.0, 0.3, 1.0]), "window": st.sampled_from([1, 2, 50]), "reg": st.sampled_from([0.5, 5.0]),
-    "window_decay": st.sampled_from([0.0, 0.5, 1.0]), "repeats": st.booleans(), "half_life": st.sampled_from([None, 4.0])})
+    "unordered": st.sampled_from([0.0, 0.3, 1.0]), "window": st.sampled_from([1, 2, 50]),
+    "window_decay": st.sampled_from([0.0, 0.5, 1.0]), "reg": st.sampled_from([0.5, 5.0]), "repeats": st.booleans(),
+    "half_life": st.sampled_from([None, 4.0])})
 
 
 def interactions(rows, times=True):
