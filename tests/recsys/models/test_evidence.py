@@ -17,6 +17,8 @@ from recsys.models import (
     BPR,
     EASE,
     SLIM,
+    SLIST,
+    VSTAN,
     FactorizationMachine,
     ItemKNN,
     MatrixFactorization,
@@ -26,7 +28,7 @@ from recsys.models import (
     UserKNN,
 )
 
-SUMS = (ItemKNN, UserKNN, EASE, SparseEASE, SLIM)
+SUMS = (ItemKNN, UserKNN, EASE, SparseEASE, SLIM, SLIST, VSTAN)
 
 
 @pytest.fixture(scope="module")
