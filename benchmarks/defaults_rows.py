@@ -129,6 +129,8 @@ MODELS: tuple[Tried, ...] = (
                                      reg_exponent=[1.0])),
     Tried("BPR", ("ranking",), grid(reg=[0.003, 0.01, 0.03, 0.1])),
     Tried("Markov", ("next", "sessions"), grid(decay=[0.3, 0.6, 0.9], window=[1, 5], smoothing=[1.0, 10.0])),
+    Tried("VSTAN", ("next", "sessions"), grid(decay=[0.6, 0.9], window_decay=[0.7, 0.9], backward=[0.03, 0.3])),
+    Tried("SLIST", ("next", "sessions"), grid(unordered=[0.0, 0.3], window_decay=[0.5, 0.8], decay=[0.6, 0.9])),
     Tried("MatrixFactorization", ("ratings",), grid(factors=[20, 100], reg=[0.02, 0.05, 0.1], lr=[0.005, 0.01])),
     Tried("ItemKNNBaseline", ("ratings",), grid(neighbours=[20, 40, 80], shrink=[30.0, 100.0], prior=[0.1, 0.3, 1.0])),
     Tried("UserKNNBaseline", ("ratings",), grid(neighbours=[40, 80], shrink=[30.0, 100.0], prior=[0.1, 0.3, 1.0])),

@@ -14,7 +14,7 @@ import numpy as np
 from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 
-__all__ = ["gram", "largest", "rate", "sum_dense_rows", "sum_sparse_rows", "top_similar"]
+__all__ = ["continuations", "gram", "largest", "rate", "sum_dense_rows", "sum_sparse_rows", "top_similar"]
 
 _FAST: Any = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}}
 _SHARES = 64
@@ -239,6 +239,49 @@ def _sum_dense_rows(first, last, indptr, indices, weights, matrix, out):
                 for column in range(right - left):
                     sums[column] += weight * addend[column]
                 at += 1
+
+
+# ----------------------------------------------------------------------------------------------------- sequences
+
+def continuations(indptr, indices, weights, near_indptr, near_indices, near_data, rows_indptr, rows_indices, powers,
+                  backward, repeats, n):
+    n_rows = len(indptr) - 1
+    out = np.zeros((n_rows, n), np.float32)
+
+    def share(first, last):
+        _continuations(first, last, indptr, indices, weights, near_indptr, near_indices, near_data, rows_indptr,
+                       rows_indices, powers, backward, repeats, np.zeros(n), np.full(n, -1), out)
+
+    spread(share, min(_SHARES, n_rows), len(near_indices) > _LARGE // 10)
+    return out
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _continuations(first, last, indptr, indices, weights, near_indptr, near_indices, near_data, rows_indptr,
+                   rows_indices, powers, backward, repeats, held, met, out):
+    for share in range(first, last):
+        for row in range(share, len(out), _SHARES):
+            sums = out[row]
+            for at in range(indptr[row], indptr[row + 1]):
+                held[indices[at]] = weights[at]
+            for near in range(near_indptr[row], near_indptr[row + 1]):
+                begin, end = rows_indptr[near_indices[near]], rows_indptr[near_indices[near] + 1]
+                star, most = begin, 0.0
+                for at in range(begin, end):
+                    if held[rows_indices[at]] > 0 and held[rows_indices[at]] >= most:
+                        star, most = at, held[rows_indices[at]]
+                weight = near_data[near] * most
+                for at in range(end - 1, begin - 1, -1):
+                    item = rows_indices[at]
+                    if met[item] == near or (not repeats and held[item] > 0):
+                        continue
+                    met[item] = near
+                    if at >= star:
+                        sums[item] += weight * powers[max(at - star - 1, 0)]
+                    else:
+                        sums[item] += weight * backward * powers[star - at - 1]
+            for at in range(indptr[row], indptr[row + 1]):
+                held[indices[at]] = 0
 
 
 # ------------------------------------------------------------------------------------------------------- ratings

@@ -28,6 +28,7 @@ KINDS = {
     "rated by users": "rated.UserRatings",
     "rated items": "rated.ItemRatings",
     "reranked": "reranked.Reranked",
+    "session neighbours": "sessions.SessionNeighbours",
     "similarities": "similarities.DenseSimilarities",
     "sparse similarities": "similarities.SparseSimilarities",
     "transitions": "transitions.Transitions",

@@ -1,4 +1,4 @@
-"""Dense layers whose weights a kernel thins out."""
+"""Dense layers whose weights a kernel thins out, and a small kernel that all ratings are convolved with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from minidl import nn, ops
 from recsys.data.csr import CSR
 
-__all__ = ["KernelAutoencoder", "KernelLayer", "kernel_autoencoder"]
+__all__ = ["GlobalKernel", "KernelAutoencoder", "KernelLayer", "kernel_autoencoder"]
 
 
 class KernelLayer(nn.Module):
@@ -58,6 +58,50 @@ def _near(rows: int, dimensions: int, generator: np.random.Generator) -> np.ndar
     return (1e-3 * generator.standard_normal((rows, dimensions))).astype(np.float32)
 
 
+class GlobalKernel(nn.Module):
+    """Rows of ratings convolved with one kernel, `relu(ratings * (1 + sum_i mean_i w_i / n))`; 1 does nothing.
+
+    The ratings are an image here, whose rows and columns are next to each other as they are numbered. mean_i is the
+    mean of what a network gives for row i, which is told once; until then, and while w is 0, rows stay as they are.
+
+    Parameters
+    ----------
+    rows : int
+        n.
+    size : int
+        Of the kernel, in rows and columns; odd.
+
+    References
+    ----------
+    Han et al., GLocal-K, CIKM 2021, equations 5 to 7, whose kernel begins at random, without the 1.
+    """
+
+    means: np.ndarray
+
+    def __init__(self, rows: int, size: int = 3) -> None:
+        self.weight = nn.Parameter(np.zeros((rows, size * size), np.float32))
+        self.register_buffer("means", np.zeros(rows, np.float32))
+        self.size = size
+
+    def kernel(self) -> Any:
+        """(size, size)."""
+        still = np.zeros(self.size ** 2, np.float32)
+        still[len(still) // 2] = 1
+        return (self.means @ self.weight / len(self.means) + still).reshape(self.size, self.size)
+
+    def forward(self, ratings: CSR, which: np.ndarray) -> Any:
+        """Rows of the ratings, (n, m), convolved: int (B,) -> (B, m), or CSR as long as no means were told."""
+        if not self.means.any():
+            return ratings.rows(which)
+        reach = self.size // 2
+        around = np.asarray(which)[:, None] + np.arange(-reach, reach + 1)
+        inside = (around >= 0) & (around < ratings.shape[0])
+        image = ratings.rows(np.where(inside, around, 0).ravel()).toarray() * inside.reshape(-1, 1)
+        image = image.reshape(len(around), 1, self.size, -1)
+        found = ops.conv2d(image, self.kernel().reshape(1, 1, self.size, self.size), padding=(0, reach))
+        return ops.relu(found).reshape(len(around), -1)
+
+
 class KernelAutoencoder(nn.Module):
     """Rows of ratings to hidden layers and back, all of them `KernelLayer`s.
 
@@ -74,9 +118,9 @@ class KernelAutoencoder(nn.Module):
         self.inner = nn.ModuleList(KernelLayer(a, b, dimensions, generator) for a, b in pairwise([columns, *hidden]))
         self.output = KernelLayer(hidden[-1], columns, dimensions, generator)
 
-    def encode(self, rows: CSR) -> Any:
-        """CSR (B, columns) -> (B, hidden[-1])."""
-        x: Any = rows
+    def encode(self, rows: Any) -> Any:
+        """Dense or CSR (B, columns) -> (B, hidden[-1])."""
+        x = rows
         for layer in self.inner:
             x = ops.sigmoid(layer(x))
         return x

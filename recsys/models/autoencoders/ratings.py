@@ -12,6 +12,7 @@ from minidl import no_grad, ops
 from minidl.nn import init
 from recsys.data.csr import CSR, distinct
 from recsys.data.interactions import Interactions
+from recsys.errors import ParameterError
 from recsys.estimator import Can, Context, Facts, Learned, Recommender
 from recsys.estimator.arrays import blocks
 from recsys.estimator.networks import Architecture
@@ -19,6 +20,7 @@ from recsys.estimator.parameters import Check, at_least, one_of, optional, sizes
 from recsys.estimator.scorers.codes import Codes, deviations
 from recsys.estimator.scorers.factors import Factors
 from recsys.estimator.training import CHECKS, Training
+from recsys.models.autoencoders.kernelised import GlobalKernel
 from recsys.models.autoencoders.network import ACTIVATIONS
 from recsys.models.baselines import Biases, fit_biases
 from recsys.training import shuffled
@@ -89,25 +91,35 @@ class RatingAutoencoder(Recommender):
         facts, ratings = context.facts, _Ratings.of(data, context.facts)
         architecture = self.architecture()
         network = architecture.build(len(facts.users), len(facts.items), np.random.default_rng(self.seed))
-        self._begin(network)
         if self.side == "users":
             rows = wanted = ratings.deviations()
         else:
             rows, wanted = ratings.scaled().T, ratings.deviations().T
+        self._begin(network, rows)
         strength = self.strength(facts)
 
         def finish() -> Learned:
             return Learned(self._scorer(network, architecture, rows, ratings, strength))
 
-        objective = _Entries(rows, wanted, network, lambda: self._penalty(network, strength))
+        def begin_epoch(epoch: int) -> None:
+            self._begin_epoch(epoch, network, rows, ratings)
+
+        objective = _Entries(rows, wanted, network, self._encode, lambda: self._penalty(network, strength), begin_epoch)
         return Training.of(self, data, context, network, objective, finish)
 
     def architecture(self) -> Architecture:
         """Of the network."""
         raise NotImplementedError(f"{type(self).__name__} does not define architecture.")
 
-    def _begin(self, network: Any) -> None:
-        """Give a new network other numbers than those of the generator."""
+    def _begin(self, network: Any, rows: CSR) -> None:
+        """Give a new network other numbers than those of the generator, or more of them."""
+
+    def _begin_epoch(self, epoch: int, network: Any, rows: CSR, ratings: _Ratings) -> None:
+        """What is done before an epoch, counted from 0."""
+
+    def _encode(self, network: Any, rows: CSR, which: np.ndarray) -> Any:
+        """The codes of some rows: int (B,) -> (B, width)."""
+        return network.encode(rows.rows(which))
 
     def _penalty(self, network: Any, strength: float) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define _penalty.")
@@ -128,7 +140,7 @@ class RatingAutoencoder(Recommender):
     def _scorer(self, network: Any, architecture: Architecture, rows: CSR, ratings: _Ratings,
                 strength: float) -> Factors:
         """Products of codes and output weights, with a constant for the biases, and the baseline beside them."""
-        of_rows, of_columns = _codes(network, rows, ratings.scale)
+        of_rows, of_columns = self._codes(network, rows, ratings.scale)
         users, items = (of_rows, of_columns) if self.side == "users" else (of_columns, of_rows)
         baseline = ratings.baseline
         fold_in = Codes(ratings.mean, strength, baseline.item, baseline.reg_user, ratings.scale,
@@ -138,22 +150,21 @@ class RatingAutoencoder(Recommender):
                        np.hstack([items, np.ones((len(items), 1), np.float32)]),
                        (ratings.mean + baseline.item).astype(np.float32), fold_in, carried=1)
 
-
-def _codes(network: Any, rows: CSR, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of rows and of columns whose products are the network's outputs, (n, width + 1) each."""
-    columns = np.bincount(rows.indices, minlength=rows.shape[1])
-    with no_grad():
-        weights, bias = (part.data.copy() for part in network.decoder())
-        codes = np.zeros((rows.shape[0], weights.shape[1]), np.float32)
-        for block in blocks(rows.shape[0], weights.shape[1]):
-            codes[block] = network.encode(rows.rows(np.arange(block.start, block.stop))).data
-    codes[rows.counts == 0] = 0  # nothing is known of them
-    weights[columns == 0], bias[columns == 0] = 0, 0
-    weights, bias = weights / np.float32(scale), bias / np.float32(scale)
-    ones = np.ones((len(codes), 1), np.float32)
-    of_rows, of_columns = np.hstack([codes, ones]), np.hstack([weights, bias[:, None]])
-    of_rows[rows.counts == 0] = 0
-    return of_rows, of_columns
+    def _codes(self, network: Any, rows: CSR, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of rows and of columns whose products are the network's outputs, (n, width + 1) each."""
+        columns = np.bincount(rows.indices, minlength=rows.shape[1])
+        with no_grad():
+            weights, bias = (part.data.copy() for part in network.decoder())
+            codes = np.zeros((rows.shape[0], weights.shape[1]), np.float32)
+            for block in blocks(rows.shape[0], weights.shape[1]):
+                codes[block] = self._encode(network, rows, np.arange(block.start, block.stop)).data
+        codes[rows.counts == 0] = 0  # nothing is known of them
+        weights[columns == 0], bias[columns == 0] = 0, 0
+        weights, bias = weights / np.float32(scale), bias / np.float32(scale)
+        ones = np.ones((len(codes), 1), np.float32)
+        of_rows, of_columns = np.hstack([codes, ones]), np.hstack([weights, bias[:, None]])
+        of_rows[rows.counts == 0] = 0
+        return of_rows, of_columns
 
 
 class _Entries:
@@ -164,24 +175,29 @@ class _Entries:
     rows, wanted : CSR, of one shape
         What goes in, and what is to come out, at the same entries.
     network : minidl.nn.Module
-    penalty : callable
+    encode : callable
+        `encode(network, rows, which)`: the codes of some rows.
+    penalty, begin_epoch : callable
     """
 
-    def __init__(self, rows: CSR, wanted: CSR, network: Any, penalty: Callable[[], Any]) -> None:
-        self.rows, self.wanted, self.network, self.penalty = rows, wanted, network, penalty
+    def __init__(self, rows: CSR, wanted: CSR, network: Any, encode: Callable[[Any, CSR, np.ndarray], Any],
+                 penalty: Callable[[], Any], begin_epoch: Callable[[int], None]) -> None:
+        self.rows, self.wanted, self.network, self.encode = rows, wanted, network, encode
+        self.penalty, self.begin_epoch = penalty, begin_epoch
         self.active = np.flatnonzero(rows.counts)
 
     def batches(self, epoch: int, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
         """The rows with ratings, shuffled."""
+        self.begin_epoch(epoch)
         return shuffled(len(self.active), size, rng)
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         """Of the rows `active[batch]`."""
-        rows, target = (each.rows(self.active[batch]) for each in (self.rows, self.wanted))
-        weights, bias = self.network.decoder()
-        found = ops.sampled_matmul(self.network.encode(rows), weights, rows.indices, rows.indptr) + bias[rows.indices]
+        target, (weights, bias) = self.wanted.rows(self.active[batch]), self.network.decoder()
+        codes = self.encode(self.network, self.rows, self.active[batch])
+        found = ops.sampled_matmul(codes, weights, target.indices, target.indptr) + bias[target.indices]
         squares = 0.5 * ops.square(found - target.weights).sum()
-        return (squares + self.penalty() * (rows.nnz / self.rows.nnz)) * (1 / rows.nnz)
+        return (squares + self.penalty() * (target.nnz / self.rows.nnz)) * (1 / target.nnz)
 
 
 class AutoRec(RatingAutoencoder):
@@ -230,7 +246,7 @@ class AutoRec(RatingAutoencoder):
         """Of the network."""
         return Architecture("autoencoder", {"of": self._of, "hidden": self.hidden, "activation": self.activation})
 
-    def _begin(self, network: Any) -> None:
+    def _begin(self, network: Any, rows: CSR) -> None:
         init.zeros_(network.output.weight)  # begins with the baseline
 
     def _penalty(self, network: Any, strength: float) -> Any:
@@ -246,6 +262,10 @@ class KernelAutoRec(RatingAutoencoder):
     squared errors. The defaults are for 100,000 ratings, all items in one batch; the row `kernel-1m` of
     `benchmarks/accuracy_rows.py` has what is taken for a million.
 
+    After `local_epochs`, as in GLocal-K, rows of items are convolved with a global kernel of 3 x 3 before they go in,
+    which is learned from the mean output of each item, and begins as the one that changes nothing. What it gains rests
+    on the order of the ids: it mixes the ratings of items, and of users, with numbers next to each other.
+
     Parameters
     ----------
     side : {"items", "users"}
@@ -253,6 +273,8 @@ class KernelAutoRec(RatingAutoencoder):
     dimensions : int
         Of the vectors u and v.
     reg, reg_kernel : float
+    local_epochs : int, optional
+        Of the epochs the first ones, which the global kernel has no part in; by default all. For `side="items"`.
     epochs, batch_size, seed : int
         A batch is of rows.
     lr, weight_decay : float
@@ -262,7 +284,7 @@ class KernelAutoRec(RatingAutoencoder):
     References
     ----------
     Muller, Martel and Indiveri, Kernelized Synaptic Weight Matrices, ICML 2018 (SparseFC); Han et al., GLocal-K,
-    CIKM 2021, whose first stage this is.
+    CIKM 2021.
 
     Examples
     --------
@@ -273,15 +295,41 @@ class KernelAutoRec(RatingAutoencoder):
     """
 
     checks: ClassVar[dict[str, Check]] = {**_CHECKS, "dimensions": whole(1), "reg": at_least(0),
-                                          "reg_kernel": at_least(0)}
+                                          "reg_kernel": at_least(0), "local_epochs": optional(whole(0))}
 
     dimensions: int
     reg_kernel: float
+    local_epochs: int | None
 
     def __init__(self, *, side: str = "items", hidden: tuple[int, ...] = (500, 500), dimensions: int = 3,
-                 reg: float = 20.0, reg_kernel: float = 0.006, epochs: int = 110, batch_size: int = 4096,
-                 lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None, seed: int = 0) -> None:
+                 reg: float = 20.0, reg_kernel: float = 0.006, local_epochs: int | None = None, epochs: int = 110,
+                 batch_size: int = 4096, lr: float = 1e-3, weight_decay: float = 0.0, patience: int | None = None,
+                 seed: int = 0) -> None:
         self.store_parameters(locals())
+
+    def training(self, data: Interactions, context: Context) -> Training:
+        """Of the network on rows of items, or of users."""
+        if self.local_epochs is not None and self.side == "users":
+            raise ParameterError("KernelAutoRec: local_epochs is for side='items', as a new user has no neighbours in "
+                                 "the order of ids; set local_epochs=None, or side='items'.")
+        return super().training(data, context)
+
+    def _begin(self, network: Any, rows: CSR) -> None:
+        if self.local_epochs is not None:
+            network.convolve = GlobalKernel(rows.shape[0])
+
+    def _begin_epoch(self, epoch: int, network: Any, rows: CSR, ratings: _Ratings) -> None:
+        if self.local_epochs is None or epoch < self.local_epochs or network.convolve.means.any():
+            return
+        of_rows, of_columns = self._codes(network, rows, 1.0)
+        baseline = ratings.mean + ratings.baseline.user.mean() + ratings.baseline.item
+        means = of_rows @ of_columns.mean(axis=0) + ratings.scale * baseline + ratings.shift
+        network.convolve.means[:] = means
+
+    def _encode(self, network: Any, rows: CSR, which: np.ndarray) -> Any:
+        if self.local_epochs is None:
+            return super()._encode(network, rows, which)
+        return network.encode(network.convolve(rows, which))
 
     def architecture(self) -> Architecture:
         """Of the network."""

@@ -10,7 +10,7 @@ from recsys.data.csr import CSR
 from recsys.errors import ParameterError
 from recsys.estimator.scorers.neighbours import nearest
 
-__all__ = ["Regress", "local_weights"]
+__all__ = ["Regress", "best_first", "local_weights"]
 
 Regress = Callable[[np.ndarray, CSR], np.ndarray]
 """Targets, int32 (B,), and their lists, (B, n_items) -> the weights of the entries of the lists, float32."""
@@ -49,7 +49,7 @@ def local_weights(who: str, rows: CSR, neighbours: int, regress: Regress, max_gi
     if needed > max_gib:
         raise ParameterError(f"{who}: {n:,} items with {neighbours} neighbours need about {needed:.1f} GiB, more than "
                              f"max_gib={max_gib}; lower neighbours, keep fewer items (k_core), or raise max_gib.")
-    found = [_best_first(lists, regress(targets, lists)) for targets, lists in _lists(rows, min(neighbours, n - 1))]
+    found = [best_first(lists, regress(targets, lists)) for targets, lists in _lists(rows, min(neighbours, n - 1))]
     counts = np.concatenate([table.counts for table in found]) if found else np.zeros(0, np.int64)
     return CSR(np.concatenate([[0], np.cumsum(counts)]), np.concatenate([table.indices for table in found]),
                np.concatenate([table.weights for table in found]), (n, n))
@@ -67,7 +67,7 @@ def _lists(rows: CSR, neighbours: int) -> Iterator[tuple[np.ndarray, CSR]]:
             yield targets, CSR(bounds, others.ravel().astype(np.int32), None, (len(targets), n))
 
 
-def _best_first(lists: CSR, weights: np.ndarray) -> CSR:
+def best_first(lists: CSR, weights: np.ndarray) -> CSR:
     """The lists by descending weight, without those that are 0."""
     order = np.lexsort((-weights, lists.row_of_entry))
     order = order[weights[order] != 0]

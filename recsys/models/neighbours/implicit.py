@@ -16,7 +16,7 @@ from recsys.estimator.parameters import Check, at_least, between, flag, one_of, 
 from recsys.estimator.scorers.neighbours import UserNeighbours, nearest
 from recsys.estimator.scorers.similarities import SparseSimilarities
 
-__all__ = ["ItemKNN", "UserKNN", "histories_of"]
+__all__ = ["ItemKNN", "UserKNN", "histories_of", "repeating"]
 
 _LEAST = 50  # neighbours of items by default
 _OF_ITEMS = 600  # more of them, relative to the events of a user or an item
@@ -104,7 +104,7 @@ class ItemKNN(Recommender):
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The neighbours of each item, and how fast a history fades."""
         events = data.csr
-        repeats = _repeating(events) if self.repeats is None else self.repeats
+        repeats = repeating(events) if self.repeats is None else self.repeats
         histories = histories_of(self, context.facts)
         rows = histories.plain(events)
         neighbours = _enough(rows) if self.neighbours is None else self.neighbours
@@ -167,7 +167,7 @@ def _events_each(rows: CSR) -> float:
     return max(rows.nnz, 1) / max(int((rows.counts > 0).sum()), 1)
 
 
-def _repeating(events: CSR) -> bool:
+def repeating(events: CSR) -> bool:
     """Whether it is usual that a pair comes again."""
     return events.nnz - events.unique().nnz >= _USUAL * events.nnz
 

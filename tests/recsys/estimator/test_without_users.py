@@ -35,7 +35,7 @@ from tests.recsys.models.conftest import make, mixed, simulated
 N, WORDS = 37, 4  # users, and columns of their features: no other side of an array is as long, with them or without
 GONE = ("somebody-with-a-name-that-is-nowhere-else-6f1c2", "user 12", "user 36")
 # whose answers are made of other people's histories
-AMONG_OTHERS = ("GraphFilter", "TrustKNN", "UserKNN", "UserKNNBaseline")
+AMONG_OTHERS = ("GraphFilter", "TrustKNN", "UserKNN", "UserKNNBaseline", "VSTAN")
 
 
 def people() -> Interactions:

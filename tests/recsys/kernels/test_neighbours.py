@@ -157,3 +157,18 @@ def test_results_do_not_depend_on_the_number_of_threads():
     finally:
         numba.set_num_threads(before)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(*results, strict=True))
+
+
+@given(matrices(columns=st.just(6)), st.integers(1, 7), st.integers(0, 2**32), st.sampled_from([0.0, 0.3, 1.0]),
+       st.sampled_from([0.0, 0.5, 1.0]), st.booleans())
+def test_continuations_are_those_of_the_reference(history, sessions, seed, backward, decay, repeats):
+    """Sessions may hold an item more than once, and be empty."""
+    rng = np.random.default_rng(seed)
+    history = CSR(history.indptr, history.indices, np.abs(history.weights), history.shape)
+    counts = rng.integers(0, 6, sessions)
+    rows = CSR(np.concatenate([[0], np.cumsum(counts)]), rng.integers(0, 6, counts.sum()).astype(np.int32), None,
+               (sessions, 6))
+    held = rng.random((history.shape[0], sessions)) < 0.7
+    near = CSR.from_pairs(*np.nonzero(held), rng.random(held.sum()), held.shape)
+    given_ = (*parts(history), *parts(near), rows.indptr, rows.indices, decay ** np.arange(6.0), backward, repeats, 6)
+    np.testing.assert_allclose(NUMBA.continuations(*given_), NUMPY.continuations(*given_), rtol=1e-5, atol=1e-6)

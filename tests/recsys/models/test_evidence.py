@@ -16,7 +16,7 @@ from recsys.estimator.ranking import _with_popular
 from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
 from tests.recsys.models.conftest import for_nobody, make
 
-SUMS = ("EASE", "GraphFilter", "ItemKNN", "RP3beta", "SLIM", "SparseEASE", "TrustKNN", "UserKNN")
+SUMS = ("EASE", "GraphFilter", "ItemKNN", "RP3beta", "SLIM", "SLIST", "SparseEASE", "TrustKNN", "UserKNN", "VSTAN")
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from recsys.errors import DataError, UnsupportedError
 from recsys.models import Recommender, models_that
 from tests.recsys.models.conftest import make
 
-EXACT = ["Bias", "ItemKNN", "UserKNN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "SparseEASE", "SLIM", "Markov",
-         "Popular", "RP3beta", "GraphFilter"]
+EXACT = ["Bias", "ItemKNN", "UserKNN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "SparseEASE", "SLIM", "SLIST",
+         "Markov", "Popular", "RP3beta", "GraphFilter", "VSTAN"]
 
 
 def answers(model: Recommender) -> dict[str, bytes]:

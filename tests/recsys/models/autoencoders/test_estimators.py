@@ -13,7 +13,7 @@ from recsys.data import CSR, Interactions, splits
 from recsys.errors import ParameterError
 from recsys.evaluation import evaluate
 from recsys.models import CDAE, AutoRec, Bias, KernelAutoRec, LinearAutoencoder, MultDAE, MultVAE, Popular
-from recsys.models.autoencoders.kernelised import KernelLayer
+from recsys.models.autoencoders.kernelised import GlobalKernel, KernelLayer
 from recsys.models.autoencoders.network import Bag
 from recsys.models.autoencoders.objective import bce, multinomial, squares
 
@@ -74,6 +74,39 @@ def test_a_kernel_cuts_weights_between_what_is_far_apart():
     rows = CSR.from_pairs(np.array([0, 0]), np.array([0, 1]), np.array([2.0, 5.0]), (1, 2))
     np.testing.assert_allclose(layer(rows).data, layer(rows.toarray()).data)
     np.testing.assert_allclose(layer(rows).data, [[1.5 * layer.weight.data[0, 0], 0]], rtol=1e-6)
+
+
+def test_a_global_kernel_convolves_the_ratings_with_what_their_means_make():
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((7, 9)) < 0.4, rng.integers(1, 6, (7, 9)), 0).astype(np.float32)
+    ratings = CSR.from_pairs(*np.nonzero(dense), dense[np.nonzero(dense)], dense.shape)
+    convolve, which = GlobalKernel(7), np.array([6, 0, 3])
+    assert convolve(ratings, which).toarray().tolist() == dense[which].tolist()  # nothing was told
+    convolve.means[:] = rng.random(7)
+    np.testing.assert_allclose(convolve(ratings, which).data, dense[which], rtol=1e-6)  # the one that does nothing
+    convolve.weight.data[:] = rng.normal(size=(7, 9))
+    kernel = (convolve.means @ convolve.weight.data / 7).reshape(3, 3)
+    kernel[1, 1] += 1
+    padded = np.pad(dense, 1)
+    expected = sum(kernel[a, b] * padded[a:a + 7, b:b + 9] for a in range(3) for b in range(3))
+    found = convolve(ratings, which)
+    np.testing.assert_allclose(found.data, np.maximum(expected, 0)[which], rtol=1e-4, atol=1e-5)
+    found.sum().backward()
+    slope = [(padded[a:a + 7, b:b + 9] * (expected > 0))[which].sum() for a in range(3) for b in range(3)]
+    np.testing.assert_allclose(convolve.weight.grad.data, np.outer(convolve.means, slope) / 7, rtol=1e-4)
+
+
+def test_the_second_stage_begins_where_the_first_one_ended_and_learns_a_kernel():
+    data, users = groups(), np.arange(20, dtype=np.int32)
+    first = KernelAutoRec(hidden=(8,), epochs=3).fit(data).score_block(users)
+    whole = KernelAutoRec(hidden=(8,), epochs=3, local_epochs=3).fit(data).score_block(users)
+    assert whole.tobytes() == first.tobytes()
+    both = KernelAutoRec(hidden=(8,), epochs=9, local_epochs=3, lr=0.01).fit(data)
+    assert both.curves_["loss"][:3] == KernelAutoRec(hidden=(8,), epochs=3, lr=0.01).fit(data).curves_["loss"]
+    run = KernelAutoRec(hidden=(8,), epochs=9, local_epochs=0, lr=0.01).prepare(data)
+    assert "convolve.means" in run.network.state_dict()
+    with pytest.raises(ParameterError, match="local_epochs is for side='items'"):
+        KernelAutoRec(side="users", local_epochs=3).fit(data)
 
 
 # ------------------------------------------------------------------------------------------------ ranking
@@ -185,7 +218,8 @@ def test_rows_of_users_beat_the_baseline_on_dense_ratings():
 
 @pytest.mark.parametrize("model", [
     MultVAE(hidden=(8,), latent=4, epochs=4), CDAE(hidden=(8,), epochs=4), LinearAutoencoder(factors=4, epochs=4),
-    AutoRec(hidden=(8,), epochs=4), KernelAutoRec(side="users", hidden=(8, 8), epochs=4)], ids=repr)
+    AutoRec(hidden=(8,), epochs=4), KernelAutoRec(side="users", hidden=(8, 8), epochs=4),
+    KernelAutoRec(hidden=(8, 8), epochs=4, local_epochs=2)], ids=repr)
 def test_interrupted_and_resumed_gives_the_same_bits(model, tmp_path):
     split = splits.split_random(groups(), valid=0.2, test=0.2, by="user", seed=0)
     users = np.arange(20, dtype=np.int32)
