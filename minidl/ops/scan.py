@@ -70,27 +70,28 @@ def linear_scan(x: Operand, decay: Operand, h0: Operand | None = None) -> Any:
     return _linear_scan(x, decay, h0)
 
 
-def _forward(x: np.ndarray, decay: np.ndarray, h0: np.ndarray | None) -> tuple[np.ndarray, Any]:
+def _forward(x: np.ndarray, decay: np.ndarray, h0: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     dtype = np.result_type(*(a for a in (x, decay, h0) if a is not None))
-    flat = [_plain(a, dtype) for a in _samples(x, decay, h0)]
-    out = np.empty_like(flat[0])
-    _kernels.forward(*flat, out)
-    return out.reshape(x.shape).astype(dtype, copy=False), (*flat[1:], out)
+    flat = _plain(x.reshape((math.prod(x.shape[:-2]), *x.shape[-2:])), dtype)  # (S, T, 2 N)
+    out = np.empty_like(flat)
+    _kernels.forward(flat, _plain(decay, dtype), _plain(_start(x, h0), dtype), out)
+    return out.reshape(x.shape).astype(dtype, copy=False), out
 
 
-def _backward(g: np.ndarray, saved: Any, inputs: Any, needs: Any) -> list[Any]:
-    decay, h0, out = saved
-    grad, start = np.empty_like(out), np.empty_like(h0)
-    total = _kernels.backward(_plain(g.reshape(out.shape), out.dtype), decay, h0, out, grad, start)
+def _backward(g: np.ndarray, out: np.ndarray, inputs: Any, needs: Any) -> list[Any]:
+    x, decay, h0 = inputs
+    before = _plain(_start(x, h0), out.dtype)
+    grad, start = np.empty_like(out), np.empty_like(before)
+    total = _kernels.backward(_plain(g.reshape(out.shape), out.dtype), _plain(decay, out.dtype), before, out, grad,
+                              start)
     return [found.reshape(a.shape).astype(a.dtype, copy=False) if need else None
             for found, a, need in zip((grad, total, start), inputs, needs, strict=True)]
 
 
-def _samples(x: np.ndarray, decay: np.ndarray, h0: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All leading axes as one: (S, T, 2 N), (2 N,), (S, 2 N)."""
-    samples, width = math.prod(x.shape[:-2]), x.shape[-1]
-    start = np.zeros((samples, width), x.dtype) if h0 is None else h0.reshape((samples, width))
-    return x.reshape((samples, *x.shape[-2:])), decay, start
+def _start(x: np.ndarray, h0: np.ndarray | None) -> np.ndarray:
+    """The states before the first step: (S, 2 N)."""
+    shape = math.prod(x.shape[:-2]), x.shape[-1]
+    return np.zeros(shape, x.dtype) if h0 is None else h0.reshape(shape)
 
 
 def _plain(a: np.ndarray, dtype: Any) -> np.ndarray:
