@@ -39,6 +39,6 @@ def _calls(draw: Any, start: bool = True) -> Case:
 
 
 OPS = [
-    Op("linear_scan", linear_scan, _states, _calls(), order=3, onnx=None),
-    Op("linear_scan[from zero]", linear_scan, _states, _calls(start=False), linear=(0,), onnx=None),
+    Op("linear_scan", linear_scan, _states, _calls(), order=3),
+    Op("linear_scan[from zero]", linear_scan, _states, _calls(start=False), linear=(0,)),
 ]
