@@ -90,9 +90,11 @@ def gbce(positive: Any, negative: Any, hits: np.ndarray | None = None, *, n_item
     Source: Petrov and Macdonald 2023, "gSASRec: reducing overconfidence in sequential recommendation trained with
     negative sampling", equations 12 and 13.
     """
-    share = min(1.0, negative.shape[1] / max(n_items - 1, 1)) if n_items is not None else 1.0
-    right = ops.softplus(-positive).mean() * (1 - calibration * (1 - share))
-    return right + _counted(ops.softplus(negative), hits).sum() * (1 / len(negative))
+    drawn = np.full(len(negative), negative.shape[1]) if hits is None else (~hits).sum(axis=1)
+    share = np.ones(len(drawn)) if n_items is None else np.minimum(drawn / max(n_items - 1, 1), 1)
+    weight = (1 - calibration * (1 - share)).astype(positive.dtype)
+    return (ops.softplus(-positive) * weight).mean() + _counted(ops.softplus(negative), hits).sum() * (
+        1 / len(negative))
 
 
 def bpr(positive: Any, negative: Any, hits: np.ndarray | None = None) -> Any:

@@ -12,9 +12,9 @@ from recsys.data.csr import CSR, ranges
 from recsys.data.sampling import NegativeSampler, apart
 from recsys.models.sequential.network import SequenceNetwork, padded
 from recsys.training import shuffled
-from recsys.training.losses import of_draws, squares
+from recsys.training.losses import SAMPLED, of_draws, squares
 
-__all__ = ["FULL", "NextItem", "Rest", "against", "item_sampler"]
+__all__ = ["FULL", "NextItem", "Rest", "against", "alike", "item_sampler"]
 
 
 _SORTED = 16  # batches whose pieces are sorted together
@@ -69,12 +69,17 @@ def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarra
     log_q : ndarray, shape (n_items,)
         Logarithm of how often each item is drawn.
     """
-    positive = (states * network.targets(targets)).sum(axis=1) + network.bias[targets]  # (n,)
+    positive = ops.row_dot(states, network.targets(targets)) + network.bias[targets]  # (n,)
     negative = network.scores(states, drawn)  # (n, k)
-    hits = drawn == targets[:, None]
-    if seen is not None:
-        hits[_drawn_ones(seen, drawn)] = True
-    return of_draws(loss, log_q, targets, drawn)(positive, negative, hits)
+    others = np.arange(len(targets)), targets
+    hits = _drawn_ones(others if seen is None else tuple(map(np.concatenate, zip(seen, others, strict=True))), drawn)
+    if loss == "sampled_softmax":  # in place, as in `full_softmax`; finite, as there may be no others
+        negative.data -= log_q[drawn]
+        negative.data[hits] = np.finfo(negative.dtype).min / 4
+        return SAMPLED[loss](positive - log_q[targets], negative)
+    mask = np.zeros(negative.shape, bool)
+    mask[hits] = True
+    return of_draws(loss, log_q, targets, drawn)(positive, negative, mask)
 
 
 def _drawn_ones(seen: Seen, drawn: np.ndarray) -> Seen:
