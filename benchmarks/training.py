@@ -60,7 +60,7 @@ CLAIMS = [
           Training("NeuMF", _NEUMF, partial(ratings, "ml-1m"), "pairs", noise=5e-3), on="ml-1m"),
     *_sequences("ml-100k", "an epoch of {}", None),
     *_sequences("online-retail", "100 of 359 batches of an epoch of {}", 100),
-    claim("epoch-sasrec-amazon-beauty", "100 of 321 batches of an epoch of SASRec, batch 128 x 50, 3,000 shared negatives", 1.8,
+    claim("epoch-sasrec-amazon-beauty", "100 of 321 batches of an epoch of SASRec, batch 128 x 50, 3,000 negatives", 1.8,
           Training("SASRec", _SHARED, partial(sequences, "amazon-beauty"), "sequences", batches=100, noise=5e-3),
           on="amazon-beauty"),
     claim("epoch-image-cnn", "an epoch of ImageCNN, batch 64, posters of 48 x 32", 1.3,

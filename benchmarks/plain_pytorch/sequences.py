@@ -106,7 +106,7 @@ class _Sequences(nn.Module):
         return len(of)
 
     def divide(self, count: int, size: int, rng: np.random.Generator) -> list[np.ndarray]:
-        return alike(self.lengths.numpy(), size, rng)
+        return list(alike(self.lengths.numpy(), size, rng))
 
     def loss(self, pieces: np.ndarray, rng: np.random.Generator) -> Tensor:
         batch = torch.from_numpy(pieces)

@@ -70,8 +70,7 @@ class LRU(Module):
         if not 0 <= r_min <= r_max < 1:
             raise ValueError(f"LRU: r_min={r_min} and r_max={r_max} have to be 0 <= r_min <= r_max < 1")
         self.input_size, self.hidden_size, self.r_min, self.r_max = input_size, hidden_size, r_min, r_max
-        for name in ("nu", "theta", "gamma"):
-            setattr(self, name, Parameter(np.empty(hidden_size, dtype)))
+        self.nu, self.theta, self.gamma = (Parameter(np.empty(hidden_size, dtype)) for _ in range(3))
         self.weight_in = Parameter(np.empty((2 * hidden_size, input_size), dtype))
         self.bias_in = Parameter(np.empty(2 * hidden_size, dtype))
         self.weight_out = Parameter(np.empty((input_size, 2 * hidden_size), dtype))

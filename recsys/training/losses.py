@@ -75,8 +75,8 @@ def gbce(positive: Any, negative: Any, hits: np.ndarray | None = None, *, n_item
          calibration: float = 0.75) -> Any:
     """`-b log sigmoid(p) - sum_k log sigmoid(-n_k)`, b less than 1 where few of many items are drawn.
 
-    With the share `a = K / (n_items - 1)` that is drawn and the calibration t, `b = a (t (1 - 1 / a) + 1 / a)`, which is
-    `a` for t = 1 and 1 for t = 0, when it is `bce`. Drawing few negatives otherwise lets all scores be far too sure.
+    With the share `a = K / (n_items - 1)` that is drawn and the calibration t, `b = a (t (1 - 1 / a) + 1 / a)`: `a` for
+    t = 1, and 1 for t = 0, when it is `bce`, by which all scores are far too sure where few are drawn.
 
     Parameters
     ----------

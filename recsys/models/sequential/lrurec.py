@@ -10,8 +10,8 @@ __all__ = ["LRURec"]
 class LRURec(SequenceModel):
     """Linear recurrences over the last items: attention's quality, and a new event changes a state without the others.
 
-    The vectors of the items go through `layers` blocks of a linear recurrent unit, whose states `h_t = a h_(t-1) + B x_t`
-    are complex numbers that shrink and turn, and a dense part, to states s_t; an item's score is `s_t . v_i + b_i`.
+    The vectors of the items go through `layers` blocks of a linear recurrent unit, its states `h_t = a h_(t-1) + B x_t`
+    are complex numbers that shrink and turn, and a dense part, to states s_t; a score is `s_t . v_i + b_i`.
     Unlike in the paper, there is a long-term part by default, and pieces of histories are read as all models of
     sequences here read them.
 

@@ -71,8 +71,10 @@ def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarra
     """
     positive = ops.row_dot(states, network.targets(targets)) + network.bias[targets]  # (n,)
     negative = network.scores(states, drawn)  # (n, k)
-    others = np.arange(len(targets)), targets
-    hits = _drawn_ones(others if seen is None else tuple(map(np.concatenate, zip(seen, others, strict=True))), drawn)
+    state, item = np.arange(len(targets)), targets
+    if seen is not None:
+        state, item = np.concatenate([seen[0], state]), np.concatenate([seen[1], item])
+    hits = _drawn_ones((state, item), drawn)
     if loss == "sampled_softmax":  # in place, as in `full_softmax`; finite, as there may be no others
         negative.data -= log_q[drawn]
         negative.data[hits] = np.finfo(negative.dtype).min / 4
@@ -95,7 +97,7 @@ def item_sampler(counts: np.ndarray, alpha: float) -> NegativeSampler:
     return NegativeSampler(nothing, counts, alpha)
 
 
-def alike(lengths: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+def alike(lengths: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Batches of pieces of similar lengths, so that little is padding, in random order.
 
     They have about as many events each, so that every event counts alike in a step, as many as `size` pieces have on
@@ -110,7 +112,7 @@ def alike(lengths: np.ndarray, size: int, rng: np.random.Generator) -> list[np.n
 
     Returns
     -------
-    list of int array
+    iterator of int array
         Of the numbers from 0 to n - 1.
 
     Examples
@@ -125,7 +127,7 @@ def alike(lengths: np.ndarray, size: int, rng: np.random.Generator) -> list[np.n
     order = order[np.lexsort((key, group))]
     batch = (np.cumsum(lengths[order]) - 1) // max(int(size * lengths.mean()), 1) if len(order) else order
     parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
-    return [parts[k] for k in rng.permutation(len(parts)) if len(parts[k])]
+    return (parts[k] for k in rng.permutation(len(parts)) if len(parts[k]))
 
 
 class NextItem:

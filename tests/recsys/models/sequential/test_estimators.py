@@ -60,7 +60,7 @@ def test_a_planted_order_is_found(model, planted, popular):
 @pytest.mark.parametrize(("model", "loss"), [*((MODELS[1], loss) for loss in SAMPLED),
                                              (MODELS[-1], "bpr_max")], ids=str)
 def test_every_loss_finds_it(model, loss, planted, popular):
-    model = model.clone().set_params(loss=loss, negatives=8 if loss == "bce" else 64)
+    model = model.clone().set_params(loss=loss, negatives=8 if loss in ("bce", "gbce") else 64)
     assert hit(model.fit(planted.train), planted) > popular + 0.3
 
 
@@ -198,7 +198,8 @@ def test_an_encoder_of_ones_own(planted, tmp_path):
 
 
 @pytest.mark.parametrize(("encoder", "preset"), [("attention", SASRec(layers=2)), ("cnn", CausalCNN(layers=2)),
-                                                 ("lru", LRURec(layers=2)), ("caser", Caser()), ("lstm", None)], ids=str)
+                                                 ("lru", LRURec(layers=2)), ("caser", Caser()),
+                                                 ("lstm", None)], ids=str)
 def test_encoders_have_names(encoder, preset, planted, tmp_path):
     """The same as the class of its own, and in a file."""
     fitted = SequenceRecommender(encoder=encoder, layers=2, **QUICK | {"epochs": 1}).fit(planted.train)
