@@ -148,4 +148,5 @@ MODELS: tuple[Tried, ...] = (
     Tried("GRU4Rec", ("next",), (), _FEW),
     Tried("Caser", ("next",), (), _FEW),
     Tried("CausalCNN", ("next",), (), _FEW),
+    Tried("LRURec", ("next",), (), _FEW),
 )

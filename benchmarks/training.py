@@ -46,6 +46,9 @@ def _sequences(data: str, work: str, batches: int | None) -> Iterator[Claim]:
                     on=data)
 
 
+_SHARED = _SEQUENCES | _ENCODERS["SASRec"][1] | {"loss": "sampled_softmax", "negatives": 3000, "batch_size": 128}
+
+
 CLAIMS = [
     claim("epoch-mult-vae", "an epoch of Mult-VAE, 600-200-600, batch 500", 1.5,
           Training("MultVAE", _VAE, partial(ratings, "ml-1m"), "autoencoders", noise=5e-3), on="ml-1m"),
@@ -57,6 +60,10 @@ CLAIMS = [
           Training("NeuMF", _NEUMF, partial(ratings, "ml-1m"), "pairs", noise=5e-3), on="ml-1m"),
     *_sequences("ml-100k", "an epoch of {}", None),
     *_sequences("online-retail", "100 of 359 batches of an epoch of {}", 100),
+    claim("epoch-sasrec-amazon-beauty",
+          "100 of 321 batches of an epoch of SASRec, batch 128 x 50, 3,000 shared negatives", 1.8,
+          Training("SASRec", _SHARED, partial(sequences, "amazon-beauty"), "sequences", batches=100, noise=5e-3),
+          on="amazon-beauty"),
     claim("epoch-image-cnn", "an epoch of ImageCNN, batch 64, posters of 48 x 32", 1.3,
           Training("ImageCNN", _IMAGES, posters, "images", noise=5e-3), on="ml-1m"),
 ]

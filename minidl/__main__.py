@@ -50,6 +50,7 @@ def _layers(dtype: Any) -> Iterator[tuple[nn.Module, np.ndarray]]:
         yield norm, np.ones(shape, dtype)
     for recurrent in (nn.RNN, nn.GRU, nn.LSTM):
         yield recurrent(3, 2, dtype=dtype), np.ones((2, 2, 3), dtype)
+    yield nn.LRU(3, 2, dtype=dtype), np.ones((2, 2, 3), dtype)
 
 
 def _losses(dtype: type[np.floating]) -> list[Callable[[Tensor], Tensor]]:

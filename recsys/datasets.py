@@ -85,6 +85,9 @@ _SOURCES = {
     "diginetica": _Source(
         "77,929 + 51,953 anonymous sessions of clicks", ("sessions_train.txt",), formats.load_diginetica,
         "CIKM Cup 2016; no licence stated; research use."),
+    "ml-1m-sasrec": _Source(
+        "999,611 film ratings in order, without values", ("sas_to_original_items.txt",),
+        formats.load_movielens_in_order, _MOVIELENS),
     "amazon-beauty": _Source(
         "353,962 purchases in order", ("beauty.txt",), formats.load_sequences,
         "No licence stated; research use. Credit: He, McAuley (2016); Sun et al. (2019), BERT4Rec."),

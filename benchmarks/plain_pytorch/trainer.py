@@ -21,7 +21,7 @@ class Trainer:
         torch.set_num_threads(2)
         torch.manual_seed(seed)
         self.network, self.objective, self.options, self.seed = network, objective, options, seed
-        self.examples = None if batches is None else batches * options["batch_size"]
+        self.batches = batches
 
     def start(self, weights: Arrays) -> Callable[[], float]:
         """Begin with these weights; what is returned trains for an epoch, and gives the mean loss."""
@@ -37,13 +37,18 @@ class Trainer:
     def _epoch(self, optimizers: list[torch.optim.Optimizer]) -> float:
         self.network.train()
         rng = np.random.default_rng((self.seed, 0))
-        total, order = 0.0, rng.permutation(self.objective.begin(0, rng))[:self.examples]
-        for first in range(0, len(order), self.options["batch_size"]):
-            batch = order[first:first + self.options["batch_size"]]
+        total, examples = 0.0, 0
+        divide = getattr(self.objective, "divide", _shuffled)
+        for batch in divide(self.objective.begin(0, rng), self.options["batch_size"], rng)[:self.batches]:
             loss = self.objective.loss(batch, rng)
             self.network.zero_grad()
             loss.backward()
             for optimizer in optimizers:
                 optimizer.step()
-            total += loss.item() * len(batch)
-        return total / len(order)
+            total, examples = total + loss.item() * len(batch), examples + len(batch)
+        return total / examples
+
+
+def _shuffled(n: int, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    order = rng.permutation(n)
+    return [order[first:first + size] for first in range(0, n, size)]

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from minidl.ops.patches import *
     from minidl.ops.pool import *
     from minidl.ops.recurrent import *
+    from minidl.ops.scan import *
     from minidl.ops.sparse import *
 
 _AT_ONCE = ("activation", "class_loss", "dispatch", "elementwise", "embeddings", "functions", "index", "linalg", "loss",
             "norms", "reduce", "shape", "softmax_loss")
-_LATER = ("activation_more", "functions_more", "normalization", "attention", "recurrent", "conv", "patches",
+_LATER = ("activation_more", "functions_more", "normalization", "attention", "recurrent", "scan", "conv", "patches",
           "pool", "distance_loss", "margin_loss", "likelihood_loss", "sparse")
 """Families that a script may do without: imported one by one until one has the name that is asked for."""
 

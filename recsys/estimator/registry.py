@@ -50,6 +50,7 @@ REGISTRY: dict[str, str] = {
     "MultVAE": "autoencoders.estimators",
     "Caser": "sequential.estimators",
     "CausalCNN": "sequential.estimators",
+    "LRURec": "sequential.lrurec",
     "SequenceRecommender": "sequential.estimators",
     "GRU4Rec": "sequential.gru4rec",
     "SASRec": "sequential.estimators",

@@ -14,14 +14,15 @@ means run over what counts, and the result is the mean over the rows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minidl import ops
 
-__all__ = ["SAMPLED", "adaptive_hinge", "bce", "bpr", "bpr_max", "hinge", "mse", "sampled_softmax", "softmax",
-           "squares", "warp"]
+__all__ = ["SAMPLED", "adaptive_hinge", "bce", "bpr", "bpr_max", "gbce", "hinge", "mse", "of_draws", "sampled_softmax",
+           "softmax", "squares", "warp"]
 
 
 def mse(scores: Any, values: np.ndarray) -> Any:
@@ -68,6 +69,32 @@ def bce(positive: Any, negative: Any, hits: np.ndarray | None = None) -> Any:
     Source: He et al. 2017, "Neural collaborative filtering", equation 7.
     """
     return ops.softplus(-positive).mean() + _counted(ops.softplus(negative), hits).sum() * (1 / len(negative))
+
+
+def gbce(positive: Any, negative: Any, hits: np.ndarray | None = None, *, n_items: int | None = None,
+         calibration: float = 0.75) -> Any:
+    """`-b log sigmoid(p) - sum_k log sigmoid(-n_k)`, b less than 1 where few of many items are drawn.
+
+    With the share `a = K / (n_items - 1)` that is drawn and the calibration t, `b = a (t (1 - 1 / a) + 1 / a)`: `a` for
+    t = 1, and 1 for t = 0, when it is `bce`, by which all scores are far too sure where few are drawn.
+
+    Parameters
+    ----------
+    positive, negative, hits
+        As in all losses of `SAMPLED`.
+    n_items : int, optional
+        How many the negatives are drawn from; by default K + 1, so that all are drawn.
+    calibration : float
+        t, from 0 to 1.
+
+    Source: Petrov and Macdonald 2023, "gSASRec: reducing overconfidence in sequential recommendation trained with
+    negative sampling", equations 12 and 13.
+    """
+    drawn = np.full(len(negative), negative.shape[1]) if hits is None else (~hits).sum(axis=1)
+    share = np.ones(len(drawn)) if n_items is None else np.minimum(drawn / max(n_items - 1, 1), 1)
+    weight = (1 - calibration * (1 - share)).astype(positive.dtype)
+    return (ops.softplus(-positive) * weight).mean() + _counted(ops.softplus(negative), hits).sum() * (
+        1 / len(negative))
 
 
 def bpr(positive: Any, negative: Any, hits: np.ndarray | None = None) -> Any:
@@ -144,6 +171,22 @@ def bpr_max(positive: Any, negative: Any, hits: np.ndarray | None = None, *, reg
     return _mean(losses, None if hits is None else np.all(hits, axis=1))
 
 
+def of_draws(name: str, log_q: np.ndarray, items: np.ndarray, negatives: np.ndarray) -> Callable[..., Any]:
+    """The loss of that name in `SAMPLED`, told how its negatives are drawn.
+
+    Parameters
+    ----------
+    name : str
+    log_q : ndarray, shape (n_items,)
+        Logarithm of how often each item is drawn.
+    items, negatives : int array, shape (B,), (B, K) or (K,)
+        The right ones, and those that were drawn.
+    """
+    if name == "sampled_softmax":
+        return partial(sampled_softmax, log_q=(log_q[items], log_q[negatives]))
+    return partial(gbce, n_items=len(log_q)) if name == "gbce" else SAMPLED[name]
+
+
 def _violations(positive: Any, negative: Any) -> Any:
     return ops.relu(1 - positive[:, None] + negative)
 
@@ -162,4 +205,4 @@ def _mean(losses: Any, hits: np.ndarray | None) -> Any:
 
 SAMPLED: dict[str, Callable[..., Any]] = {
     "bce": bce, "bpr": bpr, "hinge": hinge, "adaptive_hinge": adaptive_hinge, "warp": warp,
-    "sampled_softmax": sampled_softmax, "bpr_max": bpr_max}
+    "sampled_softmax": sampled_softmax, "bpr_max": bpr_max, "gbce": gbce}

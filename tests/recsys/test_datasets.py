@@ -27,6 +27,7 @@ COUNTS = {  # rows, users, items
     "ciao": (284_086, 7375, 105_114),
     "hetrec2011-lastfm-2k": (92_834, 1892, 17_632),
     "wikipedia-edits": (157_474, 8227, 1000),
+    "ml-1m-sasrec": (999_611, 6040, 3416),
     "amazon-beauty": (353_962, 40_226, 54_542),
     "amazon-video": (287_107, 31_013, 23_715),
     "gowalla-lightgcn": (719_081, 29_858, 40_979),
@@ -164,6 +165,13 @@ def test_sequences_and_weights(load, shared_data):
     books = load("goodbooks-10k-v1")
     assert 1644 < books.describe()["duplicates"] == len(books) - len(books.clean())
     assert books.item_features.titles[books.items.encode([1])[0]].startswith("The Hunger Games")
+
+
+def test_movielens_in_order_has_the_pairs_of_movielens(load):
+    pairs = [set(zip(data.users.ids[data.user].tolist(), data.items.ids[data.item].tolist(), strict=True))
+             for data in (load("ml-1m-sasrec"), load("ml-1m"))]
+    assert pairs[0] < pairs[1]
+    assert len(pairs[0]) == 999_611
 
 
 def test_the_sample_of_movielens():

@@ -60,4 +60,5 @@ class ItemBatches:
             return scores.sum() * 0
         user, item = user[possible], item[possible]
         negative = sampler.sample(user, self.negatives, rng)  # (events, negatives)
-        return losses.SAMPLED[self._loss](scores[user, item], scores[user[:, None], negative])
+        loss = losses.of_draws(self._loss, sampler.log_q, item, negative)
+        return loss(scores[user, item], scores[user[:, None], negative])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,7 +131,7 @@ class Sampled(Pairs):
     def __init__(self, data: Interactions, scores: Scores, penalty: Callable[..., Any] | None, reg: float, loss: str,
                  sampler: NegativeSampler, negatives: int) -> None:
         super().__init__(data, scores, penalty, reg)
-        self.sampler, self.negatives, self._loss = sampler, negatives, losses.SAMPLED[loss]
+        self.sampler, self.negatives, self._loss = sampler, negatives, loss
         possible = sampler.unseen[self.user] > 0
         self.user, self.item = self.user[possible], self.item[possible]
 
@@ -140,10 +139,7 @@ class Sampled(Pairs):
         """Mean loss against new negatives."""
         negative, log_q = self.sampler.sample(user, self.negatives, rng), self.sampler.log_q
         scores = self.scores(user, np.concatenate([item[:, None], negative], axis=1))  # (B, 1 + negatives)
-        loss = self._loss
-        if loss is losses.sampled_softmax:
-            loss = partial(loss, log_q=(log_q[item], log_q[negative]))
-        return loss(scores[:, 0], scores[:, 1:])
+        return losses.of_draws(self._loss, log_q, item, negative)(scores[:, 0], scores[:, 1:])
 
 
 class AllItems(Pairs):

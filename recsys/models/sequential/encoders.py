@@ -13,7 +13,8 @@ import numpy as np
 
 from minidl import nn, ops
 
-__all__ = ["ENCODERS", "RECURRENT", "AttentionEncoder", "CaserEncoder", "ConvolutionEncoder", "RecurrentEncoder"]
+__all__ = ["ENCODERS", "RECURRENT", "AttentionEncoder", "CaserEncoder", "ConvolutionEncoder", "LinearRecurrentEncoder",
+           "RecurrentEncoder"]
 
 RECURRENT: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -88,6 +89,49 @@ class _Block(nn.Module):
         x = x + self.dropout(self.attend(h, h, h, need_weights=False, is_causal=True)[0])
         h = ops.relu(self.feed1(self.norm2(x)))
         return x + self.dropout(self.feed2(self.dropout(h)))
+
+
+class LinearRecurrentEncoder(nn.Module):
+    """Blocks of a linear recurrence and a dense part, each added to its input and normalised (LRURec).
+
+    A block is `x = norm(x + recur(x)); x = norm(x + feed(x))`, recur being `minidl.nn.LRU` with states of twice as many
+    complex numbers as there are factors, feed two dense layers, four times as wide between, with a GELU.
+
+    Parameters
+    ----------
+    factors, layers : int
+    dropout : float
+        Of what each half of a block adds, and between the dense layers.
+    generator : numpy.random.Generator
+    """
+
+    def __init__(self, factors: int, *, layers: int = 2, dropout: float = 0.0, generator: np.random.Generator) -> None:
+        self.norm = nn.LayerNorm(factors)
+        self.blocks = nn.ModuleList(_LinearRecurrentBlock(factors, dropout, generator) for _ in range(layers))
+
+    def forward(self, vectors: Any, items: np.ndarray) -> Any:
+        """(B, T, factors) -> (B, T, factors)."""
+        x = self.norm(vectors)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class _LinearRecurrentBlock(nn.Module):
+    """A linear recurrence and a dense part, norms last."""
+
+    def __init__(self, factors: int, dropout: float, generator: np.random.Generator) -> None:
+        self.recur = nn.LRU(factors, 2 * factors, generator=generator)
+        self.feed1 = nn.Linear(factors, 4 * factors, generator=generator)
+        self.feed2 = nn.Linear(4 * factors, factors, generator=generator)
+        self.norm1, self.norm2 = nn.LayerNorm(factors), nn.LayerNorm(factors)
+        self.dropout = nn.Dropout(dropout, generator)
+
+    def forward(self, x: Any) -> Any:
+        """(B, T, factors) -> (B, T, factors)."""
+        x = self.norm1(x + self.dropout(self.recur(x)[0]))
+        h = self.dropout(ops.gelu(self.feed1(x)))
+        return self.norm2(x + self.dropout(self.feed2(h)))
 
 
 class ConvolutionEncoder(nn.Module):
@@ -188,6 +232,8 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     **{cell: _recurrent(cell) for cell in RECURRENT},
     "attention": lambda rng, *, factors, max_length, layers, heads, dropout, **others: AttentionEncoder(
         factors, max_length, layers=layers, heads=heads, dropout=dropout, generator=rng),
+    "lru": lambda rng, *, factors, layers, dropout, **others: LinearRecurrentEncoder(
+        factors, layers=layers, dropout=dropout, generator=rng),
     "cnn": lambda rng, *, factors, layers, width, dropout, **others: ConvolutionEncoder(
         factors, layers=layers, width=width, dropout=dropout, generator=rng),
     "caser": lambda rng, *, factors, window, horizontal, vertical, dropout, **others: CaserEncoder(

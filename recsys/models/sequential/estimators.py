@@ -164,15 +164,15 @@ class SequenceRecommender(SequenceModel):
     Losses: "softmax" is the cross entropy of the right item among all items, "squares" half the squared distance of all
     scores from 1 for the right item and 0 for the others, which needs width. The rest compare the right item with
     `negatives` items, drawn anew for every batch in proportion to `count ** 0.5`, of which the right one does not
-    count; see `recsys.training.losses`. "sampled_softmax" corrects for how often items are drawn. With very many
-    items, take one of these.
+    count; see `recsys.training.losses`. "sampled_softmax" corrects for how often items are drawn, "gbce" for how few.
+    With very many items, take one of these, such as `loss="sampled_softmax", negatives=3000`.
 
     Where histories are sets (`order="none"`), as of new users of a shop, `wide=2000, long_term=False, loss="squares",
     lr=3e-4, dropout=0.3, batch_size=100, recent=200` ranks best.
 
     Parameters
     ----------
-    encoder : {"gru", "lstm", "rnn", "attention", "cnn", "caser"}, or callable
+    encoder : {"gru", "lstm", "rnn", "lru", "attention", "cnn", "caser"}, or callable
         Or `encoder(n_items, factors, generator)`, which makes a module of your own. Called with the vectors
         (B, T, factors) and the numbers (B, T) of the items of histories, it gives states (B, T, factors), the one at t
         from the items up to t alone. Histories are padded on the right: vectors with 0, numbers with -1. Such a model
@@ -182,10 +182,10 @@ class SequenceRecommender(SequenceModel):
     recent : int
         How many of the last items are read.
     layers : int
-        Of a recurrent encoder or the CNN, or blocks of attention.
+        Of a recurrent encoder or the CNN, or blocks of attention or linear recurrences.
     dropout : float
         Of the item vectors and of what the encoder's layers give, in training.
-    loss : {"softmax", "squares", "sampled_softmax", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
+    loss : {"softmax", "squares", "sampled_softmax", "gbce", "bpr", "bpr_max", "hinge", "adaptive_hinge", "warp", "bce"}
     negatives : int
         For all losses but "softmax" and "squares".
     long_term : bool
@@ -203,7 +203,8 @@ class SequenceRecommender(SequenceModel):
         Whether what was read may come again, as in `recommend(filter_seen=False)`. If not, it does not compete with the
         next item, and the others are ranked better for it. By default, whether a history has an item twice.
     epochs, batch_size, seed : int
-        A batch consists of so many pieces of histories, each of up to `recent` events.
+        A batch consists of so many pieces of histories on average, each of up to `recent` events: of pieces of similar
+        lengths, and of more where they are short.
     lr, weight_decay : float
     patience : int, optional
         With validation data, stop after so many epochs without a better one.

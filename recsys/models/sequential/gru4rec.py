@@ -39,7 +39,7 @@ class GRU4Rec(SequenceModel):
         How many of the last events of a session count when it is answered.
     dropout : float
         Of the item vectors and of the state.
-    loss : {"sampled_softmax", "bpr_max", "bpr", "hinge", "adaptive_hinge", "warp", "bce"}
+    loss : {"sampled_softmax", "gbce", "bpr_max", "bpr", "hinge", "adaptive_hinge", "warp", "bce"}
         "sampled_softmax" takes the logarithm of how often an item is drawn off its score.
     negatives : int
         Drawn for every batch.

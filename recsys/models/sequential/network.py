@@ -167,11 +167,11 @@ class SequenceNetwork(nn.Module):
     def scores(self, states: Any, items: np.ndarray | None = None) -> Any:
         """Scores of the items (k,), by default of all: (n, factors + wide) -> (n, k)."""
         if items is not None:
-            return states @ self.targets(items).T + self.bias[items]
+            return ops.linear(states, self.targets(items), self.bias[items])
         if self.wide is None:
-            return states @ self.items.weight.T + self.bias
+            return ops.linear(states, self.items.weight, self.bias)
         factors = self.items.embedding_dim  # two products need no copy of the tables
-        return states[:, :factors] @ self.items.weight.T + states[:, factors:] @ self.wide.weight.T + self.bias
+        return ops.linear(states[:, :factors], self.items.weight, self.bias) + states[:, factors:] @ self.wide.weight.T
 
     def products(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors (n_items, factors + wide) and biases (n_items,), whose products with `queries` are the scores."""

@@ -12,10 +12,12 @@ from recsys.data.csr import CSR, ranges
 from recsys.data.sampling import NegativeSampler, apart
 from recsys.models.sequential.network import SequenceNetwork, padded
 from recsys.training import shuffled
-from recsys.training.losses import SAMPLED, squares
+from recsys.training.losses import SAMPLED, of_draws, squares
 
-__all__ = ["FULL", "NextItem", "Rest", "against", "item_sampler"]
+__all__ = ["FULL", "NextItem", "Rest", "against", "alike", "item_sampler"]
 
+
+_SORTED = 16  # batches whose pieces are sorted together
 
 Seen = tuple[np.ndarray, np.ndarray]  # states and items, int (m,): pairs that do not count
 
@@ -67,14 +69,19 @@ def against(loss: str, network: SequenceNetwork, states: Any, targets: np.ndarra
     log_q : ndarray, shape (n_items,)
         Logarithm of how often each item is drawn.
     """
-    positive = (states * network.targets(targets)).sum(axis=1) + network.bias[targets]  # (n,)
+    positive = ops.row_dot(states, network.targets(targets)) + network.bias[targets]  # (n,)
     negative = network.scores(states, drawn)  # (n, k)
-    hits = drawn == targets[:, None]
+    state, item = np.arange(len(targets)), targets
     if seen is not None:
-        hits[_drawn_ones(seen, drawn)] = True
-    if loss == "sampled_softmax":
-        return SAMPLED[loss](positive, negative, hits, log_q=(log_q[targets], log_q[drawn]))
-    return SAMPLED[loss](positive, negative, hits)
+        state, item = np.concatenate([seen[0], state]), np.concatenate([seen[1], item])
+    hits = _drawn_ones((state, item), drawn)
+    if loss == "sampled_softmax":  # in place, as in `full_softmax`; finite, as there may be no others
+        negative.data -= log_q[drawn]
+        negative.data[hits] = np.finfo(negative.dtype).min / 4
+        return SAMPLED[loss](positive - log_q[targets], negative)
+    mask = np.zeros(negative.shape, bool)
+    mask[hits] = True
+    return of_draws(loss, log_q, targets, drawn)(positive, negative, mask)
 
 
 def _drawn_ones(seen: Seen, drawn: np.ndarray) -> Seen:
@@ -88,6 +95,39 @@ def item_sampler(counts: np.ndarray, alpha: float) -> NegativeSampler:
     """Of one user who has seen nothing: any item, in proportion to `max(count, 1) ** alpha`."""
     nothing = CSR(np.zeros(2, np.int64), np.zeros(0, np.int32), None, (1, len(counts)))
     return NegativeSampler(nothing, counts, alpha)
+
+
+def alike(lengths: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Batches of pieces of similar lengths, so that little is padding, in random order.
+
+    They have about as many events each, so that every event counts alike in a step, as many as `size` pieces have on
+    average: more pieces if these are short. Pieces are sorted by length among some hundreds only, which are drawn.
+
+    Parameters
+    ----------
+    lengths : int array, shape (n,)
+        Of at least 1.
+    size : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    iterator of int array
+        Of the numbers from 0 to n - 1.
+
+    Examples
+    --------
+    >>> lengths = np.array([1, 9, 1, 9, 1, 9, 1, 9, 1, 9])
+    >>> [lengths[batch].tolist() for batch in alike(lengths, 2, np.random.default_rng(0))]
+    [[1, 1, 1, 1, 1], [9], [9], [9, 9], [9]]
+    """
+    order = rng.permutation(len(lengths))
+    group = np.arange(len(order)) // (_SORTED * size)
+    key = np.where(group % 2, -lengths[order], lengths[order])  # up and down: groups meet where they are alike
+    order = order[np.lexsort((key, group))]
+    batch = (np.cumsum(lengths[order]) - 1) // max(int(size * lengths.mean()), 1) if len(order) else order
+    parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
+    return (parts[k] for k in rng.permutation(len(parts)) if len(parts[k]))
 
 
 class NextItem:
@@ -118,7 +158,7 @@ class NextItem:
         self._active = np.flatnonzero(rows.counts > 1)
 
     def batches(self, epoch: int, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
-        """Cut the histories; the pieces, shuffled."""
+        """Cut the histories; the pieces, as `alike` has them."""
         self._items = self.rows.indices
         if self.moments is not None:
             self._items = self._items[np.lexsort((rng.random(len(self.moments)), self.moments))]
@@ -130,7 +170,7 @@ class NextItem:
         start = np.maximum(place * length - shift[of], 0)
         self._counts = np.minimum((place + 1) * length - shift[of], n[of]) - start
         self._starts = self.rows.indptr[self._active][of] + start
-        return shuffled(len(of), size, rng)
+        return alike(self._counts, size, rng)
 
     def loss(self, batch: np.ndarray, rng: np.random.Generator) -> Any:
         """Mean loss of all events of some pieces."""

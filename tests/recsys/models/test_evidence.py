@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import UnsupportedError
 from recsys.estimator.ranking import _with_popular
-from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
+from recsys.models import (
+    BPR,
+    EASE,
+    FactorizationMachine,
+    GraphFilter,
+    ItemKNN,
+    MatrixFactorization,
+    Popular,
+    Recommender,
+    RP3beta,
+    UserKNN,
+)
 from tests.recsys.models.conftest import for_nobody, make
 
 SUMS = ("EASE", "GraphFilter", "ItemKNN", "RP3beta", "SLIM", "SLIST", "SparseEASE", "TrustKNN", "UserKNN", "VSTAN")

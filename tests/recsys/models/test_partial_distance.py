@@ -22,7 +22,7 @@ PAIRS = {"ALS": {"factors": 16}, "BPR": {"factors": 16, "epochs": 60}, "GMF": {"
 RATINGS = {"MatrixFactorization": {"factors": 16, "epochs": 40}, "LinearRegression": {"epochs": 20}}
 SHORT = {"factors": 16, "recent": 20, "epochs": 10}
 SEQUENCES = {"SASRec": {**SHORT, "layers": 1, "epochs": 15}, "GRU4Rec": {"factors": 16, "negatives": 128},
-             "SequenceRecommender": SHORT, "CausalCNN": SHORT,
+             "SequenceRecommender": SHORT, "CausalCNN": SHORT, "LRURec": SHORT,
              "Caser": {**SHORT, "window": 3, "horizontal": 4, "epochs": 15}}
 LEAST = {"MLP": 0.93}  # its layers, which stay, are worth the rest
 CONTENT = {"TextCNN", "ImageCNN", "VisualBPR"}  # in test_partial_features.py

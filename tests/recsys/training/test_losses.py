@@ -34,6 +34,7 @@ FORMULAS = {
     "adaptive_hinge": lambda p, n: max(0, 1 - p + n.max()),
     "warp": warp,
     "sampled_softmax": lambda p, n: -np.log(np.exp(p) / (np.exp(p) + np.exp(n).sum())),
+    "gbce": lambda p, n: -np.log(sigmoid(p)) - np.log(sigmoid(-n)).sum(),  # of all items
     "bpr_max": lambda p, n: -np.log((share(n) * sigmoid(p - n)).sum()) + (share(n) * n**2).sum()}
 
 
@@ -59,6 +60,22 @@ def test_hits_do_not_count(name):
     assert float(SAMPLED[name](P, more, hits)) == pytest.approx(float(SAMPLED[name](P, N)))
     nothing = float(SAMPLED[name](P, N, np.ones(N.shape, bool)))
     assert np.isfinite(nothing)
+
+
+@pytest.mark.parametrize(("n_items", "t"), [(5, 0.75), (41, 0.75), (401, 1.0), (401, 0.0), (1, 0.5)])
+def test_gbce_weighs_the_right_item_by_how_many_are_drawn(n_items, t):
+    alpha = min(1, 4 / max(n_items - 1, 1))
+    beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+    rows = [-beta * np.log(sigmoid(p)) - np.log(1 - sigmoid(n)).sum() for p, n in zip(P, N, strict=True)]
+    assert float(losses.gbce(P, N, n_items=n_items, calibration=t)) == pytest.approx(np.mean(rows))
+
+
+def test_losses_are_told_how_negatives_are_drawn():
+    log_q = np.log(RNG.dirichlet(np.ones(9)))
+    items, drawn = np.array([3, 1, 0, 8, 8]), RNG.integers(0, 9, (5, 4))
+    for name, loss in SAMPLED.items():
+        told = {"sampled_softmax": {"log_q": (log_q[items], log_q[drawn])}, "gbce": {"n_items": 9}}.get(name, {})
+        assert float(losses.of_draws(name, log_q, items, drawn)(P, N)) == float(loss(P, N, **told))
 
 
 def test_log_q_makes_it_the_softmax_over_all():

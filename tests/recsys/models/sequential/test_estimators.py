@@ -11,7 +11,7 @@ from recsys.data import IdMap, Interactions
 from recsys.data.splits import split_last
 from recsys.errors import ArtifactError, DataError, ParameterError
 from recsys.evaluation import evaluate
-from recsys.models import Caser, CausalCNN, GRU4Rec, Popular, SASRec, SequenceRecommender
+from recsys.models import Caser, CausalCNN, GRU4Rec, LRURec, Popular, SASRec, SequenceRecommender
 from recsys.models.sequential.estimators import moments_of
 from recsys.models.sequential.gru4rec import ParallelSessions, side_by_side
 from recsys.models.sequential.objective import NextItem, item_sampler
@@ -19,7 +19,7 @@ from recsys.training.losses import SAMPLED
 
 QUICK = {"factors": 16, "epochs": 10, "lr": 0.01, "batch_size": 16, "dropout": 0.1, "recent": 12}
 MODELS = [SequenceRecommender(encoder=name, **QUICK) for name in ("rnn", "gru", "lstm")]
-MODELS += [SASRec(**QUICK), Caser(**QUICK), CausalCNN(**QUICK),
+MODELS += [SASRec(**QUICK), Caser(**QUICK), CausalCNN(**QUICK), LRURec(**QUICK),
            GRU4Rec(**QUICK | {"lr": 0.3, "batch_size": 64}, negatives=64)]
 
 
@@ -60,7 +60,9 @@ def test_a_planted_order_is_found(model, planted, popular):
 @pytest.mark.parametrize(("model", "loss"), [*((MODELS[1], loss) for loss in SAMPLED),
                                              (MODELS[-1], "bpr_max")], ids=str)
 def test_every_loss_finds_it(model, loss, planted, popular):
-    model = model.clone().set_params(loss=loss, negatives=8 if loss == "bce" else 64)
+    """Where the right items weigh less than the others, later."""
+    model = model.clone().set_params(loss=loss, negatives=8 if loss in ("bce", "gbce") else 64)
+    model.set_params(epochs=4 * model.epochs if loss == "gbce" else model.epochs)
     assert hit(model.fit(planted.train), planted) > popular + 0.3
 
 
@@ -198,7 +200,8 @@ def test_an_encoder_of_ones_own(planted, tmp_path):
 
 
 @pytest.mark.parametrize(("encoder", "preset"), [("attention", SASRec(layers=2)), ("cnn", CausalCNN(layers=2)),
-                                                 ("caser", Caser()), ("lstm", None)], ids=str)
+                                                 ("lru", LRURec(layers=2)), ("caser", Caser()),
+                                                 ("lstm", None)], ids=str)
 def test_encoders_have_names(encoder, preset, planted, tmp_path):
     """The same as the class of its own, and in a file."""
     fitted = SequenceRecommender(encoder=encoder, layers=2, **QUICK | {"epochs": 1}).fit(planted.train)
