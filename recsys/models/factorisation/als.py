@@ -118,8 +118,7 @@ class ALS(Recommender):
         sides = Side.of(events, fold_in), Side.of(events.T, fold_in)
         pulls = self._pulls(data, sides)
         rng = np.random.default_rng(self.seed)
-        X, Y = (pull.start(draw(rng, n, self.factors, 0.1 / np.sqrt(self.factors)))
-                for pull, n in zip(pulls, events.shape, strict=True))
+        X, Y = (draw(rng, n, self.factors, 0.1 / np.sqrt(self.factors)) for n in events.shape)
         total = float(events.nnz + sides[0].extra.sum(dtype=np.float64))
 
         def step(epoch: int) -> dict[str, float]:
@@ -238,10 +237,6 @@ class Pull:
 
     def __init__(self, side: Side) -> None:
         self.side = side
-
-    def start(self, X: np.ndarray) -> np.ndarray:
-        """The vectors to begin with, of those that are drawn."""
-        return X
 
     def follow(self, X: np.ndarray, epoch: int) -> None:
         """Another `toward`, for better vectors."""
