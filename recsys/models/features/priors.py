@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.data.words import unit_rows
 from recsys.models.factorisation.als import Pull, Side
-from recsys.models.features.vocabulary import Numbers, Vocabulary
+from recsys.models.features.vocabulary import Labels, Numbers, Vocabulary
 
 __all__ = ["Prior", "beside", "chosen", "foretold", "friends", "ridge", "scaled"]
 
@@ -112,10 +113,19 @@ class Prior(Pull):
 
 
 def scaled(words: Vocabulary, fields: Sequence[CSR]) -> list[CSR]:
-    """What the fields of a vocabulary read, in one scale: rows of length 1, but numbers have a mean square of 1."""
-    return [CSR(rows.indptr, rows.indices, rows.weights / np.float32(np.sqrt(max(rows.shape[1], 1))), rows.shape)
-            if isinstance(field, Numbers) else unit_rows(rows)
-            for field, rows in zip(words.fields, fields, strict=True)]
+    """What the fields of a vocabulary read, in one scale: rows of length 1, but numbers have a mean square of 1.
+
+    Labels count by the root of their weights: a tag that a hundred people gave says not a hundred times as much.
+    """
+    return [_scaled(field, rows) for field, rows in zip(words.fields, fields, strict=True)]
+
+
+def _scaled(field: Any, rows: CSR) -> CSR:
+    if isinstance(field, Numbers):
+        return CSR(rows.indptr, rows.indices, rows.weights / np.float32(np.sqrt(max(rows.shape[1], 1))), rows.shape)
+    if isinstance(field, Labels):
+        rows = CSR(rows.indptr, rows.indices, np.sign(rows.weights) * np.sqrt(np.abs(rows.weights)), rows.shape)
+    return unit_rows(rows)
 
 
 def foretold(rows: CSR, weights: np.ndarray) -> np.ndarray:
