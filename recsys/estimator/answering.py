@@ -129,13 +129,17 @@ def most_similar(model: Fitted, what: str, wanted: Any, k: int) -> Recs:
     return _recs(ids.ids[indices], ids.ids, found, scores, np.full(found.shape, "model"), single, titled)
 
 
-def reasons(model: Fitted, indices: np.ndarray, values: np.ndarray | None, item: int, k: int) -> list[Reason]:
-    """The contributions of a history's events to the score of an item, those of a repeated item summed."""
+def reasons(model: Fitted, indices: np.ndarray, values: np.ndarray | None, item: int, k: int,
+            user: int = -1) -> list[Reason]:
+    """The contributions of a history's events to the score of an item, those of a repeated item summed.
+
+    The history is that of a user, or (-1) anybody's.
+    """
     reasoned, place = numbered(indices)
     parts = np.bincount(place, model.scorer.contributions(indices, values, item), len(reasoned))
     found = [Reason(model.facts.items.ids[index].item(), title(model, index), float(part))
              for index, part in zip(reasoned.tolist(), parts, strict=True) if part]
-    rest = model.scorer.unexplained(indices, values, item)
+    rest = model.scorer.unexplained(indices, values, item, user)
     found += [Reason(None, None, rest)] if rest else []
     return sorted(found, key=lambda reason: -abs(reason.contribution))[:k]
 

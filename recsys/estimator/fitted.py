@@ -190,14 +190,16 @@ class Fitted:
         if is_one(user_or_history):
             asked.check_values_belong(f"{self.name}.explain", None, values)
             user = asked.one_id(f"{self.name}.explain", "user_or_history", user_or_history)
-            rows = self.stored(self.facts.users.encode(user))
+            number = self.facts.users.encode(user)
+            rows = self.stored(number)
         else:
+            number = np.full(1, -1)
             history, single = self._encode_history("explain", user_or_history, values, "raise")
             if not single:
                 raise ParameterError(f"{self.name}.explain takes one history, not {history.shape[0]}.")
             self.require_values(history)
             rows = self.scorer.transform_history(history)
-        return answering.reasons(self, *rows.row(0), target, k)
+        return answering.reasons(self, *rows.row(0), target, k, int(number[0]))
 
     def title(self, item: Any) -> str | None:
         """The title of an item, or None where the data had none."""

@@ -38,6 +38,7 @@ REGISTRY: dict[str, str] = {
     "LinearRegression": "features.estimators",
     "LogisticRegression": "features.estimators",
     "FactorizationMachine": "features.estimators",
+    "FeatureALS": "features.als",
     "DeepFM": "features.estimators",
     "ImageCNN": "content.visual",
     "VisualBPR": "content.visual",

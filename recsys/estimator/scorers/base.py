@@ -211,8 +211,8 @@ class Scorer:
         scores = self.fold(CSR.from_pairs(rows, indices[kept], data, (n + 1, self.n_items)))[:, item]
         return np.asarray(scores[n] - scores[:n])
 
-    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> float:
-        """The part of a score that belongs to no event of the history."""
+    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int, user: int = -1) -> float:
+        """The part of a score that belongs to no event of the history, which is a user's, or (-1) anybody's."""
         return 0.0
 
     # ------------------------------------------------------------------------------------ storing

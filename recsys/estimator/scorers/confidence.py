@@ -67,18 +67,19 @@ class Confidence(FoldIn):
         return np.asarray(np.maximum(self.reg * total ** self.reg_exponent, 1e-9))
 
     def _equations(self, items: np.ndarray, values: np.ndarray | None,
-                   factors: Factors) -> tuple[np.ndarray, np.ndarray]:
-        """Matrix (f, f) and right side, item by item (n, f), of a user's normal equations."""
+                   factors: Factors) -> tuple[np.ndarray, np.ndarray, float]:
+        """Matrix (f, f) and right side, item by item (n, f), of a user's normal equations, and the penalty."""
         history = CSR(np.array([0, len(items)]), items, values, (1, factors.n_items))
         extra = np.full(len(items), float(self.alpha)) if values is None else self.extra(values)
         rows = factors.item_factors[items].astype(np.float64)
         system = factors.gram + (rows.T * extra) @ rows
-        system[np.diag_indices(len(system))] += self._ridge(history, extra, factors)
-        return system, (1 + extra)[:, None] * rows
+        ridge = float(self._ridge(history, extra, factors)[0])
+        system[np.diag_indices(len(system))] += ridge
+        return system, (1 + extra)[:, None] * rows, ridge
 
     def contributions(self, indices: np.ndarray, values: np.ndarray | None, item: int, factors: Factors) -> np.ndarray:
         """`y_i' A^-1 c_j y_j` (Hu et al. 2008, section 5): the parts of a score, linear in the preferences: (n,)."""
-        system, weighted = self._equations(indices, values, factors)
+        system, weighted, _ = self._equations(indices, values, factors)
         return np.asarray(weighted @ np.linalg.solve(system, factors.item_factors[item].astype(np.float64)))
 
     def with_history(self, history: CSR | None) -> Self:

@@ -18,7 +18,7 @@ from recsys.estimator.scorers.base import Queries, Scorer, State
 from recsys.estimator.scorers.biases import known_biases
 from recsys.estimator.scorers.folding import FoldIn
 
-__all__ = ["Factors"]
+__all__ = ["Factors", "gram"]
 
 F = TypeVar("F", bound=FoldIn)
 
@@ -41,27 +41,28 @@ class Factors(Scorer):
         How many of the last columns carry biases, and are no part of the vectors by which items and users are alike.
     described : (bool, bool)
         Whether users, and items, are known by their features.
+    gram : ndarray of float64, shape (f, f), optional
+        `Y'Y` of the items that a history is held against; by default of all.
     """
 
-    of_users: ClassVar[tuple[str, ...]] = ("user_factors", "user_bias")
+    of_users: ClassVar[tuple[str, ...]] = ("user_factors", "user_bias", "foretold", "by_friend")
 
     def __init__(self, can: Can, user_factors: np.ndarray, item_factors: np.ndarray, item_bias: np.ndarray,
                  fold_in: FoldIn | None = None, *, user_bias: np.ndarray | None = None, mean: float = 0.0,
-                 scale: float = 1.0, carried: int = 0, described: tuple[bool, bool] = (False, False)) -> None:
+                 scale: float = 1.0, carried: int = 0, described: tuple[bool, bool] = (False, False),
+                 gram: np.ndarray | None = None) -> None:
         self.can, self.n_items = can, len(item_factors)
         self.user_factors, self.item_factors, self.item_bias = user_factors, item_factors, item_bias
         self.fold_in, self.user_bias, self.mean, self.scale = fold_in, user_bias, mean, scale
         self.carried, self.described = carried, described
         self.needs_values = fold_in is not None and fold_in.needs_values
+        if gram is not None:
+            self.gram = gram
 
     @cached_property
     def gram(self) -> np.ndarray:
-        """`Y'Y` of the items' vectors, summed up in float64, a part of the items at a time: (f, f)."""
-        total = np.zeros((self.item_factors.shape[1],) * 2)
-        for start in range(0, self.n_items, _GRAM_ROWS):
-            part = self.item_factors[start:start + _GRAM_ROWS].astype(np.float64)
-            total += runtime.matmul(part.T, part)
-        return total
+        """`Y'Y` of the items' vectors: (f, f)."""
+        return gram(self.item_factors)
 
     def _products(self, vectors: np.ndarray) -> np.ndarray:
         scores: np.ndarray = runtime.matmul(vectors, self.item_factors.T)  # (B, f) -> (B, n_items)
@@ -150,6 +151,10 @@ class Factors(Scorer):
         exact = None if self.fold_in is None else self.fold_in.contributions(indices, values, item, self)
         return super().contributions(indices, values, item) if exact is None else exact
 
+    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int, user: int = -1) -> float:
+        """What the fold-in adds to a score besides the events of the history."""
+        return 0.0 if self.fold_in is None else self.fold_in.unexplained(indices, values, item, self, user)
+
     def state(self) -> State:
         """Vectors, biases and the fold-in."""
         settings = {"mean": self.mean, "scale": self.scale, "carried": self.carried, "described": self.described}
@@ -171,9 +176,16 @@ class Factors(Scorer):
         user_bias = expect(arrays, "user_bias", (n_users,), np.float32) if "user_bias" in arrays else None
         how = settings["fold_in"]
         fold_in = None if how is None else folding.restore(how, arrays, facts, item_factors.shape[1])
-        found = cls(settings["can"], user_factors, item_factors, item_bias, fold_in, user_bias=user_bias,
-                    mean=settings["mean"], scale=settings["scale"], carried=settings["carried"],
-                    described=tuple(settings["described"]))
-        if "gram" in arrays:  # files of before have none
-            found.gram = expect(arrays, "gram", (item_factors.shape[1],) * 2, np.float64)
-        return found
+        held = expect(arrays, "gram", (item_factors.shape[1],) * 2, np.float64) if "gram" in arrays else None
+        return cls(settings["can"], user_factors, item_factors, item_bias, fold_in, user_bias=user_bias,
+                   mean=settings["mean"], scale=settings["scale"], carried=settings["carried"],
+                   described=tuple(settings["described"]), gram=held)  # files of before have none
+
+
+def gram(vectors: np.ndarray) -> np.ndarray:
+    """`Y'Y` of vectors (n, f), summed up in float64, a part of them at a time: (f, f)."""
+    total = np.zeros((vectors.shape[1],) * 2)
+    for start in range(0, len(vectors), _GRAM_ROWS):
+        part = vectors[start:start + _GRAM_ROWS].astype(np.float64)
+        total += runtime.matmul(part.T, part)
+    return total

@@ -21,6 +21,7 @@ __all__ = ["KINDS", "FoldIn", "LinearMap", "restore", "state_of"]
 KINDS = {
     "linear map": "folding.LinearMap",
     "confidence": "confidence.Confidence",
+    "anchored confidence": "anchored.Anchored",
     "least squares": "least_squares.LeastSquares",
     "codes": "codes.Codes",
     "sums": "sums.Sums",
@@ -57,6 +58,11 @@ class FoldIn:
                       factors: Factors) -> np.ndarray | None:
         """What each event of a history adds to a score, if the vector is linear in the events: (n,)."""
         return None
+
+    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int, factors: Factors,
+                    user: int) -> float:
+        """The part of a score that belongs to no event of the history of a user, -1 for somebody unknown."""
+        return 0.0
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Settings that JSON holds, and arrays."""

@@ -87,7 +87,7 @@ class _Rated(HistoryScorer):
         """The mean plus whatever bias is known: (n,)."""
         return known_biases(self.baseline.mean, self.user_bias, self.item_bias, users, items)
 
-    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> float:
+    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int, user: int = -1) -> float:
         """The baseline."""
         return float(self.baseline.mean + self._single(indices, values)[1][0] + self.item_bias[item])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,23 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.data.features import Features
+from recsys.data.words import words_of
 from recsys.errors import DataError
 
-__all__ = ["PADDING", "UNKNOWN", "TextReader", "words_of"]
+__all__ = ["PADDING", "UNKNOWN", "TextReader"]
 
 PADDING, UNKNOWN = 0, 1
 """The padding of a text, and the number of a word that is not in the vocabulary."""
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text in lower case: letters and digits, with apostrophes inside; all else separates.
-
-    >>> words_of("Schindler's List (1993): a TRUE story")
-    ["schindler's", 'list', '1993', 'a', 'true', 'story']
-    """
-    return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from recsys.models.factorisation.factors import draw
 from recsys.models.noise import noise
 from recsys.training.epochs import run_epochs
 
-__all__ = ["ALS"]
+__all__ = ["ALS", "Pull", "Side", "half_epoch"]
 
 _SPARSER = 0.6  # exponent of the density
 _OF_NOISE = 0.45  # the penalty, relative to the noise
@@ -115,22 +115,32 @@ class ALS(Recommender):
         """Vectors of users and of items, in turn."""
         events = summed(data.csr)
         fold_in = self._fold_in(events)
-        sides = _Side.of(events, fold_in), _Side.of(events.T, fold_in)
+        sides = Side.of(events, fold_in), Side.of(events.T, fold_in)
+        pulls = self._pulls(data, sides)
         rng = np.random.default_rng(self.seed)
-        n_users, n_items = events.shape
-        X = draw(rng, n_users, self.factors, 0.1 / np.sqrt(self.factors))
-        Y = draw(rng, n_items, self.factors, 0.1 / np.sqrt(self.factors))
+        X, Y = (draw(rng, n, self.factors, 0.1 / np.sqrt(self.factors)) for n in events.shape)
         total = float(events.nnz + sides[0].extra.sum(dtype=np.float64))
 
         def step(epoch: int) -> dict[str, float]:
-            _half_epoch(sides[0], X, Y, self.cg_steps)
-            penalty = sides[0].ridge @ np.einsum("uf,uf->u", X, X)
-            return {"loss": total - _half_epoch(sides[1], Y, X, self.cg_steps) + float(penalty)}
+            half_epoch(sides[0], X, Y, self.cg_steps, pulls[0].toward)
+            pulls[0].follow(X, epoch)
+            penalty = pulls[0].penalty(X) + pulls[1].own()
+            gain = half_epoch(sides[1], Y, X, self.cg_steps, pulls[1].toward)
+            pulls[1].follow(Y, epoch)
+            return {"loss": total - gain + penalty}
 
         history = run_epochs(type(self).__name__, self.epochs, step, context.progress, remedy=self.remedy())
-        _half_epoch(sides[0], X, Y, 2 * self.cg_steps)  # users agree with the final items, as a fold-in does
+        half_epoch(sides[0], X, Y, 2 * self.cg_steps, pulls[0].toward)  # they agree with the items, as a fold-in does
         kept = fold_in if data.value is None else fold_in.with_history(events)
-        return self._learned(X, Y, np.zeros(n_items, np.float32), kept, history)
+        return self._finished(X, Y, kept, history, pulls)
+
+    def _pulls(self, data: Interactions, sides: tuple[Side, Side]) -> tuple[Pull, Pull]:
+        """What users' vectors, and items', are drawn to."""
+        return Pull(sides[0]), Pull(sides[1])
+
+    def _finished(self, X: np.ndarray, Y: np.ndarray, fold_in: Confidence, history: dict[str, list[float]],
+                  pulls: tuple[Pull, Pull]) -> Learned:
+        return self._learned(X, Y, np.zeros(len(Y), np.float32), fold_in, history)
 
     def _learned(self, X: np.ndarray, Y: np.ndarray, item_bias: np.ndarray, fold_in: Confidence,
                  history: dict[str, list[float]]) -> Learned:
@@ -158,6 +168,14 @@ class ALS(Recommender):
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """A few sweeps over the users and items of the new events, all their events counting; the others stay."""
+        X, Y, fold_in = self._swept(data, fitted, context)
+        item_bias = grown(fitted.answers_by(Factors).item_bias, len(Y))
+        return self._learned(X, Y, item_bias, fold_in, fitted.learned.taken["curves_"])
+
+    def _swept(self, data: Interactions, fitted: Fitted, context: Context,
+               toward: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+               ) -> tuple[np.ndarray, np.ndarray, Confidence]:
+        """Vectors of all users and items, drawn `toward` others or to 0, and the fold-in."""
         before = fitted.answers_by(Factors)
         fold_in = before.folded_by(Confidence)
         history = fold_in.history
@@ -165,20 +183,24 @@ class ALS(Recommender):
         columns, known = events.T, before.n_items
         rng, std = np.random.default_rng((self.seed, known)), 0.1 / np.sqrt(self.factors)
         X, Y = grown(before.user_factors, events.shape[0]), grown(before.item_factors, events.shape[1])
+        for vectors, near, rows in ((X, toward[0], events), (Y, toward[1], columns)):
+            if near is not None:
+                vectors[rows.counts == 0] = 0  # who has no events is in no sum over pairs
         new = np.flatnonzero(columns.counts[known:]) + known
         Y[new] = draw(rng, len(new), self.factors, std)  # or a new user of new items would stay at 0
         users, items = np.unique(data.user), np.unique(data.item)
-        of_users, of_items = _Side.of(events.rows(users), fold_in), _Side.of(columns.rows(items), fold_in)
+        of_users, of_items = Side.of(events.rows(users), fold_in), Side.of(columns.rows(items), fold_in)
+        near_users, near_items = (None if near is None else near[rows]
+                                  for near, rows in zip(toward, (users, items), strict=True))
         for sweep in range(_SWEEPS + 1):
             last = sweep == _SWEEPS
-            X[users] = _improved(of_users, X[users], Y, (1 + last) * self.cg_steps)
+            X[users] = _improved(of_users, X[users], Y, (1 + last) * self.cg_steps, near_users)
             if not last:
-                Y[items] = _improved(of_items, Y[items], X, self.cg_steps)
-        kept = fold_in if history is None else fold_in.with_history(events)
-        return self._learned(X, Y, grown(before.item_bias, len(Y)), kept, fitted.learned.taken["curves_"])
+                Y[items] = _improved(of_items, Y[items], X, self.cg_steps, near_items)
+        return X, Y, fold_in if history is None else fold_in.with_history(events)
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     """Users or items, as the kernels take them."""
 
     order: np.ndarray
@@ -188,7 +210,7 @@ class _Side(NamedTuple):
     ridge: np.ndarray
 
     @classmethod
-    def of(cls, events: CSR, fold_in: Confidence) -> _Side:
+    def of(cls, events: CSR, fold_in: Confidence) -> Side:
         """Of the rows of a matrix of values."""
         extra = fold_in.extra(events.weights).astype(np.float32)
         ridge = (fold_in.reg * _totals(events, extra) ** fold_in.reg_exponent).astype(np.float32)
@@ -200,19 +222,56 @@ def _totals(events: CSR, extra: np.ndarray) -> np.ndarray:
     return np.asarray(events.shape[1] + np.bincount(events.row_of_entry, extra, events.shape[0]))
 
 
-def _improved(side: _Side, X: np.ndarray, Y: np.ndarray, steps: int) -> np.ndarray:
-    _half_epoch(side, X, Y, steps)
-    return X
+class Pull:
+    """What the vectors of one side are drawn to: here 0, and in a subclass something that it learns of them.
+
+    The penalty is `sum_u ridge_u |x_u - toward_u|**2`, and that of what `toward` is made of.
+
+    Attributes
+    ----------
+    toward : ndarray of float32, shape (n, f), or None
+        None for 0.
+    """
+
+    toward: np.ndarray | None = None
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+
+    def follow(self, X: np.ndarray, epoch: int) -> None:
+        """Another `toward`, for better vectors."""
+
+    def own(self) -> float:
+        """The penalty of what `toward` is made of."""
+        return 0.0
+
+    def penalty(self, X: np.ndarray) -> float:
+        """The whole penalty."""
+        away = X if self.toward is None else X - self.toward
+        return float(self.side.ridge @ np.einsum("uf,uf->u", away, away)) + self.own()
 
 
-def _half_epoch(side: _Side, X: np.ndarray, Y: np.ndarray, steps: int) -> float:
-    """Better X in place, Y held fixed -> by how much the loss was below that of X = 0 before."""
+def half_epoch(side: Side, X: np.ndarray, Y: np.ndarray, steps: int, toward: np.ndarray | None = None) -> float:
+    """Better X in place, Y held fixed -> by how much the loss was below that of X = 0 and no penalty before.
+
+    With `toward` M, (n, f), the penalty of row u is `ridge_u |x_u - m_u|**2`: the right side of its equations has
+    `ridge_u m_u` more.
+    """
     gram = runtime.matmul(Y.T, Y)
     R = runtime.matmul(X, gram)
     gain = np.empty(len(X), X.dtype)
     kernels.als.residual(*side, Y, X, R, gain)
+    if toward is not None:
+        more = side.ridge[:, None] * toward
+        R += more
+        gain += np.einsum("uf,uf->u", more, 2 * X - toward)
     P, AP = R.copy(), np.empty_like(R)
     for _ in range(steps):
         runtime.matmul(P, gram, out=AP)
         kernels.als.step(*side, Y, X, R, P, AP)
     return float(gain.sum(dtype=np.float64))
+
+
+def _improved(side: Side, X: np.ndarray, Y: np.ndarray, steps: int, toward: np.ndarray | None) -> np.ndarray:
+    half_epoch(side, X, Y, steps, toward)
+    return X

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
 
 from minidl import no_grad
-from recsys.data.csr import CSR
-from recsys.data.features import Features
 from recsys.data.interactions import Interactions
-from recsys.errors import DataError, DataWarning, UnsupportedError
+from recsys.errors import UnsupportedError
 from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender
 from recsys.estimator.networks import Architecture
 from recsys.estimator.parameters import Check, one_of
@@ -20,7 +17,7 @@ from recsys.estimator.scorers.factors import Factors
 from recsys.estimator.scorers.networks import PairNetwork
 from recsys.estimator.training import Training
 from recsys.models.features.network import FactorizationNetwork, Fields, assemble
-from recsys.models.features.vocabulary import Vocabulary
+from recsys.models.features.vocabulary import Vocabulary, read_new
 from recsys.models.pairs.estimators import LAYER_CHECKS, PAIR_CHECKS, rates_by_loss
 from recsys.models.pairs.objective import log_popularity, pair_objective
 from recsys.models.refining import refine
@@ -96,10 +93,10 @@ class FeatureModel(Recommender):
         facts, (before, words) = context.facts, self._remembered(fitted)
         known = before.users.fields.n, before.items.fields.n
         present = facts.pairs.counts > 0, facts.item_counts > 0
-        sides = [side.fields.grown(self._read(number, words[number], features, n, len(there)), there)
-                 for number, (side, features, n, there) in enumerate(zip(
-                     (before.users, before.items), (data.user_features, data.item_features), known, present,
-                     strict=True))]
+        sides = [side.fields.grown(read_new(type(self).__name__, name, own, features, n, len(there)), there)
+                 for name, own, side, features, n, there in zip(
+                     _SIDES, words, (before.users, before.items), (data.user_features, data.item_features), known,
+                     present, strict=True)]
         architecture = self._architecture(sides)
         shape = len(facts.users), len(facts.items)
         network = architecture.build(*shape, np.random.default_rng((self.seed, *shape)))
@@ -123,19 +120,6 @@ class FeatureModel(Recommender):
                                    f"is of an earlier version without it; fit it again.")
         architecture = Architecture.restore(settings["network"], arrays)
         return architecture.load(arrays, len(fitted.facts.users), len(fitted.facts.items)), words
-
-    def _read(self, number: int, words: Vocabulary, features: Features | None, known: int, n: int) -> list[CSR]:
-        """The fields of new users (number 0) or items (1); a warning says what of them is not known."""
-        new = None if features is None else features.take(np.arange(known, n))
-        try:
-            fields, said = words.read(new, n - known)
-        except DataError as error:
-            raise DataError(f"{type(self).__name__}.partial_fit: {_SIDES[number]} {error}.") from error
-        if said and n > known:
-            warnings.warn(f"{type(self).__name__}.partial_fit: of {n - known:,} new {_SIDES[number]}s, "
-                          f"{'; '.join(said)}; this counts nothing, until the model is fitted again.", DataWarning,
-                          stacklevel=5)
-        return fields
 
     @property
     def network(self) -> FactorizationNetwork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +11,34 @@ import numpy as np
 
 from recsys.data.csr import CSR
 from recsys.data.features import Features
-from recsys.errors import DataError
+from recsys.data.words import Lexicon, count_words, inverse_document_frequency, tf_idf, words_of
+from recsys.errors import DataError, DataWarning
 
-__all__ = ["Labels", "Names", "Numbers", "Vocabulary"]
+__all__ = ["Labels", "Names", "Numbers", "Vocabulary", "Words", "read_new"]
+
+_MIN_ITEMS, _MAX_WORDS = 2, 20_000  # a word of one text says nothing of others
 
 
 @dataclass(frozen=True)
-class Names:
-    """A text or flag: a column for each value, ascending."""
+class _OfAttribute:
+    """Columns for what one attribute says."""
 
     attribute: str
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.attribute
+
+    def there(self, features: Features) -> bool:
+        """Whether the features have it."""
+        return self.attribute in features.attributes
+
+
+@dataclass(frozen=True)
+class Names(_OfAttribute):
+    """A text or flag: a column for each value, ascending."""
+
     names: np.ndarray
 
     @property
@@ -45,10 +64,9 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Numbers(_OfAttribute):
     """Numbers, a column each, that have mean 0 and variance 1 over what occurs in training; NaN has no entry."""
 
-    attribute: str
     mean: np.ndarray  # float64 (width,)
     spread: np.ndarray  # float64 (width,); 0 for a column that says nothing
 
@@ -92,6 +110,15 @@ class Labels:
     attribute: str = ""
 
     @property
+    def name(self) -> str:
+        """What they are called."""
+        return "genres"
+
+    def there(self, features: Features) -> bool:
+        """Whether the features have them."""
+        return features.genres is not None
+
+    @property
     def width(self) -> int:
         """Number of columns."""
         return len(self.names)
@@ -118,8 +145,58 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class Words:
+    """Title and text, by the words that several in training have: TF-IDF, rows of length 1."""
+
+    words: np.ndarray
+    rarity: np.ndarray  # float32 (width,)
+    attribute: str = ""
+
+    @property
+    def name(self) -> str:
+        """What they are called."""
+        return "text"
+
+    def there(self, features: Features) -> bool:
+        """Whether the features have them."""
+        return features.titles is not None or features.text is not None
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.words)
+
+    @classmethod
+    def learn(cls, features: Features, present: np.ndarray) -> Words:
+        """Of titles and texts of n things, where bool (n,) says which occur in training."""
+        documents = _documents(features)
+        counts, words = count_words([documents[i] for i in np.flatnonzero(present)])
+        held = np.bincount(counts.indices, minlength=len(words))
+        most = np.argsort(-held, kind="stable")[:_MAX_WORDS]
+        kept = np.sort(most[held[most] >= _MIN_ITEMS])
+        return cls(words[kept], inverse_document_frequency(counts)[kept])
+
+    def read(self, features: Features) -> tuple[CSR, str]:
+        """A row for each thing, (n, width), and what was not understood, in words."""
+        documents = _documents(features)
+        rows = tf_idf(Lexicon(self.words).count(documents), self.rarity)
+        strange = sum(1 for words, count in zip(documents, rows.counts.tolist(), strict=True) if words and not count)
+        return rows, f"{strange:,} have a text without a word that the training had" if strange else ""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """As arrays."""
+        return {"words": self.words, "rarity": self.rarity}
+
+
+def _documents(features: Features) -> list[list[str]]:
+    """The words of the title and the text of each thing."""
+    parts = [part.tolist() for part in (features.titles, features.text) if part is not None]
+    return [words_of(" ".join(both)) for both in zip(*parts, strict=True)]
+
+
+@dataclass(frozen=True)
 class Vocabulary:
-    """The attributes of users, or items, in the order of the training, and then the genres.
+    """The attributes of users, or items, in the order of the training, and then the genres, and the text if asked for.
 
     Examples
     --------
@@ -131,12 +208,12 @@ class Vocabulary:
            [0., 0.]], dtype=float32), ["1 have a 'colour' that the training did not have, such as 'pink'"])
     """
 
-    fields: tuple[Names | Numbers | Labels, ...]
+    fields: tuple[Names | Numbers | Labels | Words, ...]
 
     @classmethod
-    def learn(cls, features: Features | None, present: np.ndarray) -> Vocabulary:
-        """Of n things, where bool (n,) says which occur in training."""
-        fields: list[Names | Numbers | Labels] = []
+    def learn(cls, features: Features | None, present: np.ndarray, text: bool = False) -> Vocabulary:
+        """Of n things, where bool (n,) says which occur in training; with `text`, of the words of titles and texts."""
+        fields: list[Names | Numbers | Labels | Words] = []
         for attribute, values in ({} if features is None else features.attributes).items():
             if values.dtype.kind in "UTb":
                 words = values.astype(np.str_)
@@ -146,6 +223,8 @@ class Vocabulary:
                 fields.append(Numbers.learn(attribute, numbers, present))
         if features is not None and features.genres is not None and features.genre_names is not None:
             fields.append(Labels(features.genre_names))
+        if text and features is not None and (features.titles is not None or features.text is not None):
+            fields.append(Words.learn(features, present))
         return cls(tuple(fields))
 
     def read(self, features: Features | None, n: int) -> tuple[list[CSR], list[str]]:
@@ -154,9 +233,9 @@ class Vocabulary:
         found, said = [], []
         lacking = []
         for field in self.fields:
-            there = features.genres is not None if isinstance(field, Labels) else field.attribute in features.attributes
+            there = field.there(features)
             if not there:
-                lacking.append(field.attribute or "genres")
+                lacking.append(field.name)
             rows, words = field.read(features) if there else (
                 CSR.from_pairs(np.zeros(0, np.int32), np.zeros(0, np.int32), None, (n, field.width)), "")
             found.append(rows)
@@ -178,8 +257,38 @@ class Vocabulary:
         for i, attribute in enumerate(state[f"{name}.attributes"].tolist()):
             if f"{name}.{i}.labels" in state:
                 fields.append(Labels(state[f"{name}.{i}.labels"]))
+            elif f"{name}.{i}.words" in state:
+                fields.append(Words(state[f"{name}.{i}.words"], state[f"{name}.{i}.rarity"]))
             elif f"{name}.{i}.names" in state:
                 fields.append(Names(attribute, state[f"{name}.{i}.names"]))
             else:
                 fields.append(Numbers(attribute, state[f"{name}.{i}.mean"], state[f"{name}.{i}.spread"]))
         return cls(tuple(fields))
+
+
+def read_new(who: str, side: str, words: Vocabulary, features: Features | None, known: int, n: int) -> list[CSR]:
+    """The fields of users or items from `known` to `n`, who come after the training; a warning says what is not known.
+
+    Parameters
+    ----------
+    who : str
+        Begins the messages: a model's name.
+    side : {"user", "item"}
+    words : Vocabulary
+    features : Features, optional
+        Of all n.
+
+    Raises
+    ------
+    DataError
+        An attribute is of another kind than in training.
+    """
+    new = None if features is None else features.take(np.arange(known, n))
+    try:
+        fields, said = words.read(new, n - known)
+    except DataError as error:
+        raise DataError(f"{who}.partial_fit: {side} {error}.") from error
+    if said and n > known:
+        warnings.warn(f"{who}.partial_fit: of {n - known:,} new {side}s, {'; '.join(said)}; this counts nothing, until "
+                      f"the model is fitted again.", DataWarning, stacklevel=5)
+    return fields

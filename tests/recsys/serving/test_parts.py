@@ -65,7 +65,7 @@ def test_likeness_is_the_cosine_of_tfidf(items: list[Any], others: list[Any], k:
     rarity = {word: math.log((1 + len(bags)) / (1 + count)) + 1 for word, count in held_by.items()}
 
     def vector(bag: Counter[str]) -> dict[str, float]:
-        found = {word: count * rarity[word] for word, count in bag.items() if word in rarity}
+        found = {word: (1 + math.log(count)) * rarity[word] for word, count in bag.items() if word in rarity}
         length = math.sqrt(sum(value ** 2 for value in found.values()))
         return {word: value / length for word, value in found.items()} if length else {}
 

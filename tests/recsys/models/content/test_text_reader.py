@@ -7,20 +7,12 @@ import pytest
 
 from recsys.data import Features
 from recsys.errors import DataError
-from recsys.models.content.text_reader import PADDING, UNKNOWN, TextReader, words_of
+from recsys.models.content.text_reader import PADDING, UNKNOWN, TextReader
 
 
 def learn(features, known=None, min_count=1, max_words=100, max_length=50) -> TextReader:
     known = np.ones(len(features), bool) if known is None else known
     return TextReader.learn(features, known, min_count, max_words, max_length, "Model.fit")
-
-
-@pytest.mark.parametrize(("text", "words"), [
-    ("", []), ("  ... !?", []), ("Tea", ["tea"]), ("Cafe-au-lait, 2 l", ["cafe", "au", "lait", "2", "l"]),
-    ("Don't, ‘quote’ it’s", ["don't", "quote", "it's"]), ("ÉCOLE Straße 東京", ["école", "straße", "東京"]),
-    ("snake_case", ["snake", "case"])])
-def test_words(text, words):
-    assert words_of(text) == words
 
 
 def test_the_vocabulary_has_the_words_of_most_items():

@@ -1,0 +1,160 @@
+"""Words of texts and labels, counted, and how much each says: TF-IDF and BM25."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, count
+
+import numpy as np
+
+from recsys.data.csr import CSR
+
+__all__ = ["Lexicon", "bm25", "count_words", "inverse_document_frequency", "tf_idf", "unit_rows", "words_of"]
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case: letters and digits, with apostrophes inside; all else separates.
+
+    >>> words_of("Schindler's List (1993): a TRUE story")
+    ["schindler's", 'list', '1993', 'a', 'true', 'story']
+    """
+    return _WORD.findall(text.lower().replace("’", "'"))
+
+
+def count_words(documents: Iterable[Sequence[str]]) -> tuple[CSR, np.ndarray]:
+    """How often each document has each word, and the words, which are the names of the columns, ascending.
+
+    >>> counts, words = count_words([["tea", "red", "tea"], [], ["jam"]])
+    >>> words.tolist(), counts.toarray().tolist()
+    (['jam', 'red', 'tea'], [[0.0, 1.0, 2.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    """
+    documents = list(documents)
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)  # the first time a word is asked for numbers it
+    found = np.fromiter(map(numbers.__getitem__, chain.from_iterable(documents)), np.int64)
+    words = list(numbers)
+    order = sorted(range(len(words)), key=words.__getitem__)
+    place = np.empty(len(words), np.int64)
+    place[order] = np.arange(len(words))
+    return _counted(documents, place[found], len(words)), np.array([words[j] for j in order], np.str_)
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """Known words; others count nothing.
+
+    Parameters
+    ----------
+    words : str array, shape (n_words,)
+        Distinct.
+
+    Examples
+    --------
+    >>> Lexicon(np.array(["jam", "tea"])).count([["tea", "bun", "tea"]]).toarray()
+    array([[0., 2.]], dtype=float32)
+    """
+
+    words: np.ndarray
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {word: j for j, word in enumerate(self.words.tolist())}
+
+    def count(self, documents: Iterable[Sequence[str]]) -> CSR:
+        """How often each document has each word: CSR (n, n_words)."""
+        number = self._number
+        known = [[number[word] for word in document if word in number] for document in documents]
+        return _counted(known, np.fromiter(chain.from_iterable(known), np.int64), len(self.words))
+
+
+def _counted(documents: Sequence[Sequence[object]], words: np.ndarray, n_words: int) -> CSR:
+    """The numbers of all words of all documents in turn, each once a document, with its count."""
+    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
+    keys = np.repeat(np.arange(len(documents)) * n_words, lengths) + words
+    keys.sort()
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    rows, columns = np.divmod(keys[first], max(n_words, 1))
+    indptr = np.searchsorted(rows, np.arange(len(documents) + 1))
+    counts = np.diff(np.append(first, len(keys))).astype(np.float32)
+    return CSR(indptr, columns.astype(np.int32), counts, (len(documents), n_words))
+
+
+def inverse_document_frequency(counts: CSR) -> np.ndarray:
+    """`log((1 + n) / (1 + df)) + 1` of each word, df of the n documents having it: float32 (n_words,).
+
+    >>> inverse_document_frequency(CSR.from_pairs([0, 1], [0, 0], None, (2, 2))).round(3)
+    array([1.   , 2.099], dtype=float32)
+    """
+    present = np.bincount(counts.indices, minlength=counts.shape[1])
+    return np.asarray(np.log((1 + counts.shape[0]) / (1 + present)) + 1, np.float32)
+
+
+def tf_idf(counts: CSR, rarity: np.ndarray) -> CSR:
+    """`(1 + log(tf)) * rarity`, the second time that a word occurs saying less than the first; rows of length 1.
+
+    Parameters
+    ----------
+    counts : CSR, shape (n, n_words)
+        Above 0.
+    rarity : ndarray of float32, shape (n_words,)
+        As `inverse_document_frequency` gives it, of the documents that were learned from.
+
+    References
+    ----------
+    Salton and Buckley, Term-weighting approaches in automatic text retrieval, Information Processing & Management 1988.
+
+    Examples
+    --------
+    >>> tf_idf(CSR.from_pairs([0, 0], [0, 1], [1.0, 1.0], (1, 2)), np.array([3, 4], np.float32)).toarray()
+    array([[0.6, 0.8]], dtype=float32)
+    """
+    weights = (1 + np.log(counts.weights)) * rarity[counts.indices]
+    return unit_rows(CSR(counts.indptr, counts.indices, weights, counts.shape))
+
+
+def bm25(counts: CSR, rarity: np.ndarray, usual: float, saturation: float = 1.2, length: float = 0.75) -> CSR:
+    """`rarity * tf * (saturation + 1) / (tf + saturation * (1 - length + length * l / usual))`, l the row's sum.
+
+    Parameters
+    ----------
+    counts : CSR, shape (n, n_words)
+        Above 0.
+    rarity : ndarray of float32, shape (n_words,)
+    usual : float
+        Mean length of the documents that were learned from.
+    saturation : float
+        Called k1: how much the second time that a word occurs adds to the first.
+    length : float
+        Called b: how much long documents are held back, from 0 to 1.
+
+    References
+    ----------
+    Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009, equation 3.15.
+
+    Examples
+    --------
+    >>> bm25(CSR.from_pairs([0], [0], [1.0], (1, 1)), np.ones(1, np.float32), 1.0).toarray()
+    array([[1.]], dtype=float32)
+    """
+    tf, row = counts.weights, counts.row_of_entry
+    lengths = np.bincount(row, tf, counts.shape[0])
+    held_back = saturation * (1 - length + length * lengths / max(usual, 1e-12))
+    data = rarity[counts.indices] * tf * (saturation + 1) / (tf + held_back[row])
+    return CSR(counts.indptr, counts.indices, data.astype(np.float32), counts.shape)
+
+
+def unit_rows(matrix: CSR) -> CSR:
+    """Rows divided by their length; empty ones stay.
+
+    >>> unit_rows(CSR.from_pairs([0, 0], [0, 1], [3.0, 4.0], (2, 2))).toarray().tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    squares = np.bincount(matrix.row_of_entry, matrix.weights.astype(np.float64) ** 2, matrix.shape[0])
+    scale = 1 / np.sqrt(np.where(squares > 0, squares, 1))
+    return CSR(matrix.indptr, matrix.indices, (matrix.weights * scale[matrix.row_of_entry]).astype(np.float32),
+               matrix.shape)
