@@ -14,7 +14,7 @@ from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["Parts", "Split", "difference", "joined", "origin", "require_same_ids", "sizes"]
+__all__ = ["ORDERS", "Parts", "Split", "difference", "joined", "origin", "require_same_ids", "sizes"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -154,6 +154,10 @@ def difference(ids: IdMap, others: IdMap) -> str:
     first = int(differ[0]) if len(differ) else common
     shown = (repr(each.ids[first].item()) if first < len(each) else "nothing" for each in (ids, others))
     return f"{n:,} and {m:,} ids; first difference: number {first} is {' and '.join(shown)}"
+
+
+ORDERS = ("as the rows lie", "by time, equal times as the rows lie")
+"""What a card says of the order of a user's events, without times and with them."""
 
 
 def origin(data: Interactions) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 >>> from recsys.evaluation import PROTOCOLS
 >>> ", ".join(PROTOCOLS)
-'... strong-generalisation, new-items, global-time, sessions-next, predefined, predefined-ratings, ncf-99'
+'... strong-generalisation, new-items, global-time, sessions-next, predefined, predefined-train, predefined-repeats, predefined-ratings, ncf-99'
 """
 
 from recsys.evaluation.comparison import Table, compare

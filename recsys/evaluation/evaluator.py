@@ -24,8 +24,10 @@ from recsys.progress import Progress, task
 __all__ = ["Evaluation", "evaluate"]
 
 DEFAULT_METRICS = {"ranking": ("recall", "ndcg", "hit", "precision", "mrr"), "ratings": ("rmse", "mae")}
+_SEEN = Check(lambda value: flag().accepts(value) or (isinstance(value, str) and value == "train"),
+              "True, False or 'train'")
 _CHECKS = {"k": whole(1), "part": one_of("test", "valid"), "task": one_of("ranking", "ratings"),
-           "candidates": one_of("train", "all", "new"), "exclude_seen": flag(), "negatives": optional(whole(1)),
+           "candidates": one_of("train", "all", "new"), "exclude_seen": _SEEN, "negatives": optional(whole(1)),
            "seed": whole(0), "clip": flag(), "unseen": optional(number()), "block": optional(whole(1)),
            "progress": PROGRESS}
 
@@ -104,7 +106,7 @@ def describe(model: str, metrics: Mapping[str, float], errors: Mapping[str, floa
 
 
 def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | None = None, part: str = "test",
-             task: str = "ranking", candidates: str = "train", exclude_seen: bool = True,
+             task: str = "ranking", candidates: str = "train", exclude_seen: bool | str = True,
              negatives: int | None = None, seed: int = 0, vectors: np.ndarray | None = None, clip: bool = True,
              unseen: float | None = None, block: int | None = None, progress: Progress | None = None) -> Evaluation:
     """Rank all candidates for every user of the test part, or predict its ratings.
@@ -128,8 +130,9 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     task : {"ranking", "ratings"}
     candidates : {"train", "all", "new"}
         Rank the items with a training event, all items of the id map, or the part's items without a training event.
-    exclude_seen : bool
-        False ranks seen items too.
+    exclude_seen : bool or "train"
+        False ranks seen items too; "train" ranks the user's validation items in the test, if the model has not learned
+        from them (as LightGCN's code does).
     negatives : int, optional
         Rank the targets among so many sampled candidates only. Such numbers are not comparable with full
         ranking, and the card says so.
@@ -217,7 +220,7 @@ class Question:
     """
 
     def __init__(self, split: Split, asked: list[Metric], task: str, part: str, candidates: str = "train", *,
-                 exclude_seen: bool = True, negatives: int | None = None, seed: int = 0,
+                 exclude_seen: bool | str = True, negatives: int | None = None, seed: int = 0,
                  vectors: np.ndarray | None = None, clip: bool = True, unseen: float | None = None,
                  block: int | None = None) -> None:
         self.train, self.events, self.part, self.asked = split.train, part_of(split, part), part, asked
