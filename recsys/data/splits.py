@@ -330,11 +330,11 @@ def split_predefined(train: Interactions, test: Interactions, valid: Interaction
             users, items = users.add(part.users.ids), items.add(part.items.ids)
         except DataError as error:
             raise DataError(f"split_predefined: the ids of {name} do not join those before: {error}") from None
-    train, test, *rest = (part.reindex(users, items) for part in parts.values())
-    valid = rest[0] if rest else None
+    joined = {name: part.reindex(users, items) for name, part in parts.items()}
+    train, test, valid = joined["train"], joined["test"], joined.get("valid")
     card = origin(train) | {"split": "predefined", "order": ORDERS[train.time is not None]}
-    for name, part in {"validation": valid, "test": test}.items():
-        card |= {} if part is None else _strangers(train, part, name)
+    for name, held in {"validation": valid, "test": test}.items():
+        card |= {} if held is None else _strangers(train, held, name)
     return Split(train, valid, test, card | {"sizes": sizes(train, valid, test)})
 
 

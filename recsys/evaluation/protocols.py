@@ -36,12 +36,13 @@ from recsys.evaluation.ranking import part_of
 from recsys.files import checksum
 from recsys.progress import Progress, task
 
-__all__ = ["PROTOCOLS", "Protocol", "Result", "find", "fresh", "prepared", "run"]
+__all__ = ["PROTOCOLS", "Protocol", "Result", "find", "fresh", "needs_parts", "prepared", "run",
+           "takes_parts"]
 
 _FILES = Check(lambda value: not isinstance(value, str) and isinstance(value, Sequence) and all(
     isinstance(path, str | os.PathLike) and Path(path).is_file() for path in value), "a list of paths of files")
-_CHECKS = {"files": _FILES, "seed": optional(whole(0)), "part": one_of("test", "valid"), "values": flag(), "refit": flag(),
-           "valid_users": optional(whole(1)), "progress": PROGRESS}
+_CHECKS = {"seed": optional(whole(0)), "part": one_of("test", "valid"), "values": flag(), "refit": flag(),
+           "valid_users": optional(whole(1)), "files": _FILES, "progress": PROGRESS}
 _BY_TYPE = {"bool": flag(), "int": whole(0), "int | None": optional(whole(0)), "float": number(),
             "float | None": optional(number())}  # of a protocol's options
 
@@ -197,16 +198,9 @@ def run(model: Any, data: Data | Parts, protocol: str | Protocol, *, k: int = 10
                 fold = _without_values(fold)
             shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
             watch = runtime.Stopwatch()
-            chosen = {}
-            if not refit or "epochs" in _parameters(made):  # else there is nothing to choose before
-                made.fit(fold.train, shown.valid, valid_history=fold.valid_history, progress=progress)
-                chosen = getattr(made, "curves_", {})
-            if refit:
-                made = _refitted(fresh(model), chosen.get("valid"), fold, progress)
+            made, how, learned = _fitted(model, made, fold, shown.valid, refit, progress)
             fit_seconds += watch.seconds
-            how = {"epochs chosen on": "the validation part" if chosen.get("valid") else "nothing, as the model says",
-                   "refit": "on training and validation rows" if refit else "no"}
-            fold = shown if part == "valid" else replace(fold, card=shown.card)
+            fold = shown if part == "valid" else replace(learned, card=shown.card)
             fold = replace(fold, card={**fold.card, **how})
             evaluations.append(evaluate(made, fold, k=k, metrics=asked, part=part, task=protocol.task,
                                         progress=progress, **protocol.settings))
@@ -232,13 +226,23 @@ def _check_task(protocol: Protocol, model: Any) -> None:
 
 def prepared(protocol: Protocol, data: Any) -> Any:
     """The data of `run` as Interactions, or for protocols that take parts, a tuple of them or a Split."""
-    prepare = given.parts if protocol.divide in (dividing.predefined, dividing.sessions) else given.interactions
+    prepare = given.parts if takes_parts(protocol) else given.interactions
     return prepare(f"protocol {protocol.name}", data)
+
+
+def takes_parts(protocol: Protocol) -> bool:
+    """Whether parts may be given apart; protocols of parts alone, such as predefined, take nothing else."""
+    return needs_parts(protocol) or protocol.divide is dividing.sessions
+
+
+def needs_parts(protocol: Protocol) -> bool:
+    """Whether parts have to be given apart, as somebody else has made them."""
+    return protocol.divide is dividing.predefined
 
 
 def _shared(protocol: Protocol, fold: Split, part: str) -> str:
     """What to say of pairs that are in two parts which somebody else has made, and should be in one."""
-    apart = protocol.divide is dividing.predefined and protocol.settings.get("exclude_seen", True)
+    apart = needs_parts(protocol) and protocol.settings.get("exclude_seen", True)
     return shared_pairs(fold, part, protocol.task) if apart else ""
 
 
@@ -255,15 +259,23 @@ def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[st
     return protocol.divide(data, **({} if seed is None or "seed" not in known else {"seed": seed}), **options)
 
 
-def _parameters(model: Any) -> Mapping[str, Any]:
-    return model.get_params() if hasattr(model, "get_params") else {}
+def _fitted(model: Any, made: Any, fold: Split, valid: Interactions | None, refit: bool, progress: Progress | None
+            ) -> tuple[Any, dict[str, str], Split]:
+    """A fresh model, `made`, once it has learned; what the card says of that; the fold with what it has learned from.
 
-
-def _refitted(model: Any, by_epoch: list[float] | None, fold: Split, progress: Progress | None) -> Any:
-    """A fresh model once it has learned from all but the test, for as many epochs as were best before."""
-    if by_epoch:
-        model.set_params(epochs=int(np.argmax(by_epoch)) + 1)
-    return model.fit(fold.known(), progress=progress)
+    To learn again from all but the test, it takes another fresh one, for as many epochs as were best before.
+    """
+    by_epoch = None
+    if not refit or "epochs" in (made.get_params() if hasattr(made, "get_params") else ()):
+        made.fit(fold.train, valid, valid_history=fold.valid_history, progress=progress)
+        by_epoch = getattr(made, "curves_", {}).get("valid")
+    if refit:
+        made, fold = fresh(model), replace(fold, train=fold.known(), valid=None)  # ranked is what was learned from
+        if by_epoch:
+            made.set_params(epochs=int(np.argmax(by_epoch)) + 1)
+        made.fit(fold.train, progress=progress)
+    return made, {"epochs chosen on": "the validation part" if by_epoch else "nothing, as the model says",
+                  "refit": "on training and validation rows" if refit else "no"}, fold
 
 
 def _without_values(split: Split) -> Split:
