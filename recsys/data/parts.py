@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from recsys.errors import DataError, ParameterError
 __all__ = ["ORDERS", "Parts", "Split", "difference", "joined", "origin", "require_same_ids", "sizes"]
 
 
+@final
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Parts of one set of interactions.

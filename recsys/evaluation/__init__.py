@@ -5,10 +5,11 @@
 ['predefined', 'predefined-train', 'predefined-repeats', 'predefined-ratings']
 """
 
-from recsys.evaluation.comparison import Table, compare
+from recsys.evaluation.comparison import OverSeeds, Table, compare, over_seeds
 from recsys.evaluation.evaluator import Evaluation, evaluate
+from recsys.evaluation.groups import by_history
 from recsys.evaluation.protocols import PROTOCOLS, Protocol, Result, run
 from recsys.evaluation.runs import Interrupted, Runs, run_all
 
-__all__ = ["PROTOCOLS", "Evaluation", "Interrupted", "Protocol", "Result", "Runs", "Table", "compare", "evaluate",
-           "run", "run_all"]
+__all__ = ["PROTOCOLS", "Evaluation", "Interrupted", "OverSeeds", "Protocol", "Result", "Runs", "Table", "by_history",
+           "compare", "evaluate", "over_seeds", "run", "run_all"]

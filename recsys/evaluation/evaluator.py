@@ -78,19 +78,22 @@ class Evaluation:
         Parameters
         ----------
         groups : mapping of user id to name of the group
-            Users that it lacks are left out.
+            Users that it lacks are left out; `recsys.evaluation.by_history` makes one.
 
         Returns
         -------
         dict of str to dict of str to float
-            For each group its `users` (their number) and the metrics that have a value per user.
+            For each group that has some its `users` (their number) and the metrics that have a value per user, in the
+            order of the mapping.
         """
         Check(lambda value: isinstance(value, Mapping), "a mapping of user id to name of the group, such as a dict"
               ).require("by_group", "groups", groups)
         named = np.array([groups.get(user, "") for user in self.users.tolist()])
         found = {}
-        for name in sorted(set(named.tolist()) - {""}):
+        for name in dict.fromkeys(groups.values()):
             inside = named == name
+            if not inside.any():
+                continue
             found[name] = {"users": float(inside.sum())} | {
                 metric: mean(values[inside], self.weights[inside], RATINGS.get(metric, 1))
                 for metric, values in self.per_user.items()}
