@@ -178,7 +178,7 @@ _CALLS = {"seen=False": "--no-seen", "header=True": "--header", "header=False": 
           "na=()": "--na ''", "clean(negative=...)": "--negative", "filter(min_value=...)": "--min-value",
           "binarise(...)": "--implicit", "to clean, or min_value= to filter": "or --min-value",
           "None to drop its rows": "'drop' to drop its rows"}
-_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value'))})="
+_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value', 'controls'))})="
                        r"(?:'(?P<word>[\w-]+)'|(?P<other>'[^']*'|\w*))")
 
 

@@ -220,9 +220,13 @@ def over_seeds(ours: Sequence[Evaluation | Result], theirs: Sequence[Evaluation 
     >>> len(over_seeds(*found, metric="ndcg@10").by_seed)
     2
     """
+    for given in (ours, theirs) if theirs is not None else (ours,):
+        _check_given(given)
+    if theirs is not None and len(theirs) != len(ours):
+        raise ParameterError(f"over_seeds: give as many of theirs as of ours, {len(ours)}, not {len(theirs)}, one a "
+                             f"seed.")
     pairs = list(zip(ours, ours if theirs is None else theirs, strict=True))
     for pair in pairs:
-        _check_given(pair)
         _require_same_protocol(dict(zip(("ours", "theirs"), pair, strict=True)))
     if not pairs:
         raise ParameterError("over_seeds: give one evaluation or more, one a seed.")
@@ -236,7 +240,7 @@ def over_seeds(ours: Sequence[Evaluation | Result], theirs: Sequence[Evaluation 
     values = [(side[:, 0].sum(1) / side[:, 1].sum(1)) ** (1 / power) for side in sums]
     by_seed = values[0] - (values[1] if theirs is not None else 0)
     drawn = _drawn_over_seeds(sums, 1 / power, samples, seed)
-    low, high = np.percentile(drawn[0] - (drawn[1] if theirs is not None else 0), (lower, 100 - lower))
+    low, high = np.nanpercentile(drawn[0] - (drawn[1] if theirs is not None else 0), (lower, 100 - lower))
     return OverSeeds(metric, float(by_seed.mean()), float(low), float(high), tuple(by_seed.tolist()))
 
 
@@ -250,13 +254,18 @@ def _by_user(found: Evaluation | Result, metric: str, power: int, users: np.ndar
 
 
 def _drawn_over_seeds(sums: Sequence[np.ndarray], power: float, samples: int, seed: int) -> np.ndarray:
-    """Means over seeds and users that are drawn with replacement, the same for all sides: (sides, samples)."""
+    """Means over seeds and users that are drawn with replacement, the same for all sides: (sides, samples).
+
+    NaN where none of the users drawn was measured with a seed, which takes users that differ by seed and are very few.
+    """
     seeds, _, users = sums[0].shape
     generator, parts = np.random.default_rng((seed, 2)), []
     for size in _parts(samples, users):
         times = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size) / seeds
         counts = generator.multinomial(users, np.full(users, 1 / users), size).astype(np.float64)
-        parts.append([(times * ((counts @ side[:, 0].T) / (counts @ side[:, 1].T)) ** power).sum(1) for side in sums])
+        with np.errstate(invalid="ignore"):
+            parts.append([(times * ((counts @ side[:, 0].T) / (counts @ side[:, 1].T)) ** power).sum(1)
+                          for side in sums])
     return np.concatenate(parts, axis=1)
 
 

@@ -31,12 +31,15 @@ from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError
 
-__all__ = ["WHAT", "alone", "constant", "dropped", "permuted"]
+__all__ = ["KINDS", "WHAT", "alone", "beside", "constant", "dropped", "permuted"]
 
 Known = TypeVar("Known", Interactions, Split)
 
 WHAT = ("item_features", "user_features", "friends")
 """What may be known besides; `Interactions` has friends as `social`."""
+
+KINDS = {"features": ("item_features", "user_features"), "friends": ("friends",)}
+"""What may be controlled beside models, by the name that a command has for it."""
 
 _FIELDS = ("titles", "genres", "text")
 _AS_THEY_ARE = np.zeros(0, np.int64)
@@ -124,6 +127,39 @@ def alone(data: Known, what: str) -> Known:
         if modality and name != modality:
             data = dropped(data, f"{side}.{name}")
     return data
+
+
+def beside(model: Any, data: Known, kind: str) -> dict[str, Known]:
+    """The controls of what a model reads, by the names that rows of a table have for them; none if it reads none of it.
+
+    Parameters
+    ----------
+    model : Recommender
+        Reads what its `reads` names, or what it lacks in data without.
+    data : Interactions or Split
+    kind : {"features", "friends"}
+
+    Returns
+    -------
+    dict of str to Interactions or Split
+        "features permuted" and "features constant", or the same of friends.
+    """
+    one_of(*KINDS).require("controls", "kind", kind)
+    train = data.train if isinstance(data, Split) else data
+    held = [what for what in KINDS[kind] if _held(train, what) is not None and _reads(model, train, what)]
+    found = {}
+    for name, control in (("permuted", permuted), ("constant", constant)):
+        changed = data
+        for what in held:
+            changed = control(changed, what)
+        if held:
+            found[f"{kind} {name}"] = changed
+    return found
+
+
+def _reads(model: Any, data: Interactions, what: str) -> bool:
+    return what in getattr(model, "reads", ()) or (
+        hasattr(model, "lacks") and not model.lacks(data) and bool(model.lacks(dropped(data, what))))
 
 
 def _changed(data: Known, what: str, change: Callable[[Features, list[str]], Features | None],

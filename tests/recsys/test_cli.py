@@ -365,6 +365,20 @@ def test_of_all_models_none_is_left_out_for_content_that_no_item_has(run, monkey
     assert f"VisualBPR {images}" in err
 
 
+def test_controls_stand_beside_what_reads_friends_or_features(run, tmp_path):
+    (tmp_path / "items.csv").write_text("item,genre\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(1, 41)))
+    command = f"compare --data good.csv --models Popular,LogisticRegression --item-features {tmp_path}/items.csv " \
+        f"--protocol last-one-full --controls"
+    found = document(run(f"{command} features --json"))
+    assert {row["model"] for row in found["models"]} == {
+        "Popular", "LogisticRegression", "LogisticRegression, features permuted",
+        "LogisticRegression, features constant"}
+    assert "items.csv sha256:" in found["card"]["files"]
+    code, out, err = run(f"{command} friends")
+    assert (code, out) == (2, "")
+    assert "none of the models reads friends that the data has; leave --controls friends out" in err
+
+
 def test_parts_of_lists_are_measured_and_named(run, tmp_path):
     """LightGCN's format, sessions, and a folder of a set that comes divided."""
     for name, text in {"train": "1 11 12 13\n2 11 13\n3 12\n", "valid": "3 11\n", "test": "1 14\n3 13\n"}.items():
