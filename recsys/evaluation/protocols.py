@@ -36,7 +36,7 @@ from recsys.evaluation.ranking import part_of
 from recsys.files import checksum
 from recsys.progress import Progress, task
 
-__all__ = ["PROTOCOLS", "Protocol", "Result", "find", "fresh", "needs_parts", "prepared", "run",
+__all__ = ["PROTOCOLS", "Protocol", "Result", "divided", "find", "fresh", "needs_parts", "prepared", "run",
            "takes_parts"]
 
 _FILES = Check(lambda value: not isinstance(value, str) and isinstance(value, Sequence) and all(
@@ -182,7 +182,7 @@ def run(model: Any, data: Data | Parts, protocol: str | Protocol, *, k: int = 10
     if refit and protocol.settings.get("exclude_seen") == "train":
         raise ParameterError(f"protocol {protocol.name} ranks the validation items in the test, which refit=True would "
                              f"learn from; leave refit=True out, or take predefined.")
-    folds = _divide(protocol, prepared(protocol, data), seed, options)
+    folds = divided(protocol, prepared(protocol, data), seed, options)
     for fold in folds:
         part_of(fold, part)
         if refit:
@@ -246,7 +246,8 @@ def _shared(protocol: Protocol, fold: Split, part: str) -> str:
     return shared_pairs(fold, part, protocol.task) if apart else ""
 
 
-def _divide(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:
+def divided(protocol: Protocol, data: Any, seed: int | None, options: Mapping[str, Any]) -> list[Split]:
+    """The folds of data as `prepared` gives it, with the protocol's options, checked; its own seed if there is none."""
     known = inspect.signature(protocol.divide).parameters
     unknown = set(options) - set(known)
     if unknown:
