@@ -1,4 +1,4 @@
-"""The tables of the field: what is listed, what is short, what is missing; a row that is measured; what is told of them."""
+"""The tables of the field: what is listed, short, missing; a row that is measured; what is told of them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MACHINE = {"label": "A", "cpu": "A", "cores": 2, "platform": "X", "versions": {"
 
 def stored(name, value, **more):
     section = SECTIONS[name.partition("/")[0]]
-    figures = {metric: value for metric in section.metrics}
-    return {"name": name, "on": section.data, "section": section.name, "model": "Some()", "data": {"name": section.data},
-            "settings": {"tried": 8}, "metrics": figures,
+    figures = dict.fromkeys(section.metrics, value)
+    return {"name": name, "on": section.data, "section": section.name, "model": "Some()",
+            "data": {"name": section.data}, "settings": {"tried": 8}, "metrics": figures,
             "interval": {metric: [value - 0.01, value + 0.01] for metric in figures},
             "by_seed": {metric: [value] for metric in figures}, "controls": {}, "by_history": {},
             "card": {"files": "a.txt sha256:0", "refit": "no", "interactions": 9000, "users": 20, "items": 30},
@@ -180,8 +180,8 @@ def test_choosing_tells_the_best_what_is_level_and_what_is_quick():
             stored("filmtrust/TrustSVD", 0.787, fit_seconds=30.0)]
     lines = choosing.table(rows).splitlines()[2:]
     assert lines == [
-        "| Gowalla, LightGCN's division | 9,000, 20, 30 | GraphFilter, recall@20 0.190 | RP3beta | RP3beta, 0.181 in 2.0 "
-        "s |", "| FilmTrust with trust | 9,000, 20, 30 | TrustSVD, rmse 0.787 | none | Bias, 0.810 in 2.0 s |"]
+        "| Gowalla, LightGCN's division | 9,000, 20, 30 | GraphFilter, recall@20 0.190 | RP3beta | RP3beta, 0.181 in "
+        "2.0 s |", "| FilmTrust with trust | 9,000, 20, 30 | TrustSVD, rmse 0.787 | none | Bias, 0.810 in 2.0 s |"]
 
 
 def test_the_command_knows_the_field():
