@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks import field, store
+from benchmarks import store
 from benchmarks.field_rows import SECTIONS, Section
-from benchmarks.table import DOCS, put
 
-RESULTS = field.RESULTS
 _ENOUGH = 0.95  # of the best figure; an error may be so much larger
 
 
@@ -49,8 +47,3 @@ def _cells(section: Section, rows: Mapping[str, store.Stored]) -> list[str]:
 
 def _near(value: float, best: float, metric: str) -> bool:
     return value <= best / _ENOUGH if metric == "rmse" else value >= best * _ENOUGH
-
-
-def write(results: Sequence[store.Stored]) -> None:
-    """Put the table into its page."""
-    put("choosing", table(results), DOCS / "choosing.md")

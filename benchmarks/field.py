@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import store
+from benchmarks import choosing, store
 from benchmarks.accuracy import best, build, load, reached
 from benchmarks.accuracy_rows import Row
 from benchmarks.datasets import SHARED, Absent, file
@@ -25,7 +25,7 @@ from benchmarks.table import DOCS, put, span
 from benchmarks.worker import peak
 
 RESULTS = Path(__file__).parent / "field.json"
-_CARD = ("files", "data", "order", "ties", "split", "candidates", "seen items", "equal scores", "refit")
+_CARD = ("files", "data", "fingerprint", "order", "ties", "split", "candidates", "seen items", "equal scores", "refit")
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -88,10 +88,17 @@ def _split(section: Section, data: Any) -> Any:
 
 
 def _files(section: Section) -> Iterator[Path]:
-    """The files of a set that comes divided, and others that the section names."""
+    """The files of the set, or of its parts, and others that the section names."""
     from recsys import datasets
+    from recsys.data.sources import need
 
-    yield from (datasets.part_files(SHARED / section.data).values() if set(section.parts) >= {"train", "test"} else ())
+    folder = SHARED / section.data
+    if "train" in section.parts:
+        yield from (datasets.part_files(folder)[part] for part in section.parts)
+    elif section.parts:
+        yield from (need(folder, part) for part in section.parts)
+    else:
+        yield from sorted(path for path in folder.iterdir() if path.is_file())
     yield from map(file, section.files.values())
 
 
@@ -178,8 +185,9 @@ def _histories(section: Section, held: Mapping[str, Sequence[store.Stored]]) -> 
 
 
 def write(results: Sequence[store.Stored]) -> None:
-    """Put the tables into their page."""
+    """Put the tables into their page, and what they say of choosing into its own."""
     put("field", table(results), DOCS / "benchmarks-field.md")
+    put("choosing", choosing.table(results), DOCS / "choosing.md")
 
 
 def apart(name: str) -> dict[str, Any]:

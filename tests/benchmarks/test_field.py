@@ -96,7 +96,7 @@ def test_an_error_is_short_where_it_is_larger():
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(monkeypatch, tmp_path):
     """A section on made data with friends."""
     links = np.random.default_rng(0).integers(0, 60, (2, 200))
     data = replace(datasets.simulate(60, 40, 1500, seed=1)[0], name="made",
@@ -109,6 +109,9 @@ def small(monkeypatch):
                       by_history=True, entries={"ItemKNN": Entry("ItemKNN"), "Friendly": Entry("Friendly",
                                                                                                 controls="friends")})
     rows = {f"small/{label}": section.row(label) for label in section.entries}
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "events.csv").write_text("user,item\n")
+    monkeypatch.setattr(field, "SHARED", tmp_path)
     monkeypatch.setattr(field, "SECTIONS", {"small": section})
     monkeypatch.setattr(field, "ROWS", rows)
     monkeypatch.setattr(field, "load", lambda row: ({"name": "made", "fingerprint": data.fingerprint()}, data))
@@ -126,6 +129,7 @@ def test_a_row_says_all_that_a_figure_needs(small, tmp_path):
         assert len(row["by_seed"][metric]) == 2
     assert 0 < row["minutes"]["choosing"] < row["minutes"]["wall"]
     assert row["peak_mib"] > 10
+    assert row["card"]["files"].startswith("events.csv sha256:")
     assert sum(group["users"] for group in row["by_history"].values()) == row["card"]["users evaluated"]
     kept = store.add(tmp_path / "kept.json", [json.loads(json.dumps(row))], list(field.ROWS))
     assert line(field.table(kept), "ItemKNN, `ItemKNN(")
