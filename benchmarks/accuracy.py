@@ -6,6 +6,7 @@ import argparse
 import json
 import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,14 @@ def measure(row: Row) -> dict[str, Any]:
     """Choose on validation data, then fit and evaluate."""
     from recsys.evaluation import protocols
 
-    about, data = _load(row)
-    chosen = _best(row, data) if len(row.grid) > 1 else dict(row.grid[0])
-    found = [protocols.run(_build(row, {**chosen, **seed}), data, row.protocol, metrics=list(row.metrics),
+    about, data = load(row)
+    chosen, tried = best(row, data)
+    found = [protocols.run(build(row, {**chosen, **seed}), data, row.protocol, metrics=list(row.metrics),
                            refit=row.refit, **row.options)
              for seed in ([{"seed": s} for s in row.seeds] if len(row.seeds) > 1 else [{}])]
     by_seed = {m: [f.metrics[m] for f in found] for m in row.metrics}
     protocol = found[0].card["protocol"] + ", refit" * row.refit
-    settings = {"parameters": dict(row.parameters), "chosen": chosen, "of": len(row.grid), "seeds": list(row.seeds),
+    settings = {"parameters": dict(row.parameters), "chosen": chosen, "of": tried, "seeds": list(row.seeds),
                 "options": dict(row.options)}
     result = {"name": row.name, "on": row.data, "parts": [*row.parts, *row.files], "protocol": protocol,
               "model": found[0].model, "settings": settings,
@@ -42,7 +43,7 @@ def measure(row: Row) -> dict[str, Any]:
     return stamped(result, about)
 
 
-def _load(row: Row) -> tuple[dict[str, Any], Any]:
+def load(row: Row) -> tuple[dict[str, Any], Any]:
     """What the result says of its data, and the data: of a set that comes divided, its parts."""
     if not row.parts:
         files = {name: file(path) for name, path in row.files.items()}
@@ -53,28 +54,39 @@ def _load(row: Row) -> tuple[dict[str, Any], Any]:
     return {"name": about[0]["name"], "fingerprint": "+".join(one["fingerprint"] for one in about)}, parts
 
 
-def _build(row: Row, parameters: Mapping[str, Any]) -> Any:
+def build(row: Row, parameters: Mapping[str, Any]) -> Any:
     from recsys import models
 
     return models.model_class(row.model)(**{**row.parameters, **parameters})
 
 
-def _best(row: Row, data: Any) -> dict[str, Any]:
-    """The setting of the grid with the best first metric on validation data, which no test set is part of."""
+def best(row: Row, data: Any) -> tuple[dict[str, Any], int]:
+    """The setting of the grid with the best first metric on validation data, and how many were tried in the time.
+
+    No test set is part of that data.
+    """
     from recsys.data import splits
     from recsys.evaluation import protocols
 
-    metric, protocol, options = row.metrics[0], row.protocol, dict(row.options)
+    if len(row.grid) == 1:
+        return dict(row.grid[0]), 1
+    metric, protocol, options, begin = row.metrics[0], row.protocol, dict(row.options), time.monotonic()
     if protocol == "ratings-5fold":  # has no validation part: a tenth of the first fold's training data is held out
         data, protocol, options = splits.split_kfold(data)[0].train, "ratings-90-10", {"folds": 1}
-    values = [protocols.run(_build(row, setting), data, protocol, metrics=[metric], part="valid",
-                            **options).metrics[metric] for setting in row.grid]
-    return dict(row.grid[values.index((min if metric == "rmse" else max)(values))])
+    elif protocol.startswith("predefined") and len(row.parts) == 2:  # neither has a set of two parts
+        data = splits.split_random(data[0], valid=0.1, test=0.1)
+    values: list[float] = []
+    for setting in row.grid:
+        if values and time.monotonic() - begin > 60 * row.minutes:
+            break
+        values.append(protocols.run(build(row, setting), data, protocol, metrics=[metric], part="valid",
+                                    **options).metrics[metric])
+    return dict(row.grid[values.index((min if metric == "rmse" else max)(values))]), len(values)
 
 
-def reached(metric: str, value: float, wanted: float, slack: float = 0.0) -> bool:
+def reached(metric: str, value: float, wanted: float, slack: float = 0.0, places: int = 3) -> bool:
     """At least the figure, within the slack, as it would be printed."""
-    value, wanted = round(value, 3), round(wanted, 3)
+    value, wanted = round(value, places), round(wanted, places)
     return value <= wanted + slack if metric == "rmse" else value >= wanted - slack
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ class Row:
     With a `grid`, the setting with the best first metric on validation data is taken; with several `seeds`, the figures
     are means over them. `parts` names the parts of a set that comes divided, training first. With `refit`, the model
     learns again from training and validation rows, for as many epochs as were best. `files` are more of the set's, by
-    the name that `datasets.load` has for them.
+    the name that `datasets.load` has for them. After so many `minutes` no further setting is tried.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Row:
     refit: bool = False
     beat: Sequence[float] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    minutes: float = math.inf
 
 
 _SEEDS = (0, 1, 2)

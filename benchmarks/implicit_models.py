@@ -122,6 +122,17 @@ def _bpr() -> Claim:
                  lambda a: their_model(a, theirs), same_quality, on="ml-1m")
 
 
+def _neighbours(name: str, work: str, ours: Any, our_result: Any = _our_recall, their_result: Any = _their_recall,
+                agree: Any = same_quality) -> Claim:
+    """The nearest others of every item, by whatever measure is ours, beside implicit's cosines."""
+    def theirs() -> Any:
+        from implicit.nearest_neighbours import CosineRecommender
+        return CosineRecommender(K=NEIGHBOURS + 1, num_threads=2)  # counts the item itself as one of them
+
+    return Claim(name, work, "implicit", 1.5, data, lambda a: our_model(a, ours, our_result),
+                 lambda a: their_model(a, theirs, their_result), agree, on="ml-1m")
+
+
 def _item_knn() -> Claim:
     """Both find the most similar others of every item; what they recommend with them differs, so that is not compared.
 
@@ -131,14 +142,9 @@ def _item_knn() -> Claim:
         from recsys.models import ItemKNN
         return ItemKNN(neighbours=NEIGHBOURS, shrink=0, asymmetry=0.5)
 
-    def theirs() -> Any:
-        from implicit.nearest_neighbours import CosineRecommender
-        return CosineRecommender(K=NEIGHBOURS + 1, num_threads=2)  # counts the item itself as one of them
-
-    return Claim("item-knn", f"item-kNN, cosine, {NEIGHBOURS} neighbours", "implicit", 1.0, data,
-                 lambda a: our_model(a, ours, _our_similarities), lambda a: their_model(a, theirs, _their_similarities),
-                 lambda a, b: close(a["similarity"], b["similarity"], "similarities of neighbours", rtol=1e-5),
-                 on="ml-1m")
+    return _neighbours("item-knn", f"item-kNN, cosine, {NEIGHBOURS} neighbours", ours, _our_similarities,
+                       _their_similarities, lambda a, b: close(a["similarity"], b["similarity"],
+                                                               "similarities of neighbours", rtol=1e-5))
 
 
 def _our_similarities(model: Any, arrays: Arrays, train: Any) -> Arrays:

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recsys.data import formats, movielens
 from recsys.data.interactions import Interactions
+from recsys.data.lines import read_lines
 from recsys.data.opening import is_readable
 from recsys.data.simulate import Truth, simulate
-from recsys.data.sources import find
+from recsys.data.sources import find, need
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["Truth", "available", "load", "simulate", "terms"]
+__all__ = ["Truth", "available", "load", "load_parts", "part_files", "simulate", "terms"]
 
 _MOVIELENS = (
     "MovieLens was collected by GroupLens Research at the University of Minnesota. It may be used for research; "
@@ -31,16 +32,21 @@ _MOVIELENS = (
     "permission, and do not pass it on except as its own README allows (ml-100k and ml-1m: only with permission; "
     "the ml-latest sets: under the same terms). It comes without any warranty."
 )
+_THREE = {"train": "train.txt", "valid": "valid.txt", "test": "test.txt"}
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A data set: what it is, the files that give it away, how it is read, and on what terms it may be used."""
+    """A data set: what it is, the files that give it away, how it is read, and on what terms it may be used.
+
+    `parts` names the file of each part of a set that comes divided: "train", "test", and "valid" where there is one.
+    """
 
     about: str
     files: tuple[str, ...]
     read: Callable[..., Interactions]
     terms: str
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 _SOURCES = {
@@ -78,13 +84,22 @@ _SOURCES = {
         "Non-commercial use, as far as is known. Credit: Cantador, Brusilovsky, Kuflik (2011), HetRec; Last.fm."),
     "lastfm-lightgcn": _Source(
         "42,135 + 10,533 plays of artists, friends", ("data1.txt",), formats.load_lastfm_lightgcn,
-        "Derived from hetrec2011-lastfm-2k: non-commercial use, as far as is known."),
+        "Derived from hetrec2011-lastfm-2k: non-commercial use, as far as is known.",
+        {"train": "data1.txt", "test": "test1.txt"}),
     "gowalla-lightgcn": _Source(
         "719,081 + 91,047 + 217,242 check-ins", ("valid.txt",), formats.load_gowalla,
-        "No licence stated; research use. Credit: Cho, Myers, Leskovec (2011); He et al. (2020), LightGCN."),
+        "No licence stated; research use. Credit: Cho, Myers, Leskovec (2011); He et al. (2020), LightGCN.", _THREE),
+    "lgcnpp-lastfm": _Source(
+        "64,315 + 9,143 + 18,321 plays of artists", ("valid.txt",), formats.load_gowalla,
+        "Derived from hetrec2011-lastfm-2k: non-commercial use, as far as is known. Credit: Lee, Kim, Shin (2024), "
+        "Revisiting LightGCN.", _THREE),
+    "lgcnpp-ml-1m": _Source(
+        "590,733 + 80,897 + 164,848 film ratings of 3 or more", ("valid.txt",), formats.load_gowalla,
+        f"{_MOVIELENS} The division: Lee, Kim, Shin (2024), Revisiting LightGCN.", _THREE),
     "diginetica": _Source(
         "77,929 + 51,953 anonymous sessions of clicks", ("sessions_train.txt",), formats.load_diginetica,
-        "CIKM Cup 2016; no licence stated; research use."),
+        "CIKM Cup 2016; no licence stated; research use.",
+        {"train": "sessions_train.txt", "test": "sessions_test.txt"}),
     "ml-1m-sasrec": _Source(
         "999,611 film ratings in order, without values", ("sas_to_original_items.txt",),
         formats.load_movielens_in_order, _MOVIELENS),
@@ -118,7 +133,9 @@ def load(name: str | Path, **options: Any) -> Interactions:
         (see `Interactions.from_csv`), a pipe, or `-`, standard input.
     **options
         Of the set's reader: `part="test"` for sets that come divided, `compact=False` to keep users and items
-        without rows, `weights` for deskdrop, `plots` and `posters` for films; of `from_file` for a file.
+        without rows, `weights` for deskdrop, `plots` and `posters` for films; of `from_file` for a file, or
+        `lines="users"` or `lines="sessions"` alone for one whose lines are users or sessions (see
+        `recsys.data.lines.read_lines`).
 
     Returns
     -------
@@ -133,9 +150,7 @@ def load(name: str | Path, **options: Any) -> Interactions:
     """
     if name == "movielens-small":
         return movielens.load_small(**options)
-    path = Path(name)
-    if not path.exists() and name in _SOURCES and "RECSYS_DATA" in os.environ:
-        path = Path(os.environ["RECSYS_DATA"]) / name
+    path = _place(name)
     if path.is_dir():
         read = _source(path).read
         taken = list(inspect.signature(read).parameters)[1:]
@@ -143,9 +158,45 @@ def load(name: str | Path, **options: Any) -> Interactions:
             raise ParameterError(f"load: {path.name} takes the options {taken}, got {list(options)}.")
         return read(path, **options)
     if is_readable(name):
-        return Interactions.from_file(path, **options)
+        return _of_lines(path, options) if options.get("lines") else Interactions.from_file(path, **options)
     raise DataError(f"load: there is no file or folder {str(name)!r}; 'movielens-small' is at hand, and the folders "
                     f"of {', '.join(_SOURCES)} can be given by path (or by name below $RECSYS_DATA).")
+
+
+def load_parts(name: str | Path) -> dict[str, Interactions]:
+    """The parts of a data set that comes divided, such as "lgcnpp-lastfm", each as `load` gives it.
+
+    Parameters
+    ----------
+    name : str or path
+        As for `load`.
+
+    Returns
+    -------
+    dict of str to Interactions
+        "train", "test", and "valid" where there is one, in the order that `split_predefined` takes them. Each has its
+        own id maps, which `split_predefined` and the protocols for parts join, and keeps users that only links name.
+
+    Raises
+    ------
+    DataError
+        There is no such set, or it comes in one piece.
+    """
+    path = _place(name)
+    files = part_files(name)  # says so where there are none
+    kept = {"compact": False} if "compact" in inspect.signature(_source(path).read).parameters else {}
+    return {part: load(path, part=part, **kept) for part in files}
+
+
+def part_files(name: str | Path) -> dict[str, Path]:
+    """The file of each part of a set that comes divided, by the name of the part; as for `load_parts`."""
+    path = _place(name)
+    found = _source(path).parts if path.is_dir() else {}
+    if not found:
+        divided = ", ".join(known for known, source in _SOURCES.items() if source.parts)
+        raise DataError(f"load_parts: {str(name)!r} is no folder of a data set that comes divided, such as {divided}; "
+                        f"load each part by itself and pass (train, test) or (train, test, valid).")
+    return {part: need(path, found[part]) for part in ("train", "test", "valid") if part in found}
 
 
 def terms(name: str) -> str:
@@ -161,6 +212,21 @@ def terms(name: str) -> str:
     if name not in _SOURCES:
         raise ParameterError(f"terms: unknown data set {name!r}; known are {', '.join(available())}.")
     return _SOURCES[name].terms
+
+
+def _place(name: str | Path) -> Path:
+    """The path that a name stands for, below $RECSYS_DATA if it is a known set's and nothing else."""
+    path = Path(name)
+    below = os.environ.get("RECSYS_DATA")
+    return Path(below) / name if not path.exists() and name in _SOURCES and below is not None else path
+
+
+def _of_lines(path: Path, options: dict[str, Any]) -> Interactions:
+    others = sorted(set(options) - {"lines", "name"})
+    if others:
+        raise ParameterError(f"load: a file read with lines={options['lines']!r} has no columns; leave out "
+                             f"{', '.join(f'{name}=' for name in others)}.")
+    return read_lines(path, **options)
 
 
 def _source(folder: Path) -> _Source:

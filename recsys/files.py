@@ -1,8 +1,9 @@
-"""Files that are written wholly or not at all."""
+"""Files that are written wholly or not at all, and what tells one from another."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import IO
 
 from minidl import files
 
-__all__ = ["check_target", "replacing"]
+__all__ = ["check_target", "checksum", "replacing"]
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
@@ -25,3 +26,9 @@ def replacing(path: str | os.PathLike[str]) -> AbstractContextManager[IO[bytes]]
     """`minidl.files.replacing`, for a path that passes `check_target`."""
     check_target(path)
     return files.replacing(path)
+
+
+def checksum(path: str | os.PathLike[str]) -> str:
+    """16 hex digits of a file's SHA-256, as it lies: of one that is packed, of the packed bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

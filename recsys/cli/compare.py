@@ -23,6 +23,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     reading.add_data(made)
     made.add_argument("--models", default="all", help="names separated by commas, or all (default: %(default)s)")
     measuring.add_protocol(made)
+    made.add_argument("--controls", choices=("features", "friends"),
+                      help="measure models that read these also with permuted and with constant ones")
     made.add_argument("--checkpoint", type=Path, metavar="FILE",
                       help="written after every model (.npz); the same command then goes on from it")
     made.add_argument("--out", type=Path, help="a page (HTML) with the table and its figures")
@@ -48,9 +50,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     data = measuring.parts(options, console)
     try:
         with warmup.beside(list(built.values())):
-            runs = run_all(built, data, lenient=everything, checkpoint=options.checkpoint,
+            runs = run_all(built, data, lenient=everything, controls=options.controls, checkpoint=options.checkpoint,
                            progress=fitting.progress_bar(options), **asked)
-        warmup.remember([built[name] for name in runs.results])
+        warmup.remember([model for name, model in built.items() if name in runs.results])
     except UnsupportedError as error:
         raise UnsupportedError(f"{options.data}: {_speaking(str(error))}") from None
     except Interrupted as error:

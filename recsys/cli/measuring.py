@@ -7,12 +7,13 @@ import inspect
 import math
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from recsys.cli import texts
-from recsys.cli.reading import described, read, read_telling
+from recsys.cli.reading import SIDES, described, read, read_parts, read_telling
 from recsys.console import Console
-from recsys.data.opening import called
+from recsys.data.opening import called, is_readable
 from recsys.errors import DataError, ParameterError
 
 __all__ = ["add_protocol", "asked", "metrics", "option_defaults", "parts", "protocol_options"]
@@ -21,7 +22,8 @@ __all__ = ["add_protocol", "asked", "metrics", "option_defaults", "parts", "prot
 def add_protocol(made: argparse.ArgumentParser) -> None:
     """The protocol, its options, and what is measured."""
     made.add_argument("--protocol", required=True, help="a protocol's name; `recsys protocols` lists them")
-    made.add_argument("--test", metavar="DATA", help="the test part, for protocols that take parts given apart")
+    made.add_argument("--test", metavar="DATA", help="the test part, for protocols that take parts given apart; "
+                      "without it, --data may be the folder of a set that comes divided")
     made.add_argument("-k", type=texts.positive, default=10, help="length of the lists (default: %(default)s)")
     made.add_argument("--metrics", help="names separated by commas, such as recall@20,ndcg@100")
     made.add_argument("--seed", type=texts.seed, help="of the split; each protocol has its own")
@@ -43,29 +45,48 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     protocol = protocols.find(options.protocol)
     return {"protocol": protocol, "k": options.k, "metrics": metrics(options.metrics, options.k, protocol.task),
             "seed": options.seed, "part": options.part, "refit": options.refit,
-            "valid_users": options.valid_users,
+            "valid_users": options.valid_users, "files": _files(options, protocols.needs_parts(protocol)),
             **protocol_options(protocol, texts.settings(options.option, "--option"))}
 
 
 def parts(options: argparse.Namespace, console: Console) -> Any:
-    """The data to measure on: one set, or parts that are given apart."""
+    """The data to measure on: one set, or parts that are given apart, or that a set comes in."""
     from recsys.data.splits import split_predefined
+    from recsys.evaluation import protocols
 
-    given, needed = options.test is not None, options.protocol in ("predefined", "predefined-ratings")
-    if (needed and not given) or (given and not needed and options.protocol != "sessions-next"):
-        raise ParameterError("--protocol predefined and predefined-ratings need --test DATA, and sessions-next can "
-                             "take it; other protocols divide --data.")
-    if options.valid is not None and not needed:
-        raise ParameterError("--valid DATA goes with --protocol predefined or predefined-ratings; others divide --data "
-                             "themselves; to measure on the validation part, say --part valid.")
-    if not given:
+    protocol, apart = protocols.find(options.protocol), options.test is not None
+    needed = protocols.needs_parts(protocol)
+    if (apart and not protocols.takes_parts(protocol)) or (needed and not apart and not _comes_divided(options)):
+        raise ParameterError("--protocol predefined and the like need --test DATA, or --data FOLDER of a set that "
+                             "comes divided, and sessions-next can take --test DATA; other protocols divide --data.")
+    if options.valid is not None and not apart:
+        raise ParameterError("--valid DATA goes with --test DATA, for --protocol predefined and the like or "
+                             "sessions-next; others divide --data themselves; to measure on the validation part, say "
+                             "--part valid.")
+    if not apart and not needed:
         return read_telling(options, console)
-    data = read(options, options.data, console)
-    others = [_part(options, each, console) for each in (options.test, options.valid) if each]
+    data, *others = read_parts(options, console) if not apart else [
+        read(options, options.data, console),
+        *(_part(options, each, console) for each in (options.test, options.valid) if each)]
     if needed:  # numbered together, so that what is known besides goes with the items of all parts
         split = split_predefined(data, *others)
         data, others = split.train, [part for part in (split.test, split.valid) if part is not None]
     return described(data, options, console), *others
+
+
+def _comes_divided(options: argparse.Namespace) -> bool:
+    """Whether `--data` names no file, so that it can only be a set that comes divided."""
+    return options.test is None and not is_readable(options.data)
+
+
+def _files(options: argparse.Namespace, needs_parts: bool) -> list[str]:
+    """The files that the options name, or those of the parts of a set that comes divided."""
+    from recsys import datasets
+
+    if needs_parts and _comes_divided(options):
+        return [str(path) for path in datasets.part_files(options.data).values()]
+    named = [options.data, options.test, options.valid, options.images, *(getattr(options, side) for side in SIDES)]
+    return [str(path) for path in named if path is not None and Path(path).is_file()]
 
 
 def _part(options: argparse.Namespace, source: str, console: Console) -> Any:

@@ -16,12 +16,12 @@ from recsys.cli.texts import finite, names, positive
 from recsys.console import Console
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["add_data", "add_reading", "described", "in_flags", "read", "read_telling"]
+__all__ = ["SIDES", "add_data", "add_reading", "described", "in_flags", "read", "read_parts", "read_telling"]
 
 _ROLES = ("users", "items", "values", "times", "events")
 _READER = (*_ROLES, "delimiter", "encoding", "decimal", "id_type", "na", "drop_missing", "date_format", "time_unit",
-           "event_weights", "header")  # options of `Interactions.from_file`, under its names
-_SIDES = {
+           "event_weights", "header", "lines")  # options of `recsys.datasets.load` for files, under its names
+SIDES = {
     "titles": "titles of items: a column of ids, and one of titles",
     "item_features": "what else is known of items, a row each: numbers, words, or lists such as drama|war",
     "user_features": "the same of users",
@@ -36,7 +36,7 @@ def add_data(made: argparse.ArgumentParser, kinds: str = "--events") -> None:
     add_reading(made, kinds)
     made.add_argument("--images", type=Path, metavar="FILE", help="item images: an .npz file with two arrays, images "
                       "(m, height, width, channels) and the ids of their items (m,)")
-    for name, what in _SIDES.items():
+    for name, what in SIDES.items():
         made.add_argument(f"--{name.replace('_', '-')}", metavar="FILE", help=what)
 
 
@@ -49,6 +49,8 @@ def add_reading(made: argparse.ArgumentParser, kinds: str = "--events") -> None:
     made.add_argument("--event-weights", type=_weights, metavar="NAME=NUMBER,...",
                       help="what each kind of event is worth, such as view=1,buy=5; NAME=drop drops its rows, and * "
                            "stands for all others")
+    made.add_argument("--lines", choices=("users", "sessions"), help="a line is a user and all their items, or a "
+                      "session: items alone, in the order of the clicks")
     made.add_argument("--delimiter", help="between columns; found by itself when not given")
     made.add_argument("--encoding", help="of the text (default: utf-8, or what its byte order mark says)")
     made.add_argument("--decimal", choices=(".", ","), help="what divides the digits of a number (default: .)")
@@ -84,13 +86,28 @@ def read(options: argparse.Namespace, source: str, console: Console, given_apart
     from recsys import datasets
     from recsys.data.opening import is_readable
 
-    given = _reader_options(options)
-    if given and not is_readable(source):
-        flags = ", ".join(in_flags(f"{name}=").strip() for name in given)
-        raise ParameterError(f"{source} is not a file; {flags} are for files.")
-    if options.implicit and options.min_value is None and options.negative == "keep" and is_readable(source):
+    given = _reader_options(options, source)
+    if options.implicit and options.min_value is None and options.negative == "keep" and is_readable(source) \
+            and options.lines is None:
         given["values"] = None  # never read
-    data = datasets.load(source, **given).clean("keep", options.negative)
+    return _cleaned(options, datasets.load(source, **given), source, console, given_apart).compact()
+
+
+def read_parts(options: argparse.Namespace, console: Console) -> list[Any]:
+    """The parts of a data set that comes divided, as `--data` names it: training, test, and validation if there is one.
+
+    Each is cleaned as `read` does it; ids stay, as a user may have friends and no events.
+    """
+    from recsys import datasets
+
+    _reader_options(options, options.data)
+    return [_cleaned(options, data, f"{options.data}, {part}", console, part != "train")
+            for part, data in datasets.load_parts(options.data).items()]
+
+
+def _cleaned(options: argparse.Namespace, data: Any, source: str, console: Console, given_apart: bool) -> Any:
+    """The data cleaned as the options say; what was guessed or lost is told."""
+    data = data.clean("keep", options.negative)
     if not len(data):
         raise DataError(f"{source}: there are no events in it.")
     data = _thinned(data, data.clean(options.duplicates), source, f"--duplicates {options.duplicates}")
@@ -106,7 +123,7 @@ def read(options: argparse.Namespace, source: str, console: Console, given_apart
         raise DataError(f"{source}: nothing is left after cleaning; loosen --min-value or --k-core.")
     for note in data.notes:
         console.warn(in_flags(note))
-    return data.compact()
+    return data
 
 
 def _thinned(before: Any, after: Any, source: str, flag: str) -> Any:
@@ -124,7 +141,7 @@ def _with_sides(data: Any, options: argparse.Namespace) -> Any:
         "titles": side.add_titles, "item_features": side.add_features, "text": side.add_texts,
         "user_features": partial(side.add_features, to="users"), "friends": side.add_friends}
     how = {name: getattr(options, name) for name in ("encoding", "decimal", "na") if getattr(options, name) is not None}
-    for name in _SIDES:
+    for name in SIDES:
         if getattr(options, name, None) is not None:
             try:
                 data = add[name](data, getattr(options, name), **how)
@@ -161,7 +178,7 @@ _CALLS = {"seen=False": "--no-seen", "header=True": "--header", "header=False": 
           "na=()": "--na ''", "clean(negative=...)": "--negative", "filter(min_value=...)": "--min-value",
           "binarise(...)": "--implicit", "to clean, or min_value= to filter": "or --min-value",
           "None to drop its rows": "'drop' to drop its rows"}
-_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value'))})="
+_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value', 'controls'))})="
                        r"(?:'(?P<word>[\w-]+)'|(?P<other>'[^']*'|\w*))")
 
 
@@ -178,7 +195,9 @@ def _weights(text: str) -> dict[str, float | None]:
     return found
 
 
-def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
+def _reader_options(options: argparse.Namespace, source: str) -> dict[str, Any]:
+    from recsys.data.opening import is_readable
+
     found = {name: getattr(options, name) for name in _READER if getattr(options, name) is not None}
     found |= {role: int(found[role]) for role in _ROLES if found.get(role, "").isdecimal()}
     if "delimiter" in found:
@@ -192,6 +211,9 @@ def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
             raise ParameterError(f"--encoding {found['encoding']!r} is unknown; latin-1 is one, for example.") from None
     if "id_type" in found:
         found["id_type"] = {"int": int, "str": str}[found["id_type"]]
+    if found and not is_readable(source):
+        flags = ", ".join(in_flags(f"{name}=").strip() for name in found)
+        raise ParameterError(f"{source} is not a file; {flags} are for files.")
     return found
 
 

@@ -13,6 +13,7 @@ from recsys.data.csr import CSR
 from recsys.data.features import Features, label_matrix
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
+from recsys.data.lines import places, read_lines
 from recsys.data.opening import read_text
 from recsys.data.readers import read_ragged, read_table
 from recsys.data.sources import Described, assemble, need, read, read_optional
@@ -174,11 +175,8 @@ def load_lastfm_lightgcn(folder: Path, part: str = "train", compact: bool = True
 
 def load_gowalla(folder: Path, part: str = "train") -> Interactions:
     """LightGCN's format: a line a user, the user's id and then the items; `part` is "train", "valid" or "test"."""
-    words = read_ragged(need(folder, f"{_part(part, {p: p for p in ('train', 'valid', 'test')})}.txt"))
-    ids = words.ids(0)
-    first = np.diff(words.lines, prepend=0) > 0
-    users = np.repeat(ids[first], np.diff(np.flatnonzero(np.append(first, True))))
-    return Interactions.from_arrays(users[~first], ids[~first], name=f"{folder.name} {part}")
+    path = need(folder, f"{_part(part, {p: p for p in ('train', 'valid', 'test')})}.txt")
+    return read_lines(path, "users", f"{folder.name} {part}")
 
 
 def load_sequences(folder: Path) -> Interactions:
@@ -188,7 +186,7 @@ def load_sequences(folder: Path) -> Interactions:
         raise DataError(f"{folder}: expected one .txt or .txt.gz file, found {[path.name for path in paths]}.")
     table = read_table(paths[0], header=False)
     users = table.ids(0)
-    return assemble(folder.name, users, table.ids(1), times=_places(users))
+    return assemble(folder.name, users, table.ids(1), times=places(users))
 
 
 def load_movielens_in_order(folder: Path) -> Interactions:
@@ -211,22 +209,13 @@ def load_diginetica(folder: Path, part: str = "train") -> Interactions:
     """
     words = read_ragged(need(folder, f"sessions_{_part(part, {'train': 'train', 'test': 'test'})}.txt"))
     sessions = words.lines + (1_000_000 if part == "test" else 0)
-    return Interactions.from_arrays(sessions, words.ids(0), times=_places(sessions), name=f"diginetica {part}")
+    return Interactions.from_arrays(sessions, words.ids(0), times=places(sessions), name=f"diginetica {part}")
 
 
 def _part(part: str, names: Mapping[str, str]) -> str:
     if part not in names:
         raise ParameterError(f"part must be one of {list(names)}, got {part!r}.")
     return names[part]
-
-
-def _places(users: np.ndarray) -> np.ndarray:
-    """Each row's place among its user's rows, from 0."""
-    order = np.argsort(users, kind="stable")
-    first = np.flatnonzero(np.diff(users[order], prepend=users[order][:1] - 1))
-    place = np.empty(len(users), np.int64)
-    place[order] = np.arange(len(users)) - np.repeat(first, np.diff(np.append(first, len(users))))
-    return place
 
 
 def _labels(table: Table | None, key: str, ids: np.ndarray) -> tuple[CSR | None, np.ndarray | None]:

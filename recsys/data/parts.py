@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["Parts", "Split", "difference", "joined", "origin", "require_same_ids", "sizes"]
+__all__ = ["ORDERS", "Parts", "Split", "difference", "joined", "origin", "require_same_ids", "sizes"]
 
 
+@final
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Parts of one set of interactions.
@@ -154,6 +155,10 @@ def difference(ids: IdMap, others: IdMap) -> str:
     first = int(differ[0]) if len(differ) else common
     shown = (repr(each.ids[first].item()) if first < len(each) else "nothing" for each in (ids, others))
     return f"{n:,} and {m:,} ids; first difference: number {first} is {' and '.join(shown)}"
+
+
+ORDERS = ("as the rows lie", "by time, equal times as the rows lie")
+"""What a card says of the order of a user's events, without times and with them."""
 
 
 def origin(data: Interactions) -> dict[str, Any]:

@@ -204,8 +204,10 @@ def _table(
     ragged = np.flatnonzero(filled & (count != width))
     if len(ragged):
         first = ragged[0]
+        hint = "; where a line is a user with all items, or a session, say lines='users' or lines='sessions'" * (
+            delimiter == " ")
         raise DataError(f"{file}, line {lines[first]}: {count[first]} fields where line {lines[filled][0]} has {width} "
-                        f"(delimiter {delimiter!r}; {len(ragged)} such lines).")
+                        f"(delimiter {delimiter!r}; {len(ragged)} such lines){hint}.")
     if not filled.all():
         of_filled = np.repeat(filled, count)
         starts, ends, lines = starts[of_filled], ends[of_filled], lines[filled]

@@ -12,14 +12,14 @@ from recsys.data import given
 from recsys.data.csr import CSR, ranges
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
-from recsys.data.parts import Split, joined, origin, sizes
+from recsys.data.parts import ORDERS, Split, joined, origin, sizes
 from recsys.errors import DataError, ParameterError
 
 __all__ = ["split_sessions"]
 
 
-def split_sessions(data: Interactions, test: Interactions | None = None, *, test_share: float = 0.1,
-                   valid_share: float = 0.1) -> Split:
+def split_sessions(data: Interactions, test: Interactions | None = None, valid: Interactions | None = None, *,
+                   test_share: float = 0.1, valid_share: float = 0.1) -> Split:
     """Later sessions, of which every beginning is shown and the click after it is the target.
 
     A session of n clicks gives n - 1 rows to predict, each a user of its own, named `session:number of clicks shown`.
@@ -31,15 +31,16 @@ def split_sessions(data: Interactions, test: Interactions | None = None, *, test
     ----------
     data : Interactions
         Users are sessions.
-    test : Interactions, optional
-        The sessions to test, if they are given apart.
+    test, valid : Interactions, optional
+        The sessions to test, and those to validate, if they are given apart.
     test_share, valid_share : float
-        Parts of the sessions, the latest to test, the ones before them to validate.
+        Parts of the sessions, the latest to test, the ones before them to validate, of those that are not given apart.
 
     Returns
     -------
     Split
-        `valid` and `test` hold the targets, `valid_history` and `test_history` what is shown.
+        `valid` and `test` hold the targets, `valid_history` and `test_history` what is shown. The card counts the
+        clicks that were left out.
 
     Examples
     --------
@@ -54,14 +55,14 @@ def split_sessions(data: Interactions, test: Interactions | None = None, *, test
         raise ParameterError(f"split_sessions: valid_share and test_share must be 0 or more and below 1 together; got "
                              f"{valid_share}, {test_share}.")
     data = given.interactions("split_sessions", data)
-    test = None if test is None else given.interactions("split_sessions", test, "test")
     starts = _in_order(data)
     first_test = round((1.0 if test is not None else 1 - test_share) * len(starts))
-    first_valid = first_test - round(valid_share * len(starts))
+    first_valid = first_test - (0 if valid is not None else round(valid_share * len(starts)))
     role = np.zeros(data.n_users, np.int8)
     role[starts[first_valid:]], role[starts[first_test:]] = 1, 2
-    train, clicks = data.take(role[data.user] == 0), data.take(role[data.user] == 1)
-    last = data.take(role[data.user] == 2) if test is None else test.reindex(test.users, data.items, unknown="skip")
+    train = data.take(role[data.user] == 0)
+    clicks, validating = _held_out(data, role == 1, valid, "valid")
+    last, testing = _held_out(data, role == 2, test, "test")
     known = np.bincount(train.item, minlength=data.n_items) > 0
     to_validate, to_test = _beginnings(clicks, known), _beginnings(last, known)
     if not len(to_test.names):
@@ -75,16 +76,31 @@ def split_sessions(data: Interactions, test: Interactions | None = None, *, test
                         f"differently.")
     users = IdMap(names)
     trained = train.n_users
-    shown_valid, valid = _parts(data, users, to_validate, trained)
-    shown_test, last = _parts(data, users, to_test, trained + len(to_validate.names))
+    shown_valid, next_valid = _parts(data, users, to_validate, trained)
+    shown_test, asked = _parts(data, users, to_test, trained + len(to_validate.names))
     train = replace(train, users=users, user_features=None, social=None)
+    lost = (validating - to_validate.clicks, testing - to_test.clicks)
     card = origin(data) | {
         "split": f"later sessions, every click but the first: {len(to_validate.owners):,} sessions to validate, "
-                 f"{len(to_test.owners):,} to test", "sizes": sizes(train, valid, last)}
-    if not len(valid):
-        return Split(train, None, last, card, None, shown_test)
-    return Split(train, valid, last, card, shown_valid, shown_test,
+                 f"{len(to_test.owners):,} to test",
+        "order": ORDERS[data.time is not None],
+        "clicks left out": f"{lost[0]:,} of the validation, {lost[1]:,} of the test: on items without training events, "
+                           f"or alone in their session",
+        "sizes": sizes(train, next_valid, asked)}
+    if not len(next_valid):
+        return Split(train, None, asked, card, None, shown_test)
+    return Split(train, next_valid, asked, card, shown_valid, shown_test,
                  _with_sessions(train, trained, clicks.take(known[clicks.item]), to_validate))
+
+
+def _held_out(data: Interactions, chosen: np.ndarray, apart: Interactions | None, name: str
+              ) -> tuple[Interactions, int]:
+    """The chosen sessions, or those given apart on items of the data; and how many clicks they have in all."""
+    if apart is None:
+        part = data.take(chosen[data.user])
+        return part, len(part)
+    apart = given.interactions("split_sessions", apart, name)
+    return apart.reindex(apart.users, data.items, unknown="skip"), len(apart)
 
 
 class _Beginnings(NamedTuple):
@@ -94,6 +110,7 @@ class _Beginnings(NamedTuple):
     target: np.ndarray  # int32 (m,)
     names: np.ndarray  # str (m,)
     owners: np.ndarray  # the sessions they are of, in this order: int (sessions,)
+    clicks: int  # of these sessions
 
 
 def _in_order(data: Interactions) -> np.ndarray:
@@ -117,7 +134,7 @@ def _beginnings(part: Interactions, known: np.ndarray) -> _Beginnings:
     entry = ranges(rows.indptr[session], shown)
     names = [f"{name}:{count}" for name, count in zip(part.users.ids[long[session]].tolist(), shown, strict=True)]
     return _Beginnings(CSR(indptr, rows.indices[entry], None, (len(session), len(known))),
-                       rows.indices[rows.indptr[session] + shown], np.array(names, np.str_), long)
+                       rows.indices[rows.indptr[session] + shown], np.array(names, np.str_), long, len(rows.indices))
 
 
 def _parts(data: Interactions, users: IdMap, given: _Beginnings, first: int) -> tuple[Interactions, Interactions]:

@@ -13,7 +13,7 @@ import numpy as np
 from recsys.checks import integer, number
 from recsys.data import given
 from recsys.data.interactions import Interactions
-from recsys.data.parts import Split, origin, sizes
+from recsys.data.parts import ORDERS, Split, origin, sizes
 from recsys.errors import DataError, ParameterError
 from recsys.kernels import sparse
 
@@ -308,11 +308,19 @@ def split_predefined(train: Interactions, test: Interactions, valid: Interaction
     Parameters
     ----------
     train, test, valid : Interactions
-        They may share rows with nobody's help: whether they overlap is stated in the card.
+        They may share rows with nobody's help. The card states how many pairs of the others training has too, and
+        how many of their users and items have no training event.
 
     Returns
     -------
     Split
+
+    Examples
+    --------
+    >>> train, test = Interactions.from_arrays([1, 1], ["a", "b"]), Interactions.from_arrays([1, 2], ["b", "c"])
+    >>> card = split_predefined(train, test).card
+    >>> card["test pairs in train"], card["only in test"]
+    (1, '1 users, 1 items')
     """
     parts = {name: given.interactions("split_predefined", part, name) for name, part in
              (("train", train), ("test", test), ("valid", valid)) if part is not None or name != "valid"}
@@ -322,12 +330,21 @@ def split_predefined(train: Interactions, test: Interactions, valid: Interaction
             users, items = users.add(part.users.ids), items.add(part.items.ids)
         except DataError as error:
             raise DataError(f"split_predefined: the ids of {name} do not join those before: {error}") from None
-    train, test, *rest = (part.reindex(users, items) for part in parts.values())
-    seen = train.user * np.int64(len(items)) + train.item
-    overlap = int(np.isin(test.user * np.int64(len(items)) + test.item, seen).sum())
-    card = origin(train) | {"split": "predefined", "test pairs in train": overlap}
-    valid = rest[0] if rest else None
+    joined = {name: part.reindex(users, items) for name, part in parts.items()}
+    train, test, valid = joined["train"], joined["test"], joined.get("valid")
+    card = origin(train) | {"split": "predefined", "order": ORDERS[train.time is not None]}
+    for name, held in {"validation": valid, "test": test}.items():
+        card |= {} if held is None else _strangers(train, held, name)
     return Split(train, valid, test, card | {"sizes": sizes(train, valid, test)})
+
+
+def _strangers(train: Interactions, part: Interactions, name: str) -> dict[str, Any]:
+    """What a card says of a part that was given apart: pairs that training has too, users and items that it has not."""
+    pairs, known = part.csr.unique().keys, train.csr.unique().keys
+    counts = [int((np.bincount(column, minlength=n)[np.unique(wanted)] == 0).sum()) for column, n, wanted in (
+        (train.user, train.n_users, part.user), (train.item, train.n_items, part.item))]
+    return {f"{name} pairs in train": int(np.isin(pairs, known, assume_unique=True).sum()),
+            f"only in {name}": f"{counts[0]:,} users, {counts[1]:,} items"}
 
 
 def _divide(

@@ -64,6 +64,7 @@ class Recommender(Parameters):
 
     can: ClassVar[Any] = Can()
     learns_again: ClassVar[bool] = False  # `partial_fit` fits on the events kept from before and the new ones
+    reads: ClassVar[tuple[str, ...]] = ()  # "item_features", "user_features", "friends": where the data has them
     trains: ClassVar[bool] = False  # by epochs of a network, which may be stopped and gone on with
 
     _fitted: Fitted | None = None

@@ -20,7 +20,7 @@ from recsys.evaluation.evaluator import Evaluation, is_names
 from recsys.evaluation.metrics import LOWER_IS_BETTER, RATINGS, parse
 from recsys.evaluation.protocols import Result
 
-__all__ = ["Row", "Table", "compare", "holm"]
+__all__ = ["OverSeeds", "Row", "Table", "compare", "holm", "over_seeds"]
 
 _SAME = ("protocol", "data", "fingerprint", "split", "seed", "part", "candidates", "seen items", "sizes")
 _CHECKS = {
@@ -104,6 +104,29 @@ class Table:
         return f"{text}\n{self.caption}"
 
 
+@dataclass(frozen=True)
+class OverSeeds:
+    """One metric over several seeds, of a model or of how far it is ahead of another.
+
+    Attributes
+    ----------
+    metric : str
+    value, low, high : float
+        The mean over the seeds and its bootstrap interval, over users and seeds.
+    by_seed : tuple of float
+        In the order given.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    by_seed: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.value:.4f} [{self.low:.4f}, {self.high:.4f}] over {len(self.by_seed)} seeds"
+
+
 def compare(evaluations: Mapping[str, Evaluation | Result] | Sequence[Evaluation | Result], *,
             metrics: Sequence[str] | None = None, baseline: str | None = None, level: float = 0.95,
             samples: int = 2000, permutations: int = 4999, seed: int = 0) -> Table:
@@ -160,6 +183,90 @@ def compare(evaluations: Mapping[str, Evaluation | Result] | Sequence[Evaluation
                f"{baseline or 'the best'}: permutation test ({permutations:,} flips), Holm-corrected "
                f"p < {1 - level:.2g}.")
     return Table(entries, caption, 1 - level)
+
+
+def over_seeds(ours: Sequence[Evaluation | Result], theirs: Sequence[Evaluation | Result] | None = None, *,
+               metric: str | None = None, level: float = 0.95, samples: int = 2000, seed: int = 0) -> OverSeeds:
+    """A metric over several seeds, or how far a model is ahead of another in it, seed by seed and user by user.
+
+    Parameters
+    ----------
+    ours : sequence of Evaluation or Result
+        One a seed, be it the model's, the division's, or a control's.
+    theirs : sequence of Evaluation or Result, optional
+        The other model's with the same seeds in the same order; the difference is ours minus theirs.
+    metric : str, optional
+        One with a value per user; by default the first.
+    level, samples, seed
+        Of the interval: users and seeds are drawn with replacement, each by themselves (the pigeonhole bootstrap,
+        Owen 2007), so that it covers other users and other seeds. Of two or three seeds that is little to draw from.
+
+    Returns
+    -------
+    OverSeeds
+
+    Raises
+    ------
+    DataError
+        The two of a seed were measured differently.
+
+    Examples
+    --------
+    >>> from recsys import datasets, models
+    >>> from recsys.evaluation import run
+    >>> data, _ = datasets.simulate(60, 40, 900, seed=1)
+    >>> found = [[run(model, data, "ratio-811-full", seed=seed) for seed in (0, 1)]
+    ...          for model in (models.EASE(), models.Popular())]
+    >>> len(over_seeds(*found, metric="ndcg@10").by_seed)
+    2
+    """
+    for given in (ours, theirs) if theirs is not None else (ours,):
+        _check_given(given)
+    if theirs is not None and len(theirs) != len(ours):
+        raise ParameterError(f"over_seeds: give as many of theirs as of ours, {len(ours)}, not {len(theirs)}, one a "
+                             f"seed.")
+    pairs = list(zip(ours, ours if theirs is None else theirs, strict=True))
+    for pair in pairs:
+        _require_same_protocol(dict(zip(("ours", "theirs"), pair, strict=True)))
+    if not pairs:
+        raise ParameterError("over_seeds: give one evaluation or more, one a seed.")
+    metric = next(iter(pairs[0][0].metrics)) if metric is None else str(parse(metric))
+    if not all(metric in fold.per_user for pair in pairs for each in pair for fold in _folds(each)):
+        raise ParameterError(f"over_seeds: {metric} was not measured of all, or has no value per user.")
+    power, lower = RATINGS.get(parse(metric).name, 1), 50 * (1 - level)
+    sides = [list(ours)] if theirs is None else [list(ours), list(theirs)]
+    users = np.unique(np.concatenate([fold.users for each in ours for fold in _folds(each)]))
+    sums = [np.array([_by_user(each, metric, power, users) for each in side]) for side in sides]  # (seeds, 2, U)
+    values = [(side[:, 0].sum(1) / side[:, 1].sum(1)) ** (1 / power) for side in sums]
+    by_seed = values[0] - (values[1] if theirs is not None else 0)
+    drawn = _drawn_over_seeds(sums, 1 / power, samples, seed)
+    low, high = np.nanpercentile(drawn[0] - (drawn[1] if theirs is not None else 0), (lower, 100 - lower))
+    return OverSeeds(metric, float(by_seed.mean()), float(low), float(high), tuple(by_seed.tolist()))
+
+
+def _by_user(found: Evaluation | Result, metric: str, power: int, users: np.ndarray) -> np.ndarray:
+    """Of each user `sum w x^p` and `sum w` over the folds: (2, U)."""
+    folds = _folds(found)
+    place = np.searchsorted(users, np.concatenate([fold.users for fold in folds]))
+    weights = np.concatenate([fold.weights for fold in folds])
+    values = np.concatenate([fold.per_user[metric] for fold in folds])
+    return np.array([np.bincount(place, weighted, len(users)) for weighted in (weights * values**power, weights)])
+
+
+def _drawn_over_seeds(sums: Sequence[np.ndarray], power: float, samples: int, seed: int) -> np.ndarray:
+    """Means over seeds and users that are drawn with replacement, the same for all sides: (sides, samples).
+
+    NaN where none of the users drawn was measured with a seed, which takes users that differ by seed and are very few.
+    """
+    seeds, _, users = sums[0].shape
+    generator, parts = np.random.default_rng((seed, 2)), []
+    for size in _parts(samples, users):
+        times = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size) / seeds
+        counts = generator.multinomial(users, np.full(users, 1 / users), size).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            parts.append([(times * ((counts @ side[:, 0].T) / (counts @ side[:, 1].T)) ** power).sum(1)
+                          for side in sums])
+    return np.concatenate(parts, axis=1)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -24,8 +24,10 @@ from recsys.progress import Progress, task
 __all__ = ["Evaluation", "evaluate"]
 
 DEFAULT_METRICS = {"ranking": ("recall", "ndcg", "hit", "precision", "mrr"), "ratings": ("rmse", "mae")}
+_SEEN = Check(lambda value: flag().accepts(value) or (isinstance(value, str) and value == "train"),
+              "True, False or 'train'")
 _CHECKS = {"k": whole(1), "part": one_of("test", "valid"), "task": one_of("ranking", "ratings"),
-           "candidates": one_of("train", "all", "new"), "exclude_seen": flag(), "negatives": optional(whole(1)),
+           "candidates": one_of("train", "all", "new"), "exclude_seen": _SEEN, "negatives": optional(whole(1)),
            "seed": whole(0), "clip": flag(), "unseen": optional(number()), "block": optional(whole(1)),
            "progress": PROGRESS}
 
@@ -76,19 +78,22 @@ class Evaluation:
         Parameters
         ----------
         groups : mapping of user id to name of the group
-            Users that it lacks are left out.
+            Users that it lacks are left out; `recsys.evaluation.by_history` makes one.
 
         Returns
         -------
         dict of str to dict of str to float
-            For each group its `users` (their number) and the metrics that have a value per user.
+            For each group that has some its `users` (their number) and the metrics that have a value per user, in the
+            order of the mapping.
         """
         Check(lambda value: isinstance(value, Mapping), "a mapping of user id to name of the group, such as a dict"
               ).require("by_group", "groups", groups)
         named = np.array([groups.get(user, "") for user in self.users.tolist()])
         found = {}
-        for name in sorted(set(named.tolist()) - {""}):
+        for name in dict.fromkeys(groups.values()):
             inside = named == name
+            if not inside.any():
+                continue
             found[name] = {"users": float(inside.sum())} | {
                 metric: mean(values[inside], self.weights[inside], RATINGS.get(metric, 1))
                 for metric, values in self.per_user.items()}
@@ -104,7 +109,7 @@ def describe(model: str, metrics: Mapping[str, float], errors: Mapping[str, floa
 
 
 def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | None = None, part: str = "test",
-             task: str = "ranking", candidates: str = "train", exclude_seen: bool = True,
+             task: str = "ranking", candidates: str = "train", exclude_seen: bool | str = True,
              negatives: int | None = None, seed: int = 0, vectors: np.ndarray | None = None, clip: bool = True,
              unseen: float | None = None, block: int | None = None, progress: Progress | None = None) -> Evaluation:
     """Rank all candidates for every user of the test part, or predict its ratings.
@@ -128,8 +133,9 @@ def evaluate(model: Any, split: Split, *, k: int = 10, metrics: Sequence[str] | 
     task : {"ranking", "ratings"}
     candidates : {"train", "all", "new"}
         Rank the items with a training event, all items of the id map, or the part's items without a training event.
-    exclude_seen : bool
-        False ranks seen items too.
+    exclude_seen : bool or "train"
+        False ranks seen items too; "train" ranks the user's validation items in the test, if the model has not learned
+        from them (as LightGCN's code does).
     negatives : int, optional
         Rank the targets among so many sampled candidates only. Such numbers are not comparable with full
         ranking, and the card says so.
@@ -217,7 +223,7 @@ class Question:
     """
 
     def __init__(self, split: Split, asked: list[Metric], task: str, part: str, candidates: str = "train", *,
-                 exclude_seen: bool = True, negatives: int | None = None, seed: int = 0,
+                 exclude_seen: bool | str = True, negatives: int | None = None, seed: int = 0,
                  vectors: np.ndarray | None = None, clip: bool = True, unseen: float | None = None,
                  block: int | None = None) -> None:
         self.train, self.events, self.part, self.asked = split.train, part_of(split, part), part, asked

@@ -10,7 +10,7 @@ from recsys.data.csr import CSR
 from recsys.data.parts import Split
 from recsys.evaluation.ranking import part_of
 
-__all__ = ["seen_in_training"]
+__all__ = ["seen_in_training", "shared_pairs"]
 
 _NOTHING_NEW = "so its numbers say nothing of events that it has not seen; fit it on split.train."
 
@@ -47,6 +47,26 @@ def seen_in_training(model: Any, split: Split, part: str) -> tuple[str, str]:
         return line, ""
     return line, (f"evaluate: {name} has learned from {len(leaked):,} of the {len(asked):,} {part} pairs "
                   f"({len(leaked) / len(asked):.0%}), {_NOTHING_NEW}")
+
+
+def shared_pairs(split: Split, part: str, task: str) -> str:
+    """A warning about pairs to be predicted that training has too, of parts that somebody else has made, or "".
+
+    Parameters
+    ----------
+    split : Split
+    part : {"test", "valid"}
+    task : {"ranking", "ratings"}
+        Ranking: seen items are not ranked, so such pairs are never found. Ratings: the model learns what it is asked.
+    """
+    asked = part_of(split, part).csr.unique().keys
+    shared = int(_among(asked, split.train.csr.unique()).sum())
+    if not shared:
+        return ""
+    what = ("no model can find them, as seen items are not ranked; leave such pairs out, or take predefined-repeats if "
+            "people come back to the same items" if task == "ranking" else
+            "a model has learned what it is asked for; leave such rows out of one of the parts")
+    return f"{shared:,} of the {len(asked):,} {part} pairs are in the training part, too, so {what}."
 
 
 def _by_fingerprint(model: Any, split: Split) -> tuple[str, str]:

@@ -58,13 +58,13 @@ class Pool:
     excluded: str
 
     @classmethod
-    def of(cls, split: Split, part: str, candidates: str, exclude_seen: bool, negatives: int | None,
-           seed: int) -> Pool:
+    def of(cls, split: Split, part: str, candidates: str, exclude_seen: bool | str,
+           negatives: int | None, seed: int) -> Pool:
         """The pool of one part of a split; its arguments are those of `evaluate`."""
         train, test = split.train, part == "test"
         relevant = part_of(split, part).csr.unique()
         history = split.test_history if test else split.valid_history
-        hidden = [train if history is None else history, split.valid if test else None]
+        hidden = [train if history is None else history, split.valid if test and exclude_seen != "train" else None]
         seen = _pairs([each for each in hidden if each is not None and exclude_seen], relevant.shape)
         trained = np.bincount(train.item, minlength=train.n_items) > 0
         new = (np.bincount(relevant.indices, minlength=train.n_items) > 0) & ~trained
@@ -73,8 +73,9 @@ class Pool:
         count = f"{int(allowed.sum()):,} items, {what}"
         if negatives is not None:
             count = f"SAMPLED: the targets and {negatives} of {count}, uniform, seed {seed}"
-        excluded = "not excluded" if not exclude_seen else \
-            "excluded" + (", validation events too" if hidden[1] is not None else "")
+        but = ", validation events too" if hidden[1] is not None else \
+            ", but not validation events" if test and split.valid is not None else ""
+        excluded = f"excluded{but}" if exclude_seen else "not excluded"
         return cls(train, np.flatnonzero(relevant.counts).astype(np.int32), relevant, allowed, seen,
                    None if history is None else history.csr, negatives, seed, count, excluded)
 

@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
-from recsys.checks import PROGRESS, Check, flag, require
+from recsys.checks import PROGRESS, Check, flag, one_of, optional, require
 from recsys.data.given import Data
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Parts, Split
-from recsys.errors import RecsysError, UnsupportedError
+from recsys.errors import ParameterError, RecsysError, UnsupportedError
 from recsys.evaluation import protocols
+from recsys.evaluation.controls import KINDS, beside
 from recsys.evaluation.evaluator import Evaluation
 from recsys.evaluation.protocols import Protocol, Result
 from recsys.progress import Progress
@@ -53,8 +54,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Protocol, *, lenient: bool = False,
-            checkpoint: str | PathLike[str] | None = None, progress: Progress | None = None,
-            **settings: Any) -> Runs:
+            controls: str | None = None, checkpoint: str | PathLike[str] | None = None,
+            progress: Progress | None = None, **settings: Any) -> Runs:
     """Fit and measure models under a protocol, in turn.
 
     Parameters
@@ -66,6 +67,9 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     lenient : bool
         Leave out what cannot be measured or fails, and say why, instead of raising; models that read content learn
         without it where the data has none.
+    controls : {"features", "friends"}, optional
+        Measure each model that reads features, or friends, with permuted and with constant ones, too, under names such
+        as "FactorizationMachine, features permuted"; see `recsys.evaluation.controls`.
     checkpoint : path, optional
         Ends in `.npz`; written after every model. The same call goes on from it.
     progress : object with start, advance and stop, optional
@@ -92,29 +96,34 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     >>> list(runs.results), runs.left_out
     (['Popular'], {'Bias': 'needs data with values'})
     """
-    require("run_all", {"models": _MODELS, "lenient": flag(), "progress": PROGRESS}, locals())
+    require("run_all", {"models": _MODELS, "lenient": flag(), "controls": optional(one_of(*KINDS)),
+                        "progress": PROGRESS}, locals())
     protocol = protocols.find(protocol)
     data = protocols.prepared(protocol, data)
-    made = {name: protocols.fresh(model) for name, model in models.items()}
-    sets = {name: _with_blanks(model, data) if lenient else data for name, model in made.items()}
-    needs = {name: reason for name, model in made.items() if (reason := _unfit(model, protocol.task, data))}
-    left_out = {name: reason for name, reason in needs.items() if _unfit(made[name], protocol.task, sets[name])}
-    if left_out and (not lenient or len(left_out) == len(models)):
+    jobs = {name: _job(model, data, lenient) for name, model in models.items()}
+    if controls is not None:
+        jobs = _with_controls(jobs, data, controls)
+    needs = {name: reason for name, job in jobs.items() if (reason := _unfit(job.made, protocol.task, data))}
+    left_out = {name: reason for name, reason in needs.items() if _unfit(jobs[name].made, protocol.task,
+                                                                         jobs[name].data)}
+    if left_out and (not lenient or len(left_out) == len(jobs)):
         name, reason = next(iter(left_out.items()))
         raise UnsupportedError(f"{name} {reason}, under {protocol.name}; name other models.")
     runs = Runs(left_out=left_out)
     kept = None if checkpoint is None else _Kept(checkpoint, protocol, data, settings)
     try:
-        for name in [name for name in models if name not in left_out]:
+        for name, job in jobs.items():
+            if name in left_out:
+                continue
             try:
-                found = kept.result(name, made[name]) if kept else None
+                found = kept.result(name, job.made) if kept else None
                 if found is None:
-                    found = protocols.run(models[name], sets[name], protocol, progress=progress, **settings)
+                    found = protocols.run(job.model, job.data, protocol, progress=progress, **settings)
                     if kept:
-                        kept.add(name, made[name], found)
+                        kept.add(name, job.made, found)
             except RecsysError as error:
                 left_out[name] = f"fails: {error}"
-                if not lenient or len(left_out) == len(models):
+                if not lenient or len(left_out) == len(jobs):
                     raise
             else:
                 runs.results[name] = found
@@ -123,6 +132,39 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     except KeyboardInterrupt as error:
         raise Interrupted(runs) from error
     return runs
+
+
+class _Job(NamedTuple):
+    """A model as it was given, a fresh one to ask what it can, and the data that it learns from."""
+
+    model: Any
+    made: Any
+    data: Any
+
+
+def _job(model: Any, data: Any, lenient: bool) -> _Job:
+    made = protocols.fresh(model)
+    return _Job(model, made, _with_blanks(made, data) if lenient else data)
+
+
+def _with_controls(jobs: Mapping[str, _Job], data: Any, kind: str) -> dict[str, _Job]:
+    """Each job, and behind it those of its controls.
+
+    Raises
+    ------
+    ParameterError
+        There are none.
+    """
+    found: dict[str, _Job] = {}
+    first, *rest = data if isinstance(data, tuple) else (data,)  # what is known besides is the first part's
+    for name, job in jobs.items():
+        found[name] = job
+        for label, changed in beside(job.made, first, kind).items():
+            found[f"{name}, {label}"] = job._replace(data=(changed, *rest) if rest else changed)
+    if len(found) == len(jobs):
+        raise ParameterError(f"run_all: there is nothing to control: none of the models reads {kind} that the data "
+                             f"has; leave controls={kind!r} out, or give data with {kind} and a model that reads them.")
+    return found
 
 
 class _Kept:

@@ -164,6 +164,9 @@ BAD = {
     f"{EVALUATE} --protocol predefined": ["predefined", "--test"],
     f"{EVALUATE} --test good.csv": ["predefined", "--test"],
     f"{EVALUATE} --valid good.csv": ["predefined", "--part valid"],
+    f"{EVALUATE} --protocol predefined --data .": ["none of the known data sets"],
+    f"{EVALUATE} --lines users --header --data good.csv": ["--lines users has no columns", "--header"],
+    f"{EVALUATE} --lines users --data small.csv": ["small.csv"],
     f"{EVALUATE} --data small.csv": ["small.csv", "no events"],
     f"{EVALUATE} --data one_item.csv": ["one_item.csv", "no events"],
     "compare --data good.csv --models Popular,Oracle --protocol last-one-full": ["'Oracle'", "Popular"],
@@ -228,8 +231,9 @@ def test_a_word_too_many_names_the_commands_own_help(run):
     "data far.csv", "data huge.csv --id-type str", "data latin.csv --encoding latin-1",
     "evaluate --data good.csv --model itemknn --set neighbours=5 --protocol last-one-full --metrics hit@5,mrr",
     "evaluate --data good.csv --model Bias --protocol ratings-5fold --option folds=2 --seed 3",
-    "evaluate --data good.csv --model Popular --protocol predefined --test small.csv",
-    "evaluate --data good.csv --model Popular --protocol predefined --test small.csv --valid double.csv --part valid",
+    "evaluate --data good.csv --model Popular --protocol predefined-repeats --test small.csv",
+    "evaluate --data good.csv --model Popular --protocol predefined-repeats --test small.csv --valid double.csv "
+    "--part valid",
     "evaluate --data good.csv --model EASE --protocol last-one-full --part valid -k 1000",
     "evaluate --data one_user.csv --model Popular --protocol last-one-full",
     "compare --data good.csv --models Popular,EASE,popular --protocol ratio-811-full",
@@ -347,7 +351,7 @@ def test_of_all_models_none_is_left_out_for_content_that_no_item_has(run, monkey
                                                                                       "TextCNN", "VisualBPR")})
     images = "needs item images or vectors, the attribute 'poster' (--images FILE)"
     for command in ("compare --data good.csv --models all --protocol last-one-full",
-                    "compare --data good.csv --test good.csv --models all --protocol predefined"):
+                    "compare --data good.csv --test good.csv --models all --protocol predefined-repeats"):
         found = document(run(f"{command} --json"))
         assert found["left_out"] == {}
         assert found["without_content"] == {"ImageCNN": images, "VisualBPR": images,
@@ -359,6 +363,39 @@ def test_of_all_models_none_is_left_out_for_content_that_no_item_has(run, monkey
     code, out, err = run("compare --data good.csv --models Popular,VisualBPR --protocol last-one-full")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"VisualBPR {images}" in err
+
+
+def test_controls_stand_beside_what_reads_friends_or_features(run, tmp_path):
+    (tmp_path / "items.csv").write_text("item,genre\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(1, 41)))
+    command = f"compare --data good.csv --models Popular,LogisticRegression --item-features {tmp_path}/items.csv " \
+        f"--protocol last-one-full --controls"
+    found = document(run(f"{command} features --json"))
+    assert {row["model"] for row in found["models"]} == {
+        "Popular", "LogisticRegression", "LogisticRegression, features permuted",
+        "LogisticRegression, features constant"}
+    assert "items.csv sha256:" in found["card"]["files"]
+    code, out, err = run(f"{command} friends")
+    assert (code, out) == (2, "")
+    assert "none of the models reads friends that the data has; leave --controls friends out" in err
+
+
+def test_parts_of_lists_are_measured_and_named(run, tmp_path):
+    """LightGCN's format, sessions, and a folder of a set that comes divided."""
+    for name, text in {"train": "1 11 12 13\n2 11 13\n3 12\n", "valid": "3 11\n", "test": "1 14\n3 13\n"}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    apart = [f"--data {tmp_path}/train.txt --lines users --valid {tmp_path}/valid.txt --test {tmp_path}/test.txt",
+             f"--data {tmp_path}"]
+    for parts in apart:
+        for protocol in ("predefined --refit", "predefined-train", "predefined-repeats"):
+            card = document(run(f"evaluate --model EASE {parts} --protocol {protocol} --json"))["card"]
+            assert card["sizes"] == "6 train, 1 valid, 2 test"
+            assert [each.partition(" sha256:")[0] for each in card["files"].split(", ")] == \
+                ["train.txt", "test.txt", "valid.txt"]
+            assert str(tmp_path) not in str(card["files"])
+            assert card["only in test"] == "0 users, 1 items"
+    lines = f"--lines sessions --data {tmp_path}/train.txt --test {tmp_path}/test.txt --valid {tmp_path}/valid.txt"
+    card = document(run(f"evaluate --model Popular {lines} --protocol sessions-next --json"))["card"]
+    assert "1 sessions to validate, 1 to test" in card["split"]
 
 
 def test_images_come_from_a_file(run, tmp_path):

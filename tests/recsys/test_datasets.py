@@ -31,6 +31,8 @@ COUNTS = {  # rows, users, items
     "amazon-beauty": (353_962, 40_226, 54_542),
     "amazon-video": (287_107, 31_013, 23_715),
     "gowalla-lightgcn": (719_081, 29_858, 40_979),
+    "lgcnpp-lastfm": (64_315, 1885, 13_973),
+    "lgcnpp-ml-1m": (590_733, 6039, 3583),
     "diginetica": (417_360, 77_929, 42_213),
 }
 LEVELS = {
@@ -154,6 +156,25 @@ def test_divided_sets(load):
     assert clicks.items.decode(clicks.csr.row(1)[0]).tolist() == [42683, 9242, 33088, 37769]
     with pytest.raises(ParameterError, match=r"part must be one of \['train', 'test'\], got 'valid'"):
         load("diginetica", part="valid")
+
+
+def test_parts_of_sets_that_come_divided(shared_data):
+    """LightGCN++'s counts, and files by their names; friends of a user without training events are kept."""
+    if not (shared_data / "lgcnpp-lastfm").is_dir():
+        pytest.skip("lgcnpp-lastfm is absent")
+    parts = datasets.load_parts(shared_data / "lgcnpp-lastfm")
+    assert {name: len(part) for name, part in parts.items()} == {"train": 64_315, "test": 18_321, "valid": 9143}
+    split = recsys.split_predefined(*parts.values())
+    assert (split.train.n_users, split.train.n_items, split.card["test pairs in train"]) == (1885, 17_388, 0)
+    files = datasets.part_files(shared_data / "lastfm-lightgcn")
+    assert {name: path.name for name, path in files.items()} == {"train": "data1.txt.gz", "test": "test1.txt.gz"}
+    assert datasets.load_parts(shared_data / "lastfm-lightgcn")["train"].social.nnz == 25_434
+
+
+@pytest.mark.parametrize("name", ["filmtrust", "nowhere"])
+def test_a_set_in_one_piece_has_no_parts(name, shared_data):
+    with pytest.raises(DataError, match="no folder of a data set that comes divided, such as lastfm-lightgcn"):
+        datasets.load_parts(shared_data / name)
 
 
 def test_sequences_and_weights(load, shared_data):

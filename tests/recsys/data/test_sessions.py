@@ -78,6 +78,16 @@ def test_sessions_that_are_given_apart():
     assert "1 to test" in split.card["split"]
 
 
+def test_sessions_to_validate_may_be_given_apart_too():
+    train = interactions([[0, 1, 2], [2, 1]])
+    test, valid = interactions([[1, 9, 2], [9, 0]], first=200), interactions([[2, 0, 7], [1]], first=300)
+    split = split_sessions(train, test, valid)
+    assert asked(split, split.valid, split.valid_history) == [("300:1", [2], 0)]
+    assert len(split.train) == 5
+    assert len(split.known()) == 7
+    assert split.card["clicks left out"].startswith("2 of the validation, 3 of the test: ")
+
+
 @pytest.mark.parametrize("shares", [(-0.1, 0.1), (0.5, 0.5), (0.1, -0.5)])
 def test_shares_out_of_range_are_refused(shares):
     with pytest.raises(ParameterError, match="below 1 together; got"):

@@ -232,6 +232,9 @@ def test_predefined_joins_ids():
     assert split.test.users is split.train.users
     assert split.card["test pairs in train"] == 1
     assert split_predefined(train, test).valid is None
+    assert [split.card[name] for name in ("validation pairs in train", "only in validation", "only in test")] == \
+        [0, "1 users, 1 items", "1 users, 0 items"]
+    assert split.card["order"] == "as the rows lie"
 
 
 @pytest.mark.parametrize(("make", "message"), [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recsys.data import splits
 from recsys.errors import DataError, ParameterError
-from recsys.evaluation import Evaluation, compare, run
+from recsys.evaluation import Evaluation, compare, over_seeds, run
 from recsys.evaluation.comparison import holm
 from recsys.evaluation.evaluator import mean, standard_error
 
@@ -144,3 +144,65 @@ def test_sampled_and_full_ranking_are_not_compared(known, random_data):
     sampled = run(model, random_data(0), "ncf-99")
     with pytest.raises(DataError, match="measured differently"):
         compare({"full": full, "sampled": sampled})
+
+
+def seeded(seeds: int, users: int, shift: float, noise: float, start: int = 0, ids: int = 0) -> list[Evaluation]:
+    """A model's evaluations, one a seed, whose users differ by seed only in noise."""
+    taste = np.random.default_rng(7).random(users)
+    found = []
+    for seed in range(start, start + seeds):
+        values = taste + shift + noise * np.random.default_rng(seed).standard_normal(users)
+        found.append(Evaluation({"hit@1": values.mean()}, {}, {"hit@1": values}, np.arange(users) + ids,
+                                np.ones(users), {"seed": seed - start}, 0.0))
+    return found
+
+
+def test_over_seeds_a_lead_is_told_from_luck():
+    ahead = over_seeds(seeded(5, 200, 0.2, 0.5), seeded(5, 200, 0, 0.5, 50))
+    assert 0 < ahead.low < ahead.value < ahead.high
+    assert ahead.value == pytest.approx(np.mean(ahead.by_seed))
+    assert len(ahead.by_seed) == 5
+    level = over_seeds(seeded(5, 200, 0, 0.5), seeded(5, 200, 0, 0.5, 50))
+    assert level.low < 0 < level.high
+    assert str(level).endswith("over 5 seeds")
+
+
+def test_over_seeds_pairs_users_and_seeds():
+    """Whatever the users differ by, a lead that is the same everywhere is known exactly."""
+    exact = over_seeds(seeded(3, 40, 0.25, 1), seeded(3, 40, 0, 1))
+    assert (exact.low, exact.high) == (pytest.approx(0.25), pytest.approx(0.25))
+    own = over_seeds(seeded(3, 40, 0, 1))
+    assert own.low < own.value < own.high
+    again = over_seeds(seeded(3, 40, 0, 1))
+    assert again == own
+
+
+def test_over_seeds_of_one_seed_is_the_bootstrap_over_users():
+    one = seeded(1, 300, 0, 0.3)
+    found, row = over_seeds(one), compare({"a": one[0]}).entries[0]
+    assert (found.low, found.high) == (pytest.approx(row.low, abs=0.01), pytest.approx(row.high, abs=0.01))
+
+
+def test_over_seeds_an_error_is_the_root_of_a_mean_over_ratings():
+    """Brute force, with users who differ in weights and are not all there with every seed."""
+    users = [np.array([1, 2, 3]), np.array([2, 3, 4])]
+    weights, values = [np.array([1.0, 2, 3]), np.array([2.0, 1, 1])], [np.array([1.0, 0.5, 2]), np.array([3.0, 1, 1])]
+    found = [Evaluation({"rmse": 0.0}, {}, {"rmse": v}, u, w, {}, 0.0)
+             for u, w, v in zip(users, weights, values, strict=True)]
+    wanted = [np.sqrt((w * v**2).sum() / w.sum()) for w, v in zip(weights, values, strict=True)]
+    assert over_seeds(found, metric="rmse").by_seed == pytest.approx(tuple(wanted))
+
+
+def test_over_seeds_refuses_what_does_not_pair():
+    with pytest.raises(DataError, match="ours and theirs were measured differently, seed is 0 and 1"):
+        over_seeds(seeded(2, 9, 0, 1), seeded(3, 9, 0, 1)[1:])
+    with pytest.raises(DataError, match="on different users"):
+        over_seeds(seeded(2, 9, 0, 1), seeded(2, 9, 0, 1, ids=3))
+    with pytest.raises(ParameterError, match=r"over_seeds: give as many of theirs as of ours, 2, not 1"):
+        over_seeds(seeded(2, 9, 0, 1), seeded(1, 9, 0, 1))
+    with pytest.raises(ParameterError, match=r"over_seeds: give one evaluation or more"):
+        over_seeds([])
+    with pytest.raises(ParameterError, match=r"ndcg@3 was not measured of all"):
+        over_seeds(seeded(2, 9, 0, 1), metric="ndcg@3")
+    with pytest.raises(ParameterError, match="where an Evaluation or Result belongs"):
+        over_seeds([3])  # type: ignore[list-item]

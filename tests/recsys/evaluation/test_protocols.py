@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recsys.data import Interactions
-from recsys.errors import DataError, DataWarning, ParameterError, UnsupportedError
+from recsys.data.splits import split_predefined
+from recsys.errors import DataError, DataWarning, LeakWarning, ParameterError, UnsupportedError
 from recsys.estimator import Learned
 from recsys.evaluation import PROTOCOLS, protocols, run
 from recsys.evaluation.metrics import parse
@@ -218,6 +222,66 @@ def test_predefined_takes_parts_as_they_are():
     assert found.card["unreachable targets"] == 1
     with pytest.raises(DataError, match="give a Split"):
         run(Popular(), train, "predefined")
+
+
+def in_parts(train, test, valid=""):
+    """Parts given apart, as words of a user and an item each: "1a 2b"."""
+    found = (Interactions.from_arrays(*zip(*text.split(), strict=True)) for text in (train, test, valid) if text)
+    return tuple(replace(part, value=np.ones(len(part), np.float32)) for part in found)
+
+
+def first(user, item):
+    """A rule of scores: items by their names, a first."""
+    return -ord(item)
+
+
+@pytest.mark.parametrize(("name", "hit", "seen"), [
+    ("predefined", 1, "excluded, validation events too"),
+    ("predefined-train", 0, "excluded, but not validation events"),
+    ("predefined-repeats", 0, "not excluded")])
+def test_what_is_ranked_of_parts_is_the_protocols(name, hit, seen, known):
+    """User 1 has had a, and b to validate; c is asked for, the first of those that are left, or not."""
+    found = run(known(rule=first), in_parts("1a 2b 2c", "1c", "1b"), name, metrics=["hit@1"])
+    assert (found.metrics["hit@1"], found.card["seen items"], found.card["refit"]) == (hit, seen, "no")
+
+
+def test_after_refitting_items_of_the_validation_part_are_ranked(known):
+    model, parts = known(rule=first), in_parts("1a 2b", "1c", "2c")
+    with pytest.warns(DataWarning, match="none of the 1 targets"):
+        assert run(model, parts, "predefined", metrics=["hit@2"]).metrics["hit@2"] == 0
+    found = run(model, parts, "predefined", metrics=["hit@2"], refit=True)
+    assert found.metrics["hit@2"] == 1
+    assert found.card["candidates"].startswith("3 items")
+    with pytest.raises(ParameterError, match="ranks the validation items in the test, which refit=True would learn"):
+        run(model, parts, "predefined-train", refit=True)
+
+
+def test_pairs_of_the_test_in_training_are_told():
+    parts = in_parts("1a 2b", "1a 1b")
+    with pytest.warns(LeakWarning, match="1 of the 2 test pairs are in the training part, too, so no model can find"):
+        assert run(Popular(), parts, "predefined").card["test pairs in train"] == 1
+    assert run(Popular(), parts, "predefined-repeats").card["unreachable targets"] == 0
+    with pytest.warns(LeakWarning, match="has learned what it is asked for"):
+        run(Bias(), parts, "predefined-ratings")
+
+
+def test_the_card_names_files_and_cut_offs(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("user,item\n")
+    found = run(Popular(), in_parts("1a 2b", "1b"), "predefined", k=7, files=[path])
+    assert found.card["files"] == f"train.csv sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    assert found.card["cut-offs"] == "7"
+    assert found.card["epochs chosen on"] == "nothing, as the model says"
+    with pytest.raises(ParameterError, match="files must be a list of paths of files"):
+        run(Popular(), in_parts("1a 2b", "1b"), "predefined", files=[tmp_path / "nowhere.csv"])
+
+
+def test_sessions_take_three_parts():
+    parts = [Interactions.from_arrays([f"{name}1"] * 3 + [f"{name}2"] * 2, list("abcab")) for name in "xyz"]
+    found = run(Popular(), tuple(parts), "sessions-next")
+    assert "2 sessions to validate, 2 to test" in found.card["split"]
+    with pytest.raises(DataError, match="give whole sessions"):
+        run(Popular(), split_predefined(*parts), "sessions-next")
 
 
 def test_predefined_ratings_are_those_of_the_test_part():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from recsys.data import Features, Interactions
 from recsys.data.csr import CSR
 from recsys.data.splits import split_last
 from recsys.errors import ParameterError, UnsupportedError
-from recsys.evaluation import run, run_all
+from recsys.evaluation import compare, run, run_all
 from recsys.models import EASE, Bias, ItemKNN, Popular, TextCNN
 from recsys.training.checkpoint import Checkpoint
 
@@ -158,3 +159,43 @@ def test_settings_that_json_does_not_know_may_be_kept(data, tmp_path):
         run_all({"Popular": Popular()}, data, "global-time", cutoff=np.datetime64("1970-11-01"),
                 checkpoint=tmp_path / "kept.npz")
     assert Checkpoint(tmp_path / "x.npz", {"n": np.int64(3)}).identity == {"n": 3}
+
+
+class ByTitle(Popular):
+    """Ranks items by the length of their titles, and keeps what it was shown."""
+
+    reads = ("item_features",)
+    shown: ClassVar[list[list[str]]] = []
+
+    def learn(self, data, context):
+        self.shown.append(data.item_features.titles.tolist())
+        return super().learn(data, context)
+
+
+@pytest.mark.parametrize("form", ["data", "split", "parts"])
+def test_controls_stand_beside_models_that_read_something(data, form, tmp_path):
+    titles = [f"item {i}" for i in range(data.n_items)]
+    data = replace(data, item_features=Features(titles))
+    split = split_last(data)
+    given = {"data": data, "split": split, "parts": (split.train, split.test, split.valid)}[form]
+    protocol = "last-one-full" if form == "data" else "predefined"
+    ByTitle.shown.clear()
+    asked = {"controls": "features", "checkpoint": tmp_path / "kept.npz"}
+    found = run_all({"Popular": Popular(), "ByTitle": ByTitle()}, given, protocol, **asked)
+    assert list(found.results) == ["Popular", "ByTitle", "ByTitle, features permuted", "ByTitle, features constant"]
+    real, permuted, constant = ByTitle.shown
+    assert set(real) == set(permuted)
+    assert not any(a == b for a, b in zip(real, permuted, strict=True))
+    assert len(set(constant)) == 1
+    assert compare(found.results).entries
+    assert run_all({"Popular": Popular(), "ByTitle": ByTitle()}, given, protocol, **asked).results.keys() == \
+        found.results.keys()
+    assert len(ByTitle.shown) == 3  # taken from the checkpoint
+    with pytest.raises(ParameterError, match="none of the models reads friends that the data has"):
+        run_all({"ByTitle": ByTitle()}, given, protocol, controls="friends")
+
+
+def test_a_model_that_lacks_content_reads_it(data):
+    data = replace(data, item_features=Features(text=[f"word{i % 3} plot" for i in range(data.n_items)]))
+    found = run_all({"TextCNN": TextCNN(epochs=1, factors=2)}, data, "last-one-full", controls="features")
+    assert len(found.results) == 3
