@@ -186,18 +186,29 @@ class Fitted:
         answering.check(self, "explain", k=k)
         if not self.can.explain:
             raise self.unsupported("explain", "explain")
-        target = int(self.facts.items.encode(asked.one_id(f"{self.name}.explain", "item", item))[0])
+        return answering.reasons(self, *self.history_and_item("explain", user_or_history, item, values), k)
+
+    def history_and_item(self, verb: str, user_or_history: Any, item: Any,
+                         values: Any = None) -> tuple[np.ndarray, np.ndarray | None, int]:
+        """What `contributions` of the scorer takes: the items of one user's or given history, their values, the item.
+
+        Raises
+        ------
+        ParameterError
+            Several histories, or values beside a user.
+        """
+        target = int(self.facts.items.encode(asked.one_id(f"{self.name}.{verb}", "item", item))[0])
         if is_one(user_or_history):
-            asked.check_values_belong(f"{self.name}.explain", None, values)
-            user = asked.one_id(f"{self.name}.explain", "user_or_history", user_or_history)
+            asked.check_values_belong(f"{self.name}.{verb}", None, values)
+            user = asked.one_id(f"{self.name}.{verb}", "user_or_history", user_or_history)
             rows = self.stored(self.facts.users.encode(user))
         else:
-            history, single = self._encode_history("explain", user_or_history, values, "raise")
+            history, single = self._encode_history(verb, user_or_history, values, "raise")
             if not single:
-                raise ParameterError(f"{self.name}.explain takes one history, not {history.shape[0]}.")
+                raise ParameterError(f"{self.name}.{verb} takes one history, not {history.shape[0]}.")
             self.require_values(history)
             rows = self.scorer.transform_history(history)
-        return answering.reasons(self, *rows.row(0), target, k)
+        return *rows.row(0), target
 
     def title(self, item: Any) -> str | None:
         """The title of an item, or None where the data had none."""

@@ -29,6 +29,7 @@ REGISTRY: dict[str, str] = {
     "LogisticRegression": "features.estimators",
     "FactorizationMachine": "features.estimators",
     "DeepFM": "features.estimators",
+    "ContentProfile": "content.profile",
     "ImageCNN": "content.visual",
     "VisualBPR": "content.visual",
     "TextCNN": "content.text",

@@ -23,6 +23,7 @@ KINDS = {
     "factors": "factors.Factors",
     "history network": "networks.HistoryNetwork",
     "pair network": "networks.PairNetwork",
+    "profiles": "profiles.Profiles",
     "rated by users": "rated.UserRatings",
     "rated items": "rated.ItemRatings",
     "similarities": "similarities.DenseSimilarities",

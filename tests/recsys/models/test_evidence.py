@@ -13,9 +13,19 @@ from hypothesis import strategies as st
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import UnsupportedError
 from recsys.estimator.ranking import _with_popular
-from recsys.models import BPR, EASE, FactorizationMachine, ItemKNN, MatrixFactorization, Popular, Recommender, UserKNN
+from recsys.models import (
+    BPR,
+    EASE,
+    ContentProfile,
+    FactorizationMachine,
+    ItemKNN,
+    MatrixFactorization,
+    Popular,
+    Recommender,
+    UserKNN,
+)
 
-SUMS = (ItemKNN, UserKNN, EASE)
+SUMS = (ItemKNN, UserKNN, EASE, ContentProfile)
 
 
 @pytest.fixture(scope="module")
