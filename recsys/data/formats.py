@@ -198,7 +198,7 @@ def load_movielens_in_order(folder: Path) -> Interactions:
         order = np.argsort(names.ids(0))
         place = np.searchsorted(names.ids(0)[order], table.ids(column))
         ids.append(names.ids(1)[order][place])
-    return assemble("ml-1m-sasrec", *ids, times=_places(ids[0]))
+    return assemble("ml-1m-sasrec", *ids, times=places(ids[0]))
 
 
 def load_diginetica(folder: Path, part: str = "train") -> Interactions:

@@ -81,7 +81,8 @@ def load_100k(folder: Path, part: str = "u.data", compact: bool = True) -> Inter
                     about_users=about_users, about_items=about_items, compact=compact)
 
 
-def load_1m(folder: Path, compact: bool = True, posters: str | Path | None = None) -> Interactions:
+def load_1m(folder: Path, compact: bool = True, posters: str | Path | None = None, plots: str | Path | None = None,
+            links: str | Path | None = None) -> Interactions:
     """The layout of ml-1m and ml-10m: `ratings.dat` (or `ratings_no_timestamp.dat`), `movies.dat`, `users.dat`.
 
     Parameters
@@ -92,7 +93,11 @@ def load_1m(folder: Path, compact: bool = True, posters: str | Path | None = Non
     posters : path, optional
         An `.npz` with `movieId` (m,) and `images` (m, height, width, 3), uint8; they become the attribute
         `poster`, black where there is none.
+    plots, links : path, optional
+        `tmdb_5000_movies.csv`, whose overviews become the text, and the `links.csv` of a later MovieLens set, which
+        joins them: all sets number films alike.
     """
+    joined = None if links is None else read_table(Path(links), header=True)
     ratings = read(folder, "ratings.dat", "ratings_no_timestamp.dat", delimiter="::", **_PLAIN)
     films = read_optional(folder, "movies.dat", delimiter="::", **_PLAIN)
     people = read_optional(folder, "users.dat", delimiter="::", **_PLAIN)
@@ -103,7 +108,8 @@ def load_1m(folder: Path, compact: bool = True, posters: str | Path | None = Non
             "occupation": people.floats(3).astype(np.int64), "zip": people.strings(4)}))
     times = ratings.times(3) if ratings.width > 3 else None
     return assemble(folder.name, ratings.ids(0), ratings.ids(1), ratings.values(2), times, about_users=about_users,
-                    about_items=None if films is None else _films(films, 0, 1, 2, posters=posters), compact=compact)
+                    about_items=None if films is None else _films(films, 0, 1, 2, None, joined, plots, posters),
+                    compact=compact)
 
 
 def load_latest(
@@ -159,7 +165,7 @@ def _films(
     text = [""] * len(ids) if tags is None else _tags(tags, ids)
     if plots is not None:
         if links is None:
-            raise DataError("Plots are joined by the tmdbId of links.csv, which the folder lacks.")
+            raise DataError("Plots are joined by the tmdbId of links.csv, which is not there; add it, or leave plots out.")
         told = _plots(Path(plots), attributes["tmdb"])
         text = [f"{said} | {plot}" if said and plot else said or plot for said, plot in zip(text, told, strict=True)]
     given = None if tags is None and plots is None else np.array(text, np.dtypes.StringDType())

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, count
 
 import numpy as np
 
 from recsys.data.csr import CSR
 
-__all__ = ["Lexicon", "bm25", "count_words", "inverse_document_frequency", "tf_idf", "unit_rows", "words_of"]
+__all__ = ["bm25", "bm25_rarity", "count_words", "inverse_document_frequency", "known_columns",
+           "tf_idf", "unit_rows", "words_of"]
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
@@ -41,47 +40,40 @@ def count_words(documents: Iterable[Sequence[str]]) -> tuple[CSR, np.ndarray]:
     order = sorted(range(len(words)), key=words.__getitem__)
     place = np.empty(len(words), np.int64)
     place[order] = np.arange(len(words))
-    return _counted(documents, place[found], len(words)), np.array([words[j] for j in order], np.str_)
+    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
+    keys = np.repeat(np.arange(len(documents)) * len(words), lengths) + place[found]
+    keys.sort()
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    rows, columns = np.divmod(keys[first], max(len(words), 1))
+    counts = CSR(np.searchsorted(rows, np.arange(len(documents) + 1)), columns.astype(np.int32),
+                 np.diff(np.append(first, len(keys))).astype(np.float32), (len(documents), len(words)))
+    return counts, np.array([words[j] for j in order], np.str_)
 
 
-@dataclass(frozen=True, eq=False)
-class Lexicon:
-    """Known words; others count nothing.
+def known_columns(counts: CSR, words: np.ndarray, known: np.ndarray) -> CSR:
+    """The same counts by the numbers of known words, others left out.
 
     Parameters
     ----------
+    counts : CSR, shape (n, n_words)
     words : str array, shape (n_words,)
+        The names of its columns.
+    known : str array, shape (n_known,)
         Distinct.
+
+    Returns
+    -------
+    CSR, shape (n, n_known)
 
     Examples
     --------
-    >>> Lexicon(np.array(["jam", "tea"])).count([["tea", "bun", "tea"]]).toarray()
+    >>> known_columns(*count_words([["tea", "bun", "tea"]]), np.array(["jam", "tea"])).toarray()
     array([[0., 2.]], dtype=float32)
     """
-
-    words: np.ndarray
-
-    @cached_property
-    def _number(self) -> dict[str, int]:
-        return {word: j for j, word in enumerate(self.words.tolist())}
-
-    def count(self, documents: Iterable[Sequence[str]]) -> CSR:
-        """How often each document has each word: CSR (n, n_words)."""
-        number = self._number
-        known = [[number[word] for word in document if word in number] for document in documents]
-        return _counted(known, np.fromiter(chain.from_iterable(known), np.int64), len(self.words))
-
-
-def _counted(documents: Sequence[Sequence[object]], words: np.ndarray, n_words: int) -> CSR:
-    """The numbers of all words of all documents in turn, each once a document, with its count."""
-    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-    keys = np.repeat(np.arange(len(documents)) * n_words, lengths) + words
-    keys.sort()
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    rows, columns = np.divmod(keys[first], max(n_words, 1))
-    indptr = np.searchsorted(rows, np.arange(len(documents) + 1))
-    counts = np.diff(np.append(first, len(keys))).astype(np.float32)
-    return CSR(indptr, columns.astype(np.int32), counts, (len(documents), n_words))
+    number = {word: j for j, word in enumerate(known.tolist())}
+    column = np.array([number.get(word, -1) for word in words.tolist()], np.int32)
+    kept = counts.where(column[counts.indices] >= 0)
+    return CSR(kept.indptr, column[kept.indices], kept.data, (counts.shape[0], len(known)))
 
 
 def inverse_document_frequency(counts: CSR) -> np.ndarray:
@@ -117,6 +109,16 @@ def tf_idf(counts: CSR, rarity: np.ndarray) -> CSR:
     return unit_rows(CSR(counts.indptr, counts.indices, weights, counts.shape))
 
 
+def bm25_rarity(counts: CSR) -> np.ndarray:
+    """`log(1 + (n - df + 1/2) / (df + 1/2))` of each word, df of the n documents having it: float32 (n_words,).
+
+    >>> bm25_rarity(CSR.from_pairs([0], [0], None, (3, 2))).round(3)
+    array([0.981, 2.079], dtype=float32)
+    """
+    present = np.bincount(counts.indices, minlength=counts.shape[1])
+    return np.asarray(np.log(1 + (counts.shape[0] - present + 0.5) / (present + 0.5)), np.float32)
+
+
 def bm25(counts: CSR, rarity: np.ndarray, usual: float, saturation: float = 1.2, length: float = 0.75) -> CSR:
     """`rarity * tf * (saturation + 1) / (tf + saturation * (1 - length + length * l / usual))`, l the row's sum.
 
@@ -125,6 +127,7 @@ def bm25(counts: CSR, rarity: np.ndarray, usual: float, saturation: float = 1.2,
     counts : CSR, shape (n, n_words)
         Above 0.
     rarity : ndarray of float32, shape (n_words,)
+        As `bm25_rarity` gives it, of the documents that were learned from.
     usual : float
         Mean length of the documents that were learned from.
     saturation : float
@@ -134,7 +137,8 @@ def bm25(counts: CSR, rarity: np.ndarray, usual: float, saturation: float = 1.2,
 
     References
     ----------
-    Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009, equation 3.15.
+    Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009, section 3.4; the rarity is
+    Lucene's, which is never below 0.
 
     Examples
     --------

@@ -186,20 +186,32 @@ class Fitted:
         answering.check(self, "explain", k=k)
         if not self.can.explain:
             raise self.unsupported("explain", "explain")
-        target = int(self.facts.items.encode(asked.one_id(f"{self.name}.explain", "item", item))[0])
+        indices, known, target, user = self.history_and_item("explain", user_or_history, item, values)
+        return answering.reasons(self, indices, known, target, k, user)
+
+    def history_and_item(self, verb: str, user_or_history: Any, item: Any,
+                         values: Any = None) -> tuple[np.ndarray, np.ndarray | None, int, int]:
+        """The items of one user's or a given history and their values, the item, the user (-1: nobody's), by number.
+
+        Raises
+        ------
+        ParameterError
+            Several histories, or values beside a user.
+        """
+        target = int(self.facts.items.encode(asked.one_id(f"{self.name}.{verb}", "item", item))[0])
         if is_one(user_or_history):
-            asked.check_values_belong(f"{self.name}.explain", None, values)
-            user = asked.one_id(f"{self.name}.explain", "user_or_history", user_or_history)
+            asked.check_values_belong(f"{self.name}.{verb}", None, values)
+            user = asked.one_id(f"{self.name}.{verb}", "user_or_history", user_or_history)
             number = self.facts.users.encode(user)
             rows = self.stored(number)
         else:
             number = np.full(1, -1)
-            history, single = self._encode_history("explain", user_or_history, values, "raise")
+            history, single = self._encode_history(verb, user_or_history, values, "raise")
             if not single:
-                raise ParameterError(f"{self.name}.explain takes one history, not {history.shape[0]}.")
+                raise ParameterError(f"{self.name}.{verb} takes one history, not {history.shape[0]}.")
             self.require_values(history)
             rows = self.scorer.transform_history(history)
-        return answering.reasons(self, *rows.row(0), target, k, int(number[0]))
+        return *rows.row(0), target, int(number[0])
 
     def title(self, item: Any) -> str | None:
         """The title of an item, or None where the data had none."""

@@ -40,6 +40,7 @@ REGISTRY: dict[str, str] = {
     "FactorizationMachine": "features.estimators",
     "FeatureALS": "features.als",
     "DeepFM": "features.estimators",
+    "ContentProfile": "content.profile",
     "ImageCNN": "content.visual",
     "VisualBPR": "content.visual",
     "TextCNN": "content.text",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsys.data.words import Lexicon, count_words, inverse_document_frequency, tf_idf, words_of
+from recsys.data.words import count_words, inverse_document_frequency, known_columns, tf_idf, words_of
 from recsys.estimator.scorers.neighbours import nearest
 from recsys.events import Item
 
@@ -32,8 +32,8 @@ class Likeness:
     """
 
     def __init__(self, items: Sequence[Said]) -> None:
-        counts, words = count_words(map(_all_words, items))
-        self._lexicon, self._rarity = Lexicon(words), inverse_document_frequency(counts)
+        counts, self._words = count_words(map(_all_words, items))
+        self._rarity = inverse_document_frequency(counts)
         self._columns = tf_idf(counts, self._rarity).T
 
     def nearest(self, items: Sequence[Said], k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +46,7 @@ class Likeness:
         likeness : ndarray of float32, shape (n, k)
             From 0 to 1.
         """
-        new = tf_idf(self._lexicon.count(map(_all_words, items)), self._rarity)
+        new = tf_idf(known_columns(*count_words(map(_all_words, items)), self._words), self._rarity)
         near = nearest(new, self._columns, k, 0.0, 0.5)
         numbers, likeness = np.full((len(items), k), -1, np.int32), np.zeros((len(items), k), np.float32)
         place = np.arange(near.nnz) - np.repeat(near.indptr[:-1], near.counts)

@@ -25,6 +25,7 @@ KINDS = {
     "filtered": "filtered.Filtered",
     "history network": "networks.HistoryNetwork",
     "pair network": "networks.PairNetwork",
+    "profiles": "profiles.Profiles",
     "rated by users": "rated.UserRatings",
     "rated items": "rated.ItemRatings",
     "reranked": "reranked.Reranked",

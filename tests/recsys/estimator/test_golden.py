@@ -42,7 +42,9 @@ def test_every_model_answers_what_its_file_says(name, tmp_path):
 def test_items_that_are_permuted_are_found_out(name, tmp_path):
     """A file whose ids are swapped answers internal numbers as before; one whose vectors are does not."""
     fitted = make(name).fit(DATA).require("save")
-    other = make(name).fit(replace(DATA, item=DATA.n_items - 1 - DATA.item)).require("save")
+    described = DATA.item_features.take(np.random.default_rng(0).permutation(DATA.n_items))
+    mixed = replace(DATA, item=DATA.n_items - 1 - DATA.item, item_features=described)
+    other = make(name).fit(mixed).require("save")
     _, card = saved(fitted, tmp_path / "model")
     with pytest.raises(ArtifactError, match=r"golden request \d \((history|user) .* is answered otherwise"):
         golden.replay(other, card)

@@ -16,6 +16,7 @@ from recsys.estimator.ranking import _with_popular
 from recsys.models import (
     BPR,
     EASE,
+    ContentProfile,
     FactorizationMachine,
     GraphFilter,
     ItemKNN,
@@ -27,7 +28,8 @@ from recsys.models import (
 )
 from tests.recsys.models.conftest import for_nobody, make
 
-SUMS = ("EASE", "GraphFilter", "ItemKNN", "RP3beta", "SLIM", "SLIST", "SparseEASE", "TrustKNN", "UserKNN", "VSTAN")
+SUMS = ("ContentProfile", "EASE", "GraphFilter", "ItemKNN", "RP3beta", "SLIM", "SLIST", "SparseEASE", "TrustKNN", "UserKNN",
+        "VSTAN")
 
 
 @pytest.fixture(scope="module")
