@@ -125,9 +125,9 @@ class Reranked(Scorer):
         """To the part's score: (n,)."""
         return self.part.contributions(indices, values, item)
 
-    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int) -> float:
+    def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int, user: int = -1) -> float:
         """Of the part's score."""
-        return self.part.unexplained(indices, values, item)
+        return self.part.unexplained(indices, values, item, user)
 
     def state(self) -> State:
         """That of the part, and the labels."""

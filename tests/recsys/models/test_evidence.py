@@ -16,7 +16,6 @@ from recsys.estimator.ranking import _with_popular
 from recsys.models import (
     BPR,
     EASE,
-    ContentProfile,
     FactorizationMachine,
     GraphFilter,
     ItemKNN,
@@ -28,8 +27,8 @@ from recsys.models import (
 )
 from tests.recsys.models.conftest import for_nobody, make
 
-SUMS = ("ContentProfile", "EASE", "GraphFilter", "ItemKNN", "RP3beta", "SLIM", "SLIST", "SparseEASE", "TrustKNN", "UserKNN",
-        "VSTAN")
+SUMS = ("ContentProfile", "EASE", "GraphFilter", "ItemKNN", "RP3beta", "SLIM", "SLIST", "SparseEASE", "TrustKNN",
+        "UserKNN", "VSTAN")
 
 
 @pytest.fixture(scope="module")
