@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys.data.csr import CSR
 from recsys.data.features import Features
-from recsys.data.words import Lexicon, count_words, inverse_document_frequency, tf_idf, words_of
+from recsys.data.words import count_words, inverse_document_frequency, known_columns, tf_idf, words_of
 from recsys.errors import DataError, DataWarning
 
 __all__ = ["Labels", "Names", "Numbers", "Vocabulary", "Words", "read_new"]
@@ -179,7 +179,7 @@ class Words:
     def read(self, features: Features) -> tuple[CSR, str]:
         """A row for each thing, (n, width), and what was not understood, in words."""
         documents = _documents(features)
-        rows = tf_idf(Lexicon(self.words).count(documents), self.rarity)
+        rows = tf_idf(known_columns(*count_words(documents), self.words), self.rarity)
         strange = sum(1 for words, count in zip(documents, rows.counts.tolist(), strict=True) if words and not count)
         return rows, f"{strange:,} have a text without a word that the training had" if strange else ""
 
