@@ -19,6 +19,7 @@ from recsys.models.social.links import SocialModel, links_of, shared
 __all__ = ["SocialMF", "TrustSVD"]
 
 _CAN = Can(ratings=True, fold_in=True, cold_user=True, explain=True, embeddings=True)
+_MOST_STEPS = 100  # of the links in an epoch; where more were needed, the training diverges, which it says
 
 
 class TrustSVD(SocialModel, MatrixFactorization):
@@ -154,7 +155,8 @@ class SocialMF(SocialModel, MatrixFactorization):
         trusted, trusts = links.T, (links.counts > 0)[:, None]
         most = float(np.bincount(links.indices, links.weights, links.shape[0]).max(initial=0))
         length = self.lr * self.social
-        times = math.ceil(length * (1 + math.sqrt(most)) ** 2)  # a bound of the largest eigenvalue
+        wanted = length * (1 + math.sqrt(most)) ** 2  # a bound of the largest eigenvalue
+        times = math.ceil(min(wanted, _MOST_STEPS))
 
         def between(parts: Parts, epoch: int) -> None:
             p = parts.user_factors
