@@ -192,13 +192,15 @@ def load_sequences(folder: Path) -> Interactions:
 def load_movielens_in_order(folder: Path) -> Interactions:
     """MovieLens 1M as SASRec's users have it, in time order: films of 5 ratings or more, with MovieLens' own ids."""
     table = read(folder, "ml-1m.txt", header=False)
-    ids = []
-    for column, kind in enumerate(("users", "items")):
+
+    def original(kind: str, column: int) -> np.ndarray:
         names = read(folder, f"sas_to_original_{kind}.txt", header=False)
         order = np.argsort(names.ids(0))
         place = np.searchsorted(names.ids(0)[order], table.ids(column))
-        ids.append(names.ids(1)[order][place])
-    return assemble("ml-1m-sasrec", *ids, times=places(ids[0]))
+        return np.asarray(names.ids(1)[order][place])
+
+    users = original("users", 0)
+    return assemble("ml-1m-sasrec", users, original("items", 1), times=places(users))
 
 
 def load_diginetica(folder: Path, part: str = "train") -> Interactions:

@@ -124,8 +124,8 @@ class WordFields:
                             f"genres=...) or attributes of a value an item.")
         unknown = [name for name in names or () if name not in able]
         if unknown:
-            raise DataError(f"{who}: the items have no field {unknown[0]!r} that can be read as words; fields= may name "
-                            f"{', '.join(able)}.")
+            raise DataError(f"{who}: the items have no field {unknown[0]!r} that can be read as words; fields= may "
+                            f"name {', '.join(able)}.")
         return cls(tuple(WordField.learn(features, name, known, similarity, min_count) for name in names or able),
                    similarity)
 
@@ -192,7 +192,7 @@ def _said(features: Features, name: str, edges: np.ndarray | None) -> tuple[CSR,
 
 def _there(values: np.ndarray) -> np.ndarray:
     """Which numbers are known: not NaN, and not -1 where they are whole, which `Features.take` fills in."""
-    return np.isfinite(values) if values.dtype.kind == "f" else values != -1
+    return np.asarray(np.isfinite(values) if values.dtype.kind == "f" else values != -1)
 
 
 def _edges(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -121,8 +121,8 @@ class ContentProfile(Recommender):
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The words of the items, and what each says."""
         facts = context.facts
-        fields = WordFields.learn(data.item_features, self.fields, facts.item_counts > 0, self.similarity, self.min_count,
-                              f"{type(self).__name__}.fit")
+        fields = WordFields.learn(data.item_features, self.fields, facts.item_counts > 0, self.similarity,
+                                  self.min_count, f"{type(self).__name__}.fit")
         return self._learned(fields, *fields.read(data.item_features or Features()), data.csr, facts, facts.mean_value)
 
     def _learned(self, fields: WordFields, said: CSR, asked: np.ndarray, events: CSR, facts: Facts,
@@ -139,7 +139,7 @@ class ContentProfile(Recommender):
         said, asked = before.said, before.asked
         new = np.arange(before.n_items, data.n_items)
         if len(new):
-            rows, weights = fields.read((data.item_features or Features(titles=[""] * data.n_items)).take(new))
+            rows, weights = fields.read((data.item_features or Features(titles=np.full(data.n_items, ""))).take(new))
             silent = int(np.count_nonzero(rows.counts == 0))
             if silent:
                 warnings.warn(f"{type(self).__name__}.partial_fit: of {silent:,} of {len(new):,} new items no word is "
@@ -171,7 +171,7 @@ class ContentProfile(Recommender):
         """
         fitted = self.require("shared_words")
         whole(1).require(f"{type(self).__name__}.shared_words", "k", k)
-        *asked, _ = fitted.history_and_item("shared_words", user_or_history, item, values)
-        words, parts = fitted.answers_by(Profiles).contributions_of_words(*asked)
+        indices, held, target, _ = fitted.history_and_item("shared_words", user_or_history, item, values)
+        words, parts = fitted.answers_by(Profiles).contributions_of_words(indices, held, target)
         fields, best = self._fields_of(fitted), np.argsort(-np.abs(parts), kind="stable")[:k]
         return [Shared(fields.name_of(int(words[j])), float(parts[j])) for j in best]

@@ -201,7 +201,7 @@ def ridge(rows: CSR, columns: CSR, ridges: np.ndarray, penalty: np.ndarray, X: n
     Conjugate gradients for the columns of W side by side, preconditioned by the diagonal.
     """
     def product(W: np.ndarray) -> np.ndarray:
-        return foretold(columns, ridges[:, None] * foretold(rows, W)) + penalty[:, None] * W
+        return np.asarray(foretold(columns, ridges[:, None] * foretold(rows, W)) + penalty[:, None] * W)
 
     squares = np.square(rows.weights) * ridges[rows.row_of_entry]
     scale = (1 / (np.bincount(rows.indices, squares, rows.shape[1]) + penalty)).astype(np.float32)[:, None]

@@ -167,7 +167,10 @@ def _divided(rows: CSR, user_counts: np.ndarray, item_counts: np.ndarray, asymme
 
 def _plateau(degree: int, shape: float) -> tuple[float, ...]:
     """What interpolates `1/2 - sign(l) |l|**shape / 2` at the Chebyshev points of the first kind."""
-    return tuple(chebyshev.chebinterpolate(lambda x: 0.5 - np.sign(x) * np.abs(x) ** shape / 2, degree).tolist())
+    def plateau(x: Any) -> Any:
+        return 0.5 - np.sign(x) * np.abs(x) ** shape / 2
+
+    return tuple(chebyshev.chebinterpolate(plateau, degree).tolist())
 
 
 def _exponential(degree: int, rate: float) -> tuple[float, ...]:

@@ -102,7 +102,8 @@ class RP3beta(Recommender):
             steps = CSR(steps.indptr, steps.indices, (steps.weights / sums[steps.row_of_entry]).astype(np.float32),
                         steps.shape)
         into = steps.T
-        near = CSR(*kernels.largest(into.indptr, into.indices, into.weights, neighbours), into.shape)
+        indptr, indices, weights = kernels.largest(into.indptr, into.indices, into.weights, neighbours)
+        near = CSR(indptr, indices, weights, into.shape)
         return Learned(SparseSimilarities(self.can, histories, near), {"neighbours_": neighbours})
 
 
