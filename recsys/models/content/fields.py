@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -186,7 +187,7 @@ def _said(features: Features, name: str, edges: np.ndarray | None) -> tuple[CSR,
         return count_words([[value] if value else [] for value in values.astype(np.str_).tolist()])
     part = np.searchsorted(edges, values, "right")
     ends = ["...", *(f"{edge:.6g}" for edge in edges), "..."]
-    names = [f"{low} to {high}" for low, high in zip(ends, ends[1:], strict=False)]
+    names = [f"{low} to {high}" for low, high in pairwise(ends)]
     return count_words([[names[j]] if there else [] for j, there in zip(part.tolist(), _there(values), strict=True)])
 
 
