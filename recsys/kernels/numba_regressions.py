@@ -21,47 +21,58 @@ _PANEL = 8  # rows of a factor that are subtracted at a time
 _LARGE = 2000  # places in lists; with fewer, other threads are not worth waking
 
 
-def ridge(indptr, indices, data, n_rows, targets, near_indptr, near_indices, penalty):
+def ridge(indptr, indices, data, n_rows, whole, targets, near_indptr, near_indices, penalty):
     weights, left = np.zeros(len(near_indices), np.float32), np.zeros(len(targets))
 
     def share(first, last):
-        gram, heads, chain, pair = _scratch(indptr, n_rows, targets, near_indptr, near_indices)
-        _ridge(first, last, indptr, indices, data, targets, near_indptr, near_indices, penalty, gram, heads, *chain,
-               pair[0], weights, left)
+        gram, heads, chain, pair = _scratch(indptr, n_rows, whole, targets, near_indptr, near_indices)
+        _ridge(first, last, indptr, indices, data, whole, targets, near_indptr, near_indices, penalty, gram, heads,
+               *chain, pair[0], weights, left)
 
     spread(share, min(_SHARES, len(targets)), len(near_indices) > _LARGE)
     return weights, left
 
 
-def elastic_net(indptr, indices, data, n_rows, targets, near_indptr, near_indices, penalty, lasso, sweeps, close):
+def elastic_net(indptr, indices, data, n_rows, whole, targets, near_indptr, near_indices, penalty, lasso, sweeps,
+                close):
     weights = np.zeros(len(near_indices), np.float32)
 
     def share(first, last):
-        gram, heads, chain, pair = _scratch(indptr, n_rows, targets, near_indptr, near_indices)
-        _elastic_net(first, last, indptr, indices, data, targets, near_indptr, near_indices, penalty, lasso, sweeps,
-                     close, gram, heads, *chain, *pair, weights)
+        gram, heads, chain, pair = _scratch(indptr, n_rows, whole, targets, near_indptr, near_indices)
+        _elastic_net(first, last, indptr, indices, data, whole, targets, near_indptr, near_indices, penalty, lasso,
+                     sweeps, close, gram, heads, *chain, *pair, weights)
 
     spread(share, min(_SHARES, len(targets)), len(near_indices) > _LARGE)
     return weights
 
 
-def _scratch(indptr, n_rows, targets, near_indptr, near_indices):
+def _scratch(indptr, n_rows, whole, targets, near_indptr, near_indices):
     """A Gram matrix; the last entry of each row in the chain; its places, entries before and values; two vectors."""
     longest = int(np.diff(near_indptr).max(initial=0)) + 1
     counts = np.diff(indptr)
     before = np.concatenate([[0], np.cumsum(counts[near_indices])])
-    entries = int((before[near_indptr[1:]] - before[near_indptr[:-1]] + counts[targets]).max(initial=0))
+    entries = 0
+    if not len(whole):
+        entries = int((before[near_indptr[1:]] - before[near_indptr[:-1]] + counts[targets]).max(initial=0))
     chain = np.empty(entries, np.int32), np.empty(entries, np.int32), np.empty(entries, np.float32)
     return np.empty((longest, longest)), np.full(n_rows, -1, np.int32), chain, np.empty((2, longest))
 
 
 @njit(cache=True, nogil=True)
-def _local_gram(target, near, indptr, indices, data, gram, heads, places, before, values):
+def _local_gram(target, near, indptr, indices, data, whole, gram, heads, places, before, values):
     """The upper triangle of the products of the columns `near` and, behind them, `target`.
 
-    The entries of a row hang together in a chain, so that each one meets those of the places behind it alone.
+    They are picked from the products of all columns, where these are at hand. Else the entries of a row hang together
+    in a chain, so that each one meets those of the places behind it alone.
     """
     size, end = len(near) + 1, 0
+    if len(whole):
+        for place in range(size):
+            row, source = gram[place], whole[target if place == size - 1 else near[place]]
+            for other in range(place, size - 1):
+                row[other] = source[near[other]]
+            row[size - 1] = source[target]
+        return
     for place in range(size - 1, -1, -1):
         row, item = gram[place], target if place == size - 1 else near[place]
         row[place:size] = 0
@@ -104,13 +115,13 @@ def _factorise(a, n):
 
 
 @njit(cache=True, nogil=True, **_FAST)
-def _ridge(first, last, indptr, indices, data, targets, near_indptr, near_indices, penalty, gram, heads, places, before,
-           values, solution, weights, left):
+def _ridge(first, last, indptr, indices, data, whole, targets, near_indptr, near_indices, penalty, gram, heads, places,
+           before, values, solution, weights, left):
     for share in range(first, last):
         for at in range(share, len(targets), _SHARES):
             begin, stop = near_indptr[at], near_indptr[at + 1]
             near, target, m = near_indices[begin:stop], targets[at], stop - begin
-            _local_gram(target, near, indptr, indices, data, gram, heads, places, before, values)
+            _local_gram(target, near, indptr, indices, data, whole, gram, heads, places, before, values)
             for place in range(m):
                 gram[place, place] += penalty[near[place]]
             gram[m, m] += penalty[target]
@@ -125,13 +136,13 @@ def _ridge(first, last, indptr, indices, data, targets, near_indptr, near_indice
 
 
 @njit(cache=True, nogil=True, **_FAST)
-def _elastic_net(first, last, indptr, indices, data, targets, near_indptr, near_indices, penalty, lasso, sweeps, close,
-                 gram, heads, places, before, values, solution, slope, weights):
+def _elastic_net(first, last, indptr, indices, data, whole, targets, near_indptr, near_indices, penalty, lasso, sweeps,
+                 close, gram, heads, places, before, values, solution, slope, weights):
     for share in range(first, last):
         for at in range(share, len(targets), _SHARES):
             begin, stop = near_indptr[at], near_indptr[at + 1]
             near, target, m = near_indices[begin:stop], targets[at], stop - begin
-            _local_gram(target, near, indptr, indices, data, gram, heads, places, before, values)
+            _local_gram(target, near, indptr, indices, data, whole, gram, heads, places, before, values)
             for place in range(m):
                 solution[place], slope[place] = 0, gram[place, m]
                 for other in range(place):

@@ -12,8 +12,9 @@ import numpy as np
 __all__ = ["elastic_net", "ridge"]
 
 
-def ridge(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_rows: int, targets: np.ndarray,
-          near_indptr: np.ndarray, near_indices: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ridge(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_rows: int, whole: np.ndarray,
+          targets: np.ndarray, near_indptr: np.ndarray, near_indices: np.ndarray, penalty: np.ndarray
+          ) -> tuple[np.ndarray, np.ndarray]:
     """Regress columns of X on lists of others: `w` that minimises `|x_t - X_N w|**2 + sum_i penalty_i w_i**2`.
 
     Parameters
@@ -21,6 +22,8 @@ def ridge(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_rows: int
     indptr, indices, data
         X by columns.
     n_rows : int
+    whole : ndarray of float64, shape (n_items, n_items), or (0, 0)
+        The products of all columns, if they are at hand; else those that a list needs are summed up for it.
     targets : ndarray of int32, shape (B,)
         t of each regression.
     near_indptr, near_indices : ndarray of int64, shape (B + 1,), and of int32, shape (n,)
@@ -39,16 +42,16 @@ def ridge(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_rows: int
     weights, left = np.zeros(len(near_indices), np.float32), np.zeros(len(targets))
     for at, target in enumerate(targets):
         part = slice(near_indptr[at], near_indptr[at + 1])
-        gram = _local_gram(np.append(near_indices[part], target), indptr, indices, data, n_rows)
+        gram = _local_gram(np.append(near_indices[part], target), indptr, indices, data, n_rows, whole)
         gram[np.diag_indices(len(gram))] += penalty[np.append(near_indices[part], target)]
         solution = np.linalg.solve(gram[:-1, :-1], gram[:-1, -1])
         weights[part], left[at] = solution, gram[-1, -1] - gram[-1, :-1] @ solution
     return weights, left
 
 
-def elastic_net(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_rows: int, targets: np.ndarray,
-                near_indptr: np.ndarray, near_indices: np.ndarray, penalty: np.ndarray, lasso: float, sweeps: int,
-                close: float) -> np.ndarray:
+def elastic_net(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_rows: int, whole: np.ndarray,
+                targets: np.ndarray, near_indptr: np.ndarray, near_indices: np.ndarray, penalty: np.ndarray,
+                lasso: float, sweeps: int, close: float) -> np.ndarray:
     """The same under `w >= 0`, of `|x_t - X_N w|**2 / 2 + sum_i penalty_i w_i**2 / 2 + lasso sum_i w_i`.
 
     By coordinate descent from 0, in the order of the list: `w_i = max(0, (x_i . (x_t - X_N w + x_i w_i) - lasso) /
@@ -56,7 +59,7 @@ def elastic_net(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_row
 
     Parameters
     ----------
-    indptr, indices, data, n_rows, targets, near_indptr, near_indices, penalty
+    indptr, indices, data, n_rows, whole, targets, near_indptr, near_indices, penalty
         As of `ridge`.
     lasso : float
         Not negative.
@@ -73,7 +76,7 @@ def elastic_net(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_row
     weights = np.zeros(len(near_indices), np.float32)
     for at, target in enumerate(targets):
         part = slice(near_indptr[at], near_indptr[at + 1])
-        gram = _local_gram(np.append(near_indices[part], target), indptr, indices, data, n_rows)
+        gram = _local_gram(np.append(near_indices[part], target), indptr, indices, data, n_rows, whole)
         square, slope = gram[:-1, :-1], gram[:-1, -1].copy()
         solution, scale = np.zeros(len(slope)), np.diag(square) + penalty[near_indices[part]]
         for _ in range(sweeps):
@@ -88,9 +91,11 @@ def elastic_net(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_row
     return weights
 
 
-def _local_gram(items: np.ndarray, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_rows: int
-                ) -> np.ndarray:
+def _local_gram(items: np.ndarray, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_rows: int,
+                whole: np.ndarray) -> np.ndarray:
     """The products of some columns with each other: float64 (n, n)."""
+    if len(whole):
+        return np.array(whole[np.ix_(items, items)])
     dense = np.zeros((n_rows, len(items)))
     for place, item in enumerate(items):
         part = slice(indptr[item], indptr[item + 1])

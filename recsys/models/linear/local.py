@@ -9,13 +9,18 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.errors import ParameterError
 from recsys.estimator.scorers.neighbours import nearest
+from recsys.kernels import neighbours as kernels
 
-__all__ = ["Regress", "best_first", "local_weights"]
+__all__ = ["Given", "Regress", "best_first", "local_weights"]
 
-Regress = Callable[[np.ndarray, CSR], np.ndarray]
-"""Targets, int32 (B,), and their lists, (B, n_items) -> the weights of the entries of the lists, float32."""
+Given = tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]
+"""X by columns (indptr, indices, data), its rows, and the products of all columns: as `regressions` take them."""
+
+Regress = Callable[[Given, np.ndarray, CSR], np.ndarray]
+"""X, targets, int32 (B,), and their lists, (B, n_items) -> the weights of the entries of the lists, float32."""
 
 _BYTES_AN_ENTRY = 36  # of the table: both orders, and what making them takes
+_DENSE = 1 / 8  # of the memory may be for the products of all items, which else are counted list by list
 _BLOCK = 1 << 22  # entries of lists that are worked on at a time
 
 
@@ -42,14 +47,20 @@ def local_weights(who: str, rows: CSR, neighbours: int, regress: Regress, max_gi
     ParameterError
         The table may take more memory than `max_gib`.
     """
-    n = rows.shape[1]
-    most = min(neighbours, max(n - 1, 0)) * int((np.diff(rows.T.indptr) > 0).sum())
-    pairs = most if neighbours >= n - 1 else min(most, int((rows.counts * (rows.counts - 1.0)).sum()))
+    n, columns = rows.shape[1], rows.T
+    pairs = n * min(neighbours, n - 1)
+    if neighbours < n - 1:  # lists have only what occurs together
+        pairs = min(pairs, int((rows.counts * (rows.counts - 1.0)).sum()))
     needed = _BYTES_AN_ENTRY * pairs / 2 ** 30
     if needed > max_gib:
         raise ParameterError(f"{who}: {n:,} items with {neighbours} neighbours need about {needed:.1f} GiB, more than "
                              f"max_gib={max_gib}; lower neighbours, keep fewer items (k_core), or raise max_gib.")
-    found = [best_first(lists, regress(targets, lists)) for targets, lists in _lists(rows, min(neighbours, n - 1))]
+    whole = np.zeros((0, 0))
+    if 8 * n * n / 2 ** 30 <= _DENSE * max_gib:
+        whole = kernels.gram(columns.indptr, columns.indices, columns.weights, rows.indptr, rows.indices, rows.weights)
+    given = columns.indptr, columns.indices, columns.weights, rows.shape[0], whole
+    found = [best_first(lists, regress(given, targets, lists))
+             for targets, lists in _lists(rows, min(neighbours, n - 1))]
     counts = np.concatenate([table.counts for table in found]) if found else np.zeros(0, np.int64)
     return CSR(np.concatenate([[0], np.cumsum(counts)]), np.concatenate([table.indices for table in found]),
                np.concatenate([table.weights for table in found]), (n, n))

@@ -14,7 +14,7 @@ from recsys.estimator.parameters import Check, at_least, whole
 from recsys.estimator.scorers.similarities import SparseSimilarities
 from recsys.kernels import regressions
 from recsys.models.linear.forms import CHECKS
-from recsys.models.linear.local import local_weights
+from recsys.models.linear.local import Given, local_weights
 from recsys.models.noise import noise
 
 __all__ = ["SLIM"]
@@ -85,14 +85,12 @@ class SLIM(Recommender):
         histories = Histories("items" if self.weights == "binary" else "values", self.recent)
         histories = histories.storing(data.csr, context.facts.seen)
         rows = histories.plain(data.csr)
-        columns = rows.T
         reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
         penalty = np.full(rows.shape[1], reg)
 
-        def regress(targets: np.ndarray, lists: CSR) -> np.ndarray:
-            return np.asarray(regressions.elastic_net(
-                columns.indptr, columns.indices, columns.weights, rows.shape[0], targets, lists.indptr, lists.indices,
-                penalty, float(self.reg_l1), _SWEEPS, _CLOSE))
+        def regress(given: Given, targets: np.ndarray, lists: CSR) -> np.ndarray:
+            return np.asarray(regressions.elastic_net(*given, targets, lists.indptr, lists.indices, penalty,
+                                                      float(self.reg_l1), _SWEEPS, _CLOSE))
 
         near = local_weights("SLIM", rows, self.neighbours, regress, self.max_gib)
         return Learned(SparseSimilarities(self.can, histories, near), {"reg_": reg})

@@ -31,6 +31,7 @@ _BYTES_AN_EVENT = 120  # of a row of the regression and an event in its window: 
 _BYTES_A_WEIGHT = 36  # of the table of the nearest items, in both orders, and what making it takes
 _FEW = 200  # nearest items, where all are too many
 _BLOCK = 1 << 22  # entries of lists that are worked on at a time
+_NO_PRODUCTS = np.zeros((0, 0))  # of all items, which are counted list by list
 
 
 class SLIST(Recommender):
@@ -234,7 +235,7 @@ def _local_weights(inputs: CSR, targets: CSR, reg: float, neighbours: int, repea
     wanted, penalty, found = targets.T, np.full(2 * n, reg), []
     for items in np.array_split(np.arange(n, dtype=np.int32), max(1, n * neighbours // _BLOCK)):
         lists = nearest(wanted.rows(items), inputs, neighbours, 0.0, 0.5, None if repeats else items)
-        weights, _ = regressions.ridge(both.indptr, both.indices, both.weights, inputs.shape[0], items + n,
+        weights, _ = regressions.ridge(both.indptr, both.indices, both.weights, inputs.shape[0], _NO_PRODUCTS, items + n,
                                        lists.indptr, lists.indices, penalty)
         found.append(best_first(lists, weights))
     counts = np.concatenate([part.counts for part in found])

@@ -14,7 +14,7 @@ from recsys.estimator.parameters import Check, whole
 from recsys.estimator.scorers.similarities import SparseSimilarities
 from recsys.kernels import regressions
 from recsys.models.linear.forms import CHECKS, penalties, popularity, to_others, weighted
-from recsys.models.linear.local import local_weights
+from recsys.models.linear.local import Given, local_weights
 from recsys.models.noise import noise
 
 __all__ = ["SparseEASE"]
@@ -80,14 +80,12 @@ class SparseEASE(Recommender):
         histories = histories.storing(data.csr, context.facts.seen)
         plain = histories.plain(data.csr)
         rows = weighted(plain, self.user_power)
-        columns = rows.T
         squares = np.bincount(rows.indices, rows.weights.astype(np.float64) ** 2, rows.shape[1])
         reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
         penalty, popular = penalties(squares, reg, self.dropout), popularity(plain, self.item_power)
 
-        def regress(targets: np.ndarray, lists: CSR) -> np.ndarray:
-            weights, left = regressions.ridge(columns.indptr, columns.indices, columns.weights, rows.shape[0], targets,
-                                              lists.indptr, lists.indices, penalty)
+        def regress(given: Given, targets: np.ndarray, lists: CSR) -> np.ndarray:
+            weights, left = regressions.ridge(*given, targets, lists.indptr, lists.indices, penalty)
             scale = to_others(penalty[targets], left, self.diagonal) / popular[targets]
             return np.asarray(weights * scale[lists.row_of_entry] * popular[lists.indices], np.float32)
 

@@ -15,7 +15,7 @@ pytest.importorskip("numba")
 NUMBA, NUMPY = regressions.module(True), regressions.module(False)
 
 
-def problem(seed, n_users, n_items, most):
+def problem(seed, n_users, n_items, most, counted=False):
     """X by columns, and for some targets lists of up to `most` others; columns and lists may be empty."""
     rng = np.random.default_rng(seed)
     held = rng.random((n_users, n_items)) < rng.choice([0.1, 0.5])
@@ -26,16 +26,17 @@ def problem(seed, n_users, n_items, most):
     lists = [rng.permutation(np.delete(np.arange(n_items), t))[:rng.integers(0, most + 1)] for t in targets]
     indptr = np.cumsum([0, *map(len, lists)], dtype=np.int64)
     near = np.concatenate([np.zeros(0, np.int32), *lists]).astype(np.int32)
-    given_ = columns.indptr, columns.indices, columns.weights, n_users, targets, indptr, near
+    whole = dense.T @ dense / 4 if counted else np.zeros((0, 0))
+    given_ = columns.indptr, columns.indices, columns.weights, n_users, whole, targets, indptr, near
     return dense / 2, given_, rng.uniform(0.5, 9, n_items)
 
 
-sizes = st.integers(0, 2 ** 32), st.integers(1, 30), st.integers(1, 40), st.integers(0, 40)
+sizes = st.integers(0, 2 ** 32), st.integers(1, 20), st.integers(1, 25), st.integers(0, 25), st.booleans()
 
 
 @given(*sizes)
-def test_ridge_is_the_penalised_least_squares(seed, n_users, n_items, most):
-    x, (*arrays, targets, indptr, near), penalty = problem(seed, n_users, n_items, most)
+def test_ridge_is_the_penalised_least_squares(seed, n_users, n_items, most, counted):
+    x, (*arrays, targets, indptr, near), penalty = problem(seed, n_users, n_items, most, counted)
     for module in (NUMBA, NUMPY):
         weights, left = module.ridge(*arrays, targets, indptr, near, penalty)
         for at, target in enumerate(targets):
@@ -50,8 +51,8 @@ def test_ridge_is_the_penalised_least_squares(seed, n_users, n_items, most):
 
 
 @given(*sizes, st.sampled_from([0.0, 0.7, 5.0]))
-def test_the_elastic_net_meets_its_conditions(seed, n_users, n_items, most, lasso):
-    x, (*arrays, targets, indptr, near), penalty = problem(seed, n_users, n_items, most)
+def test_the_elastic_net_meets_its_conditions(seed, n_users, n_items, most, counted, lasso):
+    x, (*arrays, targets, indptr, near), penalty = problem(seed, n_users, n_items, most, counted)
     found = [module.elastic_net(*arrays, targets, indptr, near, penalty, lasso, 2000, 1e-7)
              for module in (NUMBA, NUMPY)]
     np.testing.assert_allclose(*found, atol=1e-5)

@@ -87,6 +87,13 @@ def test_lists_are_best_first_and_may_be_empty(model):
 
 
 @pytest.mark.parametrize("kind", [SparseEASE, SLIM])
+def test_counting_list_by_list_gives_the_same(kind):
+    data = interactions(5, n_users=60, n_items=40)
+    little = kind(neighbours=5, max_gib=1e-5).fit(data)  # an eighth of it does not hold 40 x 40
+    assert little.near.weights.tobytes() == kind(neighbours=5).fit(data).near.weights.tobytes()
+
+
+@pytest.mark.parametrize("kind", [SparseEASE, SLIM])
 def test_200000_items_fit_where_dense_ease_says_what_to_use(kind):
     rng, n = np.random.default_rng(0), 200_000
     user = np.repeat(np.arange(40_000), 5)
