@@ -20,7 +20,8 @@ SHARED = Path(os.environ.get("RECSYS_DATA", Path(__file__).resolve().parents[2] 
 SEED = 0  # of all data that is made
 SOURCE = "source"  # key of an array of one text: JSON of what `described` gives
 MADE, NONE = "made", "none"  # the names of data that belongs to no set, and of none
-_SIZES = {"ml-1m": (6040, 3706, 1_000_209), "ml-100k": (943, 1682, 100_000), "online-retail": (4334, 3659, 396_337)}
+_SIZES = {"ml-1m": (6040, 3706, 1_000_209), "ml-100k": (943, 1682, 100_000), "online-retail": (4334, 3659, 396_337),
+          "amazon-beauty": (40_226, 54_542, 353_962)}
 _simulating: ContextVar[bool] = ContextVar("_simulating", default=False)
 
 

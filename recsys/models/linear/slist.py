@@ -235,8 +235,8 @@ def _local_weights(inputs: CSR, targets: CSR, reg: float, neighbours: int, repea
     wanted, penalty, found = targets.T, np.full(2 * n, reg), []
     for items in np.array_split(np.arange(n, dtype=np.int32), max(1, n * neighbours // _BLOCK)):
         lists = nearest(wanted.rows(items), inputs, neighbours, 0.0, 0.5, None if repeats else items)
-        weights, _ = regressions.ridge(both.indptr, both.indices, both.weights, inputs.shape[0], _NO_PRODUCTS, items + n,
-                                       lists.indptr, lists.indices, penalty)
+        weights, _ = regressions.ridge(both.indptr, both.indices, both.weights, inputs.shape[0], _NO_PRODUCTS,
+                                       items + n, lists.indptr, lists.indices, penalty)
         found.append(best_first(lists, weights))
     counts = np.concatenate([part.counts for part in found])
     return CSR(np.concatenate([[0], np.cumsum(counts)]), np.concatenate([part.indices for part in found]),

@@ -69,6 +69,7 @@ NETS: dict[str, tuple[Any, Any]] = {  # module or (function, parameters), input
         nn.ConvTranspose2d(2, 4, 2, bias=False), nn.ReLU(), nn.Conv2d(4, 4, 2, groups=2), nn.BatchNorm2d(4)).eval(),
         normal(B, 2, 3, 3)),
     "gru": (lambda: Called(nn.GRU(3, 4, batch_first=True)), normal(B, 5, 3)),
+    "lru": (lambda: Called(nn.LRU(3, 4)), normal(B, 5, 3)),
     "gru, time first": (lambda: Turned(nn.GRU(3, 4)), normal(B, 5, 3)),
     "lstm": (lambda: Called(nn.LSTM(3, 2, num_layers=2, batch_first=True)), normal(B, 4, 3)),
     "time first": (lambda: Turned(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))), normal(B, 5, 3)),
