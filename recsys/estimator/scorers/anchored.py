@@ -27,15 +27,15 @@ class Anchored(Confidence):
 
     Parameters
     ----------
-    foretold : ndarray of float32, shape (n_users, f)
-        m.
+    foretold : ndarray of float32, shape (n_users, f), or None
+        m, None for 0: then features tell only of those who have no history.
     usual : ndarray of float32, shape (f,)
         The mean vector of the users of the training.
     by_friend : ndarray of float32, shape (n_users, f), or None
         What each user adds to the foretold vector of a friend; None where friends say nothing.
     """
 
-    foretold: np.ndarray
+    foretold: np.ndarray | None
     usual: np.ndarray
     by_friend: np.ndarray | None = None
 
@@ -48,25 +48,31 @@ class Anchored(Confidence):
     def unexplained(self, indices: np.ndarray, values: np.ndarray | None, item: int, factors: Factors,
                     user: int) -> float:
         """`ridge y_i' A^-1 m_u`: what the features of the user add to a score."""
-        if user < 0:
-            return 0.0
-        foretold, vector = (each.astype(np.float64) for each in (self.foretold[user], factors.item_factors[item]))
+        vector = factors.item_factors[item].astype(np.float64)
         if not len(indices):
-            return float(factors.user_factors[user].astype(np.float64) @ vector)
+            return float((self.usual if user < 0 else factors.user_factors[user]) @ vector)
+        if user < 0 or self.foretold is None:
+            return 0.0
         system, _, ridge = self._equations(indices, values, factors)
-        return float(ridge * foretold @ np.linalg.solve(system, vector))
+        return float(ridge * self.foretold[user] @ np.linalg.solve(system, vector))
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Those of `Confidence`, and the vectors."""
         settings, arrays = super().state()
-        arrays |= {} if self.by_friend is None else {"by_friend": self.by_friend}
-        return settings, arrays | {"foretold": self.foretold, "usual": self.usual}
+        held = {"foretold": self.foretold, "by_friend": self.by_friend, "usual": self.usual}
+        return settings, arrays | {name: array for name, array in held.items() if array is not None}
 
     @classmethod
     def restore(cls, settings: dict[str, Any], arrays: Arrays, facts: Facts, width: int) -> Self:
         """What `state` described."""
-        shape = len(facts.users), width
+        foretold, by_friend = (expect(arrays, name, (len(facts.users), width)) if name in arrays else None
+                               for name in ("foretold", "by_friend"))
         plain = Confidence.restore(settings, arrays, facts, width)
-        return cls(plain.alpha, plain.reg, plain.reg_exponent, plain.unit, plain.history,
-                   foretold=expect(arrays, "foretold", shape), usual=expect(arrays, "usual", (width,)),
-                   by_friend=expect(arrays, "by_friend", shape) if "by_friend" in arrays else None)
+        return cls.of(plain, foretold, expect(arrays, "usual", (width,)), by_friend)
+
+    @classmethod
+    def of(cls, plain: Confidence, foretold: np.ndarray | None, usual: np.ndarray,
+           by_friend: np.ndarray | None) -> Self:
+        """The fold-in without features, and what these add."""
+        return cls(plain.alpha, plain.reg, plain.reg_exponent, plain.unit, plain.history, foretold=foretold,
+                   usual=usual, by_friend=by_friend)

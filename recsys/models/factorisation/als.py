@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -113,10 +114,15 @@ class ALS(Recommender):
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Vectors of users and of items, in turn."""
+        return self._solved(data, context, (Pull, Pull))
+
+    def _solved(self, data: Interactions, context: Context,
+                kinds: tuple[Callable[[Side], Pull], Callable[[Side], Pull]]) -> Learned:
+        """What is learned, where the vectors of users, and of items, are drawn to what a `Pull` of a kind says."""
         events = summed(data.csr)
         fold_in = self._fold_in(events)
         sides = Side.of(events, fold_in), Side.of(events.T, fold_in)
-        pulls = self._pulls(data, sides)
+        pulls = kinds[0](sides[0]), kinds[1](sides[1])
         rng = np.random.default_rng(self.seed)
         X, Y = (draw(rng, n, self.factors, 0.1 / np.sqrt(self.factors)) for n in events.shape)
         total = float(events.nnz + sides[0].extra.sum(dtype=np.float64))
@@ -133,10 +139,6 @@ class ALS(Recommender):
         half_epoch(sides[0], X, Y, 2 * self.cg_steps, pulls[0].toward)  # they agree with the items, as a fold-in does
         kept = fold_in if data.value is None else fold_in.with_history(events)
         return self._finished(X, Y, kept, history, pulls)
-
-    def _pulls(self, data: Interactions, sides: tuple[Side, Side]) -> tuple[Pull, Pull]:
-        """What users' vectors, and items', are drawn to."""
-        return Pull(sides[0]), Pull(sides[1])
 
     def _finished(self, X: np.ndarray, Y: np.ndarray, fold_in: Confidence, history: dict[str, list[float]],
                   pulls: tuple[Pull, Pull]) -> Learned:
@@ -183,9 +185,9 @@ class ALS(Recommender):
         columns, known = events.T, before.n_items
         rng, std = np.random.default_rng((self.seed, known)), 0.1 / np.sqrt(self.factors)
         X, Y = grown(before.user_factors, events.shape[0]), grown(before.item_factors, events.shape[1])
-        for vectors, near, rows in ((X, toward[0], events), (Y, toward[1], columns)):
-            if near is not None:
-                vectors[rows.counts == 0] = 0  # who has no events is in no sum over pairs
+        for vectors, described, rows in zip((X, Y), before.described, (events, columns), strict=True):
+            if described:
+                vectors[rows.counts == 0] = 0  # who is known by features alone is in no sum over pairs
         new = np.flatnonzero(columns.counts[known:]) + known
         Y[new] = draw(rng, len(new), self.factors, std)  # or a new user of new items would stay at 0
         users, items = np.unique(data.user), np.unique(data.item)

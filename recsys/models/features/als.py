@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
+from recsys.data.csr import CSR
+from recsys.data.features import Features
 from recsys.data.interactions import Interactions
+from recsys.data.splits import split_random
 from recsys.errors import DataError
-from recsys.estimator import Can, Context, Fitted, Learned
+from recsys.estimator import Can, Context, Facts, Fitted, Learned
 from recsys.estimator.capabilities import Depends
 from recsys.estimator.parameters import Check, at_least, optional
 from recsys.estimator.scorers.anchored import Anchored
-from recsys.estimator.scorers.confidence import Confidence
+from recsys.estimator.scorers.confidence import Confidence, summed
 from recsys.estimator.scorers.factors import Factors, gram
 from recsys.estimator.updating import grown
-from recsys.models.factorisation.als import ALS, Side
+from recsys.evaluation.evaluator import Question
+from recsys.evaluation.metrics import parse
+from recsys.models.factorisation.als import ALS
 from recsys.models.features.priors import Prior, beside, foretold, friends, scaled
 from recsys.models.features.vocabulary import Vocabulary, read_new
 
@@ -54,7 +61,7 @@ class FeatureALS(ALS):
         How much the part of a vector that a field foretells varies a priori, relative to the vector's own part: c makes
         the penalty of each column of A the mean of `reg_u`, divided by c. 0 is ALS. By default chosen for each field,
         by leaving out a third of the vectors at a time, after a third of the epochs without features: the least of
-        1/64, 1/16, 1/4 and 1 with four fifths of what the best of them gains over the mean; 0 if none gains.
+        1/64, 1/16, 1/4 and 1 with nine tenths of what the best of them gains over the mean; 0 if none gains.
 
     Attributes
     ----------
@@ -108,19 +115,52 @@ class FeatureALS(ALS):
                  coupling: float | None = None, cg_steps: int = 3, seed: int = 0) -> None:
         self.store_parameters(locals())
 
-    def _pulls(self, data: Interactions, sides: tuple[Side, Side]) -> tuple[Prior, Prior]:
-        """What features foretell of users, and of items."""
+    def learn(self, data: Interactions, context: Context) -> Learned:
+        """Vectors of users and of items and the maps that foretell them, in turn."""
+        read = self._read(data, context.facts)
+        joins = (True, True) if self.coupling is not None else self._joining(data, read)
+        return self._with(data, context, read, joins)
+
+    def _with(self, data: Interactions, context: Context, read: Sequence[Mapping[str, Any]],
+              joins: tuple[bool, bool]) -> Learned:
+        users, items = (partial(Prior, **fields, coupling=self.coupling, begins=self.epochs // 3, joins=join)
+                        for fields, join in zip(read, joins, strict=True))
+        return self._solved(data, context, (users, items))
+
+    def _joining(self, data: Interactions, read: Sequence[Mapping[str, Any]]) -> tuple[bool, bool]:
+        """Whether users', and items', features rank a tenth of each user's items, held out, better than none do."""
+        able = [bool(side["words"].fields) or side["links"] is not None for side in read]
+        pairs = summed(data.csr)
+        split = split_random(replace(data, user=pairs.row_of_entry, item=pairs.indices, time=None, value=(
+            None if data.value is None else pairs.data)), valid=0, test=0.1)
+        if not any(able) or not len(split.test):
+            return False, False
+        question = Question(split, [parse("ndcg@10")], "ranking", "test")
+        context = Context(Facts.of(split.train, keep_events=False))
+
+        def reached(joins: tuple[bool, bool]) -> np.ndarray:
+            learned = self._with(split.train, context, read, joins)
+            return question.ask(Fitted(type(self).__name__, {}, context.facts, learned)).per_user["ndcg@10"]
+
+        joins = False, False
+        found = reached(joins)
+        for tried in ((False, True), (True, False)):
+            both = joins[0] or tried[0], joins[1] or tried[1]
+            gains = reached(both) - found if any(np.array(able) & tried) else np.zeros(1)
+            if gains.mean() > gains.std() / np.sqrt(len(gains)):
+                joins, found = both, found + gains
+        return joins
+
+    def _read(self, data: Interactions, facts: Facts) -> list[dict[str, Any]]:
+        """For users and for items, what a `Prior` takes of them."""
         links = None if data.social is None or not self._reads("friends") else friends(data.social)
-        given = data.user_features, data.item_features
-        words = [Vocabulary.learn(features, np.diff(side.indptr) > 0, text=True)
-                 for features, side in zip(given, sides, strict=True)]
+        given, present = (data.user_features, data.item_features), (facts.pairs.counts > 0, facts.item_counts > 0)
+        words = [Vocabulary.learn(features, there, text=True) for features, there in zip(given, present, strict=True)]
         self._require_fields([*dict.fromkeys(field.name for own in words for field in own.fields),
                               *([] if data.social is None else ["friends"])])
         kept = [Vocabulary(tuple(field for field in own.fields if self._reads(field.name))) for own in words]
-        users, items = (Prior(side, own, scaled(own, own.read(features, len(side.order))[0]), more, self.coupling,
-                              self.epochs // 3)
-                        for side, own, features, more in zip(sides, kept, given, (links, None), strict=True))
-        return users, items
+        return [{"words": own, "fields": scaled(own, own.read(features, len(there))[0]), "links": more}
+                for own, features, there, more in zip(kept, given, present, (links, None), strict=True)]
 
     def _reads(self, name: str) -> bool:
         return self.features is None or name in self.features
@@ -134,64 +174,63 @@ class FeatureALS(ALS):
     def _finished(self, X: np.ndarray, Y: np.ndarray, fold_in: Confidence, history: dict[str, list[float]],
                   pulls: Any) -> Learned:
         users, items = pulls
+        users.settle(X)
+        items.settle(Y)
         arrays = users.state("user") | items.state("item")
-        arrays |= {"foretold.item": items.of_all()} if items.works else {}
-        for pull, vectors in ((users, X), (items, Y)):
-            if pull.works:
-                vectors[~pull.present] = pull.of_all()[~pull.present]
+        arrays |= {} if items.toward is None else {"foretold.item": items.toward}
         if users.works:
-            fold_in = _anchored(fold_in, users.of_all(), X[users.present].mean(axis=0), users.by_friend())
-        taken = {"curves_": history, "coupling_": users.taken("user") | items.taken("item")}
+            fold_in = Anchored.of(fold_in, users.toward, X[users.present].mean(axis=0), users.by_friend())
+        taken = {"curves_": history, "coupling_": users.taken("user") | items.taken("item"),
+                 "joined_": [name for name, pull in zip(_SIDES, pulls, strict=True) if pull.works and pull.joins]}
         return self._answering(X, Y, fold_in, items.present if items.works else None, arrays, taken)
 
     def _answering(self, X: np.ndarray, Y: np.ndarray, fold_in: Confidence, met: np.ndarray | None,
-                   arrays: dict[str, np.ndarray], taken: dict[str, Any]) -> Learned:
+                   arrays: dict[str, np.ndarray], taken: Mapping[str, Any]) -> Learned:
         """A scorer; `met` says which items a history is held against, None being all."""
         described = isinstance(fold_in, Anchored), met is not None
         scorer = Factors(replace(self.can, cold_user=described[0], cold_item=described[1]), X, Y,
                          np.zeros(len(Y), np.float32), fold_in, described=described,
                          gram=None if met is None else gram(Y[met]))
         numbers = {"alpha_": fold_in.alpha, "reg_": fold_in.reg, "reg_exponent_": fold_in.reg_exponent}
-        return Learned(scorer, numbers | taken, memory=({}, arrays))
+        return Learned(scorer, {**taken, **numbers}, memory=({}, arrays))
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """What the maps foretell of new users and items, and some sweeps over those with new events."""
-        before, (_, arrays) = fitted.answers_by(Factors), fitted.learned.memory
+        before, arrays = fitted.answers_by(Factors), dict(fitted.learned.memory[1])
         fold_in, facts = before.folded_by(Confidence), context.facts
-        name, described = type(self).__name__, before.described
-        of_users = of_items = None
+        new_users = new_items = None
         if isinstance(fold_in, Anchored):
-            known = len(before.user_factors)
-            words = Vocabulary.restore("words.user", arrays)
-            new = _foretold_new(name, "user", words, arrays, data.user_features, known, len(facts.users))
-            by_friend = None if fold_in.by_friend is None else grown(fold_in.by_friend, len(facts.users))
-            if by_friend is not None and data.social is not None:
-                new += foretold(friends(data.social).rows(np.arange(known, len(facts.users))), by_friend)
-            of_users = np.concatenate([fold_in.foretold, new])
-            fold_in = _anchored(fold_in, of_users, fold_in.usual, by_friend)
-        if described[1]:
-            words = Vocabulary.restore("words.item", arrays)
-            new = _foretold_new(name, "item", words, arrays, data.item_features, before.n_items, len(facts.items))
-            of_items = np.concatenate([arrays["foretold.item"], new])
-            arrays = {**arrays, "foretold.item": of_items}
-        X, Y, swept = self._swept(data, fitted, context, (of_users, of_items))
+            new_users = self._foretell("user", arrays, data.user_features, len(before.user_factors), len(facts.users))
+            fold_in, new_users = _with_new(fold_in, new_users, data.social)
+        if before.described[1]:
+            new_items = self._foretell("item", arrays, data.item_features, before.n_items, len(facts.items))
+            if "foretold.item" in arrays:
+                arrays["foretold.item"] = np.concatenate([arrays["foretold.item"], new_items])
+        toward = getattr(fold_in, "foretold", None), arrays.get("foretold.item")
+        X, Y, swept = self._swept(data, fitted, context, toward)
         met = facts.item_counts > 0
-        for vectors, near, there in ((X, of_users, facts.pairs.counts > 0), (Y, of_items, met)):
-            if near is not None:
-                vectors[~there] = near[~there]
-        return self._answering(X, Y, fold_in.with_history(swept.history), met if described[1] else None, dict(arrays),
-                               {"curves_": fitted.learned.taken["curves_"],
-                                "coupling_": fitted.learned.taken["coupling_"]})
+        for vectors, old, new, there in ((X, before.user_factors, new_users, facts.pairs.counts > 0),
+                                         (Y, before.item_factors, new_items, met)):
+            if new is not None:
+                vectors[~there] = np.concatenate([old, new])[~there]
+        return self._answering(X, Y, fold_in.with_history(swept.history), met if before.described[1] else None, arrays,
+                               fitted.learned.taken)
 
-
-def _anchored(fold_in: Confidence, near: np.ndarray, usual: np.ndarray, by_friend: np.ndarray | None) -> Anchored:
-    return Anchored(fold_in.alpha, fold_in.reg, fold_in.reg_exponent, fold_in.unit, fold_in.history, foretold=near,
-                    usual=usual, by_friend=by_friend)
-
-
-def _foretold_new(who: str, side: str, words: Vocabulary, arrays: Any, features: Any, known: int,
+    def _foretell(self, side: str, arrays: Mapping[str, np.ndarray], features: Features | None, known: int,
                   n: int) -> np.ndarray:
-    """What the map that is among the arrays foretells of those who come after the training: (n - known, f)."""
-    weights = arrays[f"map.{side}"]
-    fields = scaled(words, read_new(who, side, words, features, known, n))
-    return foretold(beside(fields), weights) if fields else np.zeros((n - known, weights.shape[1]), np.float32)
+        """What the map that is among the arrays foretells of those who come after the training: (n - known, f)."""
+        words, weights = Vocabulary.restore(f"words.{side}", arrays), arrays[f"map.{side}"]
+        fields = scaled(words, read_new(type(self).__name__, side, words, features, known, n))
+        return foretold(beside(fields), weights) if fields else np.zeros((n - known, weights.shape[1]), np.float32)
+
+
+def _with_new(fold_in: Anchored, new: np.ndarray, social: CSR | None) -> tuple[Anchored, np.ndarray]:
+    """The fold-in of more users, and what is foretold of them, their friends counting: (m, f)."""
+    by_friend = fold_in.by_friend
+    if by_friend is not None:
+        known = len(by_friend)
+        by_friend = grown(by_friend, known + len(new))
+        if social is not None:
+            new = new + foretold(friends(social).rows(np.arange(known, len(by_friend))), by_friend)
+    near = None if fold_in.foretold is None else np.concatenate([fold_in.foretold, new])
+    return replace(fold_in, foretold=near, by_friend=by_friend), new

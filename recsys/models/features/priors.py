@@ -17,9 +17,10 @@ __all__ = ["Prior", "beside", "chosen", "foretold", "friends", "ridge", "scaled"
 
 _FRIENDS = "friends"
 _COUPLINGS = (1 / 64, 1 / 16, 1 / 4, 1.0)
-_ENOUGH = 0.8  # of what the best coupling gains; the least one that gains so much is taken
+_ENOUGH = 0.9  # of what the best coupling gains; the least one that gains so much is taken
 _FOLDS = 3
 _STEPS = 10  # of conjugate gradients, from where the map was before
+_TO_THE_END = 50  # where there is no map before
 _FEWEST = 10  # rows of a fold that can say whether a field is worth anything
 
 
@@ -30,7 +31,8 @@ class Prior(Pull):
     column of a field is the mean ridge divided by c, so that c is what the field's part of a vector varies a priori
     relative to the vector's own part. After `begins` epochs without, each field's c is chosen: the least that is nearly
     the best at foretelling the vectors of others than it has learned from; and 0, which leaves the field out, if none
-    does so better than their mean. W then takes some steps of conjugate gradients in each half epoch.
+    does so better than their mean. W then takes some steps of conjugate gradients in each half epoch. A prior that does
+    not join the training leaves it as it is, and learns W from the vectors in the end.
 
     Parameters
     ----------
@@ -44,6 +46,7 @@ class Prior(Pull):
     coupling : float, optional
         The same for all fields, instead of choosing.
     begins : int
+    joins : bool
 
     Attributes
     ----------
@@ -51,12 +54,12 @@ class Prior(Pull):
         Whether anything is foretold.
     """
 
-    def __init__(self, side: Side, words: Vocabulary, fields: Sequence[CSR], links: CSR | None, coupling: float | None,
-                 begins: int) -> None:
+    def __init__(self, side: Side, *, words: Vocabulary, fields: Sequence[CSR], links: CSR | None,
+                 coupling: float | None, begins: int, joins: bool) -> None:
         super().__init__(side)
         self.fields = {field.name: rows for field, rows in zip(words.fields, fields, strict=True)}
         self.fields |= {} if links is None else {_FRIENDS: links}
-        self.words, self.given, self.begins = words, coupling, begins
+        self.words, self.given, self.begins, self.joins = words, coupling, begins, joins
         self.present = np.diff(side.indptr) > 0
         self.ridges = np.where(self.present, side.ridge, 0).astype(np.float32)
         self.couplings = dict.fromkeys(self.fields, 0.0)
@@ -65,12 +68,24 @@ class Prior(Pull):
 
     def follow(self, X: np.ndarray, epoch: int) -> None:
         """A better map, and what it foretells of those that have events."""
-        if epoch == self.begins:
+        if self.joins and epoch == self.begins:
             self._begin(X)
         if self.works:
-            self.weights = ridge(self.rows, self.columns, self.ridges, self.penalties, X, self.weights)
+            self._improve(X, _STEPS)
             self.toward = foretold(self.rows, self.weights)
             self.toward[~self.present] = 0
+
+    def settle(self, X: np.ndarray) -> None:
+        """The end: a map if there is none yet, and those who have no events have what it foretells."""
+        if not self.joins:
+            self._begin(X)
+            if self.works:
+                self._improve(X, _TO_THE_END)
+        if self.works:
+            X[~self.present] = self.of_all()[~self.present]
+
+    def _improve(self, X: np.ndarray, steps: int) -> None:
+        self.weights = ridge(self.rows, self.columns, self.ridges, self.penalties, X, self.weights, steps)
 
     def _begin(self, X: np.ndarray) -> None:
         self.couplings = {name: chosen(field, self.ridges, X) if self.given is None else self.given
@@ -195,7 +210,7 @@ def _mean(ridges: np.ndarray) -> float:
 
 
 def ridge(rows: CSR, columns: CSR, ridges: np.ndarray, penalty: np.ndarray, X: np.ndarray,
-           weights: np.ndarray) -> np.ndarray:
+          weights: np.ndarray, steps: int = _STEPS) -> np.ndarray:
     """Better W for `sum_u ridge_u |x_u - W' f_u|**2 + sum_j penalty_j |w_j|**2`, (d, f).
 
     Conjugate gradients for the columns of W side by side, preconditioned by the diagonal.
@@ -205,11 +220,11 @@ def ridge(rows: CSR, columns: CSR, ridges: np.ndarray, penalty: np.ndarray, X: n
 
     squares = np.square(rows.weights) * ridges[rows.row_of_entry]
     scale = (1 / (np.bincount(rows.indices, squares, rows.shape[1]) + penalty)).astype(np.float32)[:, None]
-    W = weights.copy()
+    W: np.ndarray = weights.copy()
     R = foretold(columns, ridges[:, None] * X) - product(W)
     P = scale * R
     old = np.einsum("df,df->f", R, P)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         AP = product(P)
         curvature = np.einsum("df,df->f", P, AP)
         moving = (curvature > 0) & (old > 0)
