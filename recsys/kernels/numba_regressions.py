@@ -91,7 +91,7 @@ def _local_gram(target, near, indptr, indices, data, whole, gram, heads, places,
             heads[indices[at]] = -1
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, inline="always", **_FAST)
 def _factorise(a, n):
     """Replace the upper triangle of a positive definite matrix (n, n) by U with `U' U` equal to it."""
     for start in range(0, n, _PANEL):

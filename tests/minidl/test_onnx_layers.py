@@ -61,6 +61,7 @@ ALONE: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[Any, ...]]] = [  #
        (floats(4, 5, 8),)) for first, activation in ((True, "relu"), (False, "gelu"))),
     *((kind, (3, 4), {"batch_first": True, "bias": bias}, (floats(4, 5, 3),)) for kind in ("RNN", "GRU", "LSTM")
       for bias in (True, False)),
+    ("LRU", (3,), {}, (floats(4, 5, 3),)),
     ("RNN", (3, 4), {"batch_first": True, "nonlinearity": "relu"}, (floats(4, 5, 3),)),
     *((kind, (3, 4), {}, (floats(4, 3), floats(4, 4))) for kind in ("RNNCell", "GRUCell")),
     ("LSTMCell", (3, 4), {}, (floats(4, 3),)),

@@ -114,10 +114,10 @@ class ALS(Recommender):
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Vectors of users and of items, in turn."""
-        return self._solved(data, context, (Pull, Pull))
+        return self.solved(data, context, (Pull, Pull))
 
-    def _solved(self, data: Interactions, context: Context,
-                kinds: tuple[Callable[[Side], Pull], Callable[[Side], Pull]]) -> Learned:
+    def solved(self, data: Interactions, context: Context,
+               kinds: tuple[Callable[[Side], Pull], Callable[[Side], Pull]]) -> Learned:
         """What is learned, where the vectors of users, and of items, are drawn to what a `Pull` of a kind says."""
         events = summed(data.csr)
         fold_in = self._fold_in(events)
@@ -170,13 +170,13 @@ class ALS(Recommender):
 
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """A few sweeps over the users and items of the new events, all their events counting; the others stay."""
-        X, Y, fold_in = self._swept(data, fitted, context)
+        X, Y, fold_in = self.swept(data, fitted, context)
         item_bias = grown(fitted.answers_by(Factors).item_bias, len(Y))
         return self._learned(X, Y, item_bias, fold_in, fitted.learned.taken["curves_"])
 
-    def _swept(self, data: Interactions, fitted: Fitted, context: Context,
-               toward: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
-               ) -> tuple[np.ndarray, np.ndarray, Confidence]:
+    def swept(self, data: Interactions, fitted: Fitted, context: Context,
+              toward: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+              ) -> tuple[np.ndarray, np.ndarray, Confidence]:
         """Vectors of all users and items, drawn `toward` others or to 0, and the fold-in."""
         before = fitted.answers_by(Factors)
         fold_in = before.folded_by(Confidence)

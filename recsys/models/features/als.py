@@ -125,7 +125,7 @@ class FeatureALS(ALS):
               joins: tuple[bool, bool]) -> Learned:
         users, items = (partial(Prior, **fields, coupling=self.coupling, begins=self.epochs // 3, joins=join)
                         for fields, join in zip(read, joins, strict=True))
-        return self._solved(data, context, (users, items))
+        return self.solved(data, context, (users, items))
 
     def _joining(self, data: Interactions, read: Sequence[Mapping[str, Any]]) -> tuple[bool, bool]:
         """Whether users', and items', features rank a tenth of each user's items, held out, better than none do."""
@@ -207,7 +207,7 @@ class FeatureALS(ALS):
             if "foretold.item" in arrays:
                 arrays["foretold.item"] = np.concatenate([arrays["foretold.item"], new_items])
         toward = getattr(fold_in, "foretold", None), arrays.get("foretold.item")
-        X, Y, swept = self._swept(data, fitted, context, toward)
+        X, Y, swept = self.swept(data, fitted, context, toward)
         met = facts.item_counts > 0
         for vectors, old, new, there in ((X, before.user_factors, new_users, facts.pairs.counts > 0),
                                          (Y, before.item_factors, new_items, met)):

@@ -9,23 +9,18 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError
-from recsys.estimator import Recommender
 
-__all__ = ["SocialModel", "links_of", "shared"]
+__all__ = ["lacks_links", "links_of", "shared", "with_no_links"]
 
 
-class SocialModel(Recommender):
-    """A model that learns from `Interactions.social`: row u has those whom user u trusts, or is friends with."""
+def lacks_links(data: Interactions) -> str:
+    """What a model of the social graph needs and the data does not have; empty if nothing."""
+    return "" if data.social is not None else "a social graph"
 
-    def lacks(self, data: Interactions) -> str:
-        """What the model needs and the data does not have; empty if nothing."""
-        return super().lacks(data) or ("" if data.social is not None else "a social graph")
 
-    def with_blanks(self, data: Interactions) -> Interactions:
-        """The data, and if it has no social graph, with one without links."""
-        if data.social is not None:
-            return data
-        return replace(data, social=CSR.empty((data.n_users, data.n_users)))
+def with_no_links(data: Interactions) -> Interactions:
+    """The data, and if it has no social graph, with one without links."""
+    return data if data.social is not None else replace(data, social=CSR.empty((data.n_users, data.n_users)))
 
 
 def links_of(who: str, data: Interactions) -> CSR:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 from recsys.data.interactions import Interactions
-from recsys.estimator import Can, Context, Learned
+from recsys.estimator import Can, Context, Learned, Recommender
 from recsys.estimator.parameters import Check, at_least, between, one_of
 from recsys.estimator.scorers.friends import Friends
 from recsys.models.neighbours.implicit import histories_of
-from recsys.models.social.links import SocialModel, links_of
+from recsys.models.social.links import lacks_links, links_of, with_no_links
 
 __all__ = ["TrustKNN"]
 
 
-class TrustKNN(SocialModel):
+class TrustKNN(Recommender):
     """Items of the people whom a user trusts, or is friends with: the neighbours of `UserKNN`, by links, not by taste.
 
     The score of i is `sum_v w_uv x_vi / |x_v| ** (2 asymmetry)` with `w_u = t_u + indirect * t_u T`, where the links
@@ -59,6 +59,14 @@ class TrustKNN(SocialModel):
 
     def __init__(self, *, indirect: float = 0.5, asymmetry: float = 0.25, weights: str = "binary") -> None:
         self.store_parameters(locals())
+
+    def lacks(self, data: Interactions) -> str:
+        """What the model needs and the data does not have; empty if nothing."""
+        return super().lacks(data) or lacks_links(data)
+
+    def with_blanks(self, data: Interactions) -> Interactions:
+        """The data, and if it has no social graph, with one without links."""
+        return with_no_links(data)
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The links and the histories are all there is."""

@@ -14,7 +14,7 @@ from recsys.data.interactions import Interactions
 from recsys.estimator import Can
 from recsys.estimator.parameters import Check, at_least
 from recsys.models.factorisation.mf import MatrixFactorization, Parts, compressed, implicit
-from recsys.models.social.links import SocialModel, links_of, shared
+from recsys.models.social.links import lacks_links, links_of, shared, with_no_links
 
 __all__ = ["SocialMF", "TrustSVD"]
 
@@ -22,7 +22,7 @@ _CAN = Can(ratings=True, fold_in=True, cold_user=True, explain=True, embeddings=
 _MOST_STEPS = 100  # of the links in an epoch; where more were needed, the training diverges, which it says
 
 
-class TrustSVD(SocialModel, MatrixFactorization):
+class TrustSVD(MatrixFactorization):
     """Rating = mean + biases + product of factors, where a user is also what those are whom the user trusts.
 
     `r_ui = m + b_u + b_i + q_i . (p_u + sum_{j in I_u} y_j / sqrt(|I_u|) + social sum_{v in T_u} w_v / sqrt(|T_u|))`:
@@ -85,6 +85,14 @@ class TrustSVD(SocialModel, MatrixFactorization):
                               np.concatenate([items.indices, people.indices + n_items]),
                               np.concatenate([items.weights, weights]), (n_users, n_items + n_users))
 
+    def lacks(self, data: Interactions) -> str:
+        """What the model needs and the data does not have; empty if nothing."""
+        return super().lacks(data) or lacks_links(data)
+
+    def with_blanks(self, data: Interactions) -> Interactions:
+        """The data, and if it has no social graph, with one without links."""
+        return with_no_links(data)
+
     def between(self, data: Interactions) -> Callable[[Parts, int], None]:
         """A pass over the links, whose ratings are 1: of a matrix factorisation with p and w."""
         links = links_of(f"{type(self).__name__}.fit", data)
@@ -99,7 +107,7 @@ class TrustSVD(SocialModel, MatrixFactorization):
         return between
 
 
-class SocialMF(SocialModel, MatrixFactorization):
+class SocialMF(MatrixFactorization):
     """Rating = mean + biases + product of factors, where a user's are near the mean of those whom the user trusts.
 
     `social * sum_u |p_u - sum_{v in T_u} p_v / |T_u||**2` is added to the objective of `MatrixFactorization`, over the
@@ -148,6 +156,14 @@ class SocialMF(SocialModel, MatrixFactorization):
     def __init__(self, *, factors: int = 100, epochs: int = 50, lr: float = 0.005, reg: float = 0.05,
                  reg_bias: float | None = None, init_std: float = 0.05, social: float = 5.0, seed: int = 0) -> None:
         self.store_parameters(locals())
+
+    def lacks(self, data: Interactions) -> str:
+        """What the model needs and the data does not have; empty if nothing."""
+        return super().lacks(data) or lacks_links(data)
+
+    def with_blanks(self, data: Interactions) -> Interactions:
+        """The data, and if it has no social graph, with one without links."""
+        return with_no_links(data)
 
     def between(self, data: Interactions) -> Callable[[Parts, int], None]:
         """A step along the gradient of the distances."""

@@ -18,14 +18,15 @@ PAIRS = {"ALS": {"factors": 16}, "BPR": {"factors": 16, "epochs": 60}, "GMF": {"
          "ConvNCF": {"factors": 4, "channels": 8, "epochs": 8}, "FactorizationMachine": {"factors": 16},
          "DeepFM": {"factors": 8, "hidden": (16,), "epochs": 10}, "LogisticRegression": {"epochs": 10},
          "CDAE": {"hidden": (50,), "epochs": 30}, "MultDAE": {"hidden": (50,), "epochs": 50},
-         "MultVAE": {"latent": 50, "epochs": 50, "anneal": 20}, "LinearAutoencoder": {"factors": 8, "dropout": 0.8}}
+         "MultVAE": {"latent": 50, "epochs": 50, "anneal": 20}, "LinearAutoencoder": {"factors": 8, "dropout": 0.8},
+         "LightGCN": {"factors": 16}, "FeatureALS": {"factors": 16}}
 RATINGS = {"MatrixFactorization": {"factors": 16, "epochs": 40}, "LinearRegression": {"epochs": 20}}
 SHORT = {"factors": 16, "recent": 20, "epochs": 10}
 SEQUENCES = {"SASRec": {**SHORT, "layers": 1, "epochs": 15}, "GRU4Rec": {"factors": 16, "negatives": 128},
              "SequenceRecommender": SHORT, "CausalCNN": SHORT, "LRURec": SHORT,
              "Caser": {**SHORT, "window": 3, "horizontal": 4, "epochs": 15}}
 LEAST = {"MLP": 0.93}  # its layers, which stay, are worth the rest
-CONTENT = {"TextCNN", "ImageCNN", "VisualBPR"}  # in test_partial_features.py
+CONTENT = {"TextCNN", "ImageCNN", "VisualBPR", "ContentProfile"}  # in test_partial_features.py, and test_profile.py
 
 
 @cache
@@ -102,4 +103,6 @@ def test_updated_it_predicts_nearly_as_a_refit(name: str) -> None:
 
 def test_all_that_learn_more_are_measured() -> None:
     assert {*EXACT, *PAIRS, *RATINGS, *SEQUENCES, *CONTENT} == set(models_that("partial_fit"))
-    assert set(REGISTRY) - set(models_that("partial_fit")) == {"AutoRec", "KernelAutoRec"}
+    assert set(REGISTRY) - set(models_that("partial_fit")) == {
+        "AutoRec", "CascadeHybrid", "KernelAutoRec", "Reranked", "SocialMF", "SwitchingHybrid", "TrustKNN", "TrustSVD",
+        "WeightedHybrid"}
