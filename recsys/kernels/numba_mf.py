@@ -33,9 +33,9 @@ def _epoch(order, indptr, indices, values, mean, bu, bi, P, Q, Y, sums_indptr, s
         p = P[u]
         begin, end = sums_indptr[u], sums_indptr[u + 1]
         implicit, square = end > begin, real(0)
+        for k in range(factors):
+            z[k] = drift[k] = 0
         if implicit:
-            for k in range(factors):
-                z[k] = drift[k] = 0
             for n in range(begin, end):
                 y, weight = Y[sums_indices[n]], real(sums_weights[n])
                 square += weight * weight
