@@ -103,8 +103,9 @@ class SparseSimilarities(HistoryScorer):
         return np.asarray(column[indices] * (1 if values is None else values))
 
     def similar_items(self, items: np.ndarray) -> np.ndarray:
-        """The neighbours of items: (B, n_items)."""
-        return similarity_rows(self.near, items)
+        """The neighbours of items, where they add: (B, n_items)."""
+        rows = similarity_rows(self.near, items)
+        return np.where(rows > 0, rows, np.float32(-np.inf))
 
     def state(self) -> State:
         """The lists and the histories."""
