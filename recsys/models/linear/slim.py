@@ -19,6 +19,7 @@ from recsys.models.noise import noise
 
 __all__ = ["SLIM"]
 
+_OF_NOISE = 0.1
 _SWEEPS = 500
 _CLOSE = 1e-5  # a pass that moves no weight further is the last
 
@@ -37,7 +38,7 @@ class SLIM(Recommender):
     neighbours : int
         Memory grows with it, and time with its square.
     reg : float, optional
-        By default as of `EASE`.
+        By default a tenth of that of `EASE`: weights that are not negative fit less noise.
     reg_l1 : float, optional
         The larger, the fewer weights are above 0: with X of ones, items that fewer users have together with j have
         none. By default the mean of the squares of the entries of X, which is then 1.
@@ -87,7 +88,7 @@ class SLIM(Recommender):
         histories = Histories("items" if self.weights == "binary" else "values", self.recent)
         histories = histories.storing(data.csr, context.facts.seen)
         rows = histories.plain(data.csr)
-        reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
+        reg = _OF_NOISE * noise(rows) ** 2 if self.reg is None else float(self.reg)
         lasso = float(np.mean(rows.weights.astype(np.float64) ** 2)) if self.reg_l1 is None else float(self.reg_l1)
         penalty = np.full(rows.shape[1], reg)
 
