@@ -20,8 +20,8 @@ from recsys.models.noise import noise
 __all__ = ["SLIM"]
 
 _OF_NOISE = 0.1
-_SWEEPS = 500
-_CLOSE = 1e-5  # a pass that moves no weight further is the last
+_SWEEPS = 2000
+_CLOSE = 1e-6  # a pass that moves no weight further is the last
 
 
 class SLIM(Recommender):
