@@ -10,7 +10,7 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.estimator import Can, Context, Learned, Recommender
 from recsys.estimator.histories import Histories
-from recsys.estimator.parameters import Check, at_least, whole
+from recsys.estimator.parameters import Check, at_least, optional, whole
 from recsys.estimator.scorers.similarities import SparseSimilarities
 from recsys.kernels import regressions
 from recsys.models.linear.forms import CHECKS
@@ -19,8 +19,9 @@ from recsys.models.noise import noise
 
 __all__ = ["SLIM"]
 
-_SWEEPS = 500
-_CLOSE = 1e-5  # a pass that moves no weight further is the last
+_OF_NOISE = 0.1
+_SWEEPS = 2000
+_CLOSE = 1e-6  # a pass that moves no weight further is the last
 
 
 class SLIM(Recommender):
@@ -37,9 +38,10 @@ class SLIM(Recommender):
     neighbours : int
         Memory grows with it, and time with its square.
     reg : float, optional
-        By default as of `EASE`.
-    reg_l1 : float
-        The larger, the fewer weights are above 0. An item that fewer users have together with j has none.
+        By default a tenth of that of `EASE`: weights that are not negative fit less noise.
+    reg_l1 : float, optional
+        The larger, the fewer weights are above 0: with X of ones, items that fewer users have together with j have
+        none. By default the mean of the squares of the entries of X, which is then 1.
     recent, weights
         As of `EASE`.
     max_gib : float
@@ -48,6 +50,7 @@ class SLIM(Recommender):
     Attributes
     ----------
     reg_ : float
+    reg_l1_ : float
         What was taken.
 
     References
@@ -66,17 +69,17 @@ class SLIM(Recommender):
 
     can: ClassVar[Can] = Can(fold_in=True, partial_fit=True, explain=True, explain_exact=True)
     learns_again: ClassVar[bool] = True
-    checks: ClassVar[dict[str, Check]] = {"neighbours": whole(1), "reg_l1": at_least(0), **{
+    checks: ClassVar[dict[str, Check]] = {"neighbours": whole(1), "reg_l1": optional(at_least(0)), **{
         name: CHECKS[name] for name in ("reg", "recent", "weights", "max_gib")}}
 
     neighbours: int
     reg: float | None
-    reg_l1: float
+    reg_l1: float | None
     recent: int | None
     weights: str
     max_gib: float
 
-    def __init__(self, *, neighbours: int = 256, reg: float | None = None, reg_l1: float = 1.0,
+    def __init__(self, *, neighbours: int = 256, reg: float | None = None, reg_l1: float | None = None,
                  recent: int | None = None, weights: str = "binary", max_gib: float = 4.0) -> None:
         self.store_parameters(locals())
 
@@ -85,12 +88,13 @@ class SLIM(Recommender):
         histories = Histories("items" if self.weights == "binary" else "values", self.recent)
         histories = histories.storing(data.csr, context.facts.seen)
         rows = histories.plain(data.csr)
-        reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
+        reg = _OF_NOISE * noise(rows) ** 2 if self.reg is None else float(self.reg)
+        lasso = float(np.mean(rows.weights.astype(np.float64) ** 2)) if self.reg_l1 is None else float(self.reg_l1)
         penalty = np.full(rows.shape[1], reg)
 
         def regress(given: Given, targets: np.ndarray, lists: CSR) -> np.ndarray:
             return np.asarray(regressions.elastic_net(*given, targets, lists.indptr, lists.indices, penalty,
-                                                      float(self.reg_l1), _SWEEPS, _CLOSE))
+                                                      lasso, _SWEEPS, _CLOSE))
 
         near = local_weights("SLIM", rows, self.neighbours, regress, self.max_gib)
-        return Learned(SparseSimilarities(self.can, histories, near), {"reg_": reg})
+        return Learned(SparseSimilarities(self.can, histories, near), {"reg_": reg, "reg_l1_": lasso})

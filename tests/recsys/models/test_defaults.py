@@ -14,12 +14,14 @@ from recsys.models import (
     ALS,
     BPR,
     EASE,
+    SLIM,
     AutoRec,
     Bias,
     ItemKNN,
     ItemKNNBaseline,
     MatrixFactorization,
     Popular,
+    SparseEASE,
     UserKNN,
     UserKNNBaseline,
 )
@@ -64,7 +66,7 @@ def test_ratings_are_predicted_better_than_by_the_baseline(kind, model):
 
 
 @pytest.mark.parametrize("kind", EVENTS)
-@pytest.mark.parametrize("model", [ItemKNN(), UserKNN(), EASE(), ALS(), BPR()], ids=repr)
+@pytest.mark.parametrize("model", [ItemKNN(), UserKNN(), EASE(), SparseEASE(), SLIM(), ALS(), BPR()], ids=repr)
 def test_lists_are_better_than_the_most_popular(kind, model):
     split = split_random(EVENTS[kind], valid=0.1, test=0.2)
     floor, found = (evaluate(m.fit(split.train, split.valid), split, metrics=["ndcg@10"]).metrics["ndcg@10"]
@@ -96,8 +98,8 @@ def test_sessions_that_come_back():
     assert found > 0.5 > floor
 
 
-@pytest.mark.parametrize("model", [ALS(), EASE(), ItemKNN(), UserKNN(), BPR(epochs=2), MatrixFactorization(epochs=2),
-                                   Bias(), ItemKNNBaseline()], ids=repr)
+@pytest.mark.parametrize("model", [ALS(), EASE(), SparseEASE(), SLIM(), ItemKNN(), UserKNN(), BPR(epochs=2),
+                                   MatrixFactorization(epochs=2), Bias(), ItemKNNBaseline()], ids=repr)
 @pytest.mark.parametrize(("users", "items"), [([1], [1]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [1, 1, 1])])
 def test_one_user_or_one_item_is_data_enough(model, users, items):
     data = Interactions.from_arrays(users, items, np.full(len(users), 3.0))
