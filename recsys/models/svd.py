@@ -68,7 +68,7 @@ def truncated_svd(matrix: CSR, rank: int, *, accuracy: float = 1e-4, seed: int =
     ParameterError
         A parameter is out of its range.
     RecsysError
-        The accuracy was not reached, which takes more singular values about as large as the last than there is room for.
+        The accuracy was not reached: more singular values are about as large as the last than there is room for.
 
     References
     ----------
@@ -129,10 +129,10 @@ class _Lanczos:
             best = np.maximum(squares[:self.rank], 0)
             residual = np.linalg.norm(runtime.matmul(block.T, image) @ turn[-_BLOCK:, :self.rank], axis=0)
             if np.all(residual <= np.maximum(accuracy * np.sqrt(best[0] * best), _ROUNDING * best[0])):
-                return runtime.matmul(self.basis[:self.size].T, turn[:, :self.rank].astype(np.float32))
+                return np.asarray(runtime.matmul(self.basis[:self.size].T, turn[:, :self.rank].astype(np.float32)))
             self._restart(squares, turn, (3 * self.rank + self.size) // 4)
-        raise RecsysError(f"truncated_svd: {_RESTARTS} restarts did not reach accuracy={accuracy}; raise it, or ask for "
-                          f"another rank than {self.rank}.")
+        raise RecsysError(f"truncated_svd: {_RESTARTS} restarts did not reach accuracy={accuracy}; raise it, or ask "
+                          f"for another rank than {self.rank}.")
 
     def _grow(self, block: np.ndarray) -> np.ndarray:
         """Take in a block (n, b); what `A A'` makes of it, less what of that lies in the basis: (n, b)."""

@@ -124,9 +124,10 @@ def strongest(rows: CSR, columns: CSR, row_scale: np.ndarray, column_scale: np.n
     own, k, found = np.full(n_rows, -1, np.int32) if own is None else own.astype(np.int32), min(k, n), []
     for block in blocks(n_rows, 2 * k):  # lists are of one length, which is that of the longest
         part = rows if block == slice(0, n_rows) else rows.rows(np.arange(block.start, block.stop))
-        found.append(ragged(*kernels.top_similar(
+        lists, entries = kernels.top_similar(
             part.indptr, part.indices, part.weights, columns.indptr, columns.indices, columns.weights,
-            row_scale[block], column_scale, own[block], k, float(shrink), False), n))
+            row_scale[block], column_scale, own[block], k, float(shrink), False)
+        found.append(ragged(lists, entries, n))
     return found[0] if len(found) == 1 else stacked(found, n)
 
 

@@ -25,10 +25,10 @@ __all__ = ["GraphFilter"]
 _OF_P = Polynomial([0.5, -0.5])  # P, of I - 2 P
 _MOST = 512  # singular vectors by default
 _HEARD = 0.5  # of the largest eigenvalue that chance alone gives P: above it, a vector is taken by default,
-_HALF = 0.6  # and up to it, a plateau has not risen to half its height
+_HALF = 0.5  # and up to it, a plateau has not risen to half its height
 _FLATTEST = 30.0  # a plateau's shape: between the points that a polynomial of degree 8 meets, it would fall further
 _USUAL: dict[str, dict[str, Any]] = {
-    "chebyshev": {"low_pass": 0.3, "asymmetry": 0.4, "degree": 8, "shape": None},
+    "chebyshev": {"low_pass": 0.1, "asymmetry": 0.3, "degree": 8, "shape": None},
     "bspm": {"low_pass": 0.2, "asymmetry": 0.0, "degree": 4, "shape": 2.5},
     "gf-cf": {"low_pass": 0.3, "asymmetry": 0.0},
     "turbo-cf": {"asymmetry": 0.5},
@@ -193,7 +193,9 @@ def _divided(rows: CSR, user_counts: np.ndarray, item_counts: np.ndarray, asymme
 
 def _plateau(degree: int, shape: float) -> tuple[float, ...]:
     """What interpolates `1/2 - sign(l) |l|**shape / 2` at the Chebyshev points of the first kind."""
-    return tuple(chebyshev.chebinterpolate(lambda x: 0.5 - np.sign(x) * np.abs(x) ** shape / 2, degree).tolist())
+    points = chebyshev.chebpts1(degree + 1)
+    heights = 0.5 - np.sign(points) * np.abs(points) ** shape / 2
+    return tuple(np.linalg.solve(chebyshev.chebvander(points, degree), heights).tolist())
 
 
 def _exponential(degree: int, rate: float) -> tuple[float, ...]:
