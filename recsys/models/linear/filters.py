@@ -17,17 +17,21 @@ from recsys.estimator.scorers.base import Scorer
 from recsys.estimator.scorers.filtered import Filtered, Response, normalised
 from recsys.estimator.scorers.neighbours import strongest
 from recsys.estimator.scorers.similarities import SparseSimilarities
+from recsys.models.noise import noise
 from recsys.models.svd import truncated_svd
 
 __all__ = ["GraphFilter"]
 
 _OF_P = Polynomial([0.5, -0.5])  # P, of I - 2 P
-_ACCURACY = 1e-3  # of the singular vectors
+_MOST = 512  # singular vectors by default
+_HEARD = 0.5  # of the largest eigenvalue that chance alone gives P: above it, a vector is taken by default,
+_HALF = 0.5  # and up to it, a plateau has not risen to half its height
+_FLATTEST = 30.0  # a plateau's shape: between the points that a polynomial of degree 8 meets, it would fall further
 _USUAL: dict[str, dict[str, Any]] = {
-    "chebyshev": {"factors": 512, "low_pass": 0.1, "asymmetry": 0.2, "degree": 8, "shape": 2.0},
-    "bspm": {"factors": 448, "low_pass": 0.2, "asymmetry": 0.0, "degree": 4, "shape": 2.5},
-    "gf-cf": {"factors": 256, "low_pass": 0.3, "asymmetry": 0.0},
-    "turbo-cf": {"asymmetry": 0.6},
+    "chebyshev": {"low_pass": 0.1, "asymmetry": 0.3, "degree": 8, "shape": None},
+    "bspm": {"low_pass": 0.2, "asymmetry": 0.0, "degree": 4, "shape": 2.5},
+    "gf-cf": {"low_pass": 0.3, "asymmetry": 0.0},
+    "turbo-cf": {"asymmetry": 0.5},
 }
 
 
@@ -116,30 +120,42 @@ class GraphFilter(Recommender):
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Singular vectors and a polynomial, or a table."""
         histories = Histories().storing(data.csr, context.facts.seen)
-        rows = data.csr.unique()
-        taken = {name: given if getattr(self, name) is None else getattr(self, name)
-                 for name, given in _USUAL[self.response].items()}
-        scorer = self._table(rows, histories, **taken) if self.response == "turbo-cf" else \
-            self._filter(rows, histories, **taken)
-        return Learned(scorer, {f"{name}_": value for name, value in taken.items()})
+        rows, taken = data.csr.unique(), self._taken()
+        if self.response == "turbo-cf":
+            return Learned(self._table(rows, histories, taken["asymmetry"]), _named(taken))
+        item_users = rows.T.counts.astype(np.float32)
+        paths = normalised(rows, item_users)
+        chance = noise(paths) ** 2
+        if taken.get("shape", 0.0) is None:
+            taken["shape"] = _bent(chance)
+        vectors = self._vectors(paths, chance)
+        taken["factors"] = vectors.shape[1]
+        return Learned(Filtered(self.can, histories, item_users, vectors, self._response(taken)), _named(taken))
 
-    def _filter(self, rows: CSR, histories: Histories, *, factors: int, low_pass: float, asymmetry: float,
-                degree: int = 1, shape: float = 1.0) -> Scorer:
-        shorter, longer = sorted(rows.shape)
-        factors = min(factors, shorter)
+    def _taken(self) -> dict[str, Any]:
+        """The parameters that the response has; None where what was taken follows from the data."""
+        return {name: given if getattr(self, name) is None else getattr(self, name)
+                for name, given in _USUAL[self.response].items()}
+
+    def _vectors(self, paths: CSR, chance: float) -> np.ndarray:
+        """Right singular vectors: (n_items, factors)."""
+        shorter, longer = sorted(paths.shape)
+        factors = min(_MOST if self.factors is None else self.factors, shorter)
         self._require(4 * (shorter * (2 * factors + 256) + factors * (shorter + 3 * longer)),
                       f"{factors} singular vectors", "lower factors")
-        item_users = rows.T.counts.astype(np.float32)
-        tilt = 0.5 - asymmetry
-        if self.response == "chebyshev":
-            response = Response(_plateau(degree, shape), (1.0,), tilt, tilt, low_pass)
-        else:
-            sharpened = (1.0,) if self.response == "gf-cf" else _exponential(degree, -shape)
-            response = Response((0.5, -0.5), sharpened, 0.0, tilt, low_pass)
-        vectors = truncated_svd(normalised(rows, item_users), factors, accuracy=_ACCURACY, seed=self.seed).right
-        return Filtered(self.can, histories, item_users, np.ascontiguousarray(vectors), response)
+        found = truncated_svd(paths, factors, seed=self.seed)
+        if self.factors is None:
+            factors = max(int(np.sum(found.values ** 2 > _HEARD * chance)), 1)
+        return np.ascontiguousarray(found.right[:, :factors])
 
-    def _table(self, rows: CSR, histories: Histories, *, asymmetry: float) -> Scorer:
+    def _response(self, taken: dict[str, Any]) -> Response:
+        tilt, low_pass = 0.5 - taken["asymmetry"], taken["low_pass"]
+        if self.response == "chebyshev":
+            return Response(_plateau(taken["degree"], taken["shape"]), (1.0,), tilt, tilt, low_pass)
+        sharpened = (1.0,) if self.response == "gf-cf" else _exponential(taken["degree"], -taken["shape"])
+        return Response((0.5, -0.5), sharpened, 0.0, tilt, low_pass)
+
+    def _table(self, rows: CSR, histories: Histories, asymmetry: float) -> Scorer:
         """The scorer of Turbo-CF, whose table is symmetric."""
         n = rows.shape[1]
         self._require(24 * min(float(np.sum(rows.counts.astype(np.float64) ** 2)), n * n),
@@ -156,6 +172,16 @@ class GraphFilter(Recommender):
         if n_bytes > self.max_gib * 2 ** 30:
             raise ParameterError(f"GraphFilter: {what} need about {n_bytes / 2 ** 30:.1f} GiB, more than "
                                  f"max_gib={self.max_gib}; {way}, or raise max_gib.")
+
+
+def _named(taken: dict[str, Any]) -> dict[str, Any]:
+    return {f"{name}_": value for name, value in taken.items()}
+
+
+def _bent(chance: float) -> float:
+    """The shape with which a plateau is half as high where P has an eigenvalue of a part of what chance gives it."""
+    within = 1 - 2 * min(_HALF * chance, 0.25)
+    return float(np.clip(np.log(0.5) / np.log(within), 1, _FLATTEST))
 
 
 def _divided(rows: CSR, user_counts: np.ndarray, item_counts: np.ndarray, asymmetry: float) -> CSR:

@@ -18,6 +18,7 @@ from recsys.kernels import neighbours as kernels
 
 __all__ = ["RP3beta"]
 
+_LEAST, _OF_ITEMS = 50, 400  # neighbours by default, and how many items there are for each
 
 class RP3beta(Recommender):
     """Walks of three steps, from the user to an item of the history, to one of its users, to one of their items.
@@ -33,7 +34,8 @@ class RP3beta(Recommender):
     Parameters
     ----------
     neighbours : int, optional
-        Entries that are kept of each row, and of each column.
+        Entries that are kept of each row, and of each column. By default 50, or the 400th part of the items if that is
+        more.
     power : float
         0 counts paths, 1 is the probability; more prefers steps that are likely.
     popularity_power : float
@@ -80,7 +82,7 @@ class RP3beta(Recommender):
     recent: int | None
     weights: str
 
-    def __init__(self, *, neighbours: int | None = None, power: float = 0.6, popularity_power: float = 0.2,
+    def __init__(self, *, neighbours: int | None = None, power: float = 0.5, popularity_power: float = 0.2,
                  normalise: bool = True, recent: int | None = None, weights: str = "binary") -> None:
         self.store_parameters(locals())
 
@@ -93,7 +95,7 @@ class RP3beta(Recommender):
             raise DataError("RP3beta.fit: weights='value' needs values above 0, of which a walk's probabilities are "
                             "made; take weights='binary', or drop the events with other values.")
         columns, n = rows.T, rows.shape[1]
-        neighbours = 777 if self.neighbours is None else self.neighbours
+        neighbours = max(_LEAST, n // _OF_ITEMS) if self.neighbours is None else self.neighbours
         scale = np.maximum(columns.counts, 1.0) ** self.popularity_power
         steps = strongest(_steps(columns, self.power), _steps(rows, self.power), np.ones(n), scale, neighbours,
                           own=np.arange(n))
