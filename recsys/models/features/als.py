@@ -46,8 +46,10 @@ class FeatureALS(ALS):
     tags, genres, numbers, categories, vectors that a network has made of images, and texts are all features: each is a
     field of the rows f and g.
 
-    What does not tell anything is left out: a field counts only if the vectors of users, or items, are foretold better
-    by it than by their mean, when they are left out of its learning. If no field does so, the model is ALS.
+    What tells nothing is left out: a field counts only if the vectors of users, or items, are foretold better by it
+    than by their mean, when they are left out of its learning. And vectors of those who have events are drawn to what
+    is foretold only if this ranks better a tenth of the events that is held out; else they are those of ALS, and A or B
+    is learned of them in the end, for those who have none.
 
     Parameters
     ----------
@@ -61,8 +63,9 @@ class FeatureALS(ALS):
     coupling : float, optional
         How much the part of a vector that a field foretells varies a priori, relative to the vector's own part: c makes
         the penalty of each column of A the mean of `reg_u`, divided by c. 0 is ALS. By default chosen for each field,
-        by leaving out a third of the vectors at a time, after a third of the epochs without features: the least of
-        1/64, 1/16, 1/4 and 1 with nine tenths of what the best of them gains over the mean; 0 if none gains.
+        by leaving out a third of the vectors that ALS has learned at a time: the least of 1/64, 1/16, 1/4 and 1 with
+        nine tenths of what the best of them gains over the mean; 0 if none gains more than two standard errors. This
+        takes the time of up to three more fits.
 
     Attributes
     ----------
@@ -70,6 +73,8 @@ class FeatureALS(ALS):
         What was taken.
     coupling_ : dict of str to float
         By field, such as "item genres".
+    joined_ : list of str
+        The sides, "user" and "item", whose vectors are drawn to what is foretold.
     curves_ : dict of list of float
         `"loss"`: the objective, between the two halves of each epoch.
 

@@ -20,6 +20,7 @@ __all__ = ["FRIENDS", "Known", "Prior", "beside", "best_coupling", "foretold", "
 FRIENDS = "friends"
 _COUPLINGS = (1 / 64, 1 / 16, 1 / 4, 1.0)
 _ENOUGH = 0.9  # of what the best coupling gains; the least one that gains so much is taken
+_CHANCE = 2.0  # standard errors
 _FOLDS = 3
 _STEPS = 10  # of conjugate gradients, from where the map was before
 _TO_THE_END = 50  # where there is no map before
@@ -191,7 +192,9 @@ def friends(links: CSR) -> CSR:
 
 
 def best_coupling(rows: CSR, ridges: np.ndarray, X: np.ndarray) -> float:
-    """The coupling of a field by how well it foretells vectors that are left out; 0 if no better than their mean does.
+    """The coupling of a field by how well it foretells vectors that are left out.
+
+    It is 0 unless these are nearer to what is foretold of them than to the mean by more than chance explains.
 
     Parameters
     ----------
@@ -205,23 +208,28 @@ def best_coupling(rows: CSR, ridges: np.ndarray, X: np.ndarray) -> float:
         return 0.0
     place = np.full(len(ridges), -1)
     place[able] = np.random.default_rng(0).permutation(len(able)) % _FOLDS
-    columns, errors = rows.T, np.zeros(1 + len(_COUPLINGS))
+    columns, errors = rows.T, np.zeros((1 + len(_COUPLINGS), len(ridges)))
     for fold in range(_FOLDS):
         out = place == fold
         learned = np.where(out, 0, ridges).astype(np.float32)
         away = X - (learned @ X / learned.sum(dtype=np.float64)).astype(np.float32)
         weights = np.zeros((rows.shape[1], X.shape[1]), np.float32)
-        errors[0] += _error(away, ridges, out)
+        errors[0, out] = _squares(away[out])
         for number, coupling in enumerate(_COUPLINGS, start=1):
             penalties = np.full(rows.shape[1], _mean(learned) / coupling, np.float32)
             weights = ridge(rows, columns, learned, penalties, away, weights)
-            errors[number] += _error(away - foretold(rows, weights), ridges, out)
-    gains = errors[0] - errors[1:]
-    return _COUPLINGS[int(np.argmax(gains >= _ENOUGH * gains.max()))] if gains.max() > 0 else 0.0
+            errors[number, out] = _squares((away - foretold(rows, weights))[out])
+    gains = ((errors[0] - errors[1:]) * ridges)[:, able]
+    means = gains.mean(axis=1)
+    best = gains[np.argmax(means)]
+    if best.mean() <= _CHANCE * best.std() / np.sqrt(len(best)):
+        return 0.0
+    return _COUPLINGS[int(np.argmax(means >= _ENOUGH * means.max()))]
 
 
-def _error(away: np.ndarray, ridges: np.ndarray, which: np.ndarray) -> float:
-    return float(ridges[which] @ np.einsum("nf,nf->n", away[which], away[which]))
+def _squares(away: np.ndarray) -> np.ndarray:
+    """Of the lengths of rows: float64 (n,)."""
+    return np.asarray(np.einsum("nf,nf->n", away, away, dtype=np.float64))
 
 
 def _mean(ridges: np.ndarray) -> float:
