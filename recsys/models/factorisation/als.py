@@ -124,15 +124,16 @@ class ALS(Recommender):
         sides = Side.of(events, fold_in), Side.of(events.T, fold_in)
         pulls = kinds[0](sides[0]), kinds[1](sides[1])
         rng = np.random.default_rng(self.seed)
-        X, Y = (draw(rng, n, self.factors, 0.1 / np.sqrt(self.factors)) for n in events.shape)
+        X, Y = (pull.start(draw(rng, n, self.factors, 0.1 / np.sqrt(self.factors)))
+                for pull, n in zip(pulls, events.shape, strict=True))
         total = float(events.nnz + sides[0].extra.sum(dtype=np.float64))
 
         def step(epoch: int) -> dict[str, float]:
             half_epoch(sides[0], X, Y, self.cg_steps, pulls[0].toward)
-            pulls[0].follow(X, epoch)
+            pulls[0].follow(X)
             penalty = pulls[0].penalty(X) + pulls[1].own()
             gain = half_epoch(sides[1], Y, X, self.cg_steps, pulls[1].toward)
-            pulls[1].follow(Y, epoch)
+            pulls[1].follow(Y)
             return {"loss": total - gain + penalty}
 
         history = run_epochs(type(self).__name__, self.epochs, step, context.progress, remedy=self.remedy())
@@ -240,7 +241,11 @@ class Pull:
     def __init__(self, side: Side) -> None:
         self.side = side
 
-    def follow(self, X: np.ndarray, epoch: int) -> None:
+    def start(self, X: np.ndarray) -> np.ndarray:
+        """What to begin with, of vectors that are drawn."""
+        return X
+
+    def follow(self, X: np.ndarray) -> None:
         """Another `toward`, for better vectors."""
 
     def own(self) -> float:

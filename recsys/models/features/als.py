@@ -23,13 +23,15 @@ from recsys.estimator.scorers.factors import Factors, gram
 from recsys.estimator.updating import grown
 from recsys.evaluation.evaluator import Question
 from recsys.evaluation.metrics import parse
-from recsys.models.factorisation.als import ALS
-from recsys.models.features.priors import Prior, beside, foretold, friends, scaled
+from recsys.models.factorisation.als import ALS, Side
+from recsys.models.features.priors import FRIENDS, Known, Prior, beside, foretold, friends, scaled
 from recsys.models.features.vocabulary import Vocabulary, read_new
 
 __all__ = ["FeatureALS"]
 
 _SIDES = ("user", "item")
+_HELD_OUT = 0.1  # of each user's events
+_BETTER = "ndcg@100"  # steadier than of shorter lists
 _NAMES = Check(lambda value: isinstance(value, tuple) and all(isinstance(name, str) for name in value),
                "a tuple of names")
 
@@ -45,8 +47,10 @@ class FeatureALS(ALS):
     tags, genres, numbers, categories, vectors that a network has made of images, and texts are all features: each is a
     field of the rows f and g.
 
-    What does not tell anything is left out: a field counts only if the vectors of users, or items, are foretold better
-    by it than by their mean, when they are left out of its learning. If no field does so, the model is ALS.
+    What tells nothing is left out: a field counts only if the vectors of users, or items, are foretold better by it
+    than by their mean, when they are left out of its learning. And vectors of those who have events are drawn to what
+    is foretold only if this ranks a tenth of the events, held out, better by NDCG@100. If not, they are those of ALS,
+    and A or B is learned of them in the end, for those who have no events.
 
     Parameters
     ----------
@@ -60,8 +64,9 @@ class FeatureALS(ALS):
     coupling : float, optional
         How much the part of a vector that a field foretells varies a priori, relative to the vector's own part: c makes
         the penalty of each column of A the mean of `reg_u`, divided by c. 0 is ALS. By default chosen for each field,
-        by leaving out a third of the vectors at a time, after a third of the epochs without features: the least of
-        1/64, 1/16, 1/4 and 1 with nine tenths of what the best of them gains over the mean; 0 if none gains.
+        by leaving out a third of the vectors that ALS has learned at a time: the least of 1/64, 1/16, 1/4 and 1 with
+        nine tenths of what the best of them gains over the mean; 0 if none gains more than two standard errors. This
+        takes the time of up to three more fits.
 
     Attributes
     ----------
@@ -69,6 +74,8 @@ class FeatureALS(ALS):
         What was taken.
     coupling_ : dict of str to float
         By field, such as "item genres".
+    joined_ : list of str
+        The sides, "user" and "item", whose vectors are drawn to what is foretold.
     curves_ : dict of list of float
         `"loss"`: the objective, between the two halves of each epoch.
 
@@ -117,50 +124,54 @@ class FeatureALS(ALS):
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Vectors of users and of items and the maps that foretell them, in turn."""
-        read = self._read(data, context.facts)
-        joins = (True, True) if self.coupling is not None else self._joining(data, read)
-        return self._with(data, context, read, joins)
+        known = self._known(data, context.facts)
+        known = self._chosen(data, known) if self.coupling is None else [each.coupled(self.coupling) for each in known]
+        return self._with(data, context, known)
 
-    def _with(self, data: Interactions, context: Context, read: Sequence[Mapping[str, Any]],
-              joins: tuple[bool, bool]) -> Learned:
-        users, items = (partial(Prior, **fields, coupling=self.coupling, begins=self.epochs // 3, joins=join)
-                        for fields, join in zip(read, joins, strict=True))
+    def _with(self, data: Interactions, context: Context, known: Sequence[Known]) -> Learned:
+        users, items = (partial(Prior, known=side) for side in known)
         return self.solved(data, context, (users, items))
 
-    def _joining(self, data: Interactions, read: Sequence[Mapping[str, Any]]) -> tuple[bool, bool]:
-        """Whether users', and items', features rank a tenth of each user's items, held out, better than none do."""
-        able = [bool(side["words"].fields) or side["links"] is not None for side in read]
-        pairs = summed(data.csr)
-        split = split_random(replace(data, user=pairs.row_of_entry, item=pairs.indices, time=None, value=(
-            None if data.value is None else pairs.data)), valid=0, test=0.1)
-        if not any(able) or not len(split.test):
-            return False, False
-        question = Question(split, [parse("ndcg@10")], "ranking", "test")
-        context = Context(Facts.of(split.train, keep_events=False))
-
-        def reached(joins: tuple[bool, bool]) -> np.ndarray:
-            learned = self._with(split.train, context, read, joins)
-            return question.ask(Fitted(type(self).__name__, {}, context.facts, learned)).per_user["ndcg@10"]
-
-        joins = False, False
-        found = reached(joins)
-        for tried in ((False, True), (True, False)):
-            both = joins[0] or tried[0], joins[1] or tried[1]
-            gains = reached(both) - found if any(np.array(able) & tried) else np.zeros(1)
-            if gains.mean() > gains.std() / np.sqrt(len(gains)):
-                joins, found = both, found + gains
-        return joins
-
-    def _read(self, data: Interactions, facts: Facts) -> list[dict[str, Any]]:
-        """For users and for items, what a `Prior` takes of them."""
-        links = None if data.social is None or not self._reads("friends") else friends(data.social)
+    def _known(self, data: Interactions, facts: Facts) -> list[Known]:
+        """Of users and of items."""
         given, present = (data.user_features, data.item_features), (facts.pairs.counts > 0, facts.item_counts > 0)
         words = [Vocabulary.learn(features, there, text=True) for features, there in zip(given, present, strict=True)]
         self._require_fields([*dict.fromkeys(field.name for own in words for field in own.fields),
-                              *([] if data.social is None else ["friends"])])
+                              *([] if data.social is None else [FRIENDS])])
+        links = data.social if self._reads(FRIENDS) else None
         kept = [Vocabulary(tuple(field for field in own.fields if self._reads(field.name))) for own in words]
-        return [{"words": own, "fields": scaled(own, own.read(features, len(there))[0]), "links": more}
+        return [Known.of(own, features, len(there), more)
                 for own, features, there, more in zip(kept, given, present, (links, None), strict=True)]
+
+    def _chosen(self, data: Interactions, known: Sequence[Known]) -> list[Known]:
+        """What couples the fields of each side, and whether they join the training, by what is held out of the data."""
+        if not any(side.fields for side in known):
+            return list(known)
+        pairs = summed(data.csr)
+        values = None if data.value is None else pairs.weights
+        split = split_random(replace(data, user=pairs.row_of_entry, item=pairs.indices, value=values, time=None),
+                             valid=0, test=_HELD_OUT)
+        context = Context(Facts.of(split.train, keep_events=False))
+
+        def ranked(known: Sequence[Known]) -> tuple[np.ndarray, Any]:
+            learned = self._with(split.train, context, known)
+            if not len(split.test):
+                return np.zeros(1), learned.scorer
+            question = Question(split, [parse(_BETTER)], "ranking", "test")
+            found = question.ask(Fitted(type(self).__name__, {}, context.facts, learned))
+            return found.per_user[_BETTER], learned.scorer
+
+        found, plain = ranked(known)
+        events = summed(split.train.csr)
+        known = [replace(side.chosen(Side.of(rows, plain.fold_in), vectors), joins=False)
+                 for side, rows, vectors in zip(known, (events, events.T), (plain.user_factors, plain.item_factors),
+                                                strict=True)]
+        for number in (1, 0):
+            tried = [replace(side, joins=side.joins or number == i) for i, side in enumerate(known)]
+            gains = ranked(tried)[0] - found if known[number].used else np.zeros(1)
+            if gains.mean() > gains.std() / np.sqrt(len(gains)):
+                known, found = tried, found + gains
+        return list(known)
 
     def _reads(self, name: str) -> bool:
         return self.features is None or name in self.features
@@ -180,8 +191,11 @@ class FeatureALS(ALS):
         arrays |= {} if items.toward is None else {"foretold.item": items.toward}
         if users.works:
             fold_in = Anchored.of(fold_in, users.toward, X[users.present].mean(axis=0), users.by_friend())
-        taken = {"curves_": history, "coupling_": users.taken("user") | items.taken("item"),
-                 "joined_": [name for name, pull in zip(_SIDES, pulls, strict=True) if pull.works and pull.joins]}
+        taken = {"curves_": history, "joined_": [name for name, pull in zip(_SIDES, pulls, strict=True)
+                                                 if pull.works and pull.known.joins],
+                 "coupling_": {name if name == FRIENDS else f"{side} {name}": c
+                               for side, pull in zip(_SIDES, pulls, strict=True)
+                               for name, c in pull.known.couplings.items()}}
         return self._answering(X, Y, fold_in, items.present if items.works else None, arrays, taken)
 
     def _answering(self, X: np.ndarray, Y: np.ndarray, fold_in: Confidence, met: np.ndarray | None,

@@ -2,51 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from recsys import kernels
 from recsys.data.csr import CSR
+from recsys.data.features import Features
 from recsys.data.words import unit_rows
 from recsys.models.factorisation.als import Pull, Side
 from recsys.models.features.vocabulary import Labels, Numbers, Vocabulary
 
-__all__ = ["Prior", "beside", "chosen", "foretold", "friends", "ridge", "scaled"]
+__all__ = ["FRIENDS", "Known", "Prior", "beside", "best_coupling", "foretold", "friends", "ridge", "scaled"]
 
-_FRIENDS = "friends"
+FRIENDS = "friends"
 _COUPLINGS = (1 / 64, 1 / 16, 1 / 4, 1.0)
 _ENOUGH = 0.9  # of what the best coupling gains; the least one that gains so much is taken
+_CHANCE = 2.0  # standard errors
 _FOLDS = 3
 _STEPS = 10  # of conjugate gradients, from where the map was before
 _TO_THE_END = 50  # where there is no map before
 _FEWEST = 10  # rows of a fold that can say whether a field is worth anything
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of users, or of items, besides their events.
+
+    Parameters
+    ----------
+    words : Vocabulary
+    fields : mapping of str to CSR, shapes (n, width)
+        What the vocabulary's fields say of each row, `scaled`; and last, it may be, `friends`.
+    couplings : mapping of str to float
+        How much the part of a vector that a field foretells varies a priori, relative to the vector's own part.
+    joins : bool
+        Whether it has a part in the training.
+    """
+
+    words: Vocabulary
+    fields: Mapping[str, CSR]
+    couplings: Mapping[str, float] = field(default_factory=dict)
+    joins: bool = True
+
+    @classmethod
+    def of(cls, words: Vocabulary, features: Features | None, n: int, links: CSR | None) -> Known:
+        """Of n users or items, with links between them, if any."""
+        rows = scaled(words, words.read(features, n)[0])
+        fields = {kind.name: own for kind, own in zip(words.fields, rows, strict=True)}
+        return cls(words, fields if links is None else fields | {FRIENDS: friends(links)})
+
+    def coupled(self, coupling: float) -> Known:
+        """With the same coupling for all fields."""
+        return replace(self, couplings=dict.fromkeys(self.fields, coupling))
+
+    def chosen(self, side: Side, X: np.ndarray) -> Known:
+        """With the couplings that foretell vectors (n, f) best, of others than they are learned from."""
+        ridges = np.where(np.diff(side.indptr) > 0, side.ridge, 0).astype(np.float32)
+        return replace(self, couplings={name: best_coupling(rows, ridges, X) for name, rows in self.fields.items()})
+
+    @property
+    def used(self) -> dict[str, float]:
+        """The couplings of the fields that tell anything."""
+        return {name: c for name, c in self.couplings.items() if c and self.fields[name].shape[1]}
+
+
 class Prior(Pull):
     """The vectors of one side are drawn to what their features foretell, `toward_u = W' f_u`.
 
-    The penalty is `sum_u ridge_u |x_u - W' f_u|**2 + sum_j penalty_j |w_j|**2`. With a coupling c, the penalty of a
-    column of a field is the mean ridge divided by c, so that c is what the field's part of a vector varies a priori
-    relative to the vector's own part. After `begins` epochs without, each field's c is chosen: the least that is nearly
-    the best at foretelling the vectors of others than it has learned from; and 0, which leaves the field out, if none
-    does so better than their mean. W then takes some steps of conjugate gradients in each half epoch. A prior that does
-    not join the training leaves it as it is, and learns W from the vectors in the end.
+    The penalty is `sum_u ridge_u |x_u - W' f_u|**2 + sum_j penalty_j |w_j|**2`, where `penalty_j` is the mean ridge
+    divided by the coupling of the column's field. W takes some steps of conjugate gradients in each half epoch. If what
+    is known does not join the training, this leaves it as it is, and learns W from the vectors in the end.
 
     Parameters
     ----------
     side : Side
         Of all rows; those that have no events take no part in the training.
-    words : Vocabulary
-    fields : sequence of CSR, shapes (n, width)
-        What the vocabulary's fields say of each row, `scaled`.
-    links : CSR, shape (n, n), or None
-        One more field, `friends`.
-    coupling : float, optional
-        The same for all fields, instead of choosing.
-    begins : int
-    joins : bool
+    known : Known
 
     Attributes
     ----------
@@ -54,54 +88,46 @@ class Prior(Pull):
         Whether anything is foretold.
     """
 
-    def __init__(self, side: Side, *, words: Vocabulary, fields: Sequence[CSR], links: CSR | None,
-                 coupling: float | None, begins: int, joins: bool) -> None:
+    def __init__(self, side: Side, known: Known) -> None:
         super().__init__(side)
-        self.fields = {field.name: rows for field, rows in zip(words.fields, fields, strict=True)}
-        self.fields |= {} if links is None else {_FRIENDS: links}
-        self.words, self.given, self.begins, self.joins = words, coupling, begins, joins
+        self.known, self.works = known, bool(known.used)
         self.present = np.diff(side.indptr) > 0
         self.ridges = np.where(self.present, side.ridge, 0).astype(np.float32)
-        self.couplings = dict.fromkeys(self.fields, 0.0)
-        self.works = False
+        if self.works:
+            fields = [known.fields[name] for name in known.used]
+            self.rows = beside(fields)
+            self.columns = self.rows.T
+            self.penalties = np.concatenate([np.full(each.shape[1], _mean(self.ridges) / c, np.float32)
+                                             for each, c in zip(fields, known.used.values(), strict=True)])
         self.weights = np.zeros((0, 0), np.float32)
 
-    def follow(self, X: np.ndarray, epoch: int) -> None:
+    def start(self, X: np.ndarray) -> np.ndarray:
+        """Those without events at 0, if the map joins the training."""
+        if self.works and self.known.joins:
+            X[~self.present] = 0
+        return X
+
+    def follow(self, X: np.ndarray) -> None:
         """A better map, and what it foretells of those that have events."""
-        if self.joins and epoch == self.begins:
-            self._begin(X)
-        if self.works:
+        if self.works and self.known.joins:
             self._improve(X, _STEPS)
-            self.toward = foretold(self.rows, self.weights)
-            self.toward[~self.present] = 0
+            self.toward = self.of_all()
+            self.toward[~self.present] = 0  # and so they stay at 0
 
     def settle(self, X: np.ndarray) -> None:
-        """The end: a map if there is none yet, and those who have no events have what it foretells."""
-        if not self.joins:
-            self._begin(X)
-            if self.works:
-                self._improve(X, _TO_THE_END)
+        """The end: those who have no events have what is foretold of them."""
         if self.works:
+            if not self.known.joins:
+                self._improve(X, _TO_THE_END)
             X[~self.present] = self.of_all()[~self.present]
 
     def _improve(self, X: np.ndarray, steps: int) -> None:
-        self.weights = ridge(self.rows, self.columns, self.ridges, self.penalties, X, self.weights, steps)
-
-    def _begin(self, X: np.ndarray) -> None:
-        self.couplings = {name: chosen(field, self.ridges, X) if self.given is None else self.given
-                          for name, field in self.fields.items()}
-        used = {name: field for name, field in self.fields.items() if self.couplings[name] and field.shape[1]}
-        if used:
-            X[~self.present] = 0
-            self.works, self.rows = True, beside(list(used.values()))
-            self.columns = self.rows.T
-            self.penalties = np.concatenate([np.full(field.shape[1], _mean(self.ridges) / self.couplings[name])
-                                             for name, field in used.items()]).astype(np.float32)
-            self.weights = np.zeros((self.rows.shape[1], X.shape[1]), np.float32)
+        weights = self.weights if len(self.weights) else np.zeros((self.rows.shape[1], X.shape[1]), np.float32)
+        self.weights = ridge(self.rows, self.columns, self.ridges, self.penalties, X, weights, steps)
 
     def own(self) -> float:
         """The penalty of the map."""
-        return float(self.penalties @ np.einsum("df,df->d", self.weights, self.weights)) if self.works else 0.0
+        return float(self.penalties @ np.einsum("df,df->d", self.weights, self.weights)) if len(self.weights) else 0.0
 
     def of_all(self) -> np.ndarray:
         """What is foretold of all rows: float32 (n, f)."""
@@ -109,11 +135,7 @@ class Prior(Pull):
 
     def by_friend(self) -> np.ndarray | None:
         """The rows of W that are friends', float32 (n, f), if these tell anything."""
-        return self.weights[-len(self.present):] if self.couplings.get(_FRIENDS) else None
-
-    def taken(self, side: str) -> dict[str, float]:
-        """The coupling of each field."""
-        return {name if name == _FRIENDS else f"{side} {name}": c for name, c in self.couplings.items()}
+        return self.weights[-len(self.present):] if FRIENDS in self.known.used else None
 
     def state(self, side: str) -> dict[str, np.ndarray]:
         """What foretells of others, as named arrays: the words of the fields that tell anything, and their rows of W.
@@ -122,8 +144,8 @@ class Prior(Pull):
         """
         if not self.works:
             return {}
-        words = Vocabulary(tuple(field for field in self.words.fields if self.couplings[field.name] and field.width))
-        width = sum(field.width for field in words.fields)
+        words = Vocabulary(tuple(each for each in self.known.words.fields if each.name in self.known.used))
+        width = sum(each.width for each in words.fields)
         return words.state(f"words.{side}") | {f"map.{side}": self.weights[:width]}
 
 
@@ -132,13 +154,13 @@ def scaled(words: Vocabulary, fields: Sequence[CSR]) -> list[CSR]:
 
     Labels count by the root of their weights: a tag that a hundred people gave says not a hundred times as much.
     """
-    return [_scaled(field, rows) for field, rows in zip(words.fields, fields, strict=True)]
+    return [_scaled(kind, rows) for kind, rows in zip(words.fields, fields, strict=True)]
 
 
-def _scaled(field: Any, rows: CSR) -> CSR:
-    if isinstance(field, Numbers):
+def _scaled(kind: Any, rows: CSR) -> CSR:
+    if isinstance(kind, Numbers):
         return CSR(rows.indptr, rows.indices, rows.weights / np.float32(np.sqrt(max(rows.shape[1], 1))), rows.shape)
-    if isinstance(field, Labels):
+    if isinstance(kind, Labels):
         rows = CSR(rows.indptr, rows.indices, np.sign(rows.weights) * np.sqrt(np.abs(rows.weights)), rows.shape)
     return unit_rows(rows)
 
@@ -150,10 +172,10 @@ def foretold(rows: CSR, weights: np.ndarray) -> np.ndarray:
 
 def beside(fields: Sequence[CSR]) -> CSR:
     """Fields of the same rows as one matrix."""
-    starts = np.cumsum([0, *(field.shape[1] for field in fields)])
-    return CSR.from_pairs(np.concatenate([field.row_of_entry for field in fields]),
-                          np.concatenate([field.indices + start for field, start in zip(fields, starts, strict=False)]),
-                          np.concatenate([field.weights for field in fields]), (fields[0].shape[0], int(starts[-1])))
+    *starts, width = np.cumsum([0, *(each.shape[1] for each in fields)]).tolist()
+    return CSR.from_pairs(np.concatenate([each.row_of_entry for each in fields]),
+                          np.concatenate([each.indices + start for each, start in zip(fields, starts, strict=True)]),
+                          np.concatenate([each.weights for each in fields]), (fields[0].shape[0], width))
 
 
 def friends(links: CSR) -> CSR:
@@ -169,39 +191,45 @@ def friends(links: CSR) -> CSR:
     return unit_rows(both.unique())
 
 
-def chosen(field: CSR, ridges: np.ndarray, X: np.ndarray) -> float:
-    """The coupling of a field, 0 for none, by how well vectors are foretold that were left out.
+def best_coupling(rows: CSR, ridges: np.ndarray, X: np.ndarray) -> float:
+    """The coupling of a field by how well it foretells vectors that are left out.
+
+    It is 0 unless these are nearer to what is foretold of them than to the mean by more than chance explains.
 
     Parameters
     ----------
-    field : CSR, shape (n, width)
+    rows : CSR, shape (n, width)
     ridges : ndarray of float32, shape (n,)
-        What the error of a row counts; 0 for rows that there is nothing known of.
+        What the error of a row counts; 0 for rows of which nothing else is known.
     X : ndarray of float32, shape (n, f)
     """
-    able = np.flatnonzero((ridges > 0) & (field.counts > 0))
+    able = np.flatnonzero((ridges > 0) & (rows.counts > 0))
     if len(able) < _FOLDS * _FEWEST:
         return 0.0
-    place = np.zeros(len(ridges), np.int64)
-    place[able] = 1 + np.random.default_rng(0).permutation(len(able)) % _FOLDS
-    columns, errors = field.T, np.zeros(1 + len(_COUPLINGS))
-    for fold in range(1, _FOLDS + 1):
-        out, learned = place == fold, np.where(place == fold, 0, ridges).astype(np.float32)
+    place = np.full(len(ridges), -1)
+    place[able] = np.random.default_rng(0).permutation(len(able)) % _FOLDS
+    columns, errors = rows.T, np.zeros((1 + len(_COUPLINGS), len(ridges)))
+    for fold in range(_FOLDS):
+        out = place == fold
+        learned = np.where(out, 0, ridges).astype(np.float32)
         away = X - (learned @ X / learned.sum(dtype=np.float64)).astype(np.float32)
-        weights = np.zeros((field.shape[1], X.shape[1]), np.float32)
-        errors[0] += _error(away, ridges, out)
+        weights = np.zeros((rows.shape[1], X.shape[1]), np.float32)
+        errors[0, out] = _squares(away[out])
         for number, coupling in enumerate(_COUPLINGS, start=1):
-            penalty = np.full(field.shape[1], _mean(learned) / coupling, np.float32)
-            weights = ridge(field, columns, learned, penalty, away, weights)
-            errors[number] += _error(away - foretold(field, weights), ridges, out)
-    gains = errors[0] - errors[1:]
-    if not gains.max() > 0:
+            penalties = np.full(rows.shape[1], _mean(learned) / coupling, np.float32)
+            weights = ridge(rows, columns, learned, penalties, away, weights)
+            errors[number, out] = _squares((away - foretold(rows, weights))[out])
+    gains = ((errors[0] - errors[1:]) * ridges)[:, able]
+    means = gains.mean(axis=1)
+    best = gains[np.argmax(means)]
+    if best.mean() <= _CHANCE * best.std() / np.sqrt(len(best)):
         return 0.0
-    return _COUPLINGS[int(np.argmax(gains >= _ENOUGH * gains.max()))]
+    return _COUPLINGS[int(np.argmax(means >= _ENOUGH * means.max()))]
 
 
-def _error(away: np.ndarray, ridges: np.ndarray, which: np.ndarray) -> float:
-    return float(ridges[which] @ np.einsum("nf,nf->n", away[which], away[which]))
+def _squares(away: np.ndarray) -> np.ndarray:
+    """Of the lengths of rows: float64 (n,)."""
+    return np.asarray(np.einsum("nf,nf->n", away, away, dtype=np.float64))
 
 
 def _mean(ridges: np.ndarray) -> float:
@@ -220,7 +248,7 @@ def ridge(rows: CSR, columns: CSR, ridges: np.ndarray, penalty: np.ndarray, X: n
 
     squares = np.square(rows.weights) * ridges[rows.row_of_entry]
     scale = (1 / (np.bincount(rows.indices, squares, rows.shape[1]) + penalty)).astype(np.float32)[:, None]
-    W: np.ndarray = weights.copy()
+    W = weights.copy()
     R = foretold(columns, ridges[:, None] * X) - product(W)
     P = scale * R
     old = np.einsum("df,df->f", R, P)

@@ -13,6 +13,7 @@ from recsys.errors import DataError, DataWarning
 from recsys.models import (
     DeepFM,
     FactorizationMachine,
+    FeatureALS,
     ImageCNN,
     LinearRegression,
     LogisticRegression,
@@ -68,10 +69,10 @@ MODELS = [FactorizationMachine(factors=8, lr=0.05),
           FactorizationMachine(factors=8, loss="mse", batch_size=128, epochs=20),
           DeepFM(factors=8, hidden=(8,), lr=0.02), TextCNN(factors=8, filters_per_width=8, epochs=60, lr=0.01),
           ImageCNN(factors=8, filters=(4, 8), dense=16, epochs=30, lr=0.01, image_size=8),
-          VisualBPR(factors=8, visual_factors=4)]
+          VisualBPR(factors=8, visual_factors=4), FeatureALS(factors=8)]
 
 
-@pytest.mark.parametrize("new", MODELS, ids=lambda model: type(model).__name__ + str(model.loss))
+@pytest.mark.parametrize("new", MODELS, ids=lambda model: type(model).__name__ + getattr(model, "loss", ""))
 def test_new_items_by_their_features(new: Recommender, tmp_path: Any) -> None:
     users, items = np.arange(N_USERS), np.arange(N_ITEMS, N_ITEMS + NEW)
     model, known = new.clone().fit(data()), new.clone().fit(data(N_ITEMS + NEW))
@@ -90,10 +91,11 @@ def test_new_items_by_their_features(new: Recommender, tmp_path: Any) -> None:
     assert model.item_counts[items].sum() == 0
 
 
-@pytest.mark.parametrize("kind", [FactorizationMachine, DeepFM])
-def test_new_users_by_their_features(kind: type[Recommender]) -> None:
+@pytest.mark.parametrize("new", [FactorizationMachine(factors=8, lr=0.03), DeepFM(factors=8, lr=0.03, hidden=(8,)),
+                                 FeatureALS(factors=8)], ids=lambda model: type(model).__name__)
+def test_new_users_by_their_features(new: Recommender) -> None:
     users = np.arange(N_USERS, N_USERS + 20)
-    model = kind(factors=8, lr=0.03, **({"hidden": (8,)} if kind is DeepFM else {})).fit(data())
+    model = new.clone().fit(data())
     model.partial_fit(only(users=users, of_users=features_of_users(users)))
     assert auc(model, users, np.arange(N_ITEMS)) > 0.9
     assert set(model.recommend(int(users[0]), k=3).source) == {"model"}
