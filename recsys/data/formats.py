@@ -194,13 +194,16 @@ def load_sequences(folder: Path) -> Interactions:
 def load_movielens_in_order(folder: Path) -> Interactions:
     """MovieLens 1M as SASRec's users have it, in time order: films of 5 ratings or more, with MovieLens' own ids."""
     table = read(folder, "ml-1m.txt", header=False)
-    ids = []
-    for column, kind in enumerate(("users", "items")):
-        names = read(folder, f"sas_to_original_{kind}.txt", header=False)
-        order = np.argsort(names.ids(0))
-        place = np.searchsorted(names.ids(0)[order], table.ids(column))
-        ids.append(names.ids(1)[order][place])
-    return assemble("ml-1m-sasrec", *ids, times=_places(ids[0]))
+    users, items = (_renamed(table.ids(column), read(folder, f"sas_to_original_{kind}.txt", header=False))
+                    for column, kind in enumerate(("users", "items")))
+    return assemble("ml-1m-sasrec", users, items, times=_places(users))
+
+
+def _renamed(ids: np.ndarray, names: Table) -> np.ndarray:
+    """Ids as a table has them in its second column."""
+    order = np.argsort(names.ids(0))
+    renamed: np.ndarray = names.ids(1)[order][np.searchsorted(names.ids(0)[order], ids)]
+    return renamed
 
 
 def load_diginetica(folder: Path, part: str = "train") -> Interactions:
