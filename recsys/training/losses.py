@@ -88,7 +88,7 @@ def gbce(positive: Any, negative: Any, hits: np.ndarray | None = None, *, n_item
         t, from 0 to 1.
 
     Source: Petrov and Macdonald 2023, "gSASRec: reducing overconfidence in sequential recommendation trained with
-    negative sampling", equations 12 and 13.
+    negative sampling", the loss gBCE and its beta.
     """
     drawn = np.full(len(negative), negative.shape[1]) if hits is None else (~hits).sum(axis=1)
     share = np.ones(len(drawn)) if n_items is None else np.minimum(drawn / max(n_items - 1, 1), 1)

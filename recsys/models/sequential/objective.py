@@ -16,7 +16,6 @@ from recsys.training.losses import SAMPLED, of_draws, squares
 
 __all__ = ["FULL", "NextItem", "Rest", "against", "alike", "item_sampler"]
 
-
 _SORTED = 16  # batches whose pieces are sorted together
 
 Seen = tuple[np.ndarray, np.ndarray]  # states and items, int (m,): pairs that do not count

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minidl import io, nn, ops
 from recsys import datasets, loading
@@ -14,7 +16,7 @@ from recsys.evaluation import evaluate
 from recsys.models import Caser, CausalCNN, GRU4Rec, LRURec, Popular, SASRec, SequenceRecommender
 from recsys.models.sequential.estimators import moments_of
 from recsys.models.sequential.gru4rec import ParallelSessions, side_by_side
-from recsys.models.sequential.objective import NextItem, item_sampler
+from recsys.models.sequential.objective import NextItem, alike, item_sampler
 from recsys.training.losses import SAMPLED
 
 QUICK = {"factors": 16, "epochs": 10, "lr": 0.01, "batch_size": 16, "dropout": 0.1, "recent": 12}
@@ -108,6 +110,22 @@ def test_every_event_is_predicted_once_an_epoch(planted):
     pairs = np.tile([rows.indices[:-1][same], rows.indices[1:][same]], 3)
     assert sorted(zip(before, after, strict=True)) == sorted(zip(*pairs, strict=True))
     assert len(cuts) > 1
+
+
+@given(st.lists(st.integers(1, 30), max_size=200), st.integers(1, 9), st.integers(0, 99))
+def test_batches_have_every_piece_once_and_about_as_many_events(lengths, size, seed):
+    lengths = np.array(lengths, np.int64)
+    found = list(alike(lengths, size, np.random.default_rng(seed)))
+    assert sorted(np.concatenate([[], *found])) == list(range(len(lengths)))
+    assert all(len(batch) for batch in found)
+    if len(lengths):
+        assert max(lengths[batch].sum() for batch in found) <= size * lengths.mean() + lengths.max()
+
+
+def test_pieces_of_similar_lengths_are_together():
+    lengths = np.random.default_rng(0).geometric(0.1, 5000)
+    padded = sum(len(batch) * lengths[batch].max() for batch in alike(lengths, 32, np.random.default_rng(1)))
+    assert padded < 1.3 * lengths.sum()  # 4 or so times as many, if shuffled
 
 
 @pytest.mark.parametrize("order", ["rows", "times", "none"])
