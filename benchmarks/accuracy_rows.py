@@ -114,7 +114,8 @@ def _ratios() -> Iterator[Row]:
     yield Row("mult-vae-1m", *large, "MultVAE", metrics, "bpr-1m", options=kept, beat=[0.290, 0.213])
 
 
-_BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
+_BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov",
+           "vstan": "VSTAN", "slist": "SLIST"}
 _BROAD = {"factors": 128, "recent": 200, "batch_size": 8, "lr": 0.002, "epochs": 12}
 _SETS = {"wide": 2000, "long_term": False, "loss": "squares", "dropout": 0.3, "recent": 200, "batch_size": 100,
          "lr": 3e-4, "epochs": 80}
@@ -161,6 +162,10 @@ def _sequences() -> Iterator[Row]:
     sessions: dict[str, Any] = {"metrics": ("recall@20", "mrr@20"), "parts": ("train", "test")}
     for name, model in ("popular", "Popular"), ("item-knn", "ItemKNN"), ("markov", "Markov"):
         yield Row(f"{name}-diginetica", "diginetica", "sessions-next", model, **sessions)
+    yield Row("vstan-diginetica", "diginetica", "sessions-next", "VSTAN", reach="markov-diginetica", beat=[0.53],
+              grid=grid(window_decay=[0.7, 0.8], backward=[0.03, 0.1], asymmetry=[0.75, 0.85]), **sessions)
+    yield Row("slist-diginetica", "diginetica", "sessions-next", "SLIST", reach="markov-diginetica", beat=[0.53],
+              grid=grid(reg=[6.0, 12.0], unordered=[0.0, 0.1, 0.2]), **sessions)
     yield Row("gru4rec-diginetica", "diginetica", "sessions-next", "GRU4Rec", reach="item-knn-diginetica", **sessions)
 
 

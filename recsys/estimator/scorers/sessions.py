@@ -88,10 +88,10 @@ class SessionNeighbours(HistoryScorer):
         similarity = np.zeros(n)
         similarity[near.indices] = near.weights
         part = self._columns.rows(rows.indices)  # (m, n_users): the sessions of each item
+        part = part.where(similarity[part.indices] > 0)
         common = part.weights * rows.weights[part.row_of_entry].astype(np.float64)
         total = np.bincount(part.indices, common, n)
-        shares = CSR(part.indptr, part.indices, (common / total[part.indices] * similarity[part.indices])
-                     .astype(np.float32), part.shape).where(similarity[part.indices] > 0)
+        shares = replace(part, data=(common / total[part.indices] * similarity[part.indices]).astype(np.float32))
         match = faded(history, history.unique(), self.match_decay).rows(np.zeros(len(rows.indices), np.int64))
         out = np.zeros(len(indices))
         last = len(indices) - 1 - np.unique(indices[::-1], return_index=True)[1]  # of each distinct item

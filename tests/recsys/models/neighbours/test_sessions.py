@@ -17,7 +17,7 @@ sequences = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=7), min_si
 shares = st.sampled_from([0.0, 0.5, 1.0])
 settings_ = st.fixed_dictionaries({
     "neighbours": st.sampled_from([1, 2, 100]), "pool": st.sampled_from([1, 2, 100]),
-    "decay": st.sampled_from([0.5, 1.0]), "match_decay": shares, "window_decay": shares,
+    "decay": shares, "match_decay": shares, "window_decay": shares,
     "backward": st.sampled_from([0.0, 0.3, 1.0]), "asymmetry": shares, "weights": st.sampled_from(["binary", "idf"]),
     "repeats": st.booleans(), "half_life": st.sampled_from([None, 3.0])})
 
