@@ -22,14 +22,17 @@ def _simulated() -> Arrays:
     return made(**sizes) | {"user": data.user, "item": data.item, "shape": np.array([data.n_users, data.n_items])}
 
 
-# Hyper-parameters are our defaults, Mult-VAE's widths and batch, NeuMF's loss and negatives those of their papers;
-# NeuMF's first vectors are shorter, as with longer ones other negatives make another loss.
+# Hyper-parameters are our defaults, Mult-VAE's widths and batch, NeuMF's loss and negatives, and LightGCN's layers,
+# loss and rate those of their papers; NeuMF's first vectors are shorter, as with longer ones other negatives make
+# another loss.
 _PLAIN: dict[str, Any] = {"weight_decay": 0.0}
 _VAE = _PLAIN | {"hidden": (600,), "latent": 200, "dropout": 0.5, "beta": 0.2, "anneal": 50, "batch_size": 500,
                  "lr": 1e-3}
 _AUTOREC = _PLAIN | {"hidden": (500,), "reg": 100.0, "batch_size": 4096, "lr": 3e-3}
 _NEUMF = _PLAIN | {"factors": 32, "hidden": (32, 16), "dropout": 0.3, "loss": "bce", "negatives": 4, "reg": 0.2,
                    "init_std": 0.1, "batch_size": 8192, "lr": 0.02}
+_GRAPH = _PLAIN | {"factors": 64, "layers": 3, "loss": "bpr", "negatives": 1, "reg": 1e-4, "init_std": 0.1,
+                   "batch_size": 8192, "lr": 1e-3}
 _IMAGES = _PLAIN | {"filters": (32, 64, 128), "dense": 512, "factors": 32, "dropout": 0.5, "negatives": 4,
                     "batch_size": 64, "lr": 1e-3}
 _SEQUENCES = _PLAIN | {"factors": 64, "recent": 50, "repeats": False, "batch_size": 32}
@@ -58,6 +61,8 @@ CLAIMS = [
           Training("AutoRec", _AUTOREC, partial(ratings, "ml-1m"), "autoencoders"), on="ml-1m"),
     claim("epoch-neumf", "an epoch of NeuMF, 32 factors, 4 negatives, batch 8192", 2,
           Training("NeuMF", _NEUMF, partial(ratings, "ml-1m"), "pairs", noise=5e-3), on="ml-1m"),
+    claim("epoch-lightgcn", "20 of 123 batches of an epoch of LightGCN, 64 factors, 3 layers, batch 8192", 2,
+          Training("LightGCN", _GRAPH, partial(ratings, "ml-1m"), "graphs", batches=20, noise=5e-3), on="ml-1m"),
     *_sequences("ml-100k", "an epoch of {}", None),
     *_sequences("online-retail", "100 of 359 batches of an epoch of {}", 100),
     claim("epoch-sasrec-amazon-beauty",

@@ -20,7 +20,7 @@ __all__ = ["Friends"]
 
 
 class Friends(Scorer):
-    """Score of i for u = `sum_v w_uv x_vi / |x_v| ** (2 asymmetry)`, `w_u = t_u + indirect t_u T` without u itself.
+    """Score of i for u = `sum_v w_uv x_vi`, with `w_u = t_u + indirect t_u T` without u itself.
 
     T has the links, which weigh 1 together for each user who has some, and `t_u` is its row u.
 
@@ -31,25 +31,20 @@ class Friends(Scorer):
         With the stored ones.
     links : CSR, shape (n_users, n_users)
         Each once; without weights, so that those of a user who leaves go to the others.
-    indirect, asymmetry : float
+    indirect : float
     """
 
     needs_histories = True
 
-    def __init__(self, can: Can, histories: Histories, links: CSR, *, indirect: float, asymmetry: float) -> None:
+    def __init__(self, can: Can, histories: Histories, links: CSR, *, indirect: float) -> None:
         self.can, self.histories, self.n_items = can, histories, histories.rows.shape[1]
-        self.links, self.indirect, self.asymmetry = links, indirect, asymmetry
-        rows = histories.rows
-        squares = np.bincount(rows.row_of_entry, rows.weights.astype(np.float64) ** 2, rows.shape[0])
-        sizes = np.maximum(squares, 1e-12) ** -float(asymmetry)
-        self._rows = CSR(rows.indptr, rows.indices, (rows.weights * sizes[rows.row_of_entry]).astype(np.float32),
-                         rows.shape)
+        self.links, self.indirect = links, indirect
         shares = np.repeat(1 / np.maximum(links.counts, 1), links.counts).astype(np.float32)
         self._shares = CSR(links.indptr, links.indices, shares, links.shape)
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores of all items for users: int (B,) -> (B, n_items)."""
-        return _product(self._trusted(users), self._rows)
+        return _product(self._trusted(users), self.histories.rows)
 
     def _trusted(self, users: np.ndarray) -> CSR:
         """Who counts how much for some users: CSR (B, n_users)."""
@@ -68,7 +63,7 @@ class Friends(Scorer):
 
     def state(self) -> State:
         """The histories and the links, which are both private."""
-        settings = {"histories": self.histories.settings(), "indirect": self.indirect, "asymmetry": self.asymmetry}
+        settings = {"histories": self.histories.settings(), "indirect": self.indirect}
         return settings, self.histories.arrays() | pack("seen.links", self.links)
 
     @classmethod
@@ -76,13 +71,13 @@ class Friends(Scorer):
         """The scorer that `state` described."""
         links = unpack("seen.links", arrays, (len(facts.users), len(facts.users)))
         return cls(settings["can"], Histories.restore(settings["histories"], arrays, facts), links,
-                   indirect=settings["indirect"], asymmetry=settings["asymmetry"])
+                   indirect=settings["indirect"])
 
     def without_users(self, staying: Staying, facts: Facts) -> Self:
         """The same without the histories of those who leave, and without the links from and to them."""
         histories = replace(self.histories, stored=staying.rows(self.histories.rows))
         return type(self)(self.can, histories, self.links.submatrix(np.flatnonzero(staying.keep)),
-                          indirect=self.indirect, asymmetry=self.asymmetry)
+                          indirect=self.indirect)
 
 
 def _product(rows: CSR, table: CSR) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from recsys.data.interactions import Interactions
 from recsys.estimator import Can, Context, Learned, Recommender
-from recsys.estimator.parameters import Check, at_least, between, one_of
+from recsys.estimator.parameters import Check, at_least, one_of
 from recsys.estimator.scorers.friends import Friends
 from recsys.models.neighbours.implicit import histories_of
 from recsys.models.social.links import lacks_links, links_of, with_no_links
@@ -17,10 +17,10 @@ __all__ = ["TrustKNN"]
 class TrustKNN(Recommender):
     """Items of the people whom a user trusts, or is friends with: the neighbours of `UserKNN`, by links, not by taste.
 
-    The score of i is `sum_v w_uv x_vi / |x_v| ** (2 asymmetry)` with `w_u = t_u + indirect * t_u T`, where the links
-    `t_u` of a user weigh 1 together: friends, and friends of friends by how many ways lead to them. What a user has
-    met plays no part, so it answers strangers who have friends as well as anybody; whose friends have met nothing, or
-    who has none, gets popular items.
+    The score of i is `sum_v w_uv x_vi` with `w_u = t_u + indirect * t_u T`, where the links `t_u` of a user, a row of
+    T, weigh 1 together: friends, and friends of friends by how many ways lead to them. What a user has met plays no
+    part, so it answers strangers who have friends as well as anybody; whose friends have met nothing, or who has none,
+    gets popular items.
 
     Links are personal: they are in a file only with the histories (`seen=True`), and who is taken out of a model is
     gone from everybody's links. `partial_fit` is not supported: links come with `fit`.
@@ -29,8 +29,6 @@ class TrustKNN(Recommender):
     ----------
     indirect : float
         Weight of friends of friends, together, relative to friends.
-    asymmetry : float
-        How much less a person's single items say who has met many; with 0 they say as much.
     weights : {"binary", "value", "idf"}
         What the entries of X are: 1, the interaction's (last) value, or the item's inverse frequency.
 
@@ -50,14 +48,12 @@ class TrustKNN(Recommender):
     """
 
     can: ClassVar[Can] = Can(cold_user=True)
-    checks: ClassVar[dict[str, Check]] = {"indirect": at_least(0), "asymmetry": between(0, 1),
-                                          "weights": one_of("binary", "value", "idf")}
+    checks: ClassVar[dict[str, Check]] = {"indirect": at_least(0), "weights": one_of("binary", "value", "idf")}
 
     indirect: float
-    asymmetry: float
     weights: str
 
-    def __init__(self, *, indirect: float = 0.5, asymmetry: float = 0.25, weights: str = "binary") -> None:
+    def __init__(self, *, indirect: float = 1.0, weights: str = "binary") -> None:
         self.store_parameters(locals())
 
     def lacks(self, data: Interactions) -> str:
@@ -72,4 +68,4 @@ class TrustKNN(Recommender):
         """The links and the histories are all there is."""
         links = links_of(f"{type(self).__name__}.fit", data)
         histories = histories_of(self, context.facts).storing(data.csr, context.facts.seen)
-        return Learned(Friends(self.can, histories, links, indirect=self.indirect, asymmetry=self.asymmetry))
+        return Learned(Friends(self.can, histories, links, indirect=self.indirect))

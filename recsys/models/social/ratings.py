@@ -18,8 +18,9 @@ from recsys.models.social.links import lacks_links, links_of, shared, with_no_li
 
 __all__ = ["SocialMF", "TrustSVD"]
 
+_PARTS = 100  # of a step along the links, at most; each is short enough that none diverges
+
 _CAN = Can(ratings=True, fold_in=True, cold_user=True, explain=True, embeddings=True)
-_MOST_STEPS = 100  # of the links in an epoch; where more were needed, the training diverges, which it says
 
 
 class TrustSVD(MatrixFactorization):
@@ -112,7 +113,8 @@ class SocialMF(MatrixFactorization):
 
     `social * sum_u |p_u - sum_{v in T_u} p_v / |T_u||**2` is added to the objective of `MatrixFactorization`, over the
     users who trust somebody: after each pass over the ratings, p takes a step along its gradient with the length `lr`,
-    in as many parts as keep it stable. So who has rated nothing has the mean vector of the people trusted.
+    in as many parts as keep it stable, but 100 at most. So who has rated nothing has the mean vector of the people
+    trusted.
 
     A new user's history comes without links. `partial_fit` is not supported: links come with `fit`. All else is as in
     `MatrixFactorization`.
@@ -171,14 +173,14 @@ class SocialMF(MatrixFactorization):
         trusted, trusts = links.T, (links.counts > 0)[:, None]
         most = float(np.bincount(links.indices, links.weights, links.shape[0]).max(initial=0))
         length = self.lr * self.social
-        wanted = length * (1 + math.sqrt(most)) ** 2  # a bound of the largest eigenvalue
-        times = math.ceil(min(wanted, _MOST_STEPS))
+        bound = (1 + math.sqrt(most)) ** 2  # of the largest eigenvalue
+        times = min(math.ceil(length * bound), _PARTS)
+        step = np.float32(min(length / max(times, 1), 1 / bound))
 
         def between(parts: Parts, epoch: int) -> None:
             p = parts.user_factors
             for _ in range(times):
                 apart = (p - kernels.neighbours.sum_dense_rows(*compressed(links), p)) * trusts
-                p -= np.float32(length / times) * (
-                    apart - kernels.neighbours.sum_dense_rows(*compressed(trusted), apart))
+                p -= step * (apart - kernels.neighbours.sum_dense_rows(*compressed(trusted), apart))
 
         return between
