@@ -165,7 +165,8 @@ def _films(
     text = [""] * len(ids) if tags is None else _tags(tags, ids)
     if plots is not None:
         if links is None:
-            raise DataError("Plots are joined by the tmdbId of links.csv, which is not there; add it, or leave plots out.")
+            raise DataError("Plots are joined by the tmdbId of links.csv, which is not there; add it, or leave plots "
+                            "out.")
         told = _plots(Path(plots), attributes["tmdb"])
         text = [f"{said} | {plot}" if said and plot else said or plot for said, plot in zip(text, told, strict=True)]
     given = None if tags is None and plots is None else np.array(text, np.dtypes.StringDType())

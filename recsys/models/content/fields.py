@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from recsys.checks import Check
 from recsys.data.csr import CSR, distinct
 from recsys.data.features import Features
 from recsys.data.words import (
@@ -21,8 +23,10 @@ from recsys.data.words import (
 )
 from recsys.errors import DataError
 
-__all__ = ["WordField", "WordFields", "readable"]
+__all__ = ["NAMES", "WordField", "WordFields", "readable"]
 
+NAMES = Check(lambda value: isinstance(value, (tuple, list)) and len(value) > 0
+              and all(isinstance(name, str) for name in value), "a sequence of names")
 _PARTS = 10  # that numbers are cut into, with as many items in each
 _OWN = ("titles", "text", "genres")
 
@@ -124,8 +128,8 @@ class WordFields:
                             f"genres=...) or attributes of a value an item.")
         unknown = [name for name in names or () if name not in able]
         if unknown:
-            raise DataError(f"{who}: the items have no field {unknown[0]!r} that can be read as words; fields= may name "
-                            f"{', '.join(able)}.")
+            raise DataError(f"{who}: the items have no field {unknown[0]!r} that can be read as words; fields= may "
+                            f"name {', '.join(able)}.")
         return cls(tuple(WordField.learn(features, name, known, similarity, min_count) for name in names or able),
                    similarity)
 
@@ -186,13 +190,13 @@ def _said(features: Features, name: str, edges: np.ndarray | None) -> tuple[CSR,
         return count_words([[value] if value else [] for value in values.astype(np.str_).tolist()])
     part = np.searchsorted(edges, values, "right")
     ends = ["...", *(f"{edge:.6g}" for edge in edges), "..."]
-    names = [f"{low} to {high}" for low, high in zip(ends, ends[1:], strict=False)]
+    names = [f"{low} to {high}" for low, high in pairwise(ends)]
     return count_words([[names[j]] if there else [] for j, there in zip(part.tolist(), _there(values), strict=True)])
 
 
 def _there(values: np.ndarray) -> np.ndarray:
     """Which numbers are known: not NaN, and not -1 where they are whole, which `Features.take` fills in."""
-    return np.isfinite(values) if values.dtype.kind == "f" else values != -1
+    return np.asarray(np.isfinite(values) if values.dtype.kind == "f" else values != -1)
 
 
 def _edges(values: np.ndarray, known: np.ndarray) -> np.ndarray:

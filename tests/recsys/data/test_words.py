@@ -59,8 +59,9 @@ def test_tf_idf_is_its_formula(documents):
     found = tf_idf(counts, inverse_document_frequency(counts)).toarray()
     held_by = Counter(word for document in documents for word in set(document))
     for i, document in enumerate(documents):
-        row = np.array([(1 + math.log(document.count(word))) * (math.log((1 + len(documents)) / (1 + held_by[word])) + 1)
-                        if word in document else 0 for word in words.tolist()])
+        row = np.array([(1 + math.log(document.count(word))) * (
+            math.log((1 + len(documents)) / (1 + held_by[word])) + 1) if word in document else 0
+            for word in words.tolist()])
         np.testing.assert_allclose(found[i], row / max(np.linalg.norm(row), 1e-9), atol=1e-6)
 
 
