@@ -60,7 +60,7 @@ def test_items_nobody_has_met_are_ranked_by_their_words():
     data = tastes(Features(text=texts))
     model = ContentProfile().fit(data)
     assert hits_among_cold(model) > 0.85
-    assert run(ContentProfile(), data, "new-items", metrics=["auc"]).metrics["auc"] > 0.9
+    assert run(ContentProfile(), data, "new-items", metrics=["auc"]).metrics["auc"] > 0.8
     mixed = tastes(Features(text=list(rng.permutation(texts))))
     assert run(ContentProfile(), mixed, "new-items", metrics=["auc"]).metrics["auc"] < 0.65
     same = tastes(Features(text=["a film"] * N_ITEMS))
