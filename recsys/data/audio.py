@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import wave
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -80,7 +78,7 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
 def _read_other(path: Path) -> tuple[np.ndarray, int]:
     """The same by the library of the extra."""
     try:
-        soundfile: Any = importlib.import_module("soundfile")
+        import soundfile
     except ImportError as error:
         raise MissingExtraError("soundfile", "audio", f"Reading {path}, which is not PCM in WAV,") from error
     try:

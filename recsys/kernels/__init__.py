@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from minidl.kernels import Kernels
 
-__all__ = ["PACKAGES", "als", "bpr", "mf", "neighbours", "ranking", "retrieval", "sparse"]
+__all__ = ["PACKAGES", "als", "bpr", "mf", "neighbours", "ranking", "retrieval", "sparse", "words"]
 
 PACKAGES = ("minidl.kernels", "recsys.kernels")  # of which a process may run machine code of another one
 
@@ -19,3 +19,4 @@ neighbours = Kernels("recsys.kernels", "neighbours")
 ranking = Kernels("recsys.kernels", "ranking")
 retrieval = Kernels("recsys.kernels", "retrieval")
 sparse = Kernels("recsys.kernels", "sparse")
+words = Kernels("recsys.kernels", "words")

@@ -14,12 +14,12 @@ from recsys.data.features import Features
 from recsys.data.words import (
     bm25,
     bm25_rarity,
+    count_texts,
     count_words,
     inverse_document_frequency,
     known_columns,
     tf_idf,
     unit_rows,
-    words_of,
 )
 from recsys.errors import DataError
 
@@ -184,7 +184,7 @@ def _said(features: Features, name: str, edges: np.ndarray | None) -> tuple[CSR,
         genres = distinct(features.genres)
         return genres.where(genres.weights > 0), features.genre_names
     if name in _OWN:
-        return count_words(map(words_of, getattr(features, name).tolist()))
+        return count_texts(getattr(features, name).tolist())
     values = features.attributes[name]
     if edges is None:
         return count_words([[value] if value else [] for value in values.astype(np.str_).tolist()])

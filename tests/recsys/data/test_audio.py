@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 import wave
 
 import numpy as np
@@ -74,14 +74,7 @@ def test_a_file_that_was_cut_off(tmp_path):
 
 def test_other_formats_need_the_extra(tmp_path, monkeypatch):
     (tmp_path / "a.ogg").write_bytes(b"OggS" + bytes(50))
-    inner = importlib.import_module
-
-    def without(name, *more):
-        if name == "soundfile":
-            raise ImportError
-        return inner(name, *more)
-
-    monkeypatch.setattr(importlib, "import_module", without)
+    monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(MissingExtraError, match=r"a\.ogg, which is not PCM in WAV, needs soundfile; .*minidl\[audio\]"):
         read_sound(tmp_path / "a.ogg")
 
