@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 UNRECORDED = "machine not recorded"
-_PACKAGES = ("numpy", "numba", "scipy", "torch", "implicit", "scikit-surprise", "starlette", "uvicorn", "fastapi")
+_PACKAGES = ("numpy", "numba", "scipy", "torch", "implicit", "scikit-learn", "scikit-surprise", "starlette", "uvicorn",
+             "fastapi")
 
 
 def stamped(row: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

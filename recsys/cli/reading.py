@@ -36,6 +36,8 @@ def add_data(made: argparse.ArgumentParser, kinds: str = "--events") -> None:
     add_reading(made, kinds)
     made.add_argument("--images", type=Path, metavar="FILE", help="item images: an .npz file with two arrays, images "
                       "(m, height, width, channels) and the ids of their items (m,)")
+    made.add_argument("--sounds", type=Path, metavar="FOLDER", help="item sounds: a file an item, called as its id, "
+                      "such as 17.wav")
     for name, what in SIDES.items():
         made.add_argument(f"--{name.replace('_', '-')}", metavar="FILE", help=what)
 
@@ -135,7 +137,7 @@ def _thinned(before: Any, after: Any, source: str, flag: str) -> Any:
 
 def _with_sides(data: Any, options: argparse.Namespace) -> Any:
     """The data with what is known besides, from the files that the options name."""
-    from recsys.data import images, side
+    from recsys.data import audio, images, side
 
     add: dict[str, Callable[..., Any]] = {
         "titles": side.add_titles, "item_features": side.add_features, "text": side.add_texts,
@@ -148,7 +150,10 @@ def _with_sides(data: Any, options: argparse.Namespace) -> Any:
             except DataError as error:  # --header is said of the data alone
                 raise DataError(str(error).replace("pass header=True or header=False", (
                     "if it does, call them by words such as user, item, friend or title"))) from None
-    return data if getattr(options, "images", None) is None else images.add_images(data, options.images)
+    for name, adds in (("images", images.add_images), ("sounds", audio.add_sounds)):
+        if getattr(options, name, None) is not None:
+            data = adds(data, getattr(options, name))
+    return data
 
 
 def in_flags(text: str) -> str:

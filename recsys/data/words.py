@@ -9,12 +9,17 @@ from itertools import chain, count
 
 import numpy as np
 
-from recsys.data.csr import CSR
+from recsys import kernels
+from recsys.data.csr import CSR, ranges
 
-__all__ = ["bm25", "bm25_rarity", "count_words", "inverse_document_frequency", "known_columns",
+__all__ = ["bm25", "bm25_rarity", "count_texts", "count_words", "inverse_document_frequency", "known_columns",
            "tf_idf", "unit_rows", "words_of"]
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_BYTES = np.zeros(256, np.uint8)  # letters and digits of ASCII, in lower case, apostrophes, all else but ASCII; or 0
+for _byte in range(256):
+    if _byte >= 128 or chr(_byte).isalnum() or chr(_byte) == "'":
+        _BYTES[_byte] = _byte + 32 * (ord("A") <= _byte <= ord("Z"))
 
 
 def words_of(text: str) -> list[str]:
@@ -23,7 +28,7 @@ def words_of(text: str) -> list[str]:
     >>> words_of("Schindler's List (1993): a TRUE story")
     ["schindler's", 'list', '1993', 'a', 'true', 'story']
     """
-    return _WORD.findall(text.lower().replace("’", "'"))
+    return [word.lower() for word in _WORD.findall(text.replace("’", "'"))]
 
 
 def count_words(documents: Iterable[Sequence[str]]) -> tuple[CSR, np.ndarray]:
@@ -36,18 +41,44 @@ def count_words(documents: Iterable[Sequence[str]]) -> tuple[CSR, np.ndarray]:
     documents = list(documents)
     numbers: defaultdict[str, int] = defaultdict(count().__next__)  # the first time a word is asked for numbers it
     found = np.fromiter(map(numbers.__getitem__, chain.from_iterable(documents)), np.int64)
-    words = list(numbers)
-    order = sorted(range(len(words)), key=words.__getitem__)
-    place = np.empty(len(words), np.int64)
-    place[order] = np.arange(len(words))
     lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-    keys = np.repeat(np.arange(len(documents)) * len(words), lengths) + place[found]
+    return _counted(np.repeat(np.arange(len(documents)), lengths), found, [[word] for word in numbers], len(documents))
+
+
+def count_texts(texts: Sequence[str]) -> tuple[CSR, np.ndarray]:
+    """The same of the words of texts, as `words_of` gives them, faster: what occurs again is looked into once.
+
+    >>> counts, words = count_texts(["Red tea, green TEA", ""])
+    >>> words.tolist(), counts.toarray().tolist()
+    (['green', 'red', 'tea'], [[1.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+    """
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    data = _BYTES[np.frombuffer(b"\0".join([*encoded, b""]), np.uint8)]  # a 0 behind each text
+    edges = np.flatnonzero(np.diff(data != 0, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]  # of the runs of bytes other than 0
+    numbers, first = kernels.words.number_distinct(data, starts, ends)
+    plain = data.tobytes()
+    runs = (plain[start:end].decode("utf-8", "surrogatepass")
+            for start, end in zip(starts[first].tolist(), ends[first].tolist(), strict=True))
+    inside = [[run] if run.isascii() and run.isalnum() else words_of(run) for run in runs]
+    behind = np.cumsum([len(text) + 1 for text in encoded], dtype=np.int64)
+    return _counted(np.searchsorted(behind, starts, "right"), numbers, inside, len(encoded))
+
+
+def _counted(rows: np.ndarray, runs: np.ndarray, inside: Sequence[Sequence[str]], n: int) -> tuple[CSR, np.ndarray]:
+    """Counts (n, n_words) of the words inside of runs, of which each entry has a row and a number, and the words."""
+    words = sorted(set(chain.from_iterable(inside)))
+    number = {word: j for j, word in enumerate(words)}
+    columns = np.fromiter(map(number.__getitem__, chain.from_iterable(inside)), np.int64)
+    lengths = np.fromiter(map(len, inside), np.int64, len(inside))
+    held = lengths[runs]  # words of each entry
+    keys = np.repeat(rows, held) * len(words) + columns[ranges((np.cumsum(lengths) - lengths)[runs], held)]
     keys.sort()
     first = np.flatnonzero(np.diff(keys, prepend=-1))
-    rows, columns = np.divmod(keys[first], max(len(words), 1))
-    counts = CSR(np.searchsorted(rows, np.arange(len(documents) + 1)), columns.astype(np.int32),
-                 np.diff(np.append(first, len(keys))).astype(np.float32), (len(documents), len(words)))
-    return counts, np.array([words[j] for j in order], np.str_)
+    row, column = np.divmod(keys[first], max(len(words), 1))
+    counts = np.diff(np.append(first, len(keys))).astype(np.float32)
+    indptr = np.searchsorted(row, np.arange(n + 1))
+    return CSR(indptr, column.astype(np.int32), counts, (n, len(words))), np.array(words, np.str_)
 
 
 def known_columns(counts: CSR, words: np.ndarray, known: np.ndarray) -> CSR:

@@ -64,6 +64,7 @@ GLOSSARY: dict[str, Word] = {
     "max_words": Word("int", "size of the vocabulary"),
     "min_count": Word("int", "items that have a word of the vocabulary"),
     "min_neighbours": Word("int", "with fewer neighbours, the answer is the baseline"),
+    "modalities": Word("tuple[str, ...]", "the kinds of content that are read"),
     "negatives": Word("int", "items drawn against each that was chosen"),
     "negatives_power": Word("float", "they are drawn in proportion to their count to this power"),
     "model": Word("Spec", "the model whose lists are changed"),

@@ -44,6 +44,7 @@ REGISTRY: dict[str, str] = {
     "ImageCNN": "content.visual",
     "VisualBPR": "content.visual",
     "TextCNN": "content.text",
+    "Multimodal": "content.multimodal",
     "LinearAutoencoder": "autoencoders.estimators",
     "CDAE": "autoencoders.estimators",
     "AutoRec": "autoencoders.ratings",

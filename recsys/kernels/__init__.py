@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from minidl.kernels import Kernels
 
-__all__ = ["PACKAGES", "als", "bpr", "mf", "neighbours", "ranking", "regressions", "retrieval", "sparse"]
+__all__ = ["PACKAGES", "als", "bpr", "mf", "neighbours", "ranking", "regressions", "retrieval", "sparse", "words"]
 
 PACKAGES = ("minidl.kernels", "recsys.kernels")  # of which a process may run machine code of another one
 
@@ -20,3 +20,4 @@ ranking = Kernels("recsys.kernels", "ranking")
 regressions = Kernels("recsys.kernels", "regressions")
 retrieval = Kernels("recsys.kernels", "retrieval")
 sparse = Kernels("recsys.kernels", "sparse")
+words = Kernels("recsys.kernels", "words")

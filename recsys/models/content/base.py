@@ -37,12 +37,15 @@ CONTENT_CHECKS: dict[str, Check] = {
 
 
 class Reader(Protocol):
-    """How the content of items becomes what a tower takes; `TextReader`, `VectorReader` and `ImageReader` are some."""
+    """How the content of items becomes what a tower takes; `TextReader`, `VectorReader` and `ImageReader` are some.
 
-    def read(self, features: Features | None, who: str) -> tuple[np.ndarray, np.ndarray]:
-        """Content of all items, shape (n, ...), and which items have any, bool (n,)."""
+    Content is an array (n, ...), or anything whose rows are picked in the same way, as `Several` contents are.
+    """
 
-    def prepare(self, rows: np.ndarray) -> np.ndarray:
+    def read(self, features: Features | None, who: str) -> tuple[Any, np.ndarray]:
+        """Content of all items, (n, ...), and which items have any, bool (n,)."""
+
+    def prepare(self, rows: Any) -> Any:
         """Some rows of it, as the tower takes them."""
 
     def state(self) -> dict[str, np.ndarray]:
@@ -170,7 +173,7 @@ class ContentModel(Recommender):
             factors = self._factors(network, _vectors(network, reader, content, given, self._width), facts)
             return self._learned(factors, network, architecture, reader, missing)
 
-        def content_of(items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def content_of(items: np.ndarray) -> tuple[Any, np.ndarray]:
             return reader.prepare(content[items[given[items]]]), given[items]
 
         objective = ItemBatches(data, network, content_of, self.loss, self.negatives, facts.mean_value)
@@ -194,8 +197,12 @@ class ContentModel(Recommender):
 
     def _learned(self, factors: Factors, network: ContentNetwork, architecture: Architecture, reader: Reader,
                  missing: int) -> Learned:
-        return Learned(factors, {"missing_": missing},
+        return Learned(factors, {"missing_": missing, **self._found(network, reader)},
                        ({"network": architecture.settings()}, architecture.arrays(network) | reader.state()))
+
+    def _found(self, network: ContentNetwork, reader: Any) -> dict[str, Any]:
+        """What else there is to say of the trained network, by the names of attributes."""
+        return {}
 
     def _remembered(self, fitted: Fitted) -> tuple[Architecture, ContentNetwork, Any]:
         """The trained network, what it is made from, and the reader."""
@@ -229,7 +236,7 @@ class ContentModel(Recommender):
                                 reader, missing)
         return dataclasses.replace(learned, taken={**fitted.learned.taken, **learned.taken})
 
-    def _read_new(self, data: Interactions, reader: Reader, known: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read_new(self, data: Interactions, reader: Reader, known: int) -> tuple[Any, np.ndarray]:
         """The content of items from `known` on, and which have any."""
         who, features = f"{type(self).__name__}.partial_fit", data.item_features or Features()
         if self._content_needed(features):
@@ -268,8 +275,7 @@ class ContentModel(Recommender):
             features, attributes={**features.attributes, name: vectors}))
 
 
-def _vectors(network: ContentNetwork, reader: Reader, content: np.ndarray, given: np.ndarray,
-             width: int) -> np.ndarray:
+def _vectors(network: ContentNetwork, reader: Reader, content: Any, given: np.ndarray, width: int) -> np.ndarray:
     """The tower's vectors of items, a block at a time: (n, ...), bool (n,) -> (n, width)."""
     vectors = np.empty((len(given), width), np.float32)
     with no_grad():

@@ -8,22 +8,25 @@ from itertools import pairwise
 
 import numpy as np
 
+from recsys.checks import Check
 from recsys.data.csr import CSR, distinct
 from recsys.data.features import Features
 from recsys.data.words import (
     bm25,
     bm25_rarity,
+    count_texts,
     count_words,
     inverse_document_frequency,
     known_columns,
     tf_idf,
     unit_rows,
-    words_of,
 )
 from recsys.errors import DataError
 
-__all__ = ["WordField", "WordFields", "readable"]
+__all__ = ["NAMES", "WordField", "WordFields", "readable"]
 
+NAMES = Check(lambda value: isinstance(value, (tuple, list)) and len(value) > 0
+              and all(isinstance(name, str) for name in value), "a sequence of names")
 _PARTS = 10  # that numbers are cut into, with as many items in each
 _OWN = ("titles", "text", "genres")
 
@@ -181,7 +184,7 @@ def _said(features: Features, name: str, edges: np.ndarray | None) -> tuple[CSR,
         genres = distinct(features.genres)
         return genres.where(genres.weights > 0), features.genre_names
     if name in _OWN:
-        return count_words(map(words_of, getattr(features, name).tolist()))
+        return count_texts(getattr(features, name).tolist())
     values = features.attributes[name]
     if edges is None:
         return count_words([[value] if value else [] for value in values.astype(np.str_).tolist()])

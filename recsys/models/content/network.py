@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl import nn, ops
 from recsys.models.autoencoders.network import dense
+from recsys.models.content.fusion import WordTower, fusion
 from recsys.models.content.image_tower import ImageTower
 from recsys.models.content.text_tower import TextTower
 
@@ -45,12 +46,12 @@ class ContentNetwork(nn.Module):
         nn.init.zeros_(self.user_bias.weight)
         nn.init.zeros_(self.item_bias.weight)
 
-    def vectors(self, content: np.ndarray, given: np.ndarray) -> Any:
+    def vectors(self, content: Any, given: np.ndarray) -> Any:
         """Vectors t of n items, from the content of those that have some: (m, ...), bool (n,) -> (n, factors)."""
         rows = ops.concatenate([self.blank, self.tower(content)]) if given.any() else self.blank  # (1 + m, factors)
         return rows[np.where(given, np.cumsum(given), 0)]
 
-    def forward(self, users: np.ndarray, items: np.ndarray, content: np.ndarray, given: np.ndarray) -> Any:
+    def forward(self, users: np.ndarray, items: np.ndarray, content: Any, given: np.ndarray) -> Any:
         """Scores of some users and items: int (U,), int (I,), and the items' content -> (U, I)."""
         t = self.vectors(content, given)
         t = t if self.own is None else ops.concatenate([t, self.own(items)], axis=1)
@@ -60,7 +61,9 @@ class ContentNetwork(nn.Module):
 TOWERS: dict[str, Callable[..., nn.Module]] = {
     "text": lambda rng, **options: TextTower(**options, generator=rng),
     "image": lambda rng, **options: ImageTower(**options, generator=rng),
-    "vectors": lambda rng, *, inputs, factors: dense(inputs, factors, rng)}
+    "vectors": lambda rng, *, inputs, factors: dense(inputs, factors, rng),
+    "words": lambda rng, **options: WordTower(**options, generator=rng),
+    "fusion": lambda rng, **options: fusion(rng, TOWERS, **options)}
 """What makes each tower of a generator and of its options."""
 
 

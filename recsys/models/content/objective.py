@@ -34,7 +34,7 @@ class ItemBatches:
     """
 
     def __init__(self, data: Interactions, network: ContentNetwork,
-                 content_of: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], loss: str, negatives: int,
+                 content_of: Callable[[np.ndarray], tuple[Any, np.ndarray]], loss: str, negatives: int,
                  mean: float) -> None:
         self.network, self.content_of, self._loss, self.negatives, self.mean = (
             network, content_of, loss, negatives, mean)

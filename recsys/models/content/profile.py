@@ -16,12 +16,9 @@ from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender
 from recsys.estimator.histories import Histories
 from recsys.estimator.parameters import Check, at_least, one_of, optional, whole
 from recsys.estimator.scorers.profiles import Profiles
-from recsys.models.content.fields import WordFields, readable
+from recsys.models.content.fields import NAMES, WordFields, readable
 
 __all__ = ["ContentProfile", "Shared"]
-
-_NAMES = Check(lambda value: isinstance(value, (tuple, list)) and len(value) > 0
-               and all(isinstance(name, str) for name in value), "a sequence of names")
 
 
 class Shared(NamedTuple):
@@ -87,7 +84,7 @@ class ContentProfile(Recommender):
 
     can: ClassVar[Can] = Can(fold_in=True, cold_item=True, partial_fit=True, explain=True, explain_exact=True)
     checks: ClassVar[dict[str, Check]] = {
-        "similarity": one_of("bm25", "tfidf"), "fields": optional(_NAMES), "min_count": whole(1),
+        "similarity": one_of("bm25", "tfidf"), "fields": optional(NAMES), "min_count": whole(1),
         "weights": one_of("binary", "value"), "prior": at_least(0), "recent": optional(whole(1))}
 
     similarity: str
@@ -120,10 +117,10 @@ class ContentProfile(Recommender):
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The words of the items, and what each says."""
-        facts = context.facts
-        fields = WordFields.learn(data.item_features, self.fields, facts.item_counts > 0, self.similarity,
-                                  self.min_count, f"{type(self).__name__}.fit")
-        return self._learned(fields, *fields.read(data.item_features or Features()), data.csr, facts, facts.mean_value)
+        facts, features = context.facts, data.item_features or Features()
+        fields = WordFields.learn(features, self.fields, facts.item_counts > 0, self.similarity, self.min_count,
+                                  f"{type(self).__name__}.fit")
+        return self._learned(fields, *fields.read(features), data.csr, facts, facts.mean_value)
 
     def _learned(self, fields: WordFields, said: CSR, asked: np.ndarray, events: CSR, facts: Facts,
                  mean: float) -> Learned:

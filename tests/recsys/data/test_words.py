@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from recsys.data.csr import CSR
 from recsys.data.words import (
     bm25,
+    count_texts,
     count_words,
     inverse_document_frequency,
     known_columns,
@@ -41,6 +42,14 @@ def test_counts_of_words(documents):
         columns, often = counts.row(i)
         assert dict(zip(words[columns].tolist(), often.tolist(), strict=True)) == Counter(document)
         assert np.all(np.diff(columns) > 0)
+
+
+@given(st.lists(st.text(st.sampled_from("aBé'’ ,_-Σσ\u3000\n9"), max_size=20), max_size=5))
+def test_texts_are_counted_as_their_words(texts):
+    counts, words = count_texts(texts)
+    expected, names = count_words(map(words_of, texts))
+    assert words.tolist() == names.tolist()
+    np.testing.assert_array_equal(counts.toarray(), expected.toarray())
 
 
 @given(DOCUMENTS, DOCUMENTS)
