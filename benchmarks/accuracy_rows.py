@@ -114,8 +114,7 @@ def _ratios() -> Iterator[Row]:
     yield Row("mult-vae-1m", *large, "MultVAE", metrics, "bpr-1m", options=kept, beat=[0.290, 0.213])
 
 
-_BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov",
-           "vstan": "VSTAN", "slist": "SLIST"}
+_BEFORE = {"popular": "Popular", "item-knn": "ItemKNN", "ease": "EASE", "markov": "Markov"}
 _BROAD = {"factors": 128, "recent": 200, "batch_size": 8, "lr": 0.002, "epochs": 12}
 _SETS = {"wide": 2000, "long_term": False, "loss": "squares", "dropout": 0.3, "recent": 200, "batch_size": 100,
          "lr": 3e-4, "epochs": 80}
@@ -162,10 +161,6 @@ def _sequences() -> Iterator[Row]:
     sessions: dict[str, Any] = {"metrics": ("recall@20", "mrr@20"), "parts": ("train", "test")}
     for name, model in ("popular", "Popular"), ("item-knn", "ItemKNN"), ("markov", "Markov"):
         yield Row(f"{name}-diginetica", "diginetica", "sessions-next", model, **sessions)
-    yield Row("vstan-diginetica", "diginetica", "sessions-next", "VSTAN", reach="markov-diginetica", beat=[0.53],
-              grid=grid(window_decay=[0.7, 0.8], backward=[0.03, 0.1], asymmetry=[0.75, 0.85]), **sessions)
-    yield Row("slist-diginetica", "diginetica", "sessions-next", "SLIST", reach="markov-diginetica", beat=[0.53],
-              grid=grid(reg=[6.0, 12.0], unordered=[0.0, 0.1, 0.2]), **sessions)
     yield Row("gru4rec-diginetica", "diginetica", "sessions-next", "GRU4Rec", reach="item-knn-diginetica", **sessions)
 
 
@@ -204,30 +199,15 @@ def _new_users() -> Iterator[Row]:
 
 
 def _new_items() -> Iterator[Row]:
-    """Items that training has not seen, by images, plots and genres; Popular knows nothing of them: chance level.
-
-    Ids of other catalogues, which `ml-latest-small` has, are no content: `fields` leaves them out.
-    """
+    """Items that training has not seen, by images, plots and genres; Popular knows nothing of them: chance level."""
     metrics, liked = ("auc", "ndcg@10"), {"min_value": 4}
     images, plots = {"image-cnn": "ImageCNN", "visual-bpr": "VisualBPR"}, {"text-cnn": "TextCNN"}
-    words = {"fields": ("titles", "text", "genres", "year")}
-    posters, told = {"posters": "ml-1m-posters/posters_48x32.npz"}, {"plots": "tmdb-5000/tmdb_5000_movies.csv.gz"}
-    for data, files, models in (("ml-1m", posters, images), ("ml-latest-small", told, plots)):
+    for data, files, models in (("ml-1m", {"posters": "ml-1m-posters/posters_48x32.npz"}, images),
+                                ("ml-latest-small", {"plots": "tmdb-5000/tmdb_5000_movies.csv.gz"}, plots)):
         for name, model in ({"popular": "Popular", "fm": "FactorizationMachine"} | models).items():
             yield Row(f"{name}-new-{data}", data, "new-items", model, metrics,
                       () if name == "popular" else f"popular-new-{data}", options=liked, files=files,
                       seeds=(0,) if name == "popular" else _SEEDS)
-    joined = {"links": "ml-latest-small/links.csv.gz"}
-    for data, files, reach, beat in (("ml-1m", posters | told | joined, [0.78], [0.82]),
-                                     ("ml-latest-small", posters | told, [0.80, 0.19], [0.82, 0.22])):
-        said: dict[str, Any] = {"options": liked, "files": files}
-        yield Row(f"content-profile-new-{data}", data, "new-items", "ContentProfile", metrics, reach, words, beat=beat,
-                  **said)
-        for part in ("words", "poster"):
-            yield Row(f"multimodal-{part}-new-{data}", data, "new-items", "Multimodal", metrics, f"popular-new-{data}",
-                      words | {"modalities": (part,)}, seeds=_SEEDS, **said)
-        yield Row(f"multimodal-new-{data}", data, "new-items", "Multimodal", metrics, reach,
-                  words | {"modalities": ("words", "poster")}, beat=beat, seeds=_SEEDS, **said)
 
 
 ROWS = [*_ratings(), *_ratios(), *_sequences(), *_in_order(), *_new_users(), *_new_items()]

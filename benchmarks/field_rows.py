@@ -77,70 +77,97 @@ def drawn(space: Settings, trials: int, seed: int = 0) -> list[Mapping[str, Any]
 
 SPACES: dict[str, Settings] = {
     "ItemKNN": grid(neighbours=[20, 50, 100, 200, 500], shrink=[0.0, 5.0, 20.0], asymmetry=[0.3, 0.4, 0.5, 0.6]),
-    "EASE": grid(reg=[5.0, 10.0, 20.0, 40.0, 80.0, 150.0, 300.0, 600.0, 1200.0]),
+    "RP3beta": grid(neighbours=[50, 200, 777], power=[0.4, 0.6, 1.0], popularity_power=[0.0, 0.2, 0.4]),
+    "EASE": grid(reg=[20.0, 80.0, 300.0], dropout=[0.0, 0.6], user_power=[0.0, 0.5], item_power=[0.0, 0.2]),
+    "SparseEASE": grid(neighbours=[128], reg=[10.0, 60.0], dropout=[0.6, 0.8], user_power=[0.0, 0.4]),
     "ALS": grid(factors=[64, 128, 256], reg=[0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02], alpha=[10.0, 30.0, 100.0],
                 reg_exponent=[1.0]),
+    "FeatureALS": grid(factors=[64, 128, 256], reg=[0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02],
+                       alpha=[10.0, 30.0, 100.0], reg_exponent=[1.0]),
+    "GraphFilter": [{"factors": 512, "low_pass": 0.2, "degree": 8, "shape": 1.5, "asymmetry": 0.1},
+                    {"response": "bspm"}, {"response": "gf-cf"}],
     "MatrixFactorization": grid(factors=[10, 20, 50], reg=[0.02, 0.05, 0.1, 0.2], lr=[0.005, 0.01]),
+    "TrustSVD": grid(factors=[10, 20], reg=[0.05, 0.1, 0.2], social=[0.5, 1.0, 2.0]),
+    "SocialMF": grid(factors=[10, 20], reg=[0.05, 0.1, 0.2], social=[0.5, 1.0, 5.0]),
     "ItemKNNBaseline": grid(neighbours=[20, 40, 80], shrink=[50.0, 100.0, 200.0]),
     "UserKNNBaseline": grid(neighbours=[20, 40, 80], shrink=[50.0, 100.0, 200.0]),
+    "VSTAN": [{"pool": 100, "decay": 0.85, "window_decay": 0.7, "backward": 0.03, "asymmetry": 0.85},
+              {"decay": 0.85, "window_decay": 0.9, "backward": 0.2}],
+    "SLIST": grid(reg=[10.0], unordered=[0.0, 0.1], decay=[0.6, 0.8]),
 }
 """Settings that may be tried of each model, besides its defaults; none of one that is not here."""
 
 _NETWORK = (0, 1)  # seeds
 _RAILS = {name: Entry(name) for name in ("Popular", "ItemKNN", "RP3beta", "EASE", "ALS")}
+_LARGE = {name: Entry(name) for name in ("Popular", "ItemKNN", "RP3beta", "SparseEASE", "ALS")}  # a table too large
 _RATED = {name: Entry(name) for name in ("Bias", "ItemKNNBaseline", "UserKNNBaseline", "MatrixFactorization")}
 _SVDPP = Entry("MatrixFactorization", parameters={"implicit_feedback": True})
 _THREE = ("train", "test", "valid")
 _POSTERS = {"posters": "ml-1m-posters/posters_48x32.npz"}
 _PLOTS = {"plots": "tmdb-5000/tmdb_5000_movies.csv.gz"}
+_LINKS = {"links": "ml-latest-small/links.csv.gz"}
+_WALKED: Settings = [{"neighbours": 777, "power": 0.566, "popularity_power": 0.001}]  # as published for Gowalla
+_PLUS = {"normalise": True, "receiver_power": 0.6, "sender_power": -0.1, "own": 0.2}  # LightGCN++
 
 
 def _graphs() -> Iterator[Section]:
     """Files that LightGCN and LightGCN++ are published on."""
-    recall = ("recall@20", "ndcg@20")
     yield Section(
-        "gowalla", "Gowalla, LightGCN's division", "gowalla-lightgcn", "predefined", recall, refit=True, parts=_THREE,
-        entries={**{name: Entry(name) for name in ("Popular", "ItemKNN", "ALS")},
-                 "RP3beta": Entry("RP3beta", [0.182, 0.1515], [0.184]),
+        "gowalla", "Gowalla, LightGCN's division", "gowalla-lightgcn", "predefined", ("recall@20", "ndcg@20"),
+        refit=True, parts=_THREE, trials=4,
+        entries={**_LARGE, "RP3beta": Entry("RP3beta", [0.182, 0.1515], [0.184], space=_WALKED),
                  "GraphFilter": Entry("GraphFilter", [0.1935, 0.161], [0.1945, 0.162]),
-                 "SparseEASE": Entry("SparseEASE", [0.179, 0.148], [0.183, 0.152]),
-                 "LightGCN": Entry("LightGCN", seeds=_NETWORK)})
+                 "SparseEASE": Entry("SparseEASE", [0.179, 0.148], [0.183, 0.152], space=[
+                     {"neighbours": 128, "reg": 10.0, "dropout": 0.7, "user_power": 0.4}, {"dropout": 0.8}])})
     ten = ("recall@10", "ndcg@10")
+    fast = {"epochs": 60, "batch_size": 65_536, "lr": 0.02, "reg": 0.005}
     yield Section(
         "gowalla-train", "Gowalla, training part alone", "gowalla-lightgcn", "predefined-train", ten, parts=_THREE,
-        entries={**{name: Entry(name) for name in ("Popular", "ItemKNN", "RP3beta", "ALS", "GraphFilter")},
-                 "LightGCN": Entry("LightGCN", [0.1182, 0.1284], [0.1219, 0.1321], seeds=_NETWORK)})
-    for data, title, reach, beat in (
-            ("lgcnpp-lastfm", "Last.fm, LightGCN++'s division", [0.180, 0.206], [0.1889, 0.2171]),
-            ("lgcnpp-ml-1m", "MovieLens 1M, LightGCN++'s division", [0.1655, 0.329], [0.1667, 0.330])):
+        trials=4,
+        entries={**_LARGE, "RP3beta": Entry("RP3beta", space=_WALKED), "GraphFilter": Entry("GraphFilter"),
+                 "LightGCN": Entry("LightGCN", [0.1182, 0.1284], [0.1219, 0.1321], fast, _NETWORK),
+                 "LightGCN++": Entry("LightGCN", [0.1182, 0.1284], [0.1219, 0.1321], fast | _PLUS, _NETWORK)})
+    for data, title, reach, beat, trained in (
+            ("lgcnpp-lastfm", "Last.fm, LightGCN++'s division", [0.180, 0.206], [0.1889, 0.2171],
+             {"epochs": 100, "reg": 0.02}),
+            ("lgcnpp-ml-1m", "MovieLens 1M, LightGCN++'s division", [0.1655, 0.329], [0.1667, 0.330],
+             {"epochs": 120, "batch_size": 16_384, "lr": 0.02, "reg": 0.005})):
         best = {"reach": reach, "beat": beat}
+        few = data == "lgcnpp-ml-1m"  # items
+        local = None if few else [{"neighbours": 1024, "dropout": 0.8, "user_power": 0.7, "item_power": 0.25}]
         yield Section(
             data, title, data, "predefined-train", ten, parts=_THREE,
-            entries={**_RAILS, "ALS": Entry("ALS", **best), "EASE": Entry("EASE", **best, parameters={"max_gib": 10.0}),
-                     "GraphFilter": Entry("GraphFilter", **best), "SLIM": Entry("SLIM", **best),
-                     "SparseEASE": Entry("SparseEASE", **best),
-                     "LightGCN": Entry("LightGCN", **best, seeds=_NETWORK)})
+            entries={**(_RAILS if few else _LARGE), "ALS": Entry("ALS", **best),
+                     **({"EASE": Entry("EASE", **best), "SLIM": Entry("SLIM", **best)} if few else {}),
+                     "SparseEASE": Entry("SparseEASE", **best, space=local),
+                     "GraphFilter": Entry("GraphFilter", **best),
+                     "LightGCN": Entry("LightGCN", **best, parameters=trained, seeds=_NETWORK),
+                     "LightGCN++": Entry("LightGCN", **best, parameters=trained | _PLUS, seeds=_NETWORK)})
 
 
 def _sequences() -> Iterator[Section]:
     """What comes next."""
     last, metrics = "last-one-full", ("hit@10", "ndcg@10")
-    before = {name: Entry(name) for name in ("Popular", "ItemKNN", "RP3beta", "EASE", "ALS", "Markov", "SLIST")}
+    linear = {name: Entry(name) for name in ("Markov", "VSTAN", "SLIST")}
     networks = {"GRU": "SequenceRecommender", "Caser": "Caser", "LRURec": "LRURec"}
     nets = {name: Entry(model, seeds=_NETWORK) for name, model in networks.items()}
+    long: dict[str, Any] = {"recent": 200, "batch_size": 64, "epochs": 30, "patience": 5}
     yield Section(
-        "ml-1m-sasrec", "MovieLens 1M in SASRec's order", "ml-1m-sasrec", last, metrics, minutes=60,
-        entries={**before, **nets, "SASRec": Entry("SASRec", [0.315, 0.182], [0.326, 0.190], seeds=_NETWORK)})
-    large = {name: entry for name, entry in before.items() if name != "EASE"}
+        "ml-1m-sasrec", "MovieLens 1M in SASRec's order", "ml-1m-sasrec", last, metrics, trials=4,
+        entries={**_RAILS, **linear, **nets,
+                 "SASRec": Entry("SASRec", [0.315, 0.182], [0.326, 0.190], long, _NETWORK)})
+    shared: dict[str, Any] = {"loss": "sampled_softmax", "negatives": 3000, "dropout": 0.5, "batch_size": 128,
+                              "epochs": 40, "patience": 4}
+    nets = {name: Entry(model, parameters=shared, seeds=_NETWORK) for name, model in networks.items()}
     yield Section(
-        "amazon-beauty", "Amazon Beauty", "amazon-beauty", last, metrics, minutes=45,
-        entries={**large, "SparseEASE": Entry("SparseEASE"), **nets,
-                 "SASRec": Entry("SASRec", [0.0533, 0.0327], [0.056, 0.034], seeds=_NETWORK)})
+        "amazon-beauty", "Amazon Beauty", "amazon-beauty", last, metrics, trials=4,
+        entries={**_LARGE, **linear, **nets,
+                 "SASRec": Entry("SASRec", [0.0533, 0.0327], [0.056, 0.034], shared, _NETWORK)})
     yield Section(
-        "amazon-video", "Amazon Video", "amazon-video", last, metrics, minutes=45,
-        entries={**large, "SparseEASE": Entry("SparseEASE"), **nets,
-                 "LRURec": Entry("LRURec", [0.1134, 0.0620], [0.118, 0.065], seeds=_NETWORK),
-                 "SASRec": Entry("SASRec", seeds=_NETWORK)})
+        "amazon-video", "Amazon Video", "amazon-video", last, metrics, trials=4,
+        entries={**_LARGE, **linear, **nets,
+                 "LRURec": Entry("LRURec", [0.1134, 0.0620], [0.118, 0.065], shared, _NETWORK),
+                 "SASRec": Entry("SASRec", parameters=shared, seeds=_NETWORK)})
     ahead = {"reach": [0.502, 0.207], "beat": [0.53]}
     yield Section(
         "diginetica", "Diginetica, sessions", "diginetica", "sessions-next", ("recall@20", "mrr@20"),
@@ -157,8 +184,7 @@ def _described() -> Iterator[Section]:
     yield Section(
         "lastfm", "Last.fm with friends and tags", "hetrec2011-lastfm-2k", "ratio-811-full", ten, by_history=True,
         divided=range(5), trials=6,
-        entries={**_RAILS, "EASE": Entry("EASE", parameters={"max_gib": 10.0}),
-                 "ALS": Entry("ALS", [0.222, 0.216]),
+        entries={**_LARGE, "ALS": Entry("ALS", [0.222, 0.216]),
                  "FeatureALS": Entry("FeatureALS", [0.222, 0.216], [0.235, 0.228], controls="friends"),
                  "ContentProfile": Entry("ContentProfile", controls="features"),
                  "TrustKNN": Entry("TrustKNN", controls="friends"), **hybrids})
@@ -167,19 +193,22 @@ def _described() -> Iterator[Section]:
             data, title, data, "ratings-5fold", ("rmse",), by_history=True, trials=6,
             entries={**_RATED, "SVD++": _SVDPP, "SocialMF": Entry("SocialMF", controls="friends"),
                      "TrustSVD": Entry("TrustSVD", beat=beat, controls="friends")})
-    new, liked = ("auc", "ndcg@10"), {"min_value": 4}
-    parts = {name: Entry(name, controls="features", seeds=_NETWORK) for name in (
-        "FactorizationMachine", "TextCNN", "ImageCNN", "VisualBPR")}
-    known = {"ContentProfile": Entry("ContentProfile", controls="features"),
-             "FeatureALS": Entry("FeatureALS", controls="features")}
-    for data, title, reach, beat in (("ml-1m", "MovieLens 1M", [0.78], [0.82]),
-                                     ("ml-latest-small", "MovieLens small", [0.80, 0.19], [0.82, 0.22])):
-        both = {"reach": reach, "beat": beat, "controls": "features"}
-        files = {"posters": _POSTERS["posters"]} if data == "ml-1m" else {**_POSTERS, **_PLOTS}
+    new = ("auc", "ndcg@10")
+    for data, title, reach, beat, files in (
+            ("ml-1m", "MovieLens 1M", [0.78], [0.82], _POSTERS | _PLOTS | _LINKS),
+            ("ml-latest-small", "MovieLens small", [0.80, 0.19], [0.82, 0.22], _POSTERS | _PLOTS)):
+        words: dict[str, Any] = {"fields": ("titles", "text", "genres", "year")}
+        told: dict[str, Any] = {"controls": "features"}
+        fused = {f"Multimodal, {names} alone": Entry("Multimodal", parameters=words | {"modalities": (modality,)})
+                 for names, modality in (("words", "words"), ("posters", "poster"))}
         yield Section(
-            f"new-{data}", f"{title}, films that are new", data, "new-items", new, options=liked, files=files, trials=4,
-            entries={"Popular": Entry("Popular"), **parts, **known,
-                     "MultimodalRecommender": Entry("MultimodalRecommender", **both, seeds=_NETWORK)})
+            f"new-{data}", f"{title}, films that are new", data, "new-items", new, options={"min_value": 4},
+            files=files, trials=1,
+            entries={"Popular": Entry("Popular"), "FactorizationMachine": Entry("FactorizationMachine", seeds=_NETWORK),
+                     "FeatureALS": Entry("FeatureALS", **told),
+                     "ContentProfile": Entry("ContentProfile", reach, beat, words, **told), **fused,
+                     "Multimodal": Entry("Multimodal", reach, beat, words | {"modalities": ("words", "poster")},
+                                         _NETWORK, **told)})
 
 
 def _ratings() -> Iterator[Section]:
@@ -196,8 +225,7 @@ def _ratings() -> Iterator[Section]:
     yield Section("ml-1m-811", "MovieLens 1M, ratings of 3 or more", "ml-1m", "ratio-811-full",
                   ("ndcg@10", "recall@10"), options={"min_value": 3},
                   entries={**_RAILS, "EASE": Entry("EASE", **best), "SLIM": Entry("SLIM", **best),
-                           "GraphFilter": Entry("GraphFilter", **best),
-                           "FeatureALS": Entry("FeatureALS", **best, controls="features")})
+                           "GraphFilter": Entry("GraphFilter", **best), "FeatureALS": Entry("FeatureALS", **best)})
 
 
 SECTIONS = {section.name: section for section in (*_graphs(), *_sequences(), *_described(), *_ratings())}
