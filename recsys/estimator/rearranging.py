@@ -50,16 +50,16 @@ def varied(scores: np.ndarray, alike: np.ndarray, strength: float, k: int) -> np
     >>> varied(np.array([[1.0, 0.9, 0.5]]), np.array([[[1, 1, 0], [1, 1, 0], [0, 0, 1]]]), 0.5, 3)
     array([[0, 2, 1]])
     """
-    nearest = np.full(scores.shape, -np.inf)
-    rows = np.arange(len(scores))
+    held, nearest = scores > -np.inf, np.full(scores.shape, -np.inf)
+    rows, good = np.arange(len(scores)), np.where(held, scores, 0.0)
 
     def gain(place: int) -> np.ndarray:
-        return (1 - strength) * scores - strength * nearest if place else scores
+        return (1 - strength) * good - strength * nearest if place else good
 
     def take(best: np.ndarray) -> None:
         np.maximum(nearest, alike[rows, best], out=nearest)
 
-    return _greedily(scores > -np.inf, k, gain, take)
+    return _greedily(held, k, gain, take)
 
 
 def calibrated(scores: np.ndarray, labels: np.ndarray, own: np.ndarray, strength: float, k: int) -> np.ndarray:
@@ -95,17 +95,17 @@ def calibrated(scores: np.ndarray, labels: np.ndarray, own: np.ndarray, strength
     >>> calibrated(np.array([[1.0, 0.9, 0.5]]), labels, np.array([[1.0, 1]]), 0.5, 3)
     array([[0, 2, 1]])
     """
-    shown = np.zeros(own.shape)
-    rows = np.arange(len(scores))
+    held, shown = scores > -np.inf, np.zeros(own.shape)
+    rows, good = np.arange(len(scores)), np.where(held, scores, 0.0)
 
     def gain(place: int) -> np.ndarray:
         far = divergence(own[:, None], shown[:, None] + labels)  # (B, C)
-        return (1 - strength) * scores - strength * far
+        return (1 - strength) * good - strength * far
 
     def take(best: np.ndarray) -> None:
         np.add(shown, labels[rows, best], out=shown)
 
-    return _greedily(scores > -np.inf, k, gain, take)
+    return _greedily(held, k, gain, take)
 
 
 def _greedily(held: np.ndarray, k: int, gain: Callable[[int], np.ndarray], take: Callable[[np.ndarray], None]

@@ -26,7 +26,8 @@ SEQUENCES = {"SASRec": {**SHORT, "layers": 1, "epochs": 15}, "GRU4Rec": {"factor
              "SequenceRecommender": SHORT, "CausalCNN": SHORT, "LRURec": SHORT,
              "Caser": {**SHORT, "window": 3, "horizontal": 4, "epochs": 15}}
 LEAST = {"MLP": 0.93}  # its layers, which stay, are worth the rest
-CONTENT = {"TextCNN", "ImageCNN", "VisualBPR", "ContentProfile"}  # in test_partial_features.py, and test_profile.py
+CONTENT = {"TextCNN", "ImageCNN", "VisualBPR", "Multimodal",  # in tests of their own
+           "ContentProfile"}
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recsys import datasets
@@ -26,6 +26,7 @@ def drawn(seed: int, candidates: int, ended: int) -> np.ndarray:
 
 
 @given(seed=st.integers(0, 999), candidates=st.integers(1, 7), ended=st.integers(0, 7), strength=st.floats(0, 1))
+@example(seed=0, candidates=3, ended=1, strength=1.0)
 def test_varied_takes_the_largest_marginal_relevance(seed: int, candidates: int, ended: int, strength: float) -> None:
     good = worth(drawn(seed, candidates, ended))
     alike = np.random.default_rng(seed).uniform(0, 1, (2, candidates, candidates))
