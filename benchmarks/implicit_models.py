@@ -147,6 +147,15 @@ def _item_knn() -> Claim:
                                                                "similarities of neighbours", rtol=1e-5))
 
 
+def _rp3beta() -> Claim:
+    """Both find the nearest others of every item and rank by them; ours by walks, theirs by cosines."""
+    def ours() -> Any:
+        from recsys.models import RP3beta
+        return RP3beta(neighbours=NEIGHBOURS)
+
+    return _neighbours("rp3beta", f"item-kNN, RP3beta beside cosine, {NEIGHBOURS} neighbours", ours)
+
+
 def _our_similarities(model: Any, arrays: Arrays, train: Any) -> Arrays:
     """Similarities of every item's neighbours in descending order, shape (n_items, 20), 0 where there are fewer."""
     found = np.zeros((int(arrays["shape"][1]), NEIGHBOURS))
@@ -195,4 +204,4 @@ CLAIMS = [_als(64), _als(128), _bpr(),
           Claim("top-10", "top 10 for all users, 64 factors, seen items left out", "implicit", 1.2, data,
                 _our_top, _their_top, lambda a, b: close(a["full"], b["full"], "share of lists filled", rtol=1e-3),
                 on="ml-1m"),
-          _item_knn()]
+          _item_knn(), _rp3beta()]
