@@ -2,12 +2,11 @@
 Which model, for which data
 ===========================
 
-Accuracy against the time of one training, for each data set of the benchmark `field`, from its stored rows: what is
-quick and nearly as good stands to the upper left. Bars are intervals of 95 % over users. `docs/choosing.md` has the
-same in words.
+From the stored rows of the benchmark `field`; `docs/choosing.md` has the same in words.
 """
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,21 +14,57 @@ import matplotlib.pyplot as plt
 
 here = Path(__file__).resolve() if "__file__" in globals() else Path.cwd() / "x"
 results = next(path for folder in here.parents if (path := folder / "benchmarks/field.json").exists())
-sections = defaultdict(list)
+sections = defaultdict(dict)
 for row in json.loads(results.read_text())["rows"]:
-    sections[row["section"]].append(row)
+    sections[row["section"]][row["name"].partition("/")[2]] = row
+metrics = {name: next(iter(next(iter(rows.values()))["metrics"])) for name, rows in sections.items()}
 
 # %%
-figure, axes = plt.subplots(len(sections), 1, figsize=(7, 3.2 * len(sections)), squeeze=False)
-for axis, (name, rows) in zip(axes[:, 0], sections.items(), strict=True):
-    metric = next(iter(rows[0]["metrics"]))
-    for row in rows:
+# How near each model comes to the best of each data set: 1 is the best. Errors (RMSE) are the best one divided by the
+# model's, so they lie closer together.
+models = list(dict.fromkeys(model for rows in sections.values() for model in rows))
+
+
+def share(name: str, model: str) -> float:
+    if model not in sections[name]:
+        return math.nan
+    metric = metrics[name]
+    values = [row["metrics"][metric] for row in sections[name].values()]
+    own = sections[name][model]["metrics"][metric]
+    return min(values) / own if metric == "rmse" else own / max(values)
+
+
+shares = [[share(name, model) for name in sections] for model in models]
+figure, axis = plt.subplots(figsize=(2.5 + 0.62 * len(sections), 1.6 + 0.3 * len(models)))
+axis.imshow(shares, cmap="viridis", vmin=0.3, vmax=1, aspect="auto")
+for y, line in enumerate(shares):
+    for x, value in enumerate(line):
+        if not math.isnan(value):
+            axis.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8,
+                      color="black" if value > 0.75 else "white")
+axis.set_xticks(range(len(sections)), [f"{name}\n{metrics[name]}" for name in sections], rotation=60, ha="right",
+                fontsize=8)
+axis.set_yticks(range(len(models)), models, fontsize=8)
+figure.tight_layout()
+
+# %%
+# Accuracy against the time of one training: what is quick and nearly as good stands to the upper left (for an RMSE, to
+# the lower left). Bars are intervals of 95 % over users.
+figure, axes = plt.subplots(math.ceil(len(sections) / 2), 2, figsize=(11, 3.6 * math.ceil(len(sections) / 2)),
+                            squeeze=False)
+for axis in axes.flat[len(sections):]:
+    axis.set_visible(False)
+for axis, (name, rows) in zip(axes.flat, sections.items(), strict=False):
+    metric, slowest = metrics[name], max(row["fit_seconds"] for row in rows.values())
+    for model, row in rows.items():
         value, (low, high) = row["metrics"][metric], row["interval"][metric]
         seconds = max(row["fit_seconds"], 1e-3)
-        axis.errorbar(seconds, value, yerr=[[value - low], [high - value]], fmt="o", capsize=3)
-        axis.annotate(row["name"].partition("/")[2], (seconds, value), xytext=(6, 4), textcoords="offset points")
+        late = seconds > slowest / 10  # there is room for its name to the left only
+        axis.errorbar(seconds, value, yerr=[[value - low], [high - value]], fmt="o", ms=4, capsize=2)
+        axis.annotate(model, (seconds, value), xytext=(-5 if late else 5, 3), textcoords="offset points",
+                      ha="right" if late else "left", fontsize=7)
     axis.set(xscale="log", title=name, xlabel="seconds of one training",
              ylabel=f"{metric}{' (lower is better)' if metric == 'rmse' else ''}")
-    axis.margins(x=0.15)
+    axis.margins(x=0.2)
     axis.grid(alpha=0.3)
 figure.tight_layout()
