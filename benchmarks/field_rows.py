@@ -86,8 +86,6 @@ SPACES: dict[str, Settings] = {
     "GraphFilter": [{"factors": 512, "low_pass": 0.2, "degree": 8, "shape": 1.5, "asymmetry": 0.1},
                     {"response": "bspm"}, {"response": "gf-cf"}],
     "MatrixFactorization": grid(factors=[10, 20, 50], reg=[0.02, 0.05, 0.1, 0.2], lr=[0.005, 0.01]),
-    "TrustSVD": grid(factors=[10, 20], reg=[0.05, 0.1, 0.2], social=[0.5, 1.0, 2.0]),
-    "SocialMF": grid(factors=[10, 20], reg=[0.05, 0.1, 0.2], social=[0.5, 1.0, 5.0]),
     "ItemKNNBaseline": grid(neighbours=[20, 40, 80], shrink=[50.0, 100.0, 200.0]),
     "UserKNNBaseline": grid(neighbours=[20, 40, 80], shrink=[50.0, 100.0, 200.0]),
     "VSTAN": [{"pool": 100, "decay": 0.85, "window_decay": 0.7, "backward": 0.03, "asymmetry": 0.85},
@@ -100,7 +98,7 @@ _NETWORK = (0, 1)  # seeds
 _RAILS = {name: Entry(name) for name in ("Popular", "ItemKNN", "RP3beta", "EASE", "ALS")}
 _LARGE = {name: Entry(name) for name in ("Popular", "ItemKNN", "RP3beta", "SparseEASE", "ALS")}  # a table too large
 _RATED = {name: Entry(name) for name in ("Bias", "ItemKNNBaseline", "UserKNNBaseline", "MatrixFactorization")}
-_SVDPP = Entry("MatrixFactorization", parameters={"implicit_feedback": True})
+_SVDPP = {"implicit_feedback": True}
 _THREE = ("train", "test", "valid")
 _POSTERS = {"posters": "ml-1m-posters/posters_48x32.npz"}
 _PLOTS = {"plots": "tmdb-5000/tmdb_5000_movies.csv.gz"}
@@ -187,11 +185,15 @@ def _described() -> Iterator[Section]:
                  "FeatureALS": Entry("FeatureALS", [0.222, 0.216], [0.235, 0.228], controls="friends"),
                  "ContentProfile": Entry("ContentProfile", controls="features"),
                  "TrustKNN": Entry("TrustKNN", controls="friends"), **hybrids})
-    for data, title, beat in ("filmtrust", "FilmTrust with trust", [0.787]), ("ciao", "Ciao with trust", []):
+    for data, title, beat, space in (
+            ("filmtrust", "FilmTrust with trust", [0.787], {"factors": [100, 200], "reg": [0.03, 0.05, 0.1]}),
+            ("ciao", "Ciao with trust", [], {"factors": [20], "init_std": [0.01], "reg": [0.05, 0.1, 0.2]})):
+        trust = {"controls": "friends"}
         yield Section(
             data, title, data, "ratings-5fold", ("rmse",), by_history=True, trials=6,
-            entries={**_RATED, "SVD++": _SVDPP, "SocialMF": Entry("SocialMF", controls="friends"),
-                     "TrustSVD": Entry("TrustSVD", beat=beat, controls="friends")})
+            entries={**_RATED, "SVD++": Entry("MatrixFactorization", parameters=_SVDPP, space=grid(**space)),
+                     "SocialMF": Entry("SocialMF", space=grid(**space, social=[1.0, 5.0]), **trust),
+                     "TrustSVD": Entry("TrustSVD", [], beat, space=grid(**space, social=[0.5, 1.0]), **trust)})
     new = ("auc", "ndcg@10")
     for data, title, reach, beat, files in (
             ("ml-1m", "MovieLens 1M", [0.78], [0.82], _POSTERS | _PLOTS | _LINKS),
@@ -215,7 +217,7 @@ def _ratings() -> Iterator[Section]:
     rmse = ("rmse",)
     kernels = {"AutoRec": Entry("AutoRec", seeds=_NETWORK)}
     yield Section("u1", "MovieLens 100K, u1", "ml-100k", "predefined-ratings", rmse, parts=("u1.base", "u1.test"),
-                  entries={**_RATED, "SVD++": _SVDPP, **kernels,
+                  entries={**_RATED, "SVD++": Entry("MatrixFactorization", parameters=_SVDPP), **kernels,
                            "KernelAutoRec": Entry("KernelAutoRec", [0.895], [0.889], seeds=_NETWORK)})
     yield Section("ml-1m-90", "MovieLens 1M, 90/10", "ml-1m", "ratings-90-10", rmse, refit=True, trials=2, minutes=60,
                   entries={**{name: _RATED[name] for name in ("Bias", "MatrixFactorization")}, **kernels,
