@@ -47,57 +47,71 @@ def _top_similar(first, last, indptr, indices, data, columns_indptr, columns_ind
     n_rows, n, pearson = len(neighbours), len(column_scale), len(common) > 0
     for share in range(first, last):
         for row in range(share, n_rows, _SHARES):
-            work = 0
-            for at in range(indptr[row], indptr[row + 1]):
-                begin, end = columns_indptr[indices[at]], columns_indptr[indices[at] + 1]
-                theirs, values = columns_indices[begin:end], columns_data[begin:end]  # let the loop below unroll
-                work += len(theirs)
-                x = np.float64(data[at])
-                for entry in range(len(theirs)):
-                    products[theirs[entry]] += x * values[entry]
-                if pearson:
-                    for entry in range(len(theirs)):
-                        j = theirs[entry]
-                        common[j] += 1
-                        mine[j] += x * x
-                        other[j] += np.float64(values[entry]) * values[entry]
+            begin, end = indptr[row], indptr[row + 1]
+            work = _add_products(products, begin, end, indices, data, columns_indptr, columns_indices, columns_data)
+            if pearson:
+                _add_squares(common, mine, other, begin, end, indices, data, columns_indptr, columns_indices,
+                             columns_data)
             # What was touched: all columns, if most of them were, or else the same entries again.
             dense, found = work >= n, np.int64(0)  # not the literal 0, for which helpers would be compiled once more
             scale = 0.0 if pearson else row_scale[row]
             near, similar, without = neighbours[row], similarities[row], own[row]
-            for at in range(0 if dense else indptr[row], 1 if dense else indptr[row + 1]):
-                begin = 0 if dense else columns_indptr[indices[at]]
-                end = n if dense else columns_indptr[indices[at] + 1]
-                for entry in range(begin, end):
+            for at in range(0 if dense else begin, 1 if dense else end):
+                begin_at = 0 if dense else columns_indptr[indices[at]]
+                end_at = n if dense else columns_indptr[indices[at] + 1]
+                for entry in range(begin_at, end_at):
                     j = entry if dense else np.int64(columns_indices[entry])
-                    found = _offer(j, found, products, common, mine, other, scale, column_scale, without, shrink, near,
-                                   similar)
+                    product = products[j]
+                    products[j] = 0
+                    if pearson:
+                        support, denominator = common[j] - 1, math.sqrt(mine[j] * other[j])
+                        common[j], mine[j], other[j] = 0, 0, 0
+                        if support <= 0:
+                            continue
+                        product *= support
+                        denominator *= support + shrink
+                    elif product <= 0:  # as most are: asked first, and alone
+                        continue
+                    else:
+                        denominator = scale * column_scale[j] + shrink
+                    if product <= 0 or denominator <= 0 or j == without:
+                        continue
+                    if found == len(near) and product < similar[0] * denominator * _BELOW:
+                        continue
+                    similarity = np.float32(product / denominator)
+                    if similarity > 0:
+                        found = _keep(near, similar, found, similarity, j)
             _best_first(near, similar, found)
 
 
-@njit(cache=True, nogil=True, inline="always", **_FAST)
-def _offer(j, found, products, common, mine, other, scale, column_scale, own, shrink, neighbours, similarities):
-    """Take entry j out of the accumulator; keep it if it is among the best so far."""
-    product = products[j]
-    products[j] = 0
-    if len(common):
-        spread = math.sqrt(mine[j] * other[j])
-        support = common[j] - 1
-        common[j], mine[j], other[j] = 0, 0, 0
-        if product <= 0 or spread <= 0 or support <= 0:
-            return found
-        product *= support
-        denominator = spread * (support + shrink)
-    else:
-        if product <= 0:  # as most are: asked first, and alone
-            return found
-        denominator = scale * column_scale[j] + shrink
-    if denominator <= 0 or j == own:
-        return found
-    if found == len(neighbours) and product < similarities[0] * denominator * _BELOW:
-        return found
-    similarity = np.float32(product / denominator)
-    return found if similarity <= 0 else _keep(neighbours, similarities, found, similarity, j)
+@njit(cache=True, nogil=True, **_FAST)
+def _add_products(sums, first, last, indices, data, columns_indptr, columns_indices, columns_data):
+    """Add rows of Y', each times an entry of a row of X; how many entries they had.
+
+    A function of its own: as a part of a larger one, the compiler makes its inner loop twice as slow.
+    """
+    work = 0
+    for at in range(first, last):
+        begin, end = columns_indptr[indices[at]], columns_indptr[indices[at] + 1]
+        theirs, values = columns_indices[begin:end], columns_data[begin:end]  # let the loop below unroll
+        work += len(theirs)
+        x = np.float64(data[at])
+        for entry in range(len(theirs)):
+            sums[theirs[entry]] += x * values[entry]
+    return work
+
+
+@njit(cache=True, nogil=True, **_FAST)
+def _add_squares(common, mine, other, first, last, indices, data, columns_indptr, columns_indices, columns_data):
+    """For each column, how many entries both have, and the sums of their squares."""
+    for at in range(first, last):
+        begin, end = columns_indptr[indices[at]], columns_indptr[indices[at] + 1]
+        theirs, values, x = columns_indices[begin:end], columns_data[begin:end], np.float64(data[at])
+        for entry in range(len(theirs)):
+            j = theirs[entry]
+            common[j] += 1
+            mine[j] += x * x
+            other[j] += np.float64(values[entry]) * values[entry]
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -181,13 +195,8 @@ def gram(indptr, indices, data, columns_indptr, columns_indices, columns_data):
 def _gram(first, last, indptr, indices, data, columns_indptr, columns_indices, columns_data, out):
     for share in range(first, last):
         for row in range(share, len(out), _SHARES):
-            sums = out[row]
-            for at in range(indptr[row], indptr[row + 1]):
-                begin, end = columns_indptr[indices[at]], columns_indptr[indices[at] + 1]
-                theirs, values = columns_indices[begin:end], columns_data[begin:end]
-                x = np.float64(data[at])
-                for entry in range(len(theirs)):
-                    sums[theirs[entry]] += x * values[entry]
+            _add_products(out[row], indptr[row], indptr[row + 1], indices, data, columns_indptr, columns_indices,
+                          columns_data)
 
 
 def sum_sparse_rows(indptr, indices, weights, rows_indptr, rows_indices, rows_data, n):
