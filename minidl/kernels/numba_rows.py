@@ -107,10 +107,21 @@ def _scatter_add(out: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> None
 
 @njit(cache=True, nogil=True, forceinline=True, fastmath=_FAST)
 def _add_bag(total: np.ndarray, table: np.ndarray, indices: np.ndarray, scale: np.ndarray) -> None:
-    for k in range(len(indices)):
+    k = 0
+    while k + 4 <= len(indices):  # one after the other, as below, but the sums are loaded and stored once
+        a, b, c, d = table[indices[k]], table[indices[k + 1]], table[indices[k + 2]], table[indices[k + 3]]
+        of_a, of_b, of_c, of_d = scale[k], scale[k + 1], scale[k + 2], scale[k + 3]
+        for j in range(table.shape[1]):
+            x = total[j] + of_a * a[j]
+            x += of_b * b[j]
+            x += of_c * c[j]
+            total[j] = x + of_d * d[j]
+        k += 4
+    while k < len(indices):
         i, s = indices[k], scale[k]
         for j in range(table.shape[1]):
             total[j] += s * table[i, j]
+        k += 1
 
 
 @njit(cache=True, nogil=True)

@@ -128,6 +128,7 @@ def _owners(ends: np.ndarray) -> np.ndarray:
 
 def check_range(name: str, indices: np.ndarray, n: int) -> None:
     """Raise an IndexError unless all of `0 <= indices < n`."""
-    if indices.size and (indices.min() < 0 or indices.max() >= n):
+    large = indices.view(np.uint64) if indices.dtype == np.int64 else indices  # those below 0 are the largest there
+    if indices.size and (large.max() >= n or (large is indices and indices.min() < 0)):
         bad = indices[(indices < 0) | (indices >= n)][0]
         raise IndexError(f"{name}: index {bad} is out of range for a table of {n} rows")

@@ -31,7 +31,7 @@ def _checked(op: str, indices: Any, weight: Any) -> np.ndarray:
     if weight.ndim != 2:
         raise ShapeError(f"{op}: weight has shape {weight.shape}; a table has shape (number of rows, dimension)")
     found = as_indices(op, "indices", indices)
-    if found.size and (found.min() < 0 or found.max() >= len(weight)):
+    if found.size and found.view(np.uint64).max() >= len(weight):  # those below 0 are the largest there
         bad = found[(found < 0) | (found >= len(weight))][0]
         raise IndexError(f"{op}: index {bad} is out of range for a table of {len(weight)} rows; " + (
             f"indices go from 0 to {len(weight) - 1}" if len(weight) else

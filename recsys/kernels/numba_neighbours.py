@@ -56,6 +56,7 @@ def _top_similar(first, last, indptr, indices, data, columns_indptr, columns_ind
             dense, found = work >= n, np.int64(0)  # not the literal 0, for which helpers would be compiled once more
             scale = 0.0 if pearson else row_scale[row]
             near, similar, without = neighbours[row], similarities[row], own[row]
+            # The loop's body is no helper: one that takes arrays counts references at every call, even inlined.
             for at in range(0 if dense else begin, 1 if dense else end):
                 begin_at = 0 if dense else columns_indptr[indices[at]]
                 end_at = n if dense else columns_indptr[indices[at] + 1]
@@ -84,12 +85,9 @@ def _top_similar(first, last, indptr, indices, data, columns_indptr, columns_ind
             _best_first(near, similar, found)
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _add_products(sums, first, last, indices, data, columns_indptr, columns_indices, columns_data):
-    """Add rows of Y', each times an entry of a row of X; how many entries they had.
-
-    A function of its own: as a part of a larger one, the compiler makes its inner loop twice as slow.
-    """
+    """Add rows of Y', each times an entry of a row of X; how many entries they had."""
     work = 0
     for at in range(first, last):
         begin, end = columns_indptr[indices[at]], columns_indptr[indices[at] + 1]
@@ -101,7 +99,7 @@ def _add_products(sums, first, last, indices, data, columns_indptr, columns_indi
     return work
 
 
-@njit(cache=True, nogil=True, **_FAST)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _add_squares(common, mine, other, first, last, indices, data, columns_indptr, columns_indices, columns_data):
     """For each column, how many entries both have, and the sums of their squares."""
     for at in range(first, last):
