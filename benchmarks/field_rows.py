@@ -200,18 +200,18 @@ def _described() -> Iterator[Section]:
     for data, title, reach, beat, files in (
             ("ml-1m", "MovieLens 1M", [0.78], [0.82], _POSTERS | _PLOTS | _LINKS),
             ("ml-latest-small", "MovieLens small", [0.80, 0.19], [0.82, 0.22], _POSTERS | _PLOTS)):
-        words: dict[str, Any] = {"fields": ("titles", "text", "genres", "year")}
+        words = ("titles", "text", "genres", "year")
         told: dict[str, Any] = {"controls": "features"}
-        fused = {f"Multimodal, {names} alone": Entry("Multimodal", parameters=words | {"modalities": (modality,)})
-                 for names, modality in (("words", "words"), ("posters", "poster"))}
+        fused = {f"Multimodal, {names} alone": Entry("Multimodal", parameters={"fields": fields})
+                 for names, fields in (("words", words), ("posters", ("poster",)))}
         yield Section(
             f"new-{data}", f"{title}, films that are new", data, "new-items", new, options={"min_value": 4},
             files=files, trials=1,
             entries={"Popular": Entry("Popular"), "FactorizationMachine": Entry("FactorizationMachine", seeds=_NETWORK),
                      "FeatureALS": Entry("FeatureALS", **told),
-                     "ContentProfile": Entry("ContentProfile", reach, beat, words, **told), **fused,
-                     "Multimodal": Entry("Multimodal", reach, beat, words | {"modalities": ("words", "poster")},
-                                         _NETWORK, **told)})
+                     "ContentProfile": Entry("ContentProfile", reach, beat, {"fields": words}, **told), **fused,
+                     "Multimodal": Entry("Multimodal", reach, beat, {"fields": (*words, "poster")}, _NETWORK,
+                                         **told)})
 
 
 def _ratings() -> Iterator[Section]:

@@ -12,7 +12,10 @@ import numpy as np
 from recsys.data.csr import CSR
 from recsys.errors import DataError
 
-__all__ = ["Features", "label_matrix"]
+__all__ = ["FIELDS", "Features", "label_matrix"]
+
+FIELDS = ("titles", "text", "genres")
+"""What `Features` has by names of its own; all else is an attribute."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

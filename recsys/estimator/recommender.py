@@ -5,7 +5,7 @@ data and a scorer. A model is a subclass that writes
 
 - `__init__` with keyword-only hyper-parameters, which calls `self.store_parameters(locals())`, and a row in `checks`
   for each;
-- `can`, what it supports;
+- `can`, what it supports, and `reads`, what changes its answers besides events;
 - `learn(data, context)`, which gives what was learned: a scorer, and what else is to be kept. It runs on a copy that
   has the hyper-parameters of the fit, and changes nothing. Or `training(data, context)`, if it trains a network;
 - `update(data, fitted, context)`, if `can.partial_fit`; or `learns_again`.
@@ -64,7 +64,7 @@ class Recommender(Parameters):
 
     can: ClassVar[Any] = Can()
     learns_again: ClassVar[bool] = False  # `partial_fit` fits on the events kept from before and the new ones
-    reads: ClassVar[tuple[str, ...]] = ()  # "item_features", "user_features", "friends": where the data has them
+    reads: ClassVar[Any] = ()  # "item_features", "user_features", "friends"; a property where parameters say which
     trains: ClassVar[bool] = False  # by epochs of a network, which may be stopped and gone on with
 
     _fitted: Fitted | None = None

@@ -26,7 +26,7 @@ import numpy as np
 
 from recsys.checks import one_of, whole
 from recsys.data.csr import CSR
-from recsys.data.features import Features
+from recsys.data.features import FIELDS, Features
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError
@@ -41,7 +41,6 @@ WHAT = ("item_features", "user_features", "friends")
 KINDS = {"features": ("item_features", "user_features"), "friends": ("friends",)}
 """What may be controlled beside models, by the name that a command has for it."""
 
-_FIELDS = ("titles", "genres", "text")
 _AS_THEY_ARE = np.zeros(0, np.int64)
 
 
@@ -135,7 +134,7 @@ def beside(model: Any, data: Known, kind: str) -> dict[str, Known]:
     Parameters
     ----------
     model : Recommender
-        Reads what its `reads` names, or what it lacks in data without.
+        Reads what its `reads` names.
     data : Interactions or Split
     kind : {"features", "friends"}
 
@@ -146,7 +145,7 @@ def beside(model: Any, data: Known, kind: str) -> dict[str, Known]:
     """
     one_of(*KINDS).require("controls", "kind", kind)
     train = data.train if isinstance(data, Split) else data
-    held = [what for what in KINDS[kind] if _held(train, what) is not None and _reads(model, train, what)]
+    held = [what for what in KINDS[kind] if _held(train, what) is not None and what in getattr(model, "reads", ())]
     found = {}
     for name, control in (("permuted", permuted), ("constant", constant)):
         changed = data
@@ -155,11 +154,6 @@ def beside(model: Any, data: Known, kind: str) -> dict[str, Known]:
         if held:
             found[f"{kind} {name}"] = changed
     return found
-
-
-def _reads(model: Any, data: Interactions, what: str) -> bool:
-    return what in getattr(model, "reads", ()) or (
-        hasattr(model, "lacks") and not model.lacks(data) and bool(model.lacks(dropped(data, what))))
 
 
 def _changed(data: Known, what: str, change: Callable[[Features, list[str]], Features | None],
@@ -195,7 +189,7 @@ def _modalities(data: Interactions, what: str, side: str) -> list[str]:
     if side == "friends":
         found: list[str] = []
     else:
-        names = [] if held is None else [*(name for name in _FIELDS if getattr(held, name) is not None),
+        names = [] if held is None else [*(name for name in FIELDS if getattr(held, name) is not None),
                                          *held.attributes]
         found = [name for name in names if _told(held, name).any()]
     asked = what.partition(".")[2]
@@ -220,8 +214,8 @@ def _told(features: Features, name: str) -> np.ndarray:
 def _taken(features: Features, rows: Mapping[str, np.ndarray | None]) -> Features | None:
     """The features with other rows of some modalities, or without those whose rows are None; None if none are left."""
     kept = {name: features if name not in rows else features.take(chosen)
-            for name in (*_FIELDS, *features.attributes) if (chosen := rows.get(name, _AS_THEY_ARE)) is not None}
-    fields: dict[str, Any] = {name: getattr(kept[name], name) for name in _FIELDS if name in kept}
+            for name in (*FIELDS, *features.attributes) if (chosen := rows.get(name, _AS_THEY_ARE)) is not None}
+    fields: dict[str, Any] = {name: getattr(kept[name], name) for name in FIELDS if name in kept}
     named = None if fields.get("genres") is None else features.genre_names
     attributes = {name: kept[name].attributes[name] for name in features.attributes if name in kept}
     left = attributes or any(values is not None for values in fields.values())

@@ -92,7 +92,7 @@ class ContentModel(Recommender):
     can: ClassVar[Any] = rates_by_loss(Can(fold_in=True, cold_item=True, partial_fit=True, explain=True,
                                            embeddings=True))
     trains: ClassVar[bool] = True
-    reads: ClassVar[tuple[str, ...]] = ("item_features",)
+    reads: ClassVar[Any] = ("item_features",)
     checks: ClassVar[dict[str, Check]] = CONTENT_CHECKS
 
     factors: int

@@ -8,9 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from recsys.checks import Check
 from recsys.data.csr import CSR, distinct
-from recsys.data.features import Features
+from recsys.data.features import FIELDS, Features
 from recsys.data.words import (
     bm25,
     bm25_rarity,
@@ -22,13 +21,11 @@ from recsys.data.words import (
     unit_rows,
 )
 from recsys.errors import DataError
+from recsys.models.fields import chosen_fields
 
-__all__ = ["NAMES", "WordField", "WordFields", "readable"]
+__all__ = ["WordField", "WordFields", "readable"]
 
-NAMES = Check(lambda value: isinstance(value, (tuple, list)) and len(value) > 0
-              and all(isinstance(name, str) for name in value), "a sequence of names")
 _PARTS = 10  # that numbers are cut into, with as many items in each
-_OWN = ("titles", "text", "genres")
 
 
 def readable(features: Features | None) -> list[str]:
@@ -39,7 +36,7 @@ def readable(features: Features | None) -> list[str]:
     """
     if features is None:
         return []
-    found = [name for name in _OWN if getattr(features, name) is not None]
+    found = [name for name in FIELDS if getattr(features, name) is not None]
     return found + [name for name, values in features.attributes.items()
                     if values.ndim == 1 and values.dtype.kind in "UTbiuf"]
 
@@ -126,12 +123,8 @@ class WordFields:
         if features is None or not able:
             raise DataError(f"{who}: nothing is said of the items in words; give Features(titles=..., text=..., "
                             f"genres=...) or attributes of a value an item.")
-        unknown = [name for name in names or () if name not in able]
-        if unknown:
-            raise DataError(f"{who}: the items have no field {unknown[0]!r} that can be read as words; fields= may "
-                            f"name {', '.join(able)}.")
-        return cls(tuple(WordField.learn(features, name, known, similarity, min_count) for name in names or able),
-                   similarity)
+        return cls(tuple(WordField.learn(features, name, known, similarity, min_count)
+                         for name in chosen_fields(who, names, able)), similarity)
 
     @property
     def width(self) -> int:
@@ -175,7 +168,7 @@ class WordFields:
 
 
 def _is_number(features: Features, name: str) -> bool:
-    return name not in _OWN and features.attributes[name].dtype.kind in "iuf"
+    return name not in FIELDS and features.attributes[name].dtype.kind in "iuf"
 
 
 def _said(features: Features, name: str, edges: np.ndarray | None) -> tuple[CSR, np.ndarray]:
@@ -183,7 +176,7 @@ def _said(features: Features, name: str, edges: np.ndarray | None) -> tuple[CSR,
     if name == "genres" and features.genres is not None and features.genre_names is not None:
         genres = distinct(features.genres)
         return genres.where(genres.weights > 0), features.genre_names
-    if name in _OWN:
+    if name in FIELDS:
         return count_texts(getattr(features, name).tolist())
     values = features.attributes[name]
     if edges is None:

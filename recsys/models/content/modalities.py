@@ -14,21 +14,21 @@ from recsys.errors import DataError
 from recsys.estimator.arrays import prefixed, within
 from recsys.models.content.fields import WordFields, readable
 from recsys.models.content.image_reader import ImageReader, VectorReader
+from recsys.models.fields import chosen_fields
 
-__all__ = ["Modalities", "Several", "WordReader", "modalities_of"]
+__all__ = ["Modalities", "Several", "WordReader", "seen_or_heard"]
 
 WORDS = "words"
 
 
-def modalities_of(features: Features | None) -> list[str]:
-    """What can be read of items: words, if anything is said of them, and attributes with images or vectors.
+def seen_or_heard(features: Features | None) -> list[str]:
+    """The attributes with images or vectors.
 
-    >>> modalities_of(Features(titles=["Alien"], attributes={"year": np.array([1979]), "poster": np.ones((1, 8, 8))}))
-    ['words', 'poster']
+    >>> seen_or_heard(Features(titles=["Alien"], attributes={"year": np.array([1979]), "poster": np.ones((1, 8, 8))}))
+    ['poster']
     """
     attributes = {} if features is None else features.attributes
-    return [WORDS] * bool(readable(features)) + [
-        name for name, values in attributes.items() if values.dtype.kind in "buif" and values.ndim >= 2]
+    return [name for name, values in attributes.items() if values.dtype.kind in "buif" and values.ndim >= 2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class Modalities:
     Examples
     --------
     >>> features = Features(titles=["Red tea", ""], attributes={"sound": np.array([[1.0, 2.0], [3.0, 5.0]])})
-    >>> both = Modalities.learn(features, None, None, np.ones(2, bool), 1, 64, "Model.fit")
+    >>> both = Modalities.learn(features, None, np.ones(2, bool), 1, 64, "Model.fit")
     >>> content, given = both.read(features, "Model.fit")
     >>> list(both.readers), content.given.tolist(), given.tolist()
     (['words', 'sound'], [[True, False], [True, True]], [True, True])
@@ -106,26 +106,30 @@ class Modalities:
     readers: Mapping[str, Any]
 
     @classmethod
-    def learn(cls, features: Features | None, names: Sequence[str] | None, fields: Sequence[str] | None,
-              known: np.ndarray, min_count: int, image_size: int, who: str) -> Modalities:
-        """Readers of the modalities `names`, by default all there are, as the items `known`, bool (n,), have them.
+    def learn(cls, features: Features | None, names: Sequence[str] | None, known: np.ndarray, min_count: int,
+              image_size: int, who: str) -> Modalities:
+        """Readers of the fields `names`, by default all there are, as the items `known`, bool (n,), have them.
+
+        Those that can be read as words are one modality, and each other one is one of its own.
 
         Raises
         ------
         DataError
-            There is no such modality, or none at all.
+            There is no such field, or none at all.
         """
-        able = modalities_of(features)
-        unknown = [name for name in names or () if name not in able]
-        if features is None or not able or unknown:
-            which = f"the modality {unknown[0]!r}" if unknown else "any modality"
-            raise DataError(f"{who}: the items do not have {which} (they have {', '.join(able) or 'none'}); give "
-                            f"titles, text or genres for {WORDS!r}, and images or vectors as attributes.")
+        said, others = readable(features), seen_or_heard(features)
+        if features is None or not said + others:
+            raise DataError(f"{who}: nothing is known of the items to read; give titles, text or genres, or values, "
+                            f"images or vectors as attributes.")
+        fields = chosen_fields(who, names, said + others)
+        words = [name for name in fields if name in said]
         readers: dict[str, Any] = {}
-        for name in names or able:
-            if name == WORDS:
-                readers[name] = WordReader(WordFields.learn(features, fields, known, "bm25", min_count, who))
-            elif features.attributes[name].ndim == 2:
+        if words:
+            readers[WORDS] = WordReader(WordFields.learn(features, words, known, "bm25", min_count, who))
+        for name in fields:
+            if name in words:
+                continue
+            if features.attributes[name].ndim == 2:
                 readers[name] = VectorReader.learn(features, name, known, who)
             else:
                 readers[name] = ImageReader.learn(features, name, known, who, side=image_size)

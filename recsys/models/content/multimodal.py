@@ -13,9 +13,10 @@ from recsys.estimator import Facts
 from recsys.estimator.arrays import Arrays
 from recsys.estimator.parameters import Check, optional, sizes, whole
 from recsys.models.content.base import CONTENT_CHECKS, ContentModel, Reader
-from recsys.models.content.fields import NAMES
+from recsys.models.content.fields import readable
 from recsys.models.content.image_reader import ImageReader
-from recsys.models.content.modalities import Modalities, WordReader, modalities_of
+from recsys.models.content.modalities import Modalities, WordReader, seen_or_heard
+from recsys.models.fields import NAMES
 
 __all__ = ["Multimodal"]
 
@@ -31,11 +32,10 @@ class Multimodal(ContentModel):
 
     Parameters
     ----------
-    modalities : tuple of str, optional
-        "words", and names of attributes with images, (n_items, H, W) or (n_items, H, W, C), or with vectors,
-        (n_items, d). By default all that there are. What is all 0, all -1 or all NaN is missing.
     fields : tuple of str, optional
-        What is read as words, see `ContentProfile`.
+        What is read: as words, what `ContentProfile` reads; and attributes with images, (n_items, H, W) or
+        (n_items, H, W, C), or with vectors, (n_items, d), of which what is all 0, all -1 or all NaN is missing. By
+        default all that there are.
     min_count : int
         A word counts if at least so many items with interactions have it.
     image_size, filters, dense
@@ -73,33 +73,30 @@ class Multimodal(ContentModel):
     (['moon'], ['words', 'poster'])
     """
 
-    checks: ClassVar[dict[str, Check]] = {**CONTENT_CHECKS, "modalities": optional(NAMES), "fields": optional(NAMES),
-                                          "min_count": whole(1), "image_size": whole(1), "filters": sizes(),
-                                          "dense": whole(1)}
+    checks: ClassVar[dict[str, Check]] = {**CONTENT_CHECKS, "fields": optional(NAMES), "min_count": whole(1),
+                                          "image_size": whole(1), "filters": sizes(), "dense": whole(1)}
 
-    modalities: tuple[str, ...] | None
     fields: tuple[str, ...] | None
     min_count: int
     image_size: int
     filters: tuple[int, ...]
     dense: int
 
-    def __init__(self, *, modalities: tuple[str, ...] | None = None, fields: tuple[str, ...] | None = None,
-                 min_count: int = 2, image_size: int = 64, filters: tuple[int, ...] = (32, 64, 128), dense: int = 512,
-                 factors: int = 32, dropout: float = 0.5, loss: str = "bpr", negatives: int = 4, init_std: float = 0.1,
-                 epochs: int = 20, batch_size: int = 64, lr: float = 0.005, weight_decay: float = 1e-4,
-                 patience: int | None = None, seed: int = 0) -> None:
+    def __init__(self, *, fields: tuple[str, ...] | None = None, min_count: int = 2, image_size: int = 64,
+                 filters: tuple[int, ...] = (32, 64, 128), dense: int = 512, factors: int = 32, dropout: float = 0.5,
+                 loss: str = "bpr", negatives: int = 4, init_std: float = 0.1, epochs: int = 20, batch_size: int = 64,
+                 lr: float = 0.005, weight_decay: float = 1e-4, patience: int | None = None, seed: int = 0) -> None:
         self.store_parameters(locals())
 
     def _content_needed(self, features: Features) -> str:
-        return "" if modalities_of(features) else "words, images or vectors of the items"
+        return "" if readable(features) or seen_or_heard(features) else "words, images or vectors of the items"
 
     def _blank(self, features: Features, n_items: int) -> Features:
         return replace(features, text=np.full(n_items, "", np.dtypes.StringDType()))
 
     def _learn_reader(self, data: Interactions, facts: Facts) -> Reader:
-        return Modalities.learn(data.item_features, self.modalities, self.fields, facts.item_counts > 0, self.min_count,
-                                self.image_size, f"{type(self).__name__}.fit")
+        return Modalities.learn(data.item_features, self.fields, facts.item_counts > 0, self.min_count, self.image_size,
+                                f"{type(self).__name__}.fit")
 
     def restore_reader(self, arrays: Arrays) -> Reader:
         """The reader whose `state` is among the arrays."""

@@ -16,7 +16,8 @@ from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender
 from recsys.estimator.histories import Histories
 from recsys.estimator.parameters import Check, at_least, one_of, optional, whole
 from recsys.estimator.scorers.profiles import Profiles
-from recsys.models.content.fields import NAMES, WordFields, readable
+from recsys.models.content.fields import WordFields, readable
+from recsys.models.fields import NAMES
 
 __all__ = ["ContentProfile", "Shared"]
 
@@ -83,6 +84,7 @@ class ContentProfile(Recommender):
     """
 
     can: ClassVar[Can] = Can(fold_in=True, cold_item=True, partial_fit=True, explain=True, explain_exact=True)
+    reads: ClassVar[Any] = ("item_features",)
     checks: ClassVar[dict[str, Check]] = {
         "similarity": one_of("bm25", "tfidf"), "fields": optional(NAMES), "min_count": whole(1),
         "weights": one_of("binary", "value"), "prior": at_least(0), "recent": optional(whole(1))}

@@ -13,7 +13,6 @@ from recsys.data.csr import CSR
 from recsys.data.features import Features
 from recsys.data.interactions import Interactions
 from recsys.data.splits import split_random
-from recsys.errors import DataError
 from recsys.estimator import Can, Context, Facts, Fitted, Learned
 from recsys.estimator.capabilities import Depends
 from recsys.estimator.parameters import Check, at_least, optional
@@ -24,16 +23,21 @@ from recsys.estimator.updating import grown
 from recsys.evaluation.evaluator import Question
 from recsys.evaluation.metrics import parse
 from recsys.models.factorisation.als import ALS, Side
-from recsys.models.features.priors import FRIENDS, Known, Prior, beside, foretold, friends, scaled
+from recsys.models.features.priors import Known, Prior, beside, foretold, friends, scaled
 from recsys.models.features.vocabulary import Vocabulary, read_new
+from recsys.models.fields import FRIENDS, NAMES, chosen_fields
 
 __all__ = ["FeatureALS"]
 
 _SIDES = ("user", "item")
 _HELD_OUT = 0.1  # of each user's events
 _BETTER = "ndcg@100"  # steadier than of shorter lists
-_NAMES = Check(lambda value: isinstance(value, tuple) and all(isinstance(name, str) for name in value),
-               "a tuple of names")
+
+
+def _read(model: FeatureALS) -> tuple[str, ...]:
+    """Any name but "friends" may be of items and of users."""
+    described = ("item_features", "user_features") if set(model.fields or ()) != {FRIENDS} else ()
+    return (*described, *([FRIENDS] if FRIENDS in (model.fields or (FRIENDS,)) else []))
 
 
 class FeatureALS(ALS):
@@ -58,9 +62,9 @@ class FeatureALS(ALS):
         As in `ALS`.
     reg, alpha, reg_exponent : float, optional
         As in `ALS`.
-    features : tuple of str, optional
-        The fields that are read, of users and of items: names of attributes, "genres" (any labels), "text" (the words
-        of title and text, TF-IDF), "friends" (the social graph, either way). By default all.
+    fields : tuple of str, optional
+        What is read of users and of items: "titles" and "text" (TF-IDF of their words), "genres" (any labels), names of
+        attributes, and "friends" (the social graph, either way). By default all.
     coupling : float, optional
         How much the part of a vector that a field foretells varies a priori, relative to the vector's own part: c makes
         the penalty of each column of A the mean of `reg_u`, divided by c. 0 is ALS. By default chosen for each field,
@@ -112,13 +116,14 @@ class FeatureALS(ALS):
 
     can: ClassVar[Any] = Depends(Can(fold_in=True, cold_user=True, cold_item=True, partial_fit=True, explain=True,
                                      explain_exact=True, embeddings=True), lambda can, model: can)
-    checks: ClassVar[dict[str, Check]] = {**ALS.checks, "features": optional(_NAMES), "coupling": optional(at_least(0))}
+    reads: ClassVar[Any] = property(_read)
+    checks: ClassVar[dict[str, Check]] = {**ALS.checks, "fields": optional(NAMES), "coupling": optional(at_least(0))}
 
-    features: tuple[str, ...] | None
+    fields: tuple[str, ...] | None
     coupling: float | None
 
     def __init__(self, *, factors: int = 64, epochs: int = 15, reg: float | None = None, alpha: float | None = None,
-                 reg_exponent: float | None = None, features: tuple[str, ...] | None = None,
+                 reg_exponent: float | None = None, fields: tuple[str, ...] | None = None,
                  coupling: float | None = None, cg_steps: int = 3, seed: int = 0) -> None:
         self.store_parameters(locals())
 
@@ -136,10 +141,11 @@ class FeatureALS(ALS):
         """Of users and of items."""
         given, present = (data.user_features, data.item_features), (facts.pairs.counts > 0, facts.item_counts > 0)
         words = [Vocabulary.learn(features, there, text=True) for features, there in zip(given, present, strict=True)]
-        self._require_fields([*dict.fromkeys(field.name for own in words for field in own.fields),
-                              *([] if data.social is None else [FRIENDS])])
-        links = data.social if self._reads(FRIENDS) else None
-        kept = [Vocabulary(tuple(field for field in own.fields if self._reads(field.name))) for own in words]
+        names = chosen_fields(f"{type(self).__name__}.fit", self.fields,
+                              [*dict.fromkeys(field.name for own in words for field in own.fields),
+                               *([] if data.social is None else [FRIENDS])])
+        links = data.social if FRIENDS in names else None
+        kept = [Vocabulary(tuple(field for field in own.fields if field.name in names)) for own in words]
         return [Known.of(own, features, len(there), more)
                 for own, features, there, more in zip(kept, given, present, (links, None), strict=True)]
 
@@ -172,15 +178,6 @@ class FeatureALS(ALS):
             if gains.mean() > gains.std() / np.sqrt(len(gains)):
                 known, found = tried, found + gains
         return list(known)
-
-    def _reads(self, name: str) -> bool:
-        return self.features is None or name in self.features
-
-    def _require_fields(self, there: list[str]) -> None:
-        missing = [name for name in self.features or () if name not in there]
-        if missing:
-            raise DataError(f"{type(self).__name__}.fit: features names {missing[0]!r}, and the data has no such "
-                            f"field; it has {', '.join(there) or 'none'}.")
 
     def _finished(self, X: np.ndarray, Y: np.ndarray, fold_in: Confidence, history: dict[str, list[float]],
                   pulls: Any) -> Learned:

@@ -48,7 +48,7 @@ class FeatureModel(Recommender):
     """
 
     trains: ClassVar[bool] = True
-    reads: ClassVar[tuple[str, ...]] = ("item_features", "user_features")
+    reads: ClassVar[Any] = ("item_features", "user_features")
     renamed: ClassVar[dict[str, str]] = {"alpha": "negatives_power"}
     checks: ClassVar[dict[str, Check]] = PAIR_CHECKS
 

@@ -14,10 +14,10 @@ from recsys.data.features import Features
 from recsys.data.words import unit_rows
 from recsys.models.factorisation.als import Pull, Side
 from recsys.models.features.vocabulary import Labels, Numbers, Vocabulary
+from recsys.models.fields import FRIENDS
 
-__all__ = ["FRIENDS", "Known", "Prior", "beside", "best_coupling", "foretold", "friends", "ridge", "scaled"]
+__all__ = ["Known", "Prior", "beside", "best_coupling", "foretold", "friends", "ridge", "scaled"]
 
-FRIENDS = "friends"
 _COUPLINGS = (1 / 64, 1 / 16, 1 / 4, 1.0)
 _ENOUGH = 0.9  # of what the best coupling gains; the least one that gains so much is taken
 _CHANCE = 2.0  # standard errors

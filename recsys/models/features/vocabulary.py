@@ -146,20 +146,20 @@ class Labels:
 
 @dataclass(frozen=True)
 class Words:
-    """Title and text, by the words that several in training have: TF-IDF, rows of length 1."""
+    """Titles or texts, by the words that several in training have: TF-IDF, rows of length 1."""
 
+    attribute: str  # "titles" or "text"
     words: np.ndarray
     rarity: np.ndarray  # float32 (width,)
-    attribute: str = ""
 
     @property
     def name(self) -> str:
         """What they are called."""
-        return "text"
+        return self.attribute
 
     def there(self, features: Features) -> bool:
         """Whether the features have them."""
-        return features.titles is not None or features.text is not None
+        return getattr(features, self.attribute) is not None
 
     @property
     def width(self) -> int:
@@ -167,36 +167,30 @@ class Words:
         return len(self.words)
 
     @classmethod
-    def learn(cls, features: Features, present: np.ndarray) -> Words:
-        """Of titles and texts of n things, where bool (n,) says which occur in training."""
-        documents = _documents(features)
+    def learn(cls, attribute: str, texts: np.ndarray, present: np.ndarray) -> Words:
+        """From texts (n,), where bool (n,) says which occur in training."""
+        documents = list(map(words_of, texts.tolist()))
         counts, words = count_words([documents[i] for i in np.flatnonzero(present)])
         held = np.bincount(counts.indices, minlength=len(words))
         most = np.argsort(-held, kind="stable")[:_MAX_WORDS]
         kept = np.sort(most[held[most] >= _MIN_ITEMS])
-        return cls(words[kept], inverse_document_frequency(counts)[kept])
+        return cls(attribute, words[kept], inverse_document_frequency(counts)[kept])
 
     def read(self, features: Features) -> tuple[CSR, str]:
         """A row for each thing, (n, width), and what was not understood, in words."""
-        documents = _documents(features)
+        documents = list(map(words_of, getattr(features, self.attribute).tolist()))
         rows = tf_idf(known_columns(*count_words(documents), self.words), self.rarity)
         strange = sum(1 for words, count in zip(documents, rows.counts.tolist(), strict=True) if words and not count)
-        return rows, f"{strange:,} have a text without a word that the training had" if strange else ""
+        return rows, f"{strange:,} have {self.attribute} without a word that the training had" if strange else ""
 
     def state(self) -> dict[str, np.ndarray]:
         """As arrays."""
         return {"words": self.words, "rarity": self.rarity}
 
 
-def _documents(features: Features) -> list[list[str]]:
-    """The words of the title and the text of each thing."""
-    parts = [part.tolist() for part in (features.titles, features.text) if part is not None]
-    return [words_of(" ".join(both)) for both in zip(*parts, strict=True)]
-
-
 @dataclass(frozen=True)
 class Vocabulary:
-    """The attributes of users, or items, in the order of the training, and then the genres, and the text if asked for.
+    """Attributes of users, or items, in the order of the training, then genres, and titles and texts if asked for.
 
     Examples
     --------
@@ -223,8 +217,9 @@ class Vocabulary:
                 fields.append(Numbers.learn(attribute, numbers, present))
         if features is not None and features.genres is not None and features.genre_names is not None:
             fields.append(Labels(features.genre_names))
-        if text and features is not None and (features.titles is not None or features.text is not None):
-            fields.append(Words.learn(features, present))
+        for attribute in ("titles", "text") if text and features is not None else ():
+            if getattr(features, attribute) is not None:
+                fields.append(Words.learn(attribute, getattr(features, attribute), present))
         return cls(tuple(fields))
 
     def read(self, features: Features | None, n: int) -> tuple[list[CSR], list[str]]:
@@ -258,7 +253,7 @@ class Vocabulary:
             if f"{name}.{i}.labels" in state:
                 fields.append(Labels(state[f"{name}.{i}.labels"]))
             elif f"{name}.{i}.words" in state:
-                fields.append(Words(state[f"{name}.{i}.words"], state[f"{name}.{i}.rarity"]))
+                fields.append(Words(attribute, state[f"{name}.{i}.words"], state[f"{name}.{i}.rarity"]))
             elif f"{name}.{i}.names" in state:
                 fields.append(Names(attribute, state[f"{name}.{i}.names"]))
             else:

@@ -43,6 +43,10 @@ def _can(can: Can, model: Any) -> Can:
     return together([part.can for part in _parts(model.models)])
 
 
+def _read(model: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for part in _parts(model.models) for name in part.reads))
+
+
 class _Hybrid(Recommender):
     """Several models, fitted on the same data, and weights that validation events choose.
 
@@ -50,6 +54,7 @@ class _Hybrid(Recommender):
     """
 
     can: ClassVar[Any] = Depends(Can(fold_in=True, cold_user=True, cold_item=True, explain=True), _can)
+    reads: ClassVar[Any] = property(_read)
     checks: ClassVar[dict[str, Check]] = {"seed": whole(0)}
 
     models: tuple[Any, ...]

@@ -29,6 +29,10 @@ def _can(can: Can, model: Any) -> Can:
     return replace(own, ratings=False, partial_fit=False, explain_exact=False)
 
 
+def _read(model: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*made(model.model).reads, *["item_features"] * (model.by == "calibration")]))
+
+
 class Reranked(Recommender):
     """The best items of a model in an order that also varies them, or follows the user's own mix.
 
@@ -66,6 +70,7 @@ class Reranked(Recommender):
     """
 
     can: ClassVar[Any] = Depends(Can(fold_in=True, explain=True), _can)
+    reads: ClassVar[Any] = property(_read)
     checks: ClassVar[dict[str, Check]] = {"by": one_of("diversity", "calibration", "popularity"),
                                           "strength": between(0, 1), "candidates": whole(2)}
 

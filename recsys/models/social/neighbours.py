@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from recsys.data.interactions import Interactions
 from recsys.estimator import Can, Context, Learned, Recommender
@@ -48,6 +48,7 @@ class TrustKNN(Recommender):
     """
 
     can: ClassVar[Can] = Can(cold_user=True)
+    reads: ClassVar[Any] = ("friends",)
     checks: ClassVar[dict[str, Check]] = {"indirect": at_least(0), "weights": one_of("binary", "value", "idf")}
 
     indirect: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class TrustSVD(MatrixFactorization):
     """
 
     can: ClassVar[Can] = _CAN
+    reads: ClassVar[Any] = ("friends",)
     checks: ClassVar[dict[str, Check]] = {"social": at_least(0)}
     biased = True
     implicit_feedback = True
@@ -149,6 +150,7 @@ class SocialMF(MatrixFactorization):
     """
 
     can: ClassVar[Can] = _CAN
+    reads: ClassVar[Any] = ("friends",)
     checks: ClassVar[dict[str, Check]] = {"social": at_least(0)}
     biased = True
     implicit_feedback = False

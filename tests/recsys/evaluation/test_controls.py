@@ -139,7 +139,7 @@ def test_all_parts_of_a_split_are_changed_alike(random_data):
 
 
 @pytest.mark.parametrize(("what", "message"), [
-    ("item_features.sound", "the data has no item_features.sound but titles, genres, text, poster"),
+    ("item_features.sound", "the data has no item_features.sound but titles, text, genres, poster"),
     ("friends", r"the data has no friends; name something"), ("user_features", "the data has no user_features;")])
 def test_what_the_data_does_not_have_is_said(what, message):
     data = dropped(dropped(described(3, [(0, 1)]), "friends"), "user_features")

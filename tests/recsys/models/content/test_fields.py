@@ -99,6 +99,3 @@ def test_restored():
 def test_fields_that_are_not_there():
     with pytest.raises(DataError, match=r"^Model\.fit: nothing is said of the items in words"):
         learn(features=Features(attributes={"poster": np.ones((3, 4, 4))}))
-    with pytest.raises(DataError, match=r"^Model\.fit: the items have no field 'poster' that can be read as words; "
-                                        r"fields= may name titles, text"):
-        learn(["titles", "poster"])

@@ -79,8 +79,8 @@ def test_cold_items_by_all_of_it_and_by_each_alone(data, model):
     assert list(model.shares_) == ["words", "tone"]
     assert sum(model.shares_.values()) == pytest.approx(1)
     assert hits_among_cold(model) > 0.9
-    for name in ("words", "tone"):
-        assert hits_among_cold(Multimodal(**QUICK, modalities=(name,)).fit(data)) > 0.9
+    for name in ("text", "tone"):
+        assert hits_among_cold(Multimodal(**QUICK, fields=(name,)).fit(data)) > 0.9
 
 
 def test_a_modality_that_all_items_lack_changes_nothing(data, model):
@@ -136,11 +136,8 @@ def test_new_items_with_only_some_modalities(data):
             [0], [101], [5.0], item_ids=IdMap([101]), item_features=Features(text=["unheard"])))
 
 
-def test_modalities_that_are_not_there(data):
-    with pytest.raises(DataError, match=r"Multimodal\.fit: the items do not have the modality 'poster' \(they have "
-                                        r"words, tone\)"):
-        Multimodal(modalities=("poster",)).fit(data)
-    with pytest.raises(DataError, match="do not have any modality"):
+def test_data_without_anything_to_read(data):
+    with pytest.raises(DataError, match=r"Multimodal\.fit: nothing is known of the items to read"):
         Multimodal().fit(replace(data, item_features=None))
 
 

@@ -39,7 +39,7 @@ def mean(n_items, factors, generator):
 @pytest.fixture(scope="module")
 def planted():
     """Four of five events follow from the one before, in cycles of 5 items."""
-    data, _ = datasets.simulate(300, 100, 6000, seed=2, activity=0.3, sequence=0.8, repeats=True)
+    data, _ = datasets.simulate(200, 60, 4000, seed=2, activity=0.3, sequence=0.8, repeats=True)
     return split_last(data.binarise())
 
 
