@@ -55,8 +55,8 @@ def test_rows_are_of_protocols_metrics_and_settings_that_exist():
 def test_all_models_of_a_section_have_as_many_trials_and_minutes(section):
     rows = [section.row(label) for label in section.entries]
     assert {row.minutes for row in rows} == {section.minutes}
-    for row in rows:
-        space = field_rows.SPACES.get(row.model, ())
+    for row, entry in zip(rows, section.entries.values(), strict=True):
+        space = field_rows.SPACES.get(row.model, ()) if entry.space is None else entry.space
         assert len(row.grid) == min(section.trials, 1 + len(space))
         assert row.grid[0] == {}
 
@@ -162,7 +162,7 @@ def test_names_and_absent_data_and_models_are_told(monkeypatch, capsys):
     assert field.main(["nowhere"]) == 2
     assert "sections are gowalla" in capsys.readouterr().err
     monkeypatch.setattr(models, "REGISTRY", {"Popular": "baselines"})
-    assert field.main(["lgcnpp-lastfm/EASE"]) == 3
+    assert field.main(["lgcnpp-ml-1m/EASE"]) == 3
     assert "there is no model EASE yet" in capsys.readouterr().err
 
     def run(command, **options):
