@@ -39,7 +39,8 @@ class Multimodal(ContentModel):
     min_count : int
         A word counts if at least so many items with interactions have it.
     image_size, filters, dense
-        As of `ImageCNN`.
+        As of `ImageCNN`, smaller by default: for new films of MovieLens small, as good with posters in a 20th of the
+        time.
     factors : int
         Length of the vectors of items and users.
     dropout : float
@@ -82,8 +83,8 @@ class Multimodal(ContentModel):
     filters: tuple[int, ...]
     dense: int
 
-    def __init__(self, *, fields: tuple[str, ...] | None = None, min_count: int = 2, image_size: int = 64,
-                 filters: tuple[int, ...] = (32, 64, 128), dense: int = 512, factors: int = 32, dropout: float = 0.5,
+    def __init__(self, *, fields: tuple[str, ...] | None = None, min_count: int = 2, image_size: int = 32,
+                 filters: tuple[int, ...] = (16, 32), dense: int = 64, factors: int = 32, dropout: float = 0.5,
                  loss: str = "bpr", negatives: int = 4, init_std: float = 0.1, epochs: int = 20, batch_size: int = 64,
                  lr: float = 0.005, weight_decay: float = 1e-4, patience: int | None = None, seed: int = 0) -> None:
         self.store_parameters(locals())

@@ -35,7 +35,7 @@ def texts(kinds: np.ndarray | None = None) -> list[str]:
 # ------------------------------------------------------------------------------------------------- tower
 def fused(given: np.ndarray, logits: np.ndarray, seed: int = 0):
     rng = np.random.default_rng(seed)
-    tower = FusionTower({str(m): nn.Linear(3, 2, generator=rng) for m in range(len(logits))}, 2)
+    tower = FusionTower({str(m): nn.Linear(3, 2, generator=rng) for m in range(len(logits))}, 2, rng).eval()
     tower.logits.data[:] = logits
     content = rng.normal(size=(len(logits), len(given[0]), 3)).astype(np.float32)
     return tower, content, [(content[m][given[m]], given[m]) for m in range(len(logits))]
@@ -62,6 +62,19 @@ def test_what_is_missing_gets_no_gradient_and_gives_none():
     assert tower.towers[0].weight.grad is not None
     assert tower.towers[1].weight.grad is None
     assert np.all(np.asarray(tower.logits.grad) == 0)
+
+
+def test_in_training_modalities_are_left_out_but_never_the_last():
+    given = np.array([[True] * 4000, [True] * 2000 + [False] * 2000])
+    tower, _, parts = fused(given, np.zeros(2, np.float32))
+    for m, layer in enumerate(tower.towers):  # each says which it is
+        layer.weight.data[:], layer.bias.data[:] = 0, np.eye(2)[m]
+    found = tower.train()(parts).data
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_array_equal(found[2000:], np.tile([1, 0], (2000, 1)))
+    alone = [np.mean(found[:2000, m] == 1) for m in range(2)]
+    np.testing.assert_allclose(alone, 0.3 * 0.7, atol=0.04)
+    assert set(found[:2000, 0].tolist()) == {0, 0.5, 1}
 
 
 # ------------------------------------------------------------------------------------------------- model
