@@ -137,7 +137,7 @@ def _graphs() -> Iterator[Section]:
         few = data == "lgcnpp-ml-1m"  # items
         local = None if few else [{"neighbours": 1024, "dropout": 0.8, "user_power": 0.7, "item_power": 0.25}]
         yield Section(
-            data, title, data, "predefined-train", ten, parts=_THREE,
+            data, title, data, "predefined-train", ten, parts=_THREE, trials=25 if few else 8,
             entries={**(_RAILS if few else _LARGE), "ALS": Entry("ALS", **best),
                      **({"EASE": Entry("EASE", **best), "SLIM": Entry("SLIM", **best)} if few else {}),
                      "SparseEASE": Entry("SparseEASE", **best, space=local),
@@ -226,7 +226,7 @@ def _ratings() -> Iterator[Section]:
                            "KernelAutoRec": Entry("KernelAutoRec", [0.828], [0.8227], seeds=_NETWORK)})
     best: dict[str, Any] = {"reach": [0.295, 0.215], "beat": [0.305, 0.225]}
     yield Section("ml-1m-811", "MovieLens 1M, ratings of 3 or more", "ml-1m", "ratio-811-full",
-                  ("ndcg@10", "recall@10"), options={"min_value": 3},
+                  ("ndcg@10", "recall@10"), options={"min_value": 3}, trials=25,
                   entries={**_RAILS, "EASE": Entry("EASE", **best), "SLIM": Entry("SLIM", **best),
                            "GraphFilter": Entry("GraphFilter", **best), "FeatureALS": Entry("FeatureALS", **best)})
 
