@@ -71,7 +71,7 @@ def best(row: Row, data: Any) -> tuple[dict[str, Any], int]:
     if len(row.grid) == 1:
         return dict(row.grid[0]), 1
     metric, protocol, options, begin = row.metrics[0], row.protocol, dict(row.options), time.monotonic()
-    if protocol == "ratings-5fold":  # has no validation part: tenths of the first fold's training data are held out, three times
+    if protocol == "ratings-5fold":  # has no validation part: three tenths of the first fold are
         data, protocol, options = splits.split_kfold(data)[0].train, "ratings-90-10", {"folds": 3}
     elif protocol.startswith("predefined") and len(row.parts) == 2:  # neither has a set of two parts
         data = splits.split_random(data[0], valid=0.1, test=0.1)
