@@ -65,7 +65,7 @@ def _runs(section: Section, row: Row, data: Any, chosen: Mapping[str, Any]) -> l
 
 def _controls(section: Section, row: Row, data: Any, chosen: Mapping[str, Any], real: Sequence[Any]
               ) -> dict[str, dict[str, Any]]:
-    """The first metric with each control, and how far the real data is ahead, over the same seeds and users."""
+    """The metrics with each control, and how far the real data is ahead, over the same seeds and users."""
     from recsys.evaluation import over_seeds
     from recsys.evaluation.controls import beside
 
@@ -74,10 +74,14 @@ def _controls(section: Section, row: Row, data: Any, chosen: Mapping[str, Any], 
     told = {}
     for label, changed in (beside(build(row, chosen), first, kind) if kind else {}).items():
         found = _runs(section, row, (changed, *rest) if rest else changed, chosen)
-        here, lead = over_seeds(found), over_seeds(real, found)
-        told[label] = {"value": here.value, "interval": [here.low, here.high],
-                       "lead": lead.value, "lead_interval": [lead.low, lead.high], "by_seed": list(lead.by_seed)}
+        told[label] = {metric: _beside(over_seeds(found, metric=metric), over_seeds(real, found, metric=metric))
+                       for metric in row.metrics}
     return told
+
+
+def _beside(here: Any, lead: Any) -> dict[str, Any]:
+    return {"value": here.value, "interval": [here.low, here.high], "lead": lead.value,
+            "lead_interval": [lead.low, lead.high], "by_seed": list(lead.by_seed)}
 
 
 def _split(section: Section, data: Any) -> Any:
@@ -149,10 +153,15 @@ def _lines(section: Section, label: str, group: Sequence[store.Stored], machines
         " / ".join(minutes), span([one["peak_mib"] for one in group], "{:,.0f} MiB".format), str(seeds),
         machines.numbers(group)]) + " |"
     for name, control in row["controls"].items():
-        low, high = control["lead_interval"]
-        yield (f"| {label}, {name} | {control['value']:.4f} [{control['interval'][0]:.4f}, "
-               f"{control['interval'][1]:.4f}]; real ones ahead by {control['lead']:.4f} [{low:.4f}, {high:.4f}] "
-               f"|  |  |  |  |  | {len(control['by_seed'])} | {machines.numbers(group)} |")
+        told = "; ".join(f"{metric} {_led(each)}" for metric, each in control.items())
+        runs = len(next(iter(control.values()))["by_seed"])
+        yield f"| {label}, {name} | {told} |  |  |  |  |  | {runs} | {machines.numbers(group)} |"
+
+
+def _led(control: Mapping[str, Any]) -> str:
+    (low, high), (least, most) = control["interval"], control["lead_interval"]
+    return (f"{control['value']:.4f} [{low:.4f}, {high:.4f}], real ones ahead by {control['lead']:.4f} "
+            f"[{least:.4f}, {most:.4f}]")
 
 
 def _value(group: Sequence[store.Stored], metric: str) -> str:

@@ -189,14 +189,14 @@ def _described() -> Iterator[Section]:
                  "TrustKNN": Entry("TrustKNN", controls="friends"), **hybrids})
     for data, title, beat, sizes, regs in (
             ("filmtrust", "FilmTrust with trust", [0.787], {"factors": 200}, [0.03, 0.05, 0.08]),
-            ("ciao", "Ciao with trust", [], {"factors": 20, "init_std": 0.01}, [0.05, 0.1, 0.2])):
+            ("ciao", "Ciao with trust", [], {"factors": 20, "init_std": 0.01, "epochs": 60}, [0.1, 0.2])):
         trust: dict[str, Any] = {"parameters": sizes, "controls": "friends"}
         plain = Entry("MatrixFactorization", parameters=_SVDPP | sizes, space=grid(reg=regs))
         yield Section(
             data, title, data, "ratings-5fold", ("rmse",), by_history=True, trials=6,
             entries={**_RATED, "SVD++": plain,
                      "SocialMF": Entry("SocialMF", space=grid(reg=regs, social=[1.0, 5.0]), **trust),
-                     "TrustSVD": Entry("TrustSVD", [], beat, space=grid(reg=regs, social=[0.2, 0.5, 1.0]), **trust)})
+                     "TrustSVD": Entry("TrustSVD", [], beat, space=grid(reg=regs, social=[0.2, 0.5, 1.0, 2.0]), **trust)})
     new = ("auc", "ndcg@10")
     for data, title, reach, beat, files in (
             ("ml-1m", "MovieLens 1M", [0.78], [0.82], _POSTERS | _PLOTS | _LINKS),

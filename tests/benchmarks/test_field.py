@@ -83,9 +83,11 @@ def test_controls_and_histories_stand_below_their_model():
     control = {"value": 0.2, "interval": [0.19, 0.21], "lead": 0.003, "lead_interval": [0.001, 0.005],
                "by_seed": [0.003] * 5}
     groups = {"0": {"users": 3.0, "recall@10": 0.1}, "1-2": {"users": 4.0, "recall@10": 0.125}}
-    table = field.table([stored("lastfm/FeatureALS", 0.23, controls={"friends permuted": control}, by_history=groups)])
+    controls = {"friends permuted": {"recall@10": control, "ndcg@10": control}}
+    table = field.table([stored("lastfm/FeatureALS", 0.23, controls=controls, by_history=groups)])
     (row,) = line(table, "FeatureALS, friends permuted")
-    assert "0.2000 [0.1900, 0.2100]; real ones ahead by 0.0030 [0.0010, 0.0050] |" in row
+    told = "0.2000 [0.1900, 0.2100], real ones ahead by 0.0030 [0.0010, 0.0050]"
+    assert f"| recall@10 {told}; ndcg@10 {told} |" in row
     assert line(table, "model | 0 (3) | 1-2 (4) |")
     assert line(table, "FeatureALS | 0.1000 | 0.1250 |")
 
@@ -139,8 +141,8 @@ def test_a_control_is_measured_with_the_same_seeds(small):
     row = field.measure("small/Friendly")
     assert list(row["controls"]) == ["friends permuted", "friends constant"]
     for control in row["controls"].values():  # it looks at nobody's friends
-        assert control["by_seed"] == [0, 0]
-        assert control["lead_interval"] == [0, 0]
+        assert list(control) == list(row["metrics"])
+        assert all(each["by_seed"] == each["lead_interval"] == [0, 0] for each in control.values())
 
 
 def test_no_setting_is_tried_after_the_time(small, monkeypatch):
