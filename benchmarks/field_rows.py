@@ -196,7 +196,8 @@ def _described() -> Iterator[Section]:
             data, title, data, "ratings-5fold", ("rmse",), by_history=True, trials=6,
             entries={**_RATED, "SVD++": plain,
                      "SocialMF": Entry("SocialMF", space=grid(reg=regs, social=[1.0, 5.0]), **trust),
-                     "TrustSVD": Entry("TrustSVD", [], beat, space=grid(reg=regs, social=[0.2, 0.5, 1.0, 2.0]), **trust)})
+                     "TrustSVD": Entry("TrustSVD", [], beat, space=grid(reg=regs, social=[0.2, 0.5, 1.0, 2.0]),
+                                       **trust)})
     new = ("auc", "ndcg@10")
     for data, title, reach, beat, files in (
             ("ml-1m", "MovieLens 1M", [0.78], [0.82], _POSTERS | _PLOTS | _LINKS),
