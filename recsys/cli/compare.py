@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recsys.cli import fitting, measuring, reading, texts
-from recsys.console import Console
+from recsys.console import Console, measured
 from recsys.errors import ParameterError, UnsupportedError
 from recsys.files import check_target
 
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     try:
         with warmup.beside(list(built.values())):
             runs = run_all(built, data, lenient=everything, controls=options.controls, checkpoint=options.checkpoint,
-                           progress=fitting.progress_bar(options), **asked)
+                           progress=fitting.progress_bar(options), finished=partial(_tell, console), **asked)
         warmup.remember([model for name, model in built.items() if name in runs.results])
     except UnsupportedError as error:
         raise UnsupportedError(f"{options.data}: {_speaking(str(error))}") from None
@@ -62,6 +63,15 @@ def run(options: argparse.Namespace, console: Console) -> None:
         onward = "the same command goes on" if options.checkpoint else "with --checkpoint FILE the same command goes on"
         raise KeyboardInterrupt(f"stopped after {len(finished.results)} of {len(built)} models; {onward}.") from None
     _show(runs, options, console)
+
+
+def _tell(console: Console, name: str, found: Any) -> None:
+    """A line as soon as a model is done; the table comes at the end."""
+    if isinstance(found, str):
+        console.tell(f"{name} {_speaking(found)}")
+    else:
+        reached = ", ".join(f"{metric} {measured(metric, value)}" for metric, value in found.metrics.items())
+        console.tell(f"{name}: {reached}; learned in {found.fit_seconds:.1f} s")
 
 
 def _speaking(reason: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from recsys.evaluation import protocols
 from recsys.evaluation.controls import KINDS, beside
 from recsys.evaluation.evaluator import Evaluation
 from recsys.evaluation.protocols import Protocol, Result
-from recsys.progress import Progress
+from recsys.progress import Progress, task
 from recsys.training.checkpoint import Checkpoint, contents, named
 
 __all__ = ["Interrupted", "Runs", "run_all"]
@@ -55,7 +55,8 @@ class Interrupted(KeyboardInterrupt):
 
 def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Protocol, *, lenient: bool = False,
             controls: str | None = None, checkpoint: str | PathLike[str] | None = None,
-            progress: Progress | None = None, **settings: Any) -> Runs:
+            progress: Progress | None = None, finished: Callable[[str, Result | str], object] | None = None,
+            **settings: Any) -> Runs:
     """Fit and measure models under a protocol, in turn.
 
     Parameters
@@ -73,6 +74,8 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     checkpoint : path, optional
         Ends in `.npz`; written after every model. The same call goes on from it.
     progress : object with start, advance and stop, optional
+    finished : callable, optional
+        `finished(name, found)` after each model that is fitted, in turn: what it reached, or why it fails.
     **settings
         Of `recsys.evaluation.run`: `k`, `metrics`, `seed`, `part`, `values`, `refit`, and the protocol's options.
 
@@ -112,23 +115,21 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     runs = Runs(left_out=left_out)
     kept = None if checkpoint is None else _Kept(checkpoint, protocol, data, settings)
     try:
-        for name, job in jobs.items():
-            if name in left_out:
-                continue
-            try:
-                found = kept.result(name, job.made) if kept else None
-                if found is None:
-                    found = protocols.run(job.model, job.data, protocol, progress=progress, **settings)
-                    if kept:
-                        kept.add(name, job.made, found)
-            except RecsysError as error:
-                left_out[name] = f"fails: {error}"
-                if not lenient or len(left_out) == len(jobs):
-                    raise
-            else:
-                runs.results[name] = found
-                if name in needs:
-                    runs.without_content[name] = needs[name]
+        with task(progress, len(jobs) - len(left_out), "models") as bar:
+            for name, job in [each for each in jobs.items() if each[0] not in left_out]:
+                bar.advance(0, now=name)
+                try:
+                    runs.results[name] = _result(name, job, protocol, kept, progress, settings)
+                except RecsysError as error:
+                    left_out[name] = f"fails: {error}"
+                    if not lenient or len(left_out) == len(jobs):
+                        raise
+                else:
+                    if name in needs:
+                        runs.without_content[name] = needs[name]
+                if finished is not None:
+                    finished(name, runs.results.get(name) or left_out[name])
+                bar.advance()
     except KeyboardInterrupt as error:
         raise Interrupted(runs) from error
     return runs
@@ -187,6 +188,17 @@ class _Kept:
         folds = [vars(each) for each in result.evaluations]
         self.tree[name] = {"model": _description(model), "result": {**vars(result), "evaluations": folds}}
         self.file.save(self.tree)
+
+
+def _result(name: str, job: _Job, protocol: Protocol, kept: _Kept | None, progress: Progress | None,
+            settings: Mapping[str, Any]) -> Result:
+    """What a model reaches, kept from before or measured now."""
+    found = kept.result(name, job.made) if kept else None
+    if found is None:
+        found = protocols.run(job.model, job.data, protocol, progress=progress, **settings)
+        if kept:
+            kept.add(name, job.made, found)
+    return found
 
 
 def _description(model: Any) -> Any:

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -443,6 +444,10 @@ def test_a_model_that_fails_does_not_lose_the_work_of_others(run, monkeypatch):
     found = document(run("compare --data good.csv --models all --protocol last-one-full --json"))
     assert found["left_out"] == {"Diverging": "fails: Diverging: loss is nan in epoch 1."}
     assert {row["model"] for row in found["models"]} == {"Popular"}
+    code, _, err = run("compare --data good.csv --models all --protocol last-one-full")
+    assert code == 0
+    assert "Diverging fails: Diverging: loss is nan in epoch 1.\n" in err
+    assert re.search(r"^Popular: hit@10 \d\.\d{3}, ndcg@10 \d\.\d{3}, mrr .*; learned in \d\.\d s$", err, re.MULTILINE)
     code, out, err = run("compare --data good.csv --models Diverging,Popular --protocol last-one-full --json")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1

@@ -199,3 +199,11 @@ def test_a_model_that_lacks_content_reads_it(data):
     data = replace(data, item_features=Features(text=[f"word{i % 3} plot" for i in range(data.n_items)]))
     found = run_all({"TextCNN": TextCNN(epochs=1, factors=2)}, data, "last-one-full", controls="features")
     assert len(found.results) == 3
+
+
+def test_what_is_done_is_told_at_once(data):
+    """In turn, with why a model failed; what cannot be measured is not begun."""
+    told, models = [], {"Popular": Popular(), "TooFew": EASE(max_gib=1e-9), "Bias": Bias(), "ItemKNN": ItemKNN()}
+    runs = run_all(models, data, "last-one-full", lenient=True, finished=lambda *each: told.append(each))
+    assert told == [("Popular", runs.results["Popular"]), ("TooFew", runs.left_out["TooFew"]),
+                    ("ItemKNN", runs.results["ItemKNN"])]
