@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import models, warmup
-    from recsys.evaluation import Interrupted, run_all
+    from recsys.evaluation import Interrupted, run_each
     from recsys.report import figures
 
     everything = options.models == "all"
@@ -54,8 +53,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     apart = _apart(built, data[0] if isinstance(data, tuple) else data, asked["protocol"].task)
     try:
         with warmup.beside(list(built.values())):
-            runs = run_all(built, data, lenient=everything, controls=options.controls, checkpoint=options.checkpoint,
-                           progress=fitting.progress_bar(options), finished=partial(_tell, console), **asked)
+            for name, runs in run_each(built, data, lenient=everything, controls=options.controls,
+                                       checkpoint=options.checkpoint, progress=fitting.progress_bar(options), **asked):
+                _tell(console, name, runs)
         warmup.remember([model for name, model in built.items() if name in runs.results])
     except UnsupportedError as error:
         raise UnsupportedError(f"{options.data}: {_speaking(str(error))}") from None
@@ -68,11 +68,12 @@ def run(options: argparse.Namespace, console: Console) -> None:
     _show(runs, apart, options, console)
 
 
-def _tell(console: Console, name: str, found: Any) -> None:
+def _tell(console: Console, name: str, runs: Any) -> None:
     """A line as soon as a model is done; the table comes at the end."""
-    if isinstance(found, str):
-        console.tell(f"{name} {_speaking(found)}")
+    if name in runs.left_out:
+        console.tell(f"{name} {_speaking(runs.left_out[name])}")
     else:
+        found = runs.results[name]
         reached = ", ".join(f"{metric} {measured(metric, value)}" for metric, value in found.metrics.items())
         console.tell(f"{name}: {reached}; learned in {found.fit_seconds:.1f} s")
 

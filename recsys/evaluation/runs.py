@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from recsys.evaluation.protocols import Protocol, Result
 from recsys.progress import Progress, task
 from recsys.training.checkpoint import Checkpoint, contents, named
 
-__all__ = ["Interrupted", "Runs", "run_all"]
+__all__ = ["Interrupted", "Runs", "run_all", "run_each"]
 
 _MODELS = Check(lambda value: isinstance(value, Mapping) and len(value) > 0 and all(isinstance(n, str) for n in value),
                 "a mapping of names to models, such as {'EASE': EASE()}")
@@ -55,8 +55,7 @@ class Interrupted(KeyboardInterrupt):
 
 def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Protocol, *, lenient: bool = False,
             controls: str | None = None, checkpoint: str | PathLike[str] | None = None,
-            progress: Progress | None = None, finished: Callable[[str, Result | str], object] | None = None,
-            **settings: Any) -> Runs:
+            progress: Progress | None = None, **settings: Any) -> Runs:
     """Fit and measure models under a protocol, in turn.
 
     Parameters
@@ -74,8 +73,6 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     checkpoint : path, optional
         Ends in `.npz`; written after every model. The same call goes on from it.
     progress : object with start, advance and stop, optional
-    finished : callable, optional
-        `finished(name, found)` after each model that is fitted, in turn: what it reached, or why it fails.
     **settings
         Of `recsys.evaluation.run`: `k`, `metrics`, `seed`, `part`, `values`, `refit`, and the protocol's options.
 
@@ -98,6 +95,25 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     ...                lenient=True)
     >>> list(runs.results), runs.left_out
     (['Popular'], {'Bias': 'needs data with values'})
+    """
+    *_, (_, runs) = run_each(models, data, protocol, lenient=lenient, controls=controls, checkpoint=checkpoint,
+                             progress=progress, **settings)
+    return runs
+
+
+def run_each(models: Mapping[str, Any], data: Data | Parts, protocol: str | Protocol, *, lenient: bool = False,
+             controls: str | None = None, checkpoint: str | PathLike[str] | None = None,
+             progress: Progress | None = None, **settings: Any) -> Iterator[tuple[str, Runs]]:
+    """As `run_all`, model by model: the name of the one that is done, and what has been found so far.
+
+    Examples
+    --------
+    >>> from recsys import datasets, models
+    >>> data, _ = datasets.simulate(60, 40, 900, seed=1)
+    >>> for name, runs in run_each({"Popular": models.Popular(), "EASE": models.EASE()}, data, "last-one-full"):
+    ...     print(name, len(runs.results))
+    Popular 1
+    EASE 2
     """
     require("run_all", {"models": _MODELS, "lenient": flag(), "controls": optional(one_of(*KINDS)),
                         "progress": PROGRESS}, locals())
@@ -127,12 +143,10 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
                 else:
                     if name in needs:
                         runs.without_content[name] = needs[name]
-                if finished is not None:
-                    finished(name, runs.results.get(name) or left_out[name])
                 bar.advance()
+                yield name, runs
     except KeyboardInterrupt as error:
         raise Interrupted(runs) from error
-    return runs
 
 
 class _Job(NamedTuple):
