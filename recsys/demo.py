@@ -151,7 +151,8 @@ def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: i
         check_target(out)
     entries, others = _entries(quick, seed), _others(quick, seed)
     built = [entry.build() for entry in entries]
-    needed = [*built, *(model for other in others for model in other.models.values())]
+    kinds = set(map(type, built))
+    needed = [*built, *(model for other in others for model in other.models.values() if type(model) not in kinds)]
     with warmup.beside(needed):
         raw, data = _load(source)
         for note in raw.notes:

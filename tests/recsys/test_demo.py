@@ -80,7 +80,9 @@ def test_the_document_holds_what_is_shown(titled, tmp_path, capsys):
         assert not set(items) & (seen - later)
         assert [line["hit"] for line in show["items"]] == [item in later for item in items]
         assert all(line["title"].startswith("Item <") for line in show["items"])
-    assert "Item &lt;" in page.read_text(encoding="utf-8")
+    drawn = page.read_text(encoding="utf-8")
+    assert "Item &lt;" in drawn
+    assert all(f"<h2>{aside['title']}</h2>" in drawn for aside in (content, friends))
 
 
 def test_equal_seeds_give_equal_results(ratings, capsys):
