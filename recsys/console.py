@@ -99,6 +99,11 @@ class Console:
         """A line on standard error, which does not disturb a document."""
         print(f"recsys: note: {text}", file=sys.stderr)
 
+    def tell(self, text: str) -> None:
+        """How far the work is: a line on standard error, beside the progress; nothing beside a document."""
+        if not self.as_json:
+            print(text, file=sys.stderr, flush=True)
+
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *,
               text: int = 1, caption: str = "") -> None:
         """A table for people; the first `text` columns are aligned left, the others right.

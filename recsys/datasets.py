@@ -22,7 +22,7 @@ from recsys.data.simulate import Truth, simulate
 from recsys.data.sources import find, need
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["Truth", "available", "load", "load_parts", "part_files", "simulate", "terms"]
+__all__ = ["Truth", "available", "joins", "load", "load_parts", "part_files", "simulate", "terms"]
 
 _MOVIELENS = (
     "MovieLens was collected by GroupLens Research at the University of Minnesota. It may be used for research; "
@@ -161,6 +161,26 @@ def load(name: str | Path, **options: Any) -> Interactions:
         return _of_lines(path, options) if options.get("lines") else Interactions.from_file(path, **options)
     raise DataError(f"load: there is no file or folder {str(name)!r}; 'movielens-small' is at hand, and the folders "
                     f"of {', '.join(_SOURCES)} can be given by path (or by name below $RECSYS_DATA).")
+
+
+def joins(name: str | Path) -> list[str]:
+    """The options of `load` that name files from elsewhere, which a data set's reader joins to its own.
+
+    Parameters
+    ----------
+    name : str or path
+        As for `load`.
+
+    Returns
+    -------
+    list of str
+        Such as "plots" and "posters" of films; empty where there are none.
+    """
+    path = _place(name)
+    if not path.is_dir():
+        return []
+    taken = list(inspect.signature(_source(path).read).parameters.values())[1:]
+    return [each.name for each in taken if "Path" in str(each.annotation)]
 
 
 def load_parts(name: str | Path) -> dict[str, Interactions]:

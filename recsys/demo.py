@@ -17,28 +17,35 @@ from recsys.console import Console, measured
 from recsys.data import Interactions
 from recsys.data.parts import Split
 from recsys.data.splits import split_last
-from recsys.errors import DataError
-from recsys.evaluation import evaluate
+from recsys.errors import DataError, RecsysError
+from recsys.evaluation import evaluate, run_all
 from recsys.files import check_target, replacing
 from recsys.progress import Progress, task
-from recsys.report import Line, Report, Row, Showcase, figures
+from recsys.report import Aside, Line, Report, Row, Showcase, figures
 
 if TYPE_CHECKING:
     from recsys.serving.settings import Settings
 
 __all__ = ["run", "served"]
 
+Done = Callable[[str, float], None]  # told of what is done, with the seconds that it took
 HELD_OUT = 5  # events of each user, the last in time
 METRICS = ("recall@10", "ndcg@10", "coverage@10", "popularity@10")
 FLOOR = "Popular"
 # What the demo takes on RATINGS ratings, in `pace.unit()`, whatever the machine: all that the models take together, by
 # shares that add up to 1, and the compiling of all kernels, half of which a second process does.
-RATINGS, UNITS, COMPILING = 90_000, 7_300, 1_700
+RATINGS, UNITS, COMPILING = 90_000, 8_600, 1_700
 SHOWN = ("EASE", "ALS", "Markov")  # three ways to say why
-LEGEND = (f"{FLOOR} is the floor that every model has to beat. recall: share of a user's {HELD_OUT} held-out items "
-          "among the 10 recommended; ndcg counts the places too (± standard error over users). coverage: share of the "
-          "catalogue that is recommended to anybody; popularity: mean number of ratings of what is recommended; rmse: "
-          "of models that predict ratings, in their unit; seconds: of training, without compiling.")
+LEGEND = (f"{FLOOR} is the floor that every model has to beat, but for those that predict ratings. recall: share of a "
+          f"user's {HELD_OUT} held-out items among the 10 recommended; ndcg counts the places too (± standard error "
+          "over users). coverage: share of the catalogue that is recommended to anybody; popularity: mean number of "
+          "ratings of what is recommended; rmse: of models that predict ratings, in their unit; seconds: of training, "
+          "without compiling.")
+NEW = ("A tenth of the items is kept from the training, and these are ranked among themselves by titles, genres and "
+       f"years alone; {FLOOR} knows nothing of them. auc: how often an item that a user had comes before one that they "
+       "had not.")
+FRIENDS = ("permuted: as many friends for everybody, but others, drawn at random; constant: none. Only what falls with "
+           "them came from friends.")
 
 
 @dataclass(frozen=True)
@@ -60,28 +67,63 @@ def _entries(quick: bool, seed: int) -> list[Entry]:
     return [
         Entry(FLOOR, models.Popular, share=0.001),
         Entry("Markov", models.Markov, share=0.001),
-        Entry("Bias", models.Bias, share=0.002, ratings=True),
-        Entry("ItemKNN", models.ItemKNN, share=0.009),
+        Entry("Bias", models.Bias, share=0.001, ratings=True),
+        Entry("ItemKNN", models.ItemKNN, share=0.006),
         Entry("UserKNN", models.UserKNN, share=0.001),
-        Entry("ItemKNN, ratings", models.ItemKNNBaseline, share=0.09, ratings=True),
-        Entry("EASE", models.EASE, share=0.047),
-        Entry("MF (SVD)", lambda: models.MatrixFactorization(epochs=epochs(50), seed=seed), share=0.006, ratings=True),
+        Entry("ItemKNN, ratings", models.ItemKNNBaseline, share=0.071, ratings=True),
+        Entry("EASE", models.EASE, share=0.044),
+        Entry("MF (SVD)", lambda: models.MatrixFactorization(epochs=epochs(50), seed=seed), share=0.005, ratings=True),
         Entry("MF (SVD++)", lambda: models.MatrixFactorization(factors=20, epochs=epochs(20), lr=0.007, reg=0.02,
                                                               reg_bias=0.02, seed=seed, implicit_feedback=True),
               share=0.002, ratings=True),
-        Entry("ALS", lambda: models.ALS(epochs=epochs(15), seed=seed), share=0.004),
+        Entry("RP3beta (walk)", models.RP3beta, share=0.006),
+        Entry("Graph filter", lambda: models.GraphFilter(seed=seed), share=0.007),
+        Entry("ALS", lambda: models.ALS(epochs=epochs(15), seed=seed), share=0.006),
+        Entry("ALS, features", lambda: models.FeatureALS(epochs=epochs(15), seed=seed), share=0.022),
+        Entry("ALS + Markov", lambda: models.WeightedHybrid(models=("ALS", "Markov"), seed=seed), share=0.018),
+        Entry("ALS, re-ranked", lambda: models.Reranked(model=("ALS", {"epochs": epochs(15), "seed": seed})),
+              share=0.005),
         Entry("BPR", lambda: models.BPR(epochs=epochs(60), seed=seed), share=0.008),
+        Entry("LightGCN", lambda: models.LightGCN(epochs=epochs(15), lr=0.1, reg=0.01, seed=seed), share=0.039),
         Entry("GMF", lambda: models.GMF(factors=16, epochs=epochs(8), lr=0.02, reg=0.01, batch_size=2048, loss="bce",
-                                        seed=seed), share=0.025),
+                                        seed=seed), share=0.026),
         Entry("NeuMF (MLP)", lambda: models.NeuMF(factors=16, epochs=epochs(6), lr=0.01, reg=0.02, batch_size=2048,
                                                   loss="bce", dropout=0.0, hidden=(64, 32, 16), init_std=0.1,
-                                                  seed=seed), share=0.06),
+                                                  seed=seed), share=0.057),
         Entry("FM, ratings", lambda: models.FactorizationMachine(loss="mse", epochs=epochs(7), seed=seed),
-              share=0.015, ratings=True),
-        Entry("AutoRec, ratings", lambda: models.AutoRec(epochs=epochs(30), seed=seed), share=0.022, ratings=True),
-        Entry("Mult-DAE", lambda: models.MultDAE(epochs=epochs(40), batch_size=50, seed=seed), share=0.11),
-        Entry("GRU (RNN)", lambda: models.SequenceRecommender(epochs=epochs(5), lr=6e-3, seed=seed), share=0.27),
-        Entry("Causal CNN", lambda: models.CausalCNN(epochs=epochs(5), lr=4e-3, seed=seed), share=0.33),
+              share=0.014, ratings=True),
+        Entry("AutoRec, ratings", lambda: models.AutoRec(epochs=epochs(30), seed=seed), share=0.019, ratings=True),
+        Entry("Mult-DAE", lambda: models.MultDAE(epochs=epochs(40), batch_size=50, seed=seed), share=0.068),
+        Entry("VSTAN", models.VSTAN, share=0.008),
+        Entry("GRU (RNN)", lambda: models.SequenceRecommender(epochs=epochs(5), lr=6e-3, seed=seed), share=0.23),
+        Entry("Causal CNN", lambda: models.CausalCNN(epochs=epochs(5), lr=4e-3, seed=seed), share=0.29),
+    ]
+
+
+@dataclass(frozen=True)
+class Other:
+    """Models under another protocol, for what the table of all models cannot show."""
+
+    title: str
+    models: Mapping[str, Any]
+    protocol: str
+    note: str
+    share: float
+    metrics: tuple[str, ...] = ("recall@10", "ndcg@10")
+    controls: str | None = None
+
+
+def _others(quick: bool, seed: int) -> list[Other]:
+    """Of content, where items are new; of friends, where there are some."""
+    epochs = 2 if quick else 10
+    return [
+        Other("Items that nobody has had yet", {
+            FLOOR: models.Popular(), "ContentProfile": models.ContentProfile(),
+            "ALS, features": models.FeatureALS(seed=seed), "Multimodal": models.Multimodal(epochs=epochs, seed=seed)},
+            "new-items", NEW, 0.046, ("auc", "recall@10", "ndcg@10")),
+        Other("Friends", {
+            FLOOR: models.Popular(), "ItemKNN": models.ItemKNN(), "TrustKNN": models.TrustKNN()},
+            "ratio-811-full", FRIENDS, 0.001, controls="friends"),
     ]
 
 
@@ -107,9 +149,11 @@ def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: i
     if out is not None:
         figures.require()
         check_target(out)
-    entries = _entries(quick, seed)
+    entries, others = _entries(quick, seed), _others(quick, seed)
     built = [entry.build() for entry in entries]
-    with warmup.beside(built):
+    kinds = set(map(type, built))
+    needed = [*built, *(model for other in others for model in other.models.values() if type(model) not in kinds)]
+    with warmup.beside(needed):
         raw, data = _load(source)
         for note in raw.notes:
             console.warn(note)
@@ -118,15 +162,24 @@ def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: i
                      f"and items with 5 or more:\n{len(data):,} ratings of {data.n_items:,} items by {data.n_users:,} "
                      f"users.\n")
         split = split_last(data, n=HELD_OUT, valid=False, min_events=2 * HELD_OUT)
-        plan = _plan(built, len(data), console)
-        fitted, rows, card = _compare(entries, built, split, progress, plan)
-    warmup.remember(built)
+        plan = _plan(built, others, needed, len(data), console)
+        with task(progress, len(entries) + len(others), "models") as bar:
+            def done(name: str, seconds: float) -> None:
+                plan.add(seconds)
+                bar.advance(1, last=name, left=pace.about(plan.left()))
+
+            fitted, rows, card = _compare(entries, built, split, progress, done)
+            found = [_aside(other, data, seed, progress, done) for other in others]
+    warmup.remember(needed)
     _show_table(rows, card, console)
+    for each in found:
+        _show_aside(each, console)
+    asides = [each for each in found if isinstance(each, Aside)]
     history, showcases = _showcase(fitted, split, chosen, console)
     terms = datasets.terms(source) if source in datasets.available() else ""
     if out is not None:
         Report(f"Recommenders on {raw.name or source}", card, rows, "ndcg@10", FLOOR, LEGEND, f"user {chosen}",
-               history, showcases, [terms] if terms else []).write(out)
+               history, showcases, [terms] if terms else [], asides).write(out)
     compiling = watch.compiling
     seconds = watch.seconds + compiling
     if out is not None:
@@ -134,7 +187,8 @@ def run(source: str, *, out: Path | None, user: str | None, quick: bool, seed: i
     apart = f", of which {compiling:.1f} s compiling" if compiling else ""
     console.note(f"{seconds:.1f} s in all{apart}. {terms}".rstrip())
     console.result({"data": data.describe(), "ratings_before_cleaning": len(raw), "card": card, "floor": FLOOR,
-                    "rows": [asdict(row) for row in rows], "user": chosen, "history": [asdict(h) for h in history],
+                    "rows": [asdict(row) for row in rows], "asides": [asdict(aside) for aside in asides],
+                    "user": chosen, "history": [asdict(h) for h in history],
                     "recommendations": [asdict(show) for show in showcases], "terms": terms,
                     "report": None if out is None else str(out), "seconds": seconds, "compile_seconds": compiling})
     return data
@@ -180,17 +234,19 @@ def _load(source: str) -> tuple[Interactions, Interactions]:
     return raw, raw.clean(duplicates="last").k_core(users=2 * HELD_OUT, items=5)
 
 
-def _plan(built: Sequence[Any], ratings: int, console: Console) -> pace.Pace:
+def _plan(built: Sequence[Any], others: Sequence[Other], needed: Sequence[Any], ratings: int, console: Console
+          ) -> pace.Pace:
     """Says how long it will take."""
     whole = _entries(False, 0)
     shares = [entry.share * _epochs(model) / _epochs(entry.build()) for entry, model in zip(whole, built, strict=True)]
-    unit, first = pace.unit(), len(warmup.missing(built))
+    shares += [other.share for other in others]
+    unit, first = pace.unit(), len(warmup.missing(needed))
     learning = unit * UNITS * sum(shares) * ratings / RATINGS
-    compiling = unit * COMPILING * first / len(built)
+    compiling = unit * COMPILING * first / len(needed)
     text = f"About {pace.about(learning)} to learn and measure"
     if first:
         text += (f", and about {pace.about(compiling)} more to compile kernels: this is the first run here for {first} "
-                 f"of {len(built)} models")
+                 f"of {len(needed)} models")
     console.note(f"{text}.\n")
     return pace.Pace(shares, learning + compiling)
 
@@ -199,29 +255,57 @@ def _epochs(model: Any) -> int:
     return int(model.get_params().get("epochs", 1))
 
 
-def _compare(entries: Sequence[Entry], built: Sequence[Any], split: Split, progress: Progress, plan: pace.Pace
+def _compare(entries: Sequence[Entry], built: Sequence[Any], split: Split, progress: Progress, done: Done
              ) -> tuple[dict[str, Any], list[Row], Mapping[str, Any]]:
     """Train and measure every model: the models, a row each, and the protocol's card."""
     implicit = Split(split.train.binarise(), None, split.test.binarise(), split.card)
     fitted: dict[str, Any] = {}
     rows: list[Row] = []
     card: Mapping[str, Any] = {}
-    with task(progress, len(entries), "models") as bar:
-        for entry, model in zip(entries, built, strict=True):
-            parts = split if entry.ratings else implicit
-            watch = runtime.Stopwatch()
-            model.fit(parts.train, progress=progress)
-            seconds = watch.seconds
-            found = evaluate(model, parts, metrics=METRICS)
-            metrics = dict(found.metrics)
-            if entry.ratings:
-                metrics |= evaluate(model, parts, task="ratings", metrics=["rmse"]).metrics
-            quantity, curve = next(iter(getattr(model, "curves_", {}).items()), ("", []))
-            fitted[entry.label], card = model, card or found.card
-            rows.append(Row(entry.label, metrics, dict(found.errors), seconds, quantity, tuple(curve)))
-            plan.add(watch.seconds + watch.compiling)
-            bar.advance(1, last=entry.label, left=pace.about(plan.left()))
+    for entry, model in zip(entries, built, strict=True):
+        parts = split if entry.ratings else implicit
+        watch = runtime.Stopwatch()
+        model.fit(parts.train, progress=progress)
+        seconds = watch.seconds
+        found = evaluate(model, parts, metrics=METRICS)
+        metrics = dict(found.metrics)
+        if entry.ratings:
+            metrics |= evaluate(model, parts, task="ratings", metrics=["rmse"]).metrics
+        quantity, curve = next(iter(getattr(model, "curves_", {}).items()), ("", []))
+        fitted[entry.label], card = model, card or found.card
+        rows.append(Row(entry.label, metrics, dict(found.errors), seconds, quantity, tuple(curve)))
+        done(entry.label, watch.seconds + watch.compiling)
     return fitted, rows, card
+
+
+def _aside(other: Other, data: Interactions, seed: int, progress: Progress, done: Done) -> Aside | str:
+    """A table of models that need what the data may lack, or why there is none; friends are made where it has none."""
+    title, watch = other.title, runtime.Stopwatch()
+    if other.controls == "friends" and data.social is None:
+        data = datasets.simulate(600, 500, 9000, seed=seed, social=0.8, friends=8, popularity=0.4)[0]
+        title += " (made data: friends share most of their taste)"
+    lacks = {name: lack for name, model in other.models.items() if (lack := model.lacks(data))}
+    try:
+        found = {} if lacks else run_all(other.models, data, other.protocol, metrics=other.metrics,
+                                         controls=other.controls, progress=progress).results
+    except RecsysError as error:  # data that is too small to divide like this
+        return f"{title}: not shown. {error}"
+    finally:
+        done(other.title, watch.seconds + watch.compiling)
+    if lacks:
+        return f"{title}: not shown, as " + ", ".join(f"{name} needs {lack}" for name, lack in lacks.items()) + "."
+    rows = [Row(name, result.metrics, result.errors, result.fit_seconds) for name, result in found.items()]
+    return Aside(title, rows, other.note)
+
+
+def _show_aside(aside: Aside | str, console: Console) -> None:
+    if isinstance(aside, str):
+        console.note(f"{aside}\n")
+        return
+    names = list(aside.rows[0].metrics)
+    lines = [[row.name, *(measured(name, row.metrics[name], row.errors[name]) for name in names)] for row in aside.rows]
+    console.table(aside.title, ["model", *names], lines, caption=aside.note)
+    console.note()
 
 
 def _show_table(rows: Sequence[Row], card: Mapping[str, Any], console: Console) -> None:

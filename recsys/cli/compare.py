@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.cli import fitting, measuring, reading, texts
-from recsys.console import Console
+from recsys.console import Console, measured
 from recsys.errors import ParameterError, UnsupportedError
 from recsys.files import check_target
 
@@ -22,6 +22,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     """Options of the command."""
     reading.add_data(made)
     made.add_argument("--models", default="all", help="names separated by commas, or all (default: %(default)s)")
+    made.add_argument("--set", action="append", default=[], metavar="[MODEL.]NAME=VALUE",
+                      help="a parameter of one model, or of all that have it, such as patience=3; may be repeated")
     measuring.add_protocol(made)
     made.add_argument("--controls", choices=("features", "friends"),
                       help="measure models that read these also with permuted and with constant ones")
@@ -33,7 +35,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import models, warmup
-    from recsys.evaluation import Interrupted, run_all
+    from recsys.evaluation import Interrupted, run_each
     from recsys.report import figures
 
     everything = options.models == "all"
@@ -45,23 +47,35 @@ def run(options: argparse.Namespace, console: Console) -> None:
     for target in (options.out, options.checkpoint):
         if target is not None:
             check_target(target)
-    built = {kind.__name__: kind() for kind in map(models.find, names)}
+    built = fitting.build_all(names, options.set)
     asked = measuring.asked(options)
     data = measuring.parts(options, console)
+    apart = _apart(built, data[0] if isinstance(data, tuple) else data, asked["protocol"].task)
     try:
         with warmup.beside(list(built.values())):
-            runs = run_all(built, data, lenient=everything, controls=options.controls, checkpoint=options.checkpoint,
-                           progress=fitting.progress_bar(options), **asked)
+            for name, runs in run_each(built, data, lenient=everything, controls=options.controls,
+                                       checkpoint=options.checkpoint, progress=fitting.progress_bar(options), **asked):
+                _tell(console, name, runs)
         warmup.remember([model for name, model in built.items() if name in runs.results])
     except UnsupportedError as error:
         raise UnsupportedError(f"{options.data}: {_speaking(str(error))}") from None
     except Interrupted as error:
         finished = error.runs
         if finished.results:
-            _show(finished, options, console)
+            _show(finished, apart, options, console)
         onward = "the same command goes on" if options.checkpoint else "with --checkpoint FILE the same command goes on"
         raise KeyboardInterrupt(f"stopped after {len(finished.results)} of {len(built)} models; {onward}.") from None
-    _show(runs, options, console)
+    _show(runs, apart, options, console)
+
+
+def _tell(console: Console, name: str, runs: Any) -> None:
+    """A line as soon as a model is done; the table comes at the end."""
+    if name in runs.left_out:
+        console.tell(f"{name} {_speaking(runs.left_out[name])}")
+    else:
+        found = runs.results[name]
+        reached = ", ".join(f"{metric} {measured(metric, value)}" for metric, value in found.metrics.items())
+        console.tell(f"{name}: {reached}; learned in {found.fit_seconds:.1f} s")
 
 
 def _speaking(reason: str) -> str:
@@ -69,7 +83,16 @@ def _speaking(reason: str) -> str:
     return reason.replace("the attribute 'poster'", "the attribute 'poster' (--images FILE)")
 
 
-def _show(runs: Any, options: argparse.Namespace, console: Console) -> None:
+def _apart(built: Mapping[str, Any], data: Any, task: str) -> dict[str, list[str]]:
+    """What to know of models that are measured by what they are not made for, and which they are."""
+    return {
+        "They rank by the rating that they predict, not by who takes what; ratings-5fold measures what they are for":
+            [name for name, model in built.items() if task == "ranking" and model.can.ratings],
+        "They read the order of events, and the data has no times: the order of its rows stood for them":
+            [name for name, model in built.items() if data.time is None and model.can.sequence]}
+
+
+def _show(runs: Any, apart: Mapping[str, Sequence[str]], options: argparse.Namespace, console: Console) -> None:
     """The table, what is missing from it, the protocol, the document, the page."""
     from recsys.evaluation import compare
 
@@ -81,6 +104,7 @@ def _show(runs: Any, options: argparse.Namespace, console: Console) -> None:
     notes = [f"Left out: {name} {reason}." for name, reason in left_out.items()]
     notes += [f"Without content: {name} {reason}; it learned from the interactions alone."
               for name, reason in blank.items()]
+    notes += [f"{why}: {', '.join(names)}." for why, of in apart.items() if (names := [n for n in of if n in found])]
     for note in notes:
         console.note(note)
     console.pairs("Protocol", card)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from recsys.cli import texts
+from recsys.errors import ParameterError
 
-__all__ = ["add_model", "build", "progress_bar"]
+__all__ = ["add_model", "build", "build_all", "progress_bar"]
 
 
 def add_model(made: argparse.ArgumentParser) -> None:
@@ -23,6 +25,23 @@ def build(options: argparse.Namespace) -> Any:
     model = models.find(options.model)().set_params(**texts.settings(options.set, "--set"))
     model.check_parameters()
     return model
+
+
+def build_all(names: Iterable[str], settings: Sequence[str]) -> dict[str, Any]:
+    """The models of those names; a setting is of all that have the parameter, or as MODEL.NAME=VALUE of one."""
+    from recsys import models
+
+    built = {kind.__name__: kind() for kind in map(models.find, names)}
+    for setting, value in texts.settings(settings, "--set").items():
+        of, _, parameter = setting.rpartition(".")
+        meant = [model for name, model in built.items()
+                 if parameter in model.get_params() and of.lower() in ("", name.lower())]
+        if not meant:
+            raise ParameterError(f"--set {setting}: no model that is compared has this parameter; `recsys models` "
+                                 f"lists the models and their parameters.")
+        for model in meant:
+            model.set_params(**{parameter: value}).check_parameters()
+    return built
 
 
 def progress_bar(options: argparse.Namespace) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.cli import texts
-from recsys.cli.reading import SIDES, described, read, read_parts, read_telling
+from recsys.cli.reading import SIDES, described, joined, read, read_parts, read_telling
 from recsys.console import Console
 from recsys.data.opening import called, is_readable
 from recsys.errors import DataError, ParameterError
@@ -85,7 +85,8 @@ def _files(options: argparse.Namespace, needs_parts: bool) -> list[str]:
 
     if needs_parts and _comes_divided(options):
         return [str(path) for path in datasets.part_files(options.data).values()]
-    named = [options.data, options.test, options.valid, options.images, *(getattr(options, side) for side in SIDES)]
+    named = [options.data, options.test, options.valid, *joined(options).values(), options.images,
+             *(getattr(options, side) for side in SIDES)]
     return [str(path) for path in named if path is not None and Path(path).is_file()]
 
 

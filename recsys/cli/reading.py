@@ -16,7 +16,7 @@ from recsys.cli.texts import finite, names, positive
 from recsys.console import Console
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["SIDES", "add_data", "add_reading", "described", "in_flags", "read", "read_parts", "read_telling"]
+__all__ = ["SIDES", "add_data", "add_reading", "described", "in_flags", "joined", "read", "read_parts", "read_telling"]
 
 _ROLES = ("users", "items", "values", "times", "events")
 _READER = (*_ROLES, "delimiter", "encoding", "decimal", "id_type", "na", "drop_missing", "date_format", "time_unit",
@@ -34,6 +34,9 @@ def add_data(made: argparse.ArgumentParser, kinds: str = "--events") -> None:
     """The data, with how it is read and what else is known; `kinds` names the column of the kinds of events."""
     made.add_argument("--data", required=True, help="a file, a folder, a data set's name, or - for standard input")
     add_reading(made, kinds)
+    made.add_argument("--join", action="append", default=[], metavar="NAME=FILE",
+                      help="a file from elsewhere that a known set's reader joins to its own, such as "
+                           "plots=tmdb_5000_movies.csv; may be repeated")
     made.add_argument("--images", type=Path, metavar="FILE", help="item images: an .npz file with two arrays, images "
                       "(m, height, width, channels) and the ids of their items (m,)")
     made.add_argument("--sounds", type=Path, metavar="FOLDER", help="item sounds: a file an item, called as its id, "
@@ -88,11 +91,30 @@ def read(options: argparse.Namespace, source: str, console: Console, given_apart
     from recsys import datasets
     from recsys.data.opening import is_readable
 
-    given = _reader_options(options, source)
+    given = _reader_options(options, source) | (joined(options) if source == getattr(options, "data", None) else {})
     if options.implicit and options.min_value is None and options.negative == "keep" and is_readable(source) \
             and options.lines is None:
         given["values"] = None  # never read
     return _cleaned(options, datasets.load(source, **given), source, console, given_apart).compact()
+
+
+def joined(options: argparse.Namespace) -> dict[str, Path]:
+    """The files that `--join` names, by the names that the reader of `--data` knows them by."""
+    from recsys import datasets
+
+    found: dict[str, Path] = {}
+    for text in getattr(options, "join", []):
+        name, _, file = text.partition("=")
+        known = datasets.joins(options.data)
+        if name not in known:
+            raise ParameterError(f"--join {text!r}: {options.data} joins {', '.join(known) or 'no files'}; known "
+                                 f"sets of films join plots and posters, and --images, --text and the like add to any "
+                                 f"data.")
+        if name in found or not Path(file).is_file():
+            problem = f"{name} is named twice; name it once" if name in found else "there is no such file"
+            raise ParameterError(f"--join {text!r}: {problem}.")
+        found[name] = Path(file)
+    return found
 
 
 def read_parts(options: argparse.Namespace, console: Console) -> list[Any]:

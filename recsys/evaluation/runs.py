@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any, NamedTuple
@@ -17,10 +17,10 @@ from recsys.evaluation import protocols
 from recsys.evaluation.controls import KINDS, beside
 from recsys.evaluation.evaluator import Evaluation
 from recsys.evaluation.protocols import Protocol, Result
-from recsys.progress import Progress
+from recsys.progress import Progress, task
 from recsys.training.checkpoint import Checkpoint, contents, named
 
-__all__ = ["Interrupted", "Runs", "run_all"]
+__all__ = ["Interrupted", "Runs", "run_all", "run_each"]
 
 _MODELS = Check(lambda value: isinstance(value, Mapping) and len(value) > 0 and all(isinstance(n, str) for n in value),
                 "a mapping of names to models, such as {'EASE': EASE()}")
@@ -96,6 +96,25 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     >>> list(runs.results), runs.left_out
     (['Popular'], {'Bias': 'needs data with values'})
     """
+    *_, (_, runs) = run_each(models, data, protocol, lenient=lenient, controls=controls, checkpoint=checkpoint,
+                             progress=progress, **settings)
+    return runs
+
+
+def run_each(models: Mapping[str, Any], data: Data | Parts, protocol: str | Protocol, *, lenient: bool = False,
+             controls: str | None = None, checkpoint: str | PathLike[str] | None = None,
+             progress: Progress | None = None, **settings: Any) -> Iterator[tuple[str, Runs]]:
+    """As `run_all`, model by model: the name of the one that is done, and what has been found so far.
+
+    Examples
+    --------
+    >>> from recsys import datasets, models
+    >>> data, _ = datasets.simulate(60, 40, 900, seed=1)
+    >>> for name, runs in run_each({"Popular": models.Popular(), "EASE": models.EASE()}, data, "last-one-full"):
+    ...     print(name, len(runs.results))
+    Popular 1
+    EASE 2
+    """
     require("run_all", {"models": _MODELS, "lenient": flag(), "controls": optional(one_of(*KINDS)),
                         "progress": PROGRESS}, locals())
     protocol = protocols.find(protocol)
@@ -112,26 +131,22 @@ def run_all(models: Mapping[str, Any], data: Data | Parts, protocol: str | Proto
     runs = Runs(left_out=left_out)
     kept = None if checkpoint is None else _Kept(checkpoint, protocol, data, settings)
     try:
-        for name, job in jobs.items():
-            if name in left_out:
-                continue
-            try:
-                found = kept.result(name, job.made) if kept else None
-                if found is None:
-                    found = protocols.run(job.model, job.data, protocol, progress=progress, **settings)
-                    if kept:
-                        kept.add(name, job.made, found)
-            except RecsysError as error:
-                left_out[name] = f"fails: {error}"
-                if not lenient or len(left_out) == len(jobs):
-                    raise
-            else:
-                runs.results[name] = found
-                if name in needs:
-                    runs.without_content[name] = needs[name]
+        with task(progress, len(jobs) - len(left_out), "models") as bar:
+            for name, job in [each for each in jobs.items() if each[0] not in left_out]:
+                bar.advance(0, now=name)
+                try:
+                    runs.results[name] = _result(name, job, protocol, kept, progress, settings)
+                except RecsysError as error:
+                    left_out[name] = f"fails: {error}"
+                    if not lenient or len(left_out) == len(jobs):
+                        raise
+                else:
+                    if name in needs:
+                        runs.without_content[name] = needs[name]
+                bar.advance()
+                yield name, runs
     except KeyboardInterrupt as error:
         raise Interrupted(runs) from error
-    return runs
 
 
 class _Job(NamedTuple):
@@ -187,6 +202,17 @@ class _Kept:
         folds = [vars(each) for each in result.evaluations]
         self.tree[name] = {"model": _description(model), "result": {**vars(result), "evaluations": folds}}
         self.file.save(self.tree)
+
+
+def _result(name: str, job: _Job, protocol: Protocol, kept: _Kept | None, progress: Progress | None,
+            settings: Mapping[str, Any]) -> Result:
+    """What a model reaches, kept from before or measured now."""
+    found = kept.result(name, job.made) if kept else None
+    if found is None:
+        found = protocols.run(job.model, job.data, protocol, progress=progress, **settings)
+        if kept:
+            kept.add(name, job.made, found)
+    return found
 
 
 def _description(model: Any) -> Any:

@@ -15,7 +15,7 @@ from recsys.console import cell, measured
 from recsys.files import replacing
 from recsys.report import figures
 
-__all__ = ["Line", "Report", "Row", "Showcase"]
+__all__ = ["Aside", "Line", "Report", "Row", "Showcase"]
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #555; --paper: #fff; --line: #e3e3e3; --band: #f3f3f3; }
@@ -71,6 +71,15 @@ class Showcase:
 
 
 @dataclass(frozen=True)
+class Aside:
+    """A table of its own: models under another protocol, and what it shows."""
+
+    title: str
+    rows: Sequence[Row]
+    note: str
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything on the page.
 
@@ -93,6 +102,7 @@ class Report:
     showcases : sequence of Showcase
     notes : sequence of str
         Terms of use of the data, and other fine print.
+    asides : sequence of Aside
     """
 
     title: str
@@ -105,19 +115,23 @@ class Report:
     history: Sequence[Line] = ()
     showcases: Sequence[Showcase] = ()
     notes: Sequence[str] = ()
+    asides: Sequence[Aside] = ()
 
     def html(self) -> str:
         """The page as text; it refers to nothing outside of itself."""
-        parts = [f"<h1>{escape(self.title)}</h1>", self._protocol(), "<h2>Results</h2>", self._table(),
+        parts = [f"<h1>{escape(self.title)}</h1>", self._protocol(), "<h2>Results</h2>", self._table(self.rows),
                  f'<p class="fine">{escape(self.legend)}</p>',
                  f"<h2>Accuracy: {escape(self.metric)}</h2>", *self._figure("bars", self._bars, self.metric)]
-        popularity = next((name for name in self._names() if name.startswith("popularity")), None)
+        popularity = next((name for name in _names(self.rows) if name.startswith("popularity")), None)
         if popularity is not None:
             parts += ["<h2>Popularity against accuracy</h2>",
                       *self._figure("scroll points", self._popularity, self.metric, popularity)]
         curves = {row.name: (row.quantity, row.curve) for row in self.rows if np.isfinite(row.curve).any()}
         if curves:
             parts += ["<h2>Learning curves</h2>", _block("panels", *figures.learning_curves(curves))]
+        for aside in self.asides:
+            parts += [f"<h2>{escape(aside.title)}</h2>", self._table(aside.rows),
+                      f'<p class="fine">{escape(aside.note)}</p>']
         if self.showcases:
             parts += [f"<h2>For {escape(self.user)}</h2>", self._showcases()]
         parts += [f'<p class="fine">{escape(note)}</p>' for note in self.notes]
@@ -136,15 +150,12 @@ class Report:
         items = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(cell(v))}</dd>" for k, v in self.card.items())
         return f"<dl>{items}</dl>"
 
-    def _names(self) -> list[str]:
-        return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
-
-    def _table(self) -> str:
-        names = self._names()
-        best = {n: (min if n in ("rmse", "mae") else max)(r.metrics[n] for r in rows)
-                for n in names if not n.startswith("popularity") and (rows := self._drawn(n))}
+    def _table(self, rows: Sequence[Row]) -> str:
+        names = _names(rows)
+        best = {n: (min if n in ("rmse", "mae") else max)(r.metrics[n] for r in drawn)
+                for n in names if not n.startswith("popularity") and (drawn := _drawn(rows, n))}
         lines = []
-        for row in self.rows:
+        for row in rows:
             cells = [f"<td>{escape(row.name)}</td>"]
             for n in names:
                 mark = ' class="best"' if n in row.metrics and row.metrics[n] == best.get(n) else ""
@@ -154,13 +165,9 @@ class Report:
         head = "".join(f"<th>{escape(n)}</th>" for n in ["model", *names, "seconds"])
         return _block("scroll", f"<table><tr>{head}</tr>{''.join(lines)}</table>")
 
-    def _drawn(self, *metrics: str) -> list[Row]:
-        """The rows that have all the metrics, as finite numbers."""
-        return [row for row in self.rows if all(math.isfinite(row.metrics.get(name, math.nan)) for name in metrics)]
-
     def _figure(self, kind: str, draw: Callable[[list[Row]], str], *metrics: str) -> list[str]:
         """A figure of the rows that can be drawn, and a word about the others."""
-        rows = self._drawn(*metrics)
+        rows = _drawn(self.rows, *metrics)
         drawn = {row.name for row in rows}
         others = [row.name for row in self.rows if row.name not in drawn and all(n in row.metrics for n in metrics)]
         parts = [_block(kind, draw(rows))] if rows else []
@@ -175,7 +182,7 @@ class Report:
                                    [r.errors.get(self.metric, 0.0) for r in rows], self.metric, self.floor)
 
     def _popularity(self, rows: list[Row]) -> str:
-        name = next(n for n in self._names() if n.startswith("popularity"))
+        name = next(n for n in _names(self.rows) if n.startswith("popularity"))
         return figures.accuracy_against_popularity([r.name for r in rows], [r.metrics[name] for r in rows],
                                                    [r.metrics[self.metric] for r in rows], self.metric)
 
@@ -184,6 +191,15 @@ class Report:
         cards += [f"<div><strong>{escape(show.model)}</strong><ol>{_items(show.items)}</ol></div>"
                   for show in self.showcases]
         return _block("cards", *cards)
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.metrics))
+
+
+def _drawn(rows: Sequence[Row], *metrics: str) -> list[Row]:
+    """The rows that have all the metrics, as finite numbers."""
+    return [row for row in rows if all(math.isfinite(row.metrics.get(name, math.nan)) for name in metrics)]
 
 
 def _items(lines: Sequence[Line]) -> str:

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -367,6 +368,34 @@ def test_of_all_models_none_is_left_out_for_content_that_no_item_has(run, monkey
     assert f"VisualBPR {images}" in err
 
 
+def test_what_models_are_not_made_for_is_said(run, tmp_path):
+    command = "compare --models Popular,Bias,Markov --protocol ratio-811-full --data"
+    code, out, _ = run(f"{command} good.csv")
+    assert code == 0
+    assert "They rank by the rating that they predict" in out
+    assert "ratings-5fold measures what they are for: Bias." in " ".join(out.split())
+    assert "no times" not in out
+    (tmp_path / "untimed.csv").write_text("user,item,rating\n" + "".join(
+        f"{u},{i},3\n" for u in range(9) for i in range(9) if (u + i) % 4))
+    code, out, _ = run(f"{command} {tmp_path}/untimed.csv")
+    assert code == 0
+    assert "the order of its rows stood for them: Markov." in " ".join(out.split())
+
+
+def test_compare_sets_a_parameter_of_one_model_or_of_all(run):
+    command = "compare --data good.csv --implicit --models ALS,BPR,Popular --protocol last-one-full --set epochs=1"
+    plain, fewer = (document(run(f"{command} {more} --json")) for more in ("--set factors=2", "--set bpr.factors=2"))
+    value = [{row["model"]: row["value"] for row in found["models"] if row["metric"] == "mrr"}
+             for found in (plain, fewer)]
+    assert value[0]["BPR"] == value[1]["BPR"]
+    assert value[0]["ALS"] != value[1]["ALS"]
+    for wrong, problem in (("depth=3", "no model that is compared has this parameter"), ("EASE.reg=3", "no model"),
+                           ("epochs=-1", "epochs")):
+        code, out, err = run(f"{command.rpartition(' ')[0]} {wrong}")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert problem in err
+
+
 def test_controls_stand_beside_what_reads_friends_or_features(run, tmp_path):
     (tmp_path / "items.csv").write_text("item,genre\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(1, 41)))
     command = f"compare --data good.csv --models Popular,LogisticRegression --item-features {tmp_path}/items.csv " \
@@ -443,6 +472,10 @@ def test_a_model_that_fails_does_not_lose_the_work_of_others(run, monkeypatch):
     found = document(run("compare --data good.csv --models all --protocol last-one-full --json"))
     assert found["left_out"] == {"Diverging": "fails: Diverging: loss is nan in epoch 1."}
     assert {row["model"] for row in found["models"]} == {"Popular"}
+    code, _, err = run("compare --data good.csv --models all --protocol last-one-full")
+    assert code == 0
+    assert "Diverging fails: Diverging: loss is nan in epoch 1.\n" in err
+    assert re.search(r"^Popular: hit@10 \d\.\d{3}, ndcg@10 \d\.\d{3}, mrr .*; learned in \d\.\d s$", err, re.MULTILINE)
     code, out, err = run("compare --data good.csv --models Diverging,Popular --protocol last-one-full --json")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1

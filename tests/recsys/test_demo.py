@@ -36,9 +36,11 @@ def test_prints_everything_and_writes_the_page(ratings, tmp_path, capsys):
     for word in (*[entry.label for entry in demo._entries(True, 0)], "recall@10", "rmse", "seconds", "Protocol",
                  "last 5 of each user", "because of", *demo.SHOWN, "Popular is the floor", str(page)):
         assert word in out
-    assert "models 18/18" in err
+    assert "models 27/27" in err
     assert " to learn and measure" in out
     assert "left=0 s" in err
+    assert "Items that nobody has had yet: not shown, as ContentProfile needs titles" in out
+    assert "Friends (made data" in out
     drawn = page.read_text(encoding="utf-8")
     assert drawn.count("<svg ") == 2 + drawn.count("in training against the epoch") > 10
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
@@ -52,7 +54,7 @@ def test_the_document_holds_what_is_shown(titled, tmp_path, capsys):
     found = json.loads(out, parse_constant=pytest.fail)
     assert found["user"] == user
     assert found["floor"] == found["rows"][0]["name"] == "Popular"
-    assert len(found["rows"]) == 18
+    assert len(found["rows"]) == 25
     assert found["report"] == str(page)
     assert found["seconds"] > 0
     for row in found["rows"]:
@@ -62,7 +64,13 @@ def test_the_document_holds_what_is_shown(titled, tmp_path, capsys):
     assert {row["name"] for row in found["rows"] if "rmse" in row["metrics"]} == {
         "Bias", "ItemKNN, ratings", "MF (SVD)", "MF (SVD++)", "FM, ratings", "AutoRec, ratings"}
     assert {row["name"] for row in found["rows"] if not row["curve"]} == {
-        "Popular", "Markov", "Bias", "ItemKNN", "UserKNN", "ItemKNN, ratings", "EASE"}
+        "Popular", "Markov", "Bias", "ItemKNN", "UserKNN", "ItemKNN, ratings", "EASE", "RP3beta (walk)", "Graph filter",
+        "ALS + Markov", "VSTAN"}
+    content, friends = found["asides"]
+    assert [row["name"] for row in content["rows"]] == ["Popular", "ContentProfile", "ALS, features", "Multimodal"]
+    assert content["rows"][0]["metrics"]["auc"] == 0.5
+    recall = {row["name"]: row["metrics"]["recall@10"] for row in friends["rows"]}
+    assert recall["TrustKNN"] > 1.5 * recall["TrustKNN, friends permuted"] > 1.5 * recall["TrustKNN, friends constant"]
     seen = set(titled.items.decode(titled.csr.row(7)[0]).tolist())
     later = set(titled.items.decode(titled.csr.row(7)[0][-demo.HELD_OUT:]).tolist())
     assert {line["item"] for line in found["history"]} <= seen - later
@@ -72,7 +80,9 @@ def test_the_document_holds_what_is_shown(titled, tmp_path, capsys):
         assert not set(items) & (seen - later)
         assert [line["hit"] for line in show["items"]] == [item in later for item in items]
         assert all(line["title"].startswith("Item <") for line in show["items"])
-    assert "Item &lt;" in page.read_text(encoding="utf-8")
+    drawn = page.read_text(encoding="utf-8")
+    assert "Item &lt;" in drawn
+    assert all(f"<h2>{aside['title']}</h2>" in drawn for aside in (content, friends))
 
 
 def test_equal_seeds_give_equal_results(ratings, capsys):
@@ -106,9 +116,12 @@ def test_on_real_ratings_the_models_beat_the_floor(tmp_path, capsys, monkeypatch
     assert cli.main(["demo", "--json", "--out", str(tmp_path / "page.html")]) == 0
     found = json.loads(capsys.readouterr().out)
     ndcg = {row["name"]: row["metrics"]["ndcg@10"] for row in found["rows"]}
-    for name in ("Markov", "ItemKNN", "UserKNN", "EASE", "ALS", "BPR", "GMF", "NeuMF (MLP)", "Mult-DAE"):
+    for name in ("Markov", "ItemKNN", "UserKNN", "EASE", "ALS", "BPR", "GMF", "NeuMF (MLP)", "Mult-DAE", "VSTAN",
+                 "RP3beta (walk)", "Graph filter", "ALS, features", "ALS + Markov", "ALS, re-ranked", "LightGCN"):
         assert ndcg[name] > 1.2 * ndcg["Popular"]
     assert all(row["metrics"].get("rmse", 0) < 0.95 for row in found["rows"])
+    content = {row["name"]: row["metrics"]["auc"] for row in found["asides"][0]["rows"]}
+    assert min(content["ContentProfile"], content["Multimodal"]) > 0.75 > content["ALS, features"] > 0.65
     assert "MovieLens" in found["terms"]
     assert found["data"]["interactions"] > 90_000
     reasons = [line["note"] for show in found["recommendations"] for line in show["items"]]

@@ -105,7 +105,7 @@ class LightGCN(Recommender):
 
     def __init__(self, *, factors: int = 64, layers: int = 2, normalise: bool = False, receiver_power: float = 0.5,
                  sender_power: float = 0.5, own: float | None = None, loss: str = "softmax", negatives: int = 4,
-                 negatives_power: float = 0.0, reg: float = 0.1, init_std: float = 0.1, epochs: int = 60,
+                 negatives_power: float = 0.0, reg: float = 0.02, init_std: float = 0.1, epochs: int = 60,
                  batch_size: int = 8192, lr: float = 0.01, weight_decay: float = 0.0, patience: int | None = 10,
                  seed: int = 0) -> None:
         self.store_parameters(locals())

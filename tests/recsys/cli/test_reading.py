@@ -216,3 +216,25 @@ def test_what_is_wrong_with_a_part_is_said_of_it(parts, tmp_path):
     code, _, err = parts("--min-value", "2")
     assert code == 2
     assert "recsys: test.csv: filter: the interactions have no values to filter by." in err
+
+
+def test_files_from_elsewhere_are_joined_by_the_reader_of_a_set(run, tmp_path):
+    """Plots belong to films through links.csv, which only the set's own reader knows."""
+    for name, text in {"ratings": "userId,movieId,rating,timestamp\n" + "".join(
+            f"{u},{m},4,{u + m}\n" for u in range(9) for m in range(4) if (u + m) % 3),
+            "movies": "movieId,title,genres\n0,A (1999),Drama\n1,B (1999),War\n2,C,Drama\n3,D,War\n",
+            "links": "movieId,imdbId,tmdbId\n0,1,70\n1,2,71\n2,3,\n"}.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    (tmp_path / "told.csv").write_text("id,overview\n70,a ship in space\n71,a ship at sea\n")
+    command = ["evaluate", "--data", str(tmp_path), "--model", "TextCNN", "--set", "epochs=1", "--protocol",
+               "ratio-811-full"]
+    code, out, err = run(*command, "--join", f"plots={tmp_path}/told.csv", "--json")
+    assert code == 0, err
+    assert "told.csv sha256:" in json.loads(out)["card"]["files"]
+    for join, problem in ((f"plot={tmp_path}/told.csv", "joins plots, posters"), ("plots=absent.csv", "no such file")):
+        code, out, err = run(*command, "--join", join)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert problem in err
+    code, _, err = run("evaluate", "--data", "log.csv", *command[3:], "--join", "plots=log.csv")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "log.csv joins no files" in err

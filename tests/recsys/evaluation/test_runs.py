@@ -12,7 +12,7 @@ from recsys.data import Features, Interactions
 from recsys.data.csr import CSR
 from recsys.data.splits import split_last
 from recsys.errors import ParameterError, UnsupportedError
-from recsys.evaluation import compare, run, run_all
+from recsys.evaluation import compare, run, run_all, run_each
 from recsys.models import EASE, Bias, ItemKNN, Popular, TextCNN
 from recsys.training.checkpoint import Checkpoint
 
@@ -199,3 +199,12 @@ def test_a_model_that_lacks_content_reads_it(data):
     data = replace(data, item_features=Features(text=[f"word{i % 3} plot" for i in range(data.n_items)]))
     found = run_all({"TextCNN": TextCNN(epochs=1, factors=2)}, data, "last-one-full", controls="features")
     assert len(found.results) == 3
+
+
+def test_what_is_done_is_told_at_once(data):
+    """In turn, with why a model failed; what cannot be measured is not begun."""
+    models = {"Popular": Popular(), "TooFew": EASE(max_gib=1e-9), "Bias": Bias(), "ItemKNN": ItemKNN()}
+    told = [(name, list(runs.results), list(runs.left_out))
+            for name, runs in run_each(models, data, "last-one-full", lenient=True)]
+    assert told == [("Popular", ["Popular"], ["Bias"]), ("TooFew", ["Popular"], ["Bias", "TooFew"]),
+                    ("ItemKNN", ["Popular", "ItemKNN"], ["Bias", "TooFew"])]

@@ -128,7 +128,7 @@ def test_parts_of_a_history_sum_to_its_score():
 
 @pytest.mark.parametrize("loss", ["softmax", "bpr", "sampled_softmax"])
 def test_tastes_are_learned_of_users_and_of_those_who_come_later(loss):
-    model = LightGCN(factors=8, epochs=25, lr=0.05, batch_size=256, loss=loss).fit(data_of())
+    model = LightGCN(factors=8, epochs=25, lr=0.05, batch_size=256, reg=0.1, loss=loss).fit(data_of())
     recs = model.recommend(k=5)
     assert np.mean(recs.items % 2 == recs.users[:, None] % 2) > 0.95
     assert np.all(model.recommend(history=[1, 3, 5], k=5).items % 2 == 1)
