@@ -71,15 +71,16 @@ def best(row: Row, data: Any) -> tuple[dict[str, Any], int]:
     if len(row.grid) == 1:
         return dict(row.grid[0]), 1
     metric, protocol, options, begin = row.metrics[0], row.protocol, dict(row.options), time.monotonic()
-    if protocol == "ratings-5fold":  # has no validation part: three tenths of the first fold are
-        data, protocol, options = splits.split_kfold(data)[0].train, "ratings-90-10", {"folds": 3}
+    part = "valid"
+    if protocol == "ratings-5fold":  # has no validation part: the first fold's training part is divided in turn
+        data, part = splits.split_kfold(data)[0].train, "test"
     elif protocol.startswith("predefined") and len(row.parts) == 2:  # neither has a set of two parts
         data = splits.split_random(data[0], valid=0.1, test=0.1)
     values: list[float] = []
     for setting in row.grid:
         if values and time.monotonic() - begin > 60 * row.minutes:
             break
-        values.append(protocols.run(build(row, setting), data, protocol, metrics=[metric], part="valid",
+        values.append(protocols.run(build(row, setting), data, protocol, metrics=[metric], part=part,
                                     **options).metrics[metric])
     return dict(row.grid[values.index((min if metric == "rmse" else max)(values))]), len(values)
 

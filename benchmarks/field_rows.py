@@ -151,7 +151,7 @@ def _sequences() -> Iterator[Section]:
     last, metrics = "last-one-full", ("hit@10", "ndcg@10")
     linear = {name: Entry(name) for name in ("Markov", "VSTAN", "SLIST")}
     nets = {"GRU": Entry("SequenceRecommender", seeds=_NETWORK), "Caser": Entry("Caser", seeds=_NETWORK)}
-    long: dict[str, Any] = {"recent": 200, "batch_size": 64, "epochs": 30, "patience": 5}
+    long: dict[str, Any] = {"recent": 200, "dropout": 0.2, "batch_size": 64, "epochs": 30, "patience": 5}
     yield Section(
         "ml-1m-sasrec", "MovieLens 1M in SASRec's order", "ml-1m-sasrec", last, metrics, trials=4,
         entries={**_RAILS, **linear, **nets,
