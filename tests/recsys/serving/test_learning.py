@@ -46,7 +46,7 @@ def test_a_better_model_is_learned_from_the_log_and_taken_by_all_workers(tmp_pat
             found = [client.ask("GET", "/v1/model")[1]["variants"][0] for client in clients]
             return all(each["version"] not in before and each["learned_to"] == 1200 for each in found)
 
-        running.until(learned, timeout=60)
+        running.until(learned, timeout=180)
         _, answer = clients[1].ask("POST", "/v1/recommend", {"history": [1003], "k": 2})
         assert {each["id"] for each in answer["items"]} == {1004, 1005}
     finally:
