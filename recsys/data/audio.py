@@ -16,6 +16,7 @@ from recsys.errors import DataError, ParameterError
 __all__ = ["LogMel", "add_sounds", "mel_filters", "power_spectrum", "read_sound"]
 
 _HERTZ, _STEP = 700.0, 2595.0  # of the mel scale
+_UNKNOWN = 0x7fff0000  # bytes of samples or more: what a program writes that does not know when it will end
 _FULL = {1: 1 << 7, 2: 1 << 15, 3: 1 << 23, 4: 1 << 31}  # the number of full scale, by bytes of a sample
 
 
@@ -44,6 +45,8 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
     path = Path(path)
     with path.open("rb") as file:
         head = file.read(12)
+    if not head:
+        raise DataError(f"{path}: the file is empty; leave it out.")
     samples, rate = _read_wav(path) if head[:4] == b"RIFF" and head[8:] == b"WAVE" else _read_other(path)
     if not len(samples):
         raise DataError(f"{path}: the sound has no samples; leave the file out.")
@@ -55,7 +58,8 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
     try:
         with wave.open(str(path)) as file:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            data = file.readframes(file.getnframes())
+            frames = file.getnframes()
+            data = file.readframes(frames)
     except (wave.Error, EOFError) as error:
         if "unknown format" in str(error):  # floats, and what only newer versions of the standard library read
             return _read_other(path)
@@ -65,6 +69,9 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
         raise DataError(f"{path}: a WAV file of {8 * width} bits a sample and {rate} samples a second; give one of 8, "
                         f"16, 24 or 32 bits.")
     data = data[:len(data) // (width * channels) * width * channels]
+    if len(data) < frames * width * channels < _UNKNOWN:
+        raise DataError(f"{path}: the sound ends after {len(data) // (width * channels):,} of the {frames:,} samples "
+                        f"that its head tells of; write it again.")
     if width == 1:  # the only width without a sign
         whole = np.frombuffer(data, np.uint8).astype(np.int32) - 128
     elif width == 3:

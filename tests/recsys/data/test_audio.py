@@ -69,7 +69,18 @@ def test_a_file_that_was_cut_off(tmp_path):
     write(tmp_path / "a.wav", np.full((100, 2), 0.5))
     whole = (tmp_path / "a.wav").read_bytes()
     (tmp_path / "a.wav").write_bytes(whole[:-3])
-    assert len(read_sound(tmp_path / "a.wav")[0]) == 99
+    with pytest.raises(DataError, match=r"a\.wav: the sound ends after 99 of the 100 samples"):
+        read_sound(tmp_path / "a.wav")
+    at = whole.index(b"data") + 4
+    for unknown in b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f":  # from a program that did not know when it would end
+        (tmp_path / "a.wav").write_bytes(whole[:at] + unknown + whole[at + 4:])
+        assert len(read_sound(tmp_path / "a.wav")[0]) == 100
+
+
+def test_an_empty_file(tmp_path):
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(DataError, match=r"a\.wav: the file is empty"):
+        read_sound(tmp_path / "a.wav")
 
 
 def test_other_formats_need_the_extra(tmp_path, monkeypatch):
