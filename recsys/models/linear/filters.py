@@ -27,6 +27,7 @@ _MOST = 512  # singular vectors by default
 _HEARD = 0.5  # of the largest eigenvalue that chance alone gives P: above it, a vector is taken by default,
 _HALF = 0.5  # and up to it, a plateau has not risen to half its height
 _FLATTEST = 30.0  # a plateau's shape: between the points that a polynomial of degree 8 meets, it would fall further
+_SHAPING = ("factors", "low_pass", "degree", "shape", "asymmetry")  # of which each response has some
 _USUAL: dict[str, dict[str, Any]] = {
     "chebyshev": {"low_pass": 0.1, "asymmetry": 0.3, "degree": 8, "shape": None},
     "bspm": {"low_pass": 0.2, "asymmetry": 0.0, "degree": 4, "shape": 2.5},
@@ -134,6 +135,11 @@ class GraphFilter(Recommender):
 
     def _taken(self) -> dict[str, Any]:
         """The parameters that the response has; None where what was taken follows from the data."""
+        able = {"asymmetry"} if self.response == "turbo-cf" else {"factors", *_USUAL[self.response]}
+        unable = [name for name in _SHAPING if getattr(self, name) is not None and name not in able]
+        if unable:
+            raise ParameterError(f"GraphFilter: response={self.response!r} has no {unable[0]}; leave it None, or take "
+                                 f"another response.")
         return {name: given if getattr(self, name) is None else getattr(self, name)
                 for name, given in _USUAL[self.response].items()}
 

@@ -16,6 +16,15 @@ from recsys.models import GraphFilter
 RESPONSES = ("chebyshev", "bspm", "gf-cf", "turbo-cf")
 
 
+UNABLE = {"turbo-cf": {"factors", "low_pass", "degree", "shape"}, "gf-cf": {"degree", "shape"}}
+
+
+def made(response, **params):
+    """With those of the parameters that the response has."""
+    return GraphFilter(response=response, **{name: value for name, value in params.items()
+                                             if name not in UNABLE.get(response, ())})
+
+
 def interactions(seed, n_users=14, n_items=9):
     rng = np.random.default_rng(seed)
     user, item = np.nonzero(rng.random((n_users, n_items)) < rng.choice([0.2, 0.6]))
@@ -62,8 +71,7 @@ def test_scores_are_those_of_the_formula(seed, response, factors, low_pass, asym
     data = interactions(seed)
     if not distinct_values(data, factors):
         return
-    model = GraphFilter(response=response, factors=factors, low_pass=low_pass, asymmetry=asymmetry, degree=degree,
-                        shape=shape).fit(data)
+    model = made(response, factors=factors, low_pass=low_pass, asymmetry=asymmetry, degree=degree, shape=shape).fit(data)
     users, expected = np.arange(data.n_users, dtype=np.int32), formed(data, model)
     found = model.score_block(users)
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max())
@@ -73,7 +81,7 @@ def test_scores_are_those_of_the_formula(seed, response, factors, low_pass, asym
 @pytest.mark.parametrize("response", RESPONSES)
 def test_somebody_new_and_what_each_event_adds(response):
     data = interactions(5)
-    model = GraphFilter(response=response, factors=4).fit(data)
+    model = made(response, factors=4).fit(data)
     scorer = model.require("test").scorer
     history = np.array([0, 3, 4])
     whole = model.recommend(history=history, k=9, filter_seen=False, items=np.arange(9))
@@ -100,6 +108,13 @@ def test_is_nothing_without_histories(response, tmp_path):
         model.save(tmp_path / "model", seen=False)
 
 
+@pytest.mark.parametrize(("response", "other"), [("turbo-cf", {"shape": 2.0}), ("turbo-cf", {"factors": 3}),
+                                                ("gf-cf", {"degree": 4}), ("gf-cf", {"shape": 1.5})])
+def test_refuses_parameters_that_a_response_does_not_have(response, other):
+    with pytest.raises(ParameterError, match=f"response='{response}' has no {next(iter(other))}; leave it None"):
+        GraphFilter(response=response, **other).fit(interactions(0))
+
+
 def test_refuses_what_does_not_fit_into_memory():
     data = Interactions.from_arrays(np.zeros(2000, int), np.arange(2000))
     with pytest.raises(ParameterError, match=r"the items that users share need about 0\.1 GiB"):
@@ -119,7 +134,7 @@ def test_of_many_items_nothing_is_a_table_of_all_pairs(response):
         with pytest.raises(ParameterError, match="GraphFilter: the items that users share"):
             GraphFilter(response=response, max_gib=0.001).fit(data)
         return
-    model = GraphFilter(response=response, factors=4).fit(data)
+    model = made(response, factors=4).fit(data)
     assert model.recommend(data.users.ids[0], k=5).counts == 5
     with pytest.raises(ParameterError, match="singular vectors need about"):
         GraphFilter(response=response, factors=4096).fit(data)
