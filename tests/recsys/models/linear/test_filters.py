@@ -71,7 +71,8 @@ def test_scores_are_those_of_the_formula(seed, response, factors, low_pass, asym
     data = interactions(seed)
     if not distinct_values(data, factors):
         return
-    model = made(response, factors=factors, low_pass=low_pass, asymmetry=asymmetry, degree=degree, shape=shape).fit(data)
+    model = made(response, factors=factors, low_pass=low_pass, asymmetry=asymmetry, degree=degree, shape=shape)
+    model.fit(data)
     users, expected = np.arange(data.n_users, dtype=np.int32), formed(data, model)
     found = model.score_block(users)
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max())
