@@ -44,8 +44,8 @@ LEGEND = (f"{FLOOR} is the floor that every model has to beat, but for those tha
 NEW = ("A tenth of the items is kept from the training, and these are ranked among themselves by titles, genres and "
        f"years alone; {FLOOR} knows nothing of them. auc: how often an item that a user had comes before one that they "
        "had not.")
-FRIENDS = ("permuted: as many friends for everybody, but others, drawn at random; constant: one and the same. Only what "
-           "falls with them came from friends.")
+FRIENDS = ("permuted: as many friends for everybody, but others, drawn at random; constant: one and the same. Only "
+           "what falls with them came from friends.")
 
 
 @dataclass(frozen=True)

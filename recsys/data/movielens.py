@@ -130,7 +130,8 @@ def load_latest(
     Returns
     -------
     Interactions
-        The films' text is their users' tags; attributes are year, and the ids `imdb` (str) and `tmdb` (-1: none).
+        The films' text is their users' tags; attributes are year, and the ids `imdb` and `tmdb`, which are str: names,
+        and no numbers to learn from.
     """
     ratings = read(folder, "ratings.csv", header=True, encodings=_ENCODINGS)
     films = read_optional(folder, "movies.csv", header=True, encodings=_ENCODINGS)
@@ -158,7 +159,7 @@ def _films(
     attributes = {"year": _years(titles)}
     if links is not None:
         where = IdMap(links.ids("movieId")).encode(ids, "skip")
-        tmdb = np.array([int(float(i or -1)) for i in links.texts("tmdbId").tolist()])
+        tmdb = np.array([str(int(float(i))) if i else "" for i in links.texts("tmdbId").tolist()], np.str_)
         attributes |= Features(attributes={"imdb": links.strings("imdbId"), "tmdb": tmdb}).take(where).attributes
     if posters is not None:
         attributes["poster"] = read_images(posters, ids)
@@ -186,7 +187,8 @@ def _tags(tags: Table, ids: np.ndarray) -> list[str]:
 def _plots(path: Path, tmdb: np.ndarray) -> list[str]:
     """The overview of each TMDB id; empty where there is none."""
     table = read_table(path, header=True)
-    plots = Features(text=table.texts("overview")).take(IdMap(table.ids("id")).encode(tmdb, "skip")).text
+    named = np.where(tmdb == "", "none", tmdb)  # an id is never empty
+    plots = Features(text=table.texts("overview")).take(IdMap(table.strings("id")).encode(named, "skip")).text
     return [] if plots is None else plots.tolist()
 
 

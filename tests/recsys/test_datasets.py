@@ -100,7 +100,7 @@ def test_ml_latest_small(load):
     assert features.titles[film] == "Step Brothers (2008)"
     assert "highly quotable" in features.text[film]
     assert features.attributes["imdb"][data.items.encode([1])[0]] == "0114709"
-    assert features.attributes["tmdb"][data.items.encode([1])[0]] == 862
+    assert features.attributes["tmdb"][data.items.encode([1])[0]] == "862"
 
 
 def test_posters_and_plots(shared_data):
@@ -256,7 +256,7 @@ def test_a_movielens_of_our_own(tmp_path):
     assert data.name == "ml-20m"
     assert data.item_features.titles.tolist() == ["Good, Bad (1966)"]
     assert data.item_features.text.tolist() == ["dusty"]
-    assert data.item_features.attributes["tmdb"].tolist() == [-1]
+    assert data.item_features.attributes["tmdb"].tolist() == [""]
     assert data.item_features.genre_names.tolist() == ["Western"]
 
 
