@@ -17,6 +17,7 @@ from recsys.errors import DataError, DataWarning
 __all__ = ["Labels", "Names", "Numbers", "Vocabulary", "Words", "read_new"]
 
 _MIN_ITEMS, _MAX_WORDS = 2, 20_000  # a word of one text says nothing of others
+_NAMED = 10  # things of which each has a value of its own: the attribute names them
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,9 @@ class Words:
 class Vocabulary:
     """Attributes of users, or items, in the order of the training, then genres, and titles and texts if asked for.
 
+    An attribute of text in which each thing that occurs in training, of 10 or more, has a value of its own, as an id of
+    another catalogue is, says nothing of others, and is left out.
+
     Examples
     --------
     >>> features = Features(attributes={"colour": np.array(["red", "blue"])})
@@ -211,7 +215,8 @@ class Vocabulary:
         for attribute, values in ({} if features is None else features.attributes).items():
             if values.dtype.kind in "UTb":
                 words = values.astype(np.str_)
-                fields.append(Names(attribute, np.unique(words[words != ""])))
+                if not _names_each(words[present]):
+                    fields.append(Names(attribute, np.unique(words[words != ""])))
             elif values.dtype.kind in "iuf" and values.ndim <= 2:
                 numbers = values.reshape((len(values), -1)).astype(np.float64)
                 fields.append(Numbers.learn(attribute, numbers, present))
@@ -259,6 +264,11 @@ class Vocabulary:
             else:
                 fields.append(Numbers(attribute, state[f"{name}.{i}.mean"], state[f"{name}.{i}.spread"]))
         return cls(tuple(fields))
+
+
+def _names_each(words: np.ndarray) -> bool:
+    told = words[words != ""]
+    return len(told) >= _NAMED and len(np.unique(told)) == len(told)
 
 
 def read_new(who: str, side: str, words: Vocabulary, features: Features | None, known: int, n: int) -> list[CSR]:
