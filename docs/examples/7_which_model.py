@@ -49,22 +49,20 @@ figure.tight_layout()
 
 # %%
 # Accuracy against the time of one training: what is quick and nearly as good stands to the upper left (for an RMSE, to
-# the lower left). Bars are intervals of 95 % over users.
-figure, axes = plt.subplots(math.ceil(len(sections) / 2), 2, figsize=(11, 3.6 * math.ceil(len(sections) / 2)),
+# the lower left). Bars are intervals of 95 % over users; the best stands first in each legend.
+figure, axes = plt.subplots(math.ceil(len(sections) / 2), 2, figsize=(13, 3.4 * math.ceil(len(sections) / 2)),
                             squeeze=False)
 for axis in axes.flat[len(sections):]:
     axis.set_visible(False)
 for axis, (name, rows) in zip(axes.flat, sections.items(), strict=False):
-    metric, slowest = metrics[name], max(row["fit_seconds"] for row in rows.values())
-    for model, row in rows.items():
-        value, (low, high) = row["metrics"][metric], row["interval"][metric]
-        seconds = max(row["fit_seconds"], 1e-3)
-        late = seconds > slowest / 10  # there is room for its name to the left only
-        axis.errorbar(seconds, value, yerr=[[value - low], [high - value]], fmt="o", ms=4, capsize=2)
-        axis.annotate(model, (seconds, value), xytext=(-5 if late else 5, 3), textcoords="offset points",
-                      ha="right" if late else "left", fontsize=7)
+    metric = metrics[name]
+    ranked = sorted(rows, key=lambda model: rows[model]["metrics"][metric], reverse=metric != "rmse")
+    for place, model in enumerate(ranked):
+        value, (low, high) = rows[model]["metrics"][metric], rows[model]["interval"][metric]
+        axis.errorbar(max(rows[model]["fit_seconds"], 1e-3), value, yerr=[[value - low], [high - value]], ms=5,
+                      fmt="os^Dv"[place // 10], capsize=2, color=f"C{place % 10}", label=model)
     axis.set(xscale="log", title=name, xlabel="seconds of one training",
              ylabel=f"{metric}{' (lower is better)' if metric == 'rmse' else ''}")
-    axis.margins(x=0.2)
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axis.grid(alpha=0.3)
 figure.tight_layout()
