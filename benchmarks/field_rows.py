@@ -160,11 +160,11 @@ def _sequences() -> Iterator[Section]:
                               "epochs": 40, "patience": 4}
     yield Section(
         "amazon-beauty", "Amazon Beauty", "amazon-beauty", last, metrics, trials=4,
-        entries={**_LARGE, **linear,
+        entries={**_LARGE, **linear, "VSTAN": Entry("VSTAN", [0.0533, 0.0327], [0.056, 0.034]),
                  "SASRec": Entry("SASRec", [0.0533, 0.0327], [0.056, 0.034], shared, _NETWORK)})
     yield Section(
         "amazon-video", "Amazon Video", "amazon-video", last, metrics, trials=4,
-        entries={**_LARGE, **linear,
+        entries={**_LARGE, **linear, "VSTAN": Entry("VSTAN", [0.1134, 0.0620], [0.118, 0.065]),
                  "LRURec": Entry("LRURec", [0.1134, 0.0620], [0.118, 0.065], shared, _NETWORK),
                  "SASRec": Entry("SASRec", parameters=shared, seeds=_NETWORK)})
     ahead = {"reach": [0.502, 0.207], "beat": [0.53]}
