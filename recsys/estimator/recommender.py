@@ -65,6 +65,7 @@ class Recommender(Parameters):
     can: ClassVar[Any] = Can()
     learns_again: ClassVar[bool] = False  # `partial_fit` fits on the events kept from before and the new ones
     reads: ClassVar[Any] = ()  # "item_features", "user_features", "friends"; a property where parameters say which
+    needs: ClassVar[tuple[str, ...]] = ()  # of that, "friends" if it does not learn without a social graph
     trains: ClassVar[bool] = False  # by epochs of a network, which may be stopped and gone on with
 
     _fitted: Fitted | None = None
@@ -125,10 +126,14 @@ class Recommender(Parameters):
 
     def lacks(self, data: Interactions) -> str:
         """What the model needs and the data does not have, such as "ratings"; empty if nothing."""
-        return "data with values" if self.clone().can.ratings and data.value is None else ""
+        if self.clone().can.ratings and data.value is None:
+            return "data with values"
+        return "a social graph" if "friends" in self.needs and data.social is None else ""
 
     def with_blanks(self, data: Interactions) -> Interactions:
-        """The data with content that no item has, if the model reads some and can learn without; else as it is."""
+        """The data with content that no item has, or links that nobody has, where the model needs them to be there."""
+        if "friends" in self.needs and data.social is None:
+            return replace(data, social=CSR.empty((data.n_users, data.n_users)))
         return data
 
     # ------------------------------------------------------------------------------------- learning

@@ -58,7 +58,7 @@ class Friends(Scorer):
         return CSR.from_pairs(rows, columns, weights[rows, columns], weights.shape)
 
     def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """Scores other than 0; else nobody who is trusted has met the item."""
+        """Scores other than 0; else nobody who is trusted has interacted with the item."""
         return np.asarray(scores != 0)
 
     def state(self) -> State:

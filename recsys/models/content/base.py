@@ -181,14 +181,14 @@ class ContentModel(Recommender):
 
     def _factors(self, network: ContentNetwork, vectors: np.ndarray, facts: Facts) -> Factors:
         """The vectors of the content beside what was learned of users, and of items with interactions."""
-        met = facts.item_counts > 0
-        own = np.zeros((len(met), 0), np.float32) if network.own is None else network.own.weight.data * met[:, None]
-        item_factors = np.hstack([vectors, own, np.ones((len(met), 1), np.float32)], dtype=np.float32)
+        warm = facts.item_counts > 0
+        own = np.zeros((len(warm), 0), np.float32) if network.own is None else network.own.weight.data * warm[:, None]
+        item_factors = np.hstack([vectors, own, np.ones((len(warm), 1), np.float32)], dtype=np.float32)
         user_factors = np.hstack([network.users.weight.data, network.user_bias.weight.data])
         user_factors[facts.pairs.counts == 0] = 0  # nothing is known of them
         bias = network.item_bias.weight.data[:, 0]
         offset = facts.mean_value if self.loss == "mse" else 0.0
-        item_bias = np.where(met, bias, bias[met].mean()) + np.float32(offset)
+        item_bias = np.where(warm, bias, bias[warm].mean()) + np.float32(offset)
         return self._product(user_factors, item_factors, item_bias, learn_map(facts.pairs, user_factors, item_factors))
 
     def _product(self, user_factors: np.ndarray, item_factors: np.ndarray, item_bias: np.ndarray,
@@ -220,8 +220,8 @@ class ContentModel(Recommender):
         if n_items > known:
             content, given = self._read_new(data, reader, known)
             vectors[known:, :self._width], vectors[known:, -1] = _vectors(old, reader, content, given, self._width), 1
-        met = facts.item_counts[:known] > np.bincount(data.item, minlength=n_items)[:known]  # in training
-        usual = np.full(n_items - known, before.item_bias[met].mean(), np.float32)
+        warm = facts.item_counts[:known] > np.bincount(data.item, minlength=n_items)[:known]  # in training
+        usual = np.full(n_items - known, before.item_bias[warm].mean(), np.float32)
         factors = self._product(before.user_factors, vectors, np.concatenate([before.item_bias, usual]),
                                 before.fold_in)
         moved = _moved(factors, data.csr.unique(), facts)

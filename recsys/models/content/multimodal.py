@@ -39,8 +39,7 @@ class Multimodal(ContentModel):
     min_count : int
         A word counts if at least so many items with interactions have it.
     image_size, filters, dense
-        As of `ImageCNN`, smaller by default: for new films of MovieLens small, as good with posters in a 20th of the
-        time.
+        As of `ImageCNN`, smaller by default.
     factors : int
         Length of the vectors of items and users.
     dropout : float

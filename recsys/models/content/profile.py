@@ -36,8 +36,7 @@ class ContentProfile(Recommender):
     Every item has, in each field (titles, text, genres, attributes), words with weights d: BM25, or TF-IDF with rows of
     length 1. The profile of a user is the mean of the items of the history, each field of each divided by its length:
     `p = sum_j w_j q_j / sum_j |w_j|`; and the score of i is `p . d_i`, a sum over the fields. A field that an item does
-    not have adds nothing to its score, and a long one does not drown the others. Items that nobody has met are scored
-    as all others.
+    not have adds nothing to its score, and a long one does not drown the others. Cold items are scored as all others.
 
     `explain` gives what each item of the history adds to a score, and `shared_words` what each word does; both sum to
     it.

@@ -195,13 +195,13 @@ class FeatureALS(ALS):
                                for name, c in pull.known.couplings.items()}}
         return self._answering(X, Y, fold_in, items.present if items.works else None, arrays, taken)
 
-    def _answering(self, X: np.ndarray, Y: np.ndarray, fold_in: Confidence, met: np.ndarray | None,
+    def _answering(self, X: np.ndarray, Y: np.ndarray, fold_in: Confidence, warm: np.ndarray | None,
                    arrays: dict[str, np.ndarray], taken: Mapping[str, Any]) -> Learned:
-        """A scorer; `met` says which items a history is held against, None being all."""
-        described = isinstance(fold_in, Anchored), met is not None
+        """A scorer; `warm` says which items a history is held against, None being all."""
+        described = isinstance(fold_in, Anchored), warm is not None
         scorer = Factors(replace(self.can, cold_user=described[0], cold_item=described[1]), X, Y,
                          np.zeros(len(Y), np.float32), fold_in, described=described,
-                         gram=None if met is None else gram(Y[met]))
+                         gram=None if warm is None else gram(Y[warm]))
         numbers = {"alpha_": fold_in.alpha, "reg_": fold_in.reg, "reg_exponent_": fold_in.reg_exponent}
         return Learned(scorer, {**taken, **numbers}, memory=({}, arrays))
 
@@ -219,12 +219,12 @@ class FeatureALS(ALS):
                 arrays["foretold.item"] = np.concatenate([arrays["foretold.item"], new_items])
         toward = getattr(fold_in, "foretold", None), arrays.get("foretold.item")
         X, Y, swept = self.swept(data, fitted, context, toward)
-        met = facts.item_counts > 0
+        warm = facts.item_counts > 0
         for vectors, old, new, there in ((X, before.user_factors, new_users, facts.pairs.counts > 0),
-                                         (Y, before.item_factors, new_items, met)):
+                                         (Y, before.item_factors, new_items, warm)):
             if new is not None:
                 vectors[~there] = np.concatenate([old, new])[~there]
-        return self._answering(X, Y, fold_in.with_history(swept.history), met if before.described[1] else None, arrays,
+        return self._answering(X, Y, fold_in.with_history(swept.history), warm if before.described[1] else None, arrays,
                                fitted.learned.taken)
 
     def _foretell(self, side: str, arrays: Mapping[str, np.ndarray], features: Features | None, known: int,

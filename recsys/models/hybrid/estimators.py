@@ -50,7 +50,7 @@ def _read(model: Any) -> tuple[str, ...]:
 class _Hybrid(Recommender):
     """Several models, fitted on the same data, and weights that validation events choose.
 
-    A subclass writes `_choose(pools)`: the weights of the parts for people with histories of one class of lengths.
+    A subclass may write `_choose(pools)`: the weights of the parts for people with histories of one class of lengths.
     """
 
     can: ClassVar[Any] = Depends(Can(fold_in=True, cold_user=True, cold_item=True, explain=True), _can)
@@ -101,7 +101,7 @@ class _Hybrid(Recommender):
         return Learned(blend, {"weights_": shares})
 
     def _choose(self, pools: Pools) -> np.ndarray:
-        raise NotImplementedError(f"{type(self).__name__} does not define _choose.")
+        return best_weights(pools)
 
     def _divided(self, data: Interactions, parts: list[Recommender]) -> tuple[Interactions, Interactions]:
         """What the parts learn first, and the events of some people by which the weights are chosen."""
@@ -187,9 +187,6 @@ class WeightedHybrid(_Hybrid):
         models = settled(models)
         self.store_parameters(locals())
 
-    def _choose(self, pools: Pools) -> np.ndarray:
-        return best_weights(pools)
-
 
 class SwitchingHybrid(_Hybrid):
     """Several models that take turns: each person is answered by the one that serves histories of that length best.
@@ -265,6 +262,3 @@ class CascadeHybrid(_Hybrid):
                  seed: int = 0) -> None:
         models = settled(models)
         self.store_parameters(locals())
-
-    def _choose(self, pools: Pools) -> np.ndarray:
-        return best_weights(pools)

@@ -1,8 +1,6 @@
-"""What models of the social graph share: where they have it from, and what they do without."""
+"""The social graph, as models take it."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
@@ -10,17 +8,7 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError
 
-__all__ = ["lacks_links", "links_of", "shared", "with_no_links"]
-
-
-def lacks_links(data: Interactions) -> str:
-    """What a model of the social graph needs and the data does not have; empty if nothing."""
-    return "" if data.social is not None else "a social graph"
-
-
-def with_no_links(data: Interactions) -> Interactions:
-    """The data, and if it has no social graph, with one without links."""
-    return data if data.social is not None else replace(data, social=CSR.empty((data.n_users, data.n_users)))
+__all__ = ["links_of", "shared"]
 
 
 def links_of(who: str, data: Interactions) -> CSR:

@@ -1,4 +1,4 @@
-"""What the people have met whom somebody trusts."""
+"""What the people have interacted with whom somebody trusts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from recsys.estimator import Can, Context, Learned, Recommender
 from recsys.estimator.parameters import Check, at_least, one_of
 from recsys.estimator.scorers.friends import Friends
 from recsys.models.neighbours.implicit import histories_of
-from recsys.models.social.links import lacks_links, links_of, with_no_links
+from recsys.models.social.links import links_of
 
 __all__ = ["TrustKNN"]
 
@@ -18,9 +18,9 @@ class TrustKNN(Recommender):
     """Items of the people whom a user trusts, or is friends with: the neighbours of `UserKNN`, by links, not by taste.
 
     The score of i is `sum_v w_uv x_vi` with `w_u = t_u + indirect * t_u T`, where the links `t_u` of a user, a row of
-    T, weigh 1 together: friends, and friends of friends by how many ways lead to them. What a user has met plays no
-    part, so it answers strangers who have friends as well as anybody; whose friends have met nothing, or who has none,
-    gets popular items.
+    T, weigh 1 together: friends, and friends of friends by how many ways lead to them. A user's own history plays no
+    part, so it answers cold users who have friends as well as anybody; whose friends have no interactions, or who has
+    no friends, gets popular items.
 
     Links are personal: they are in a file only with the histories (`seen=True`), and who is taken out of a model is
     gone from everybody's links. `partial_fit` is not supported: links come with `fit`.
@@ -49,6 +49,7 @@ class TrustKNN(Recommender):
 
     can: ClassVar[Can] = Can(cold_user=True)
     reads: ClassVar[Any] = ("friends",)
+    needs: ClassVar[tuple[str, ...]] = ("friends",)
     checks: ClassVar[dict[str, Check]] = {"indirect": at_least(0), "weights": one_of("binary", "value", "idf")}
 
     indirect: float
@@ -56,14 +57,6 @@ class TrustKNN(Recommender):
 
     def __init__(self, *, indirect: float = 1.0, weights: str = "binary") -> None:
         self.store_parameters(locals())
-
-    def lacks(self, data: Interactions) -> str:
-        """What the model needs and the data does not have; empty if nothing."""
-        return super().lacks(data) or lacks_links(data)
-
-    def with_blanks(self, data: Interactions) -> Interactions:
-        """The data, and if it has no social graph, with one without links."""
-        return with_no_links(data)
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """The links and the histories are all there is."""

@@ -14,7 +14,7 @@ from recsys.data.interactions import Interactions
 from recsys.estimator import Can
 from recsys.estimator.parameters import Check, at_least
 from recsys.models.factorisation.mf import MatrixFactorization, Parts, compressed, implicit
-from recsys.models.social.links import lacks_links, links_of, shared, with_no_links
+from recsys.models.social.links import links_of, shared
 
 __all__ = ["SocialMF", "TrustSVD"]
 
@@ -69,6 +69,7 @@ class TrustSVD(MatrixFactorization):
 
     can: ClassVar[Can] = _CAN
     reads: ClassVar[Any] = ("friends",)
+    needs: ClassVar[tuple[str, ...]] = ("friends",)
     checks: ClassVar[dict[str, Check]] = {"social": at_least(0)}
     biased = True
     implicit_feedback = True
@@ -86,14 +87,6 @@ class TrustSVD(MatrixFactorization):
         return CSR.from_pairs(np.concatenate([items.row_of_entry, people.row_of_entry]),
                               np.concatenate([items.indices, people.indices + n_items]),
                               np.concatenate([items.weights, weights]), (n_users, n_items + n_users))
-
-    def lacks(self, data: Interactions) -> str:
-        """What the model needs and the data does not have; empty if nothing."""
-        return super().lacks(data) or lacks_links(data)
-
-    def with_blanks(self, data: Interactions) -> Interactions:
-        """The data, and if it has no social graph, with one without links."""
-        return with_no_links(data)
 
     def between(self, data: Interactions) -> Callable[[Parts, int], None]:
         """A pass over the links, whose ratings are 1: of a matrix factorisation with p and w."""
@@ -151,6 +144,7 @@ class SocialMF(MatrixFactorization):
 
     can: ClassVar[Can] = _CAN
     reads: ClassVar[Any] = ("friends",)
+    needs: ClassVar[tuple[str, ...]] = ("friends",)
     checks: ClassVar[dict[str, Check]] = {"social": at_least(0)}
     biased = True
     implicit_feedback = False
@@ -160,14 +154,6 @@ class SocialMF(MatrixFactorization):
     def __init__(self, *, factors: int = 100, epochs: int = 50, lr: float = 0.005, reg: float = 0.05,
                  reg_bias: float | None = None, init_std: float = 0.05, social: float = 5.0, seed: int = 0) -> None:
         self.store_parameters(locals())
-
-    def lacks(self, data: Interactions) -> str:
-        """What the model needs and the data does not have; empty if nothing."""
-        return super().lacks(data) or lacks_links(data)
-
-    def with_blanks(self, data: Interactions) -> Interactions:
-        """The data, and if it has no social graph, with one without links."""
-        return with_no_links(data)
 
     def between(self, data: Interactions) -> Callable[[Parts, int], None]:
         """A step along the gradient of the distances."""
