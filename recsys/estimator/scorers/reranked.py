@@ -8,12 +8,12 @@ from typing import Any, Self
 import numpy as np
 
 from recsys.data.csr import CSR
-from recsys.estimator.arrays import Arrays, pack, prefixed, unpack_if, within
+from recsys.estimator.arrays import Arrays, blocks, pack, prefixed, unpack_if, within
 from recsys.estimator.facts import Facts
 from recsys.estimator.rearranging import calibrated, varied, worth
 from recsys.estimator.scorers.base import Scorer, State
 from recsys.estimator.staying import Staying
-from recsys.kernels import ranking
+from recsys.kernels import neighbours, ranking
 
 __all__ = ["Reranked", "likeness"]
 
@@ -78,12 +78,22 @@ class Reranked(Scorer):
         """Candidates (B, C) in their new order, as places: int (B, C)."""
         items = np.maximum(found, 0)
         if self.labels is not None:
-            shares = self.labels.toarray() if self.labels.nnz else np.zeros(self.labels.shape, np.float32)
-            own = np.zeros((len(found), shares.shape[1]))
-            np.add.at(own, history.row_of_entry, shares[history.indices])
-            return calibrated(good, shares[items], own, self.strength, found.shape[1])
+            return np.concatenate([self._calibrated(items[block], good[block], history, block)
+                                   for block in blocks(len(items), items.shape[1] * self.labels.shape[1])]
+                                  or [np.zeros(items.shape, np.int64)])
         alike = np.stack([likeness(self.part, row) for row in items]) if len(items) else np.zeros((0, 0, 0))
         return varied(good, alike, self.strength, found.shape[1])
+
+    def _calibrated(self, items: np.ndarray, good: np.ndarray, history: CSR, block: slice) -> np.ndarray:
+        """The order of some rows of candidates by labels, of which there may be many: int (b, C)."""
+        if self.labels is None:
+            raise ValueError("there are no labels")
+        rows, labels = history.rows(np.arange(block.start, block.stop)), self.labels
+        held = np.ones(rows.nnz, np.float32)
+        own = neighbours.sum_sparse_rows(rows.indptr, rows.indices, held, labels.indptr, labels.indices, labels.weights,
+                                         labels.shape[1])
+        shares = labels.rows(items.ravel()).toarray().reshape(*items.shape, labels.shape[1])
+        return calibrated(good, shares, own, self.strength, items.shape[1])
 
     def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
         """As of the part, whose scores they are."""

@@ -130,3 +130,14 @@ def test_what_it_needs_is_said() -> None:
     with pytest.raises(ParameterError, match="model must be a name"):
         Reranked(model=7).fit(DATA)
     assert "genres" in Reranked(model="EASE", by="calibration").lacks(replace(DATA, item_features=None))
+
+
+def test_calibrated_lists_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = datasets.simulate(n_users=40, n_items=30, n_events=500, seed=3)[0]
+    model = Reranked(model="EASE", by="calibration", strength=0.7, candidates=12).fit(data)
+    users = np.arange(data.n_users, dtype=np.int32)
+    whole = model.score_block(users)
+    monkeypatch.setattr("recsys.estimator.scorers.reranked.blocks",
+                        lambda n, width: (slice(i, min(i + 7, n)) for i in range(0, n, 7)))
+    assert model.score_block(users).tobytes() == whole.tobytes()
+    assert model.score_block(users[:0]).shape == (0, data.n_items)
