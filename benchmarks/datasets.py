@@ -69,10 +69,10 @@ def _mark(data: Mapping[str, Any]) -> str:
 
 def made(**sizes: int) -> dict[str, np.ndarray]:
     """Says of arrays, which it is to be joined with, that they were made with `SEED` in these sizes."""
-    return _says({"name": MADE, "seed": SEED, "sizes": sizes})
+    return says({"name": MADE, "seed": SEED, "sizes": sizes})
 
 
-def _says(about: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def says(about: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {SOURCE: np.array(json.dumps(about))}
 
 
@@ -115,7 +115,7 @@ def _load(name: str, **simulated: Any) -> tuple[Any, dict[str, np.ndarray]]:
     else:
         data = real(name)
         about = described(name, data)
-    return data, _says(about)
+    return data, says(about)
 
 
 def ratings(name: str) -> dict[str, np.ndarray]:
@@ -132,7 +132,7 @@ def distinct(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     rows = np.sort(np.unique(pair, return_index=True)[1])
     if len(rows) == len(pair):
         return dict(arrays)
-    return {**arrays, **_says(source(arrays) | {"distinct_pairs": len(rows)}),
+    return {**arrays, **says(source(arrays) | {"distinct_pairs": len(rows)}),
             **{name: arrays[name][rows] for name in ("user", "item", "value")}}
 
 
@@ -150,5 +150,5 @@ def posters() -> dict[str, np.ndarray]:
         shape = (arrays["shape"][1], 48, 32, 3)
         return arrays | {"poster": np.random.default_rng(SEED).integers(1, 256, shape, dtype=np.uint8)}
     path = file("ml-1m-posters/posters_48x32.npz")
-    return arrays | _says(source(arrays) | {"posters": checksum(path)}) | {
+    return arrays | says(source(arrays) | {"posters": checksum(path)}) | {
         "poster": real("ml-1m", posters=path).item_features.attributes["poster"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.datasets import SOURCE, checksum, file
+from benchmarks.datasets import checksum, file, says
 from benchmarks.harness import Arrays, Claim, Session, close
 
 _PLOTS = "tmdb-5000/tmdb_5000_movies.csv.gz"
@@ -12,13 +12,11 @@ _PLOTS = "tmdb-5000/tmdb_5000_movies.csv.gz"
 
 def data() -> Arrays:
     """The plots of `tmdb-5000` that there are."""
-    import json
-
     from recsys.data.readers import read_table
 
     texts = [text for text in read_table(file(_PLOTS), header=True).texts("overview").tolist() if text]
     about = {"name": "tmdb-5000", "fingerprint": checksum(file(_PLOTS))}
-    return {"text": np.array(texts, np.str_), SOURCE: np.array(json.dumps(about))}
+    return {"text": np.array(texts, np.str_)} | says(about)
 
 
 def _summed(rows: np.ndarray, values: np.ndarray, n: int) -> Arrays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.datasets import SOURCE, described, real
+from benchmarks.datasets import described, real, says
 from benchmarks.harness import Arrays, Claim, Session, close
 
 RANK, ACCURACY = 256, 1e-4
@@ -12,14 +12,11 @@ RANK, ACCURACY = 256, 1e-4
 
 def data() -> Arrays:
     """Gowalla's pairs of training, each divided by the roots of both its numbers of events."""
-    import json
-
     found = real("gowalla-lightgcn", part="train")
     user, item = found.user, found.item
     weight = 1 / np.sqrt(np.bincount(user)[user] * np.bincount(item)[item])
     return {"user": user, "item": item, "weight": weight.astype(np.float32),
-            "shape": np.array([found.n_users, found.n_items]),
-            SOURCE: np.array(json.dumps(described("gowalla-lightgcn", found)))}
+            "shape": np.array([found.n_users, found.n_items])} | says(described("gowalla-lightgcn", found))
 
 
 def _ours(arrays: Arrays) -> Session:
