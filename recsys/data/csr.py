@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import numpy as np
 from recsys.errors import DataError
 from recsys.kernels import sparse
 
-__all__ = ["CSR", "appended", "distinct", "numbered", "ranges"]
+__all__ = ["CSR", "appended", "beside", "distinct", "numbered", "ranges", "stacked"]
 
 _FEW = 4  # times as many columns as entries, and sorting the entries is cheaper
 
@@ -236,6 +237,32 @@ def appended(old: CSR, new: CSR) -> CSR:
     values = None if old.data is None and new.data is None else np.concatenate([old.weights, new.weights])
     return CSR.from_pairs(np.concatenate([old.row_of_entry, new.row_of_entry]),
                           np.concatenate([old.indices, new.indices]), values, new.shape)
+
+
+def stacked(parts: Sequence[CSR], n_columns: int) -> CSR:
+    """Matrices of so many columns with values, one below the other.
+
+    >>> one = CSR.from_pairs([0], [1], [2.0], (1, 2))
+    >>> stacked([one, one], 2).toarray().tolist()
+    [[0.0, 2.0], [0.0, 2.0]]
+    """
+    counts = np.concatenate([np.zeros(1, np.int64), *(part.counts for part in parts)])
+    return CSR(np.cumsum(counts), np.concatenate([np.zeros(0, np.int32), *(part.indices for part in parts)]),
+               np.concatenate([np.zeros(0, np.float32), *(part.weights for part in parts)]),
+               (len(counts) - 1, n_columns))
+
+
+def beside(parts: Sequence[CSR]) -> CSR:
+    """Matrices of the same rows with values, one to the right of the other.
+
+    >>> one = CSR.from_pairs([0], [1], [2.0], (1, 2))
+    >>> beside([one, one]).toarray().tolist()
+    [[0.0, 2.0, 0.0, 2.0]]
+    """
+    *starts, width = np.cumsum([0, *(part.shape[1] for part in parts)]).tolist()
+    return CSR.from_pairs(np.concatenate([part.row_of_entry for part in parts]),
+                          np.concatenate([part.indices + start for part, start in zip(parts, starts, strict=True)]),
+                          np.concatenate([part.weights for part in parts]), (parts[0].shape[0], width))
 
 
 def distinct(csr: CSR) -> CSR:

@@ -16,7 +16,7 @@ from recsys.estimator.scorers.base import Scorer, State
 from recsys.estimator.staying import Staying
 from recsys.kernels import neighbours as kernels
 
-__all__ = ["Friends"]
+__all__ = ["Friends", "shared"]
 
 
 class Friends(Scorer):
@@ -39,8 +39,7 @@ class Friends(Scorer):
     def __init__(self, can: Can, histories: Histories, links: CSR, *, indirect: float) -> None:
         self.can, self.histories, self.n_items = can, histories, histories.rows.shape[1]
         self.links, self.indirect = links, indirect
-        shares = np.repeat(1 / np.maximum(links.counts, 1), links.counts).astype(np.float32)
-        self._shares = CSR(links.indptr, links.indices, shares, links.shape)
+        self._shares = shared(links)
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores of all items for users: int (B,) -> (B, n_items)."""
@@ -78,6 +77,20 @@ class Friends(Scorer):
         histories = replace(self.histories, stored=staying.rows(self.histories.rows))
         return type(self)(self.can, histories, self.links.submatrix(np.flatnonzero(staying.keep)),
                           indirect=self.indirect)
+
+
+def shared(links: CSR) -> CSR:
+    """Links that weigh 1 together in every row that has some.
+
+    Examples
+    --------
+    >>> shared(CSR.from_pairs([0, 0, 1], [1, 2, 0], shape=(3, 3))).toarray()
+    array([[0. , 0.5, 0.5],
+           [1. , 0. , 0. ],
+           [0. , 0. , 0. ]], dtype=float32)
+    """
+    weights = np.repeat(1 / np.maximum(links.counts, 1), links.counts).astype(np.float32)
+    return CSR(links.indptr, links.indices, weights, links.shape)
 
 
 def _product(rows: CSR, table: CSR) -> np.ndarray:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, stacked
 from recsys.estimator.arrays import Arrays, blocks
 from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
@@ -129,13 +128,6 @@ def strongest(rows: CSR, columns: CSR, row_scale: np.ndarray, column_scale: np.n
             row_scale[block], column_scale, own[block], k, float(shrink), False)
         found.append(ragged(lists, largest, n))
     return found[0] if len(found) == 1 else stacked(found, n)
-
-
-def stacked(parts: Sequence[CSR], n: int) -> CSR:
-    """Matrices of n columns with values, one below the other."""
-    counts = np.concatenate([np.zeros(1, np.int64), *(part.counts for part in parts)])
-    return CSR(np.cumsum(counts), np.concatenate([np.zeros(0, np.int32), *(part.indices for part in parts)]),
-               np.concatenate([np.zeros(0, np.float32), *(part.weights for part in parts)]), (len(counts) - 1, n))
 
 
 def ragged(found: np.ndarray, similarity: np.ndarray, n: int) -> CSR:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from recsys.data.csr import CSR, distinct
+from recsys.data.csr import CSR, beside, distinct
 from recsys.data.features import FIELDS, Features
 from recsys.data.words import (
     bm25,
@@ -142,13 +142,7 @@ class WordFields:
     def read(self, features: Features) -> tuple[CSR, np.ndarray]:
         """The words of items, weighed, CSR (n, width), and the same with fields of length 1 each: float32 (nnz,)."""
         parts = [field.read(features, self.similarity) for field in self.fields]
-        before = np.cumsum([0, *(part.shape[1] for part in parts)])
-        rows = np.concatenate([part.row_of_entry for part in parts])
-        columns = np.concatenate([part.indices + shift for part, shift in zip(parts, before[:-1], strict=True)])
-        both = [np.concatenate(each) for each in zip(*(
-            (part.weights, unit_rows(part).weights) for part in parts), strict=True)]
-        said, unit = (CSR.from_pairs(rows, columns, data, (len(features), int(before[-1]))) for data in both)
-        return said, unit.weights
+        return beside(parts), beside(list(map(unit_rows, parts))).weights
 
     def state(self) -> dict[str, np.ndarray]:
         """What has been learned, as arrays."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, stacked
 from recsys.data.features import Features
 from recsys.data.interactions import Interactions
 from recsys.errors import DataWarning
@@ -142,9 +142,7 @@ class ContentProfile(Recommender):
             if silent:
                 warnings.warn(f"{type(self).__name__}.partial_fit: of {silent:,} of {len(new):,} new items no word is "
                               f"known; they are like none.", DataWarning, stacklevel=4)
-            said = CSR(np.concatenate([said.indptr, said.indptr[-1] + rows.indptr[1:]]),
-                       np.concatenate([said.indices, rows.indices]), np.concatenate([said.weights, rows.weights]),
-                       (data.n_items, said.shape[1]))
+            said = stacked([said, rows], said.shape[1])
             asked = np.concatenate([asked, weights])
         return self._learned(fields, said, asked, facts.events, facts, before.mean)
 

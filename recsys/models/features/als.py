@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, beside
 from recsys.data.features import Features
 from recsys.data.interactions import Interactions
 from recsys.data.splits import split_random
@@ -23,7 +23,7 @@ from recsys.estimator.updating import grown
 from recsys.evaluation.evaluator import Question
 from recsys.evaluation.metrics import parse
 from recsys.models.factorisation.als import ALS, Side
-from recsys.models.features.priors import Known, Prior, beside, foretold, friends, scaled
+from recsys.models.features.priors import Known, Prior, foretold, friends, scaled
 from recsys.models.features.vocabulary import Vocabulary, read_new
 from recsys.models.fields import FRIENDS, NAMES, chosen_fields
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from recsys import kernels
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, beside
 from recsys.data.features import Features
 from recsys.data.words import unit_rows
 from recsys.models.factorisation.als import Pull, Side
 from recsys.models.features.vocabulary import Labels, Numbers, Vocabulary
 from recsys.models.fields import FRIENDS
 
-__all__ = ["Known", "Prior", "beside", "best_coupling", "foretold", "friends", "ridge", "scaled"]
+__all__ = ["Known", "Prior", "best_coupling", "foretold", "friends", "ridge", "scaled"]
 
 _COUPLINGS = (1 / 64, 1 / 16, 1 / 4, 1.0)
 _ENOUGH = 0.9  # of what the best coupling gains; the least one that gains so much is taken
@@ -168,14 +168,6 @@ def _scaled(kind: Any, rows: CSR) -> CSR:
 def foretold(rows: CSR, weights: np.ndarray) -> np.ndarray:
     """The vectors `W' f` of rows f: CSR (n, d), (d, f) -> float32 (n, f)."""
     return np.asarray(kernels.neighbours.sum_dense_rows(rows.indptr, rows.indices, rows.weights, weights), np.float32)
-
-
-def beside(fields: Sequence[CSR]) -> CSR:
-    """Fields of the same rows as one matrix."""
-    *starts, width = np.cumsum([0, *(each.shape[1] for each in fields)]).tolist()
-    return CSR.from_pairs(np.concatenate([each.row_of_entry for each in fields]),
-                          np.concatenate([each.indices + start for each, start in zip(fields, starts, strict=True)]),
-                          np.concatenate([each.weights for each in fields]), (fields[0].shape[0], width))
 
 
 def friends(links: CSR) -> CSR:

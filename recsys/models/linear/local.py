@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, stacked
 from recsys.errors import ParameterError
 from recsys.estimator.scorers.neighbours import nearest
 from recsys.kernels import neighbours as kernels
@@ -61,9 +61,7 @@ def local_weights(who: str, rows: CSR, neighbours: int, regress: Regress, max_gi
     given = columns.indptr, columns.indices, columns.weights, rows.shape[0], whole
     found = [best_first(lists, regress(given, targets, lists))
              for targets, lists in _lists(rows, min(neighbours, n - 1))]
-    counts = np.concatenate([table.counts for table in found]) if found else np.zeros(0, np.int64)
-    return CSR(np.concatenate([[0], np.cumsum(counts)]), np.concatenate([table.indices for table in found]),
-               np.concatenate([table.weights for table in found]), (n, n))
+    return stacked(found, n)
 
 
 def _lists(rows: CSR, neighbours: int) -> Iterator[tuple[np.ndarray, CSR]]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import runtime
-from recsys.data.csr import CSR
+from recsys.data.csr import CSR, beside, stacked
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, ParameterError
 from recsys.estimator import Can, Context, Depends, Learned, Recommender
@@ -158,7 +158,7 @@ class SLIST(Recommender):
         session, past, future = _windows(events, self.window, self.window_decay)
         weight = self._session_weights(data)
         share = np.concatenate([self.unordered * weight, (1 - self.unordered) * weight[session]])
-        inputs, targets = _stacked(sets, past), _stacked(sets, future)
+        inputs, targets = (stacked([sets, part], events.shape[1]) for part in (past, future))
         sums = np.bincount(inputs.row_of_entry, inputs.weights.astype(np.float64), inputs.shape[0])
         root = np.sqrt(share)
         return _scaled(inputs, root / np.maximum(sums, 1e-30)), _scaled(targets, root)
@@ -201,13 +201,6 @@ def _summed(parts: Iterator[tuple[np.ndarray, np.ndarray, float]], shape: tuple[
     return CSR.from_pairs(*np.divmod(keys, shape[1]), np.bincount(place, np.concatenate(values), len(keys)), shape)
 
 
-def _stacked(upper: CSR, lower: CSR) -> CSR:
-    """One matrix below the other."""
-    return CSR(np.concatenate([upper.indptr, upper.indptr[-1] + lower.indptr[1:]]),
-               np.concatenate([upper.indices, lower.indices]), np.concatenate([upper.weights, lower.weights]),
-               (upper.shape[0] + lower.shape[0], upper.shape[1]))
-
-
 def _scaled(rows: CSR, scale: np.ndarray) -> CSR:
     """Each row times its scale, without those that are 0 then."""
     found = replace(rows, data=(rows.weights * scale[rows.row_of_entry]).astype(np.float32))
@@ -231,23 +224,14 @@ def _all_weights(inputs: CSR, targets: CSR, reg: float, repeats: bool) -> np.nda
 def _local_weights(inputs: CSR, targets: CSR, reg: float, neighbours: int, repeats: bool) -> CSR:
     """The weights of the nearest items of each item, largest first: CSR (n_items, n_items), row i for the target i."""
     n = inputs.shape[1]
-    both = _side_by_side(inputs, targets).T
+    both = beside([inputs, targets]).T
     wanted, penalty, found = targets.T, np.full(2 * n, reg), []
     for items in np.array_split(np.arange(n, dtype=np.int32), max(1, n * neighbours // _BLOCK)):
         lists = nearest(wanted.rows(items), inputs, neighbours, 0.0, 0.5, None if repeats else items)
         weights, _ = regressions.ridge(both.indptr, both.indices, both.weights, inputs.shape[0], _NO_PRODUCTS,
                                        items + n, lists.indptr, lists.indices, penalty)
         found.append(best_first(lists, weights))
-    counts = np.concatenate([part.counts for part in found])
-    return CSR(np.concatenate([[0], np.cumsum(counts)]), np.concatenate([part.indices for part in found]),
-               np.concatenate([part.weights for part in found]), (n, n))
-
-
-def _side_by_side(left: CSR, right: CSR) -> CSR:
-    n = left.shape[1]
-    return CSR.from_pairs(np.concatenate([left.row_of_entry, right.row_of_entry]),
-                          np.concatenate([left.indices, right.indices + n]),
-                          np.concatenate([left.weights, right.weights]), (left.shape[0], 2 * n))
+    return stacked(found, n)
 
 
 def _parted(near: CSR, repeats: bool) -> tuple[CSR, np.ndarray | None]:

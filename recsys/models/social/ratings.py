@@ -13,8 +13,9 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.estimator import Can
 from recsys.estimator.parameters import Check, at_least
+from recsys.estimator.scorers.friends import shared
 from recsys.models.factorisation.mf import MatrixFactorization, Parts, compressed, implicit
-from recsys.models.social.links import links_of, shared
+from recsys.models.social.links import links_of
 
 __all__ = ["SocialMF", "TrustSVD"]
 

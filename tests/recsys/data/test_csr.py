@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import CSR
+from recsys.data.csr import beside, stacked
 from recsys.errors import DataError
 from recsys.kernels import sparse
 
@@ -112,3 +113,16 @@ def test_k_core_equals_its_twin_and_a_naive_oracle(e, users, items):
     for numba in (True, False):
         kept = sparse.module(numba).k_core(rows, cols, *shape, users, items)
         np.testing.assert_array_equal(kept, expected)
+
+
+@given(entries(), entries(), st.integers(0, 3))
+def test_matrices_below_and_beside_each_other(one, other, more):
+    (rows, cols, data, shape), (_, _, _, (n_rows, n_columns)) = one, other
+    upper, table = CSR.from_pairs(rows, cols, data, shape), dense(*one)
+    below = CSR.empty((n_rows, shape[1]))
+    np.testing.assert_array_equal(stacked([upper, below, *[upper] * more], shape[1]).toarray(),
+                                  np.vstack([table, np.zeros((n_rows, shape[1])), *[table] * more]))
+    right = CSR.empty((shape[0], n_columns))
+    np.testing.assert_array_equal(beside([upper, right, *[upper] * more]).toarray(),
+                                  np.hstack([table, np.zeros((shape[0], n_columns)), *[table] * more]))
+    assert stacked([], n_columns).shape == (0, n_columns)
