@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from minidl.kernels import rows as row_kernels
 from recsys.errors import DataError
 from recsys.kernels import sparse
 
@@ -136,6 +137,10 @@ class CSR:
     def weights(self) -> np.ndarray:
         """The values, or ones: float32, shape (nnz,)."""
         return np.ones(self.nnz, np.float32) if self.data is None else self.data
+
+    def times(self, matrix: np.ndarray) -> np.ndarray:
+        """The product with a dense matrix, (n_columns, d) -> (n_rows, d); a row's bits do not depend on the others."""
+        return np.asarray(row_kernels.bag(matrix, self.indices, self.indptr, self.weights))
 
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Columns and values of one row, as views."""

@@ -14,13 +14,11 @@ import numpy as np
 from minidl.kernels.ahead import njit
 from minidl.kernels.launch import spread
 
-__all__ = ["continuations", "gram", "largest", "rate", "sum_dense_rows", "sum_sparse_rows", "top_similar"]
+__all__ = ["continuations", "gram", "largest", "rate", "sum_sparse_rows", "top_similar"]
 
 _FAST: Any = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}}
 _SHARES = 64
 _BELOW = 1 - 1e-6  # less than this times the worst kept: out, without a division
-_TILE = 128  # columns of a dense matrix that are worked on at once, so that they stay in cache
-_ROWS = 512  # rows of a sparse one, so that threads have something to share where columns are few
 _LARGE = 50_000  # entries; with fewer, other threads are not worth waking
 
 
@@ -213,39 +211,6 @@ def _sum_sparse_rows(first, last, indptr, indices, weights, rows_indptr, rows_in
             columns, values, weight = rows_indices[begin:end], rows_data[begin:end], weights[at]
             for entry in range(len(columns)):
                 sums[columns[entry]] += weight * values[entry]
-
-
-def sum_dense_rows(indptr, indices, weights, matrix):
-    n = matrix.shape[1]
-    out = np.zeros((len(indptr) - 1, n), np.float32)
-    tiles = -(-n // _TILE) * -(-len(out) // _ROWS)
-    spread(_sum_dense_rows, tiles, len(indices) * n > _LARGE, indptr, indices, weights, matrix, out)
-    return out
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _sum_dense_rows(first, last, indptr, indices, weights, matrix, out):
-    high = (len(out) + _ROWS - 1) // _ROWS
-    for tile in range(first, last):
-        left, top = tile // high * _TILE, tile % high * _ROWS
-        right, bottom = min(left + _TILE, matrix.shape[1]), min(top + _ROWS, len(out))
-        for row in range(top, bottom):
-            sums, at, end = out[row, left:right], indptr[row], indptr[row + 1]
-            while at + 4 <= end:  # one after the other, as below, but the sums are loaded and stored once
-                a, b = matrix[indices[at], left:right], matrix[indices[at + 1], left:right]
-                c, d = matrix[indices[at + 2], left:right], matrix[indices[at + 3], left:right]
-                of_a, of_b, of_c, of_d = weights[at], weights[at + 1], weights[at + 2], weights[at + 3]
-                for column in range(right - left):
-                    total = sums[column] + of_a * a[column]
-                    total += of_b * b[column]
-                    total += of_c * c[column]
-                    sums[column] = total + of_d * d[column]
-                at += 4
-            while at < end:
-                weight, addend = weights[at], matrix[indices[at], left:right]
-                for column in range(right - left):
-                    sums[column] += weight * addend[column]
-                at += 1
 
 
 # ----------------------------------------------------------------------------------------------------- sequences

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["continuations", "gram", "largest", "rate", "sum_dense_rows", "sum_sparse_rows", "top_similar"]
+__all__ = ["continuations", "gram", "largest", "rate", "sum_sparse_rows", "top_similar"]
 
 
 def top_similar(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, columns_indptr: np.ndarray,
@@ -117,15 +117,6 @@ def sum_sparse_rows(indptr: np.ndarray, indices: np.ndarray, weights: np.ndarray
         for at in range(indptr[row], indptr[row + 1]):
             part = slice(rows_indptr[indices[at]], rows_indptr[indices[at] + 1])
             out[row, rows_indices[part]] += weights[at] * rows_data[part]
-    return out
-
-
-def sum_dense_rows(indptr: np.ndarray, indices: np.ndarray, weights: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """W M of a sparse W (B, m), as in `sum_sparse_rows`, and a dense M (m, n), float32: float32 (B, n)."""
-    out = np.zeros((len(indptr) - 1, matrix.shape[1]), np.float32)
-    for row in range(len(out)):
-        part = slice(indptr[row], indptr[row + 1])
-        out[row] = weights[part] @ matrix[indices[part]]
     return out
 
 

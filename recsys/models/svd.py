@@ -10,7 +10,6 @@ from minidl import runtime
 from recsys.checks import above, require, whole
 from recsys.data.csr import CSR
 from recsys.errors import RecsysError
-from recsys.kernels import neighbours as kernels
 
 __all__ = ["SVD", "truncated_svd"]
 
@@ -90,7 +89,7 @@ def truncated_svd(matrix: CSR, rank: int, *, accuracy: float = 1e-4, seed: int =
         left = np.eye(n, dtype=np.float32)
     else:
         left = _Lanczos(matrix, rank, np.random.default_rng(seed)).run(accuracy)
-    right = _times(matrix.T, left)
+    right = matrix.T.times(left)
     squares, turn = _eigen(_gram(right))
     values = np.sqrt(np.maximum(squares[:rank], 0))
     there = values > _ROUNDING * values.max(initial=0)
@@ -138,7 +137,7 @@ class _Lanczos:
         """Take in a block (n, b); what `A A'` makes of it, less what of that lies in the basis: (n, b)."""
         first, self.size = self.size, self.size + _BLOCK
         self.basis[first:self.size] = block.T
-        image, inside = self._outside(_times(self.rows, _times(self.columns, block)))
+        image, inside = self._outside(self.rows.times(self.columns.times(block)))
         self.projected[:self.size, first:self.size] = inside
         self.projected[first:self.size, :self.size] = inside.T
         return image
@@ -174,11 +173,6 @@ class _Lanczos:
         self.projected[:] = 0
         self.projected[np.arange(size), np.arange(size)] = squares[:size]
         self.size = size
-
-
-def _times(matrix: CSR, vectors: np.ndarray) -> np.ndarray:
-    """A sparse matrix (n, m) times a dense one (m, b)."""
-    return np.asarray(kernels.sum_dense_rows(matrix.indptr, matrix.indices, matrix.weights, vectors))
 
 
 def _gram(vectors: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +15,6 @@ from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
 from recsys.estimator.histories import Histories
 from recsys.estimator.scorers.base import HistoryScorer, State
-from recsys.kernels import neighbours as kernels
 
 __all__ = ["Filtered", "Response", "normalised"]
 
@@ -98,9 +97,9 @@ class Filtered(HistoryScorer):
         """The part of the largest singular values: (B, n_items)."""
         gain, (rows, length) = self._gain(self.response.low_tilt)[:, 0], (history.shape[0], self.singular.shape[1])
         weights = weights / gain[history.indices]
-        inside = kernels.sum_dense_rows(history.indptr, history.indices, weights, self.singular)
+        inside = replace(history, data=weights).times(self.singular)
         every = np.tile(np.arange(length, dtype=np.int32), rows)
-        low = kernels.sum_dense_rows(np.arange(rows + 1) * length, every, inside.ravel(), self._across)
+        low = CSR(np.arange(rows + 1) * length, every, inside.ravel(), (rows, length)).times(self._across)
         return np.asarray(low * (np.float32(self.response.low_pass) * gain))
 
     def _gain(self, tilt: float) -> np.ndarray:
@@ -122,9 +121,7 @@ class Filtered(HistoryScorer):
         return total
 
     def _times_p(self, signal: np.ndarray) -> np.ndarray:
-        rows, columns = self._rows, self._columns
-        of_users = kernels.sum_dense_rows(rows.indptr, rows.indices, rows.weights, signal)
-        return np.asarray(kernels.sum_dense_rows(columns.indptr, columns.indices, columns.weights, of_users))
+        return self._columns.times(self._rows.times(signal))
 
     def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Scores other than 0; else no path leads from the history to the item."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -129,5 +130,5 @@ class LinearMap(FoldIn):
 def means_of(history: CSR, item_factors: np.ndarray) -> np.ndarray:
     """Mean vector of each history's items, and a constant 1: (B, n_items) -> (B, f + 1)."""
     weights = np.repeat(1 / np.maximum(history.counts, 1), history.counts).astype(np.float32)
-    sums = kernels.neighbours.sum_dense_rows(history.indptr, history.indices, weights, item_factors)
+    sums = replace(history, data=weights).times(item_factors)
     return np.hstack([sums, np.ones((len(sums), 1), np.float32)])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from recsys import kernels
 from recsys.data.csr import CSR
 from recsys.estimator.arrays import Arrays, expect
 from recsys.estimator.facts import Facts
@@ -41,8 +41,7 @@ class Sums(FoldIn):
         """(B, f)."""
         rows = history.unique()
         weights = np.repeat(_shares(rows.counts, self.power), rows.counts)
-        sums = kernels.neighbours.sum_dense_rows(rows.indptr, rows.indices, weights, self.passed_on)
-        return np.asarray(sums), None
+        return replace(rows, data=weights).times(self.passed_on), None
 
     def contributions(self, indices: np.ndarray, values: np.ndarray | None, item: int, factors: Factors) -> np.ndarray:
         """The terms of the sum: (n,)."""

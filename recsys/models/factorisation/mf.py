@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 
     def vectors(self, sums: CSR) -> np.ndarray:
         """`p_u + sum_j c_uj y_j` of all users, the weights c being `sums`: (n_users, factors)."""
-        return np.asarray(self.user_factors + kernels.neighbours.sum_dense_rows(*compressed(sums), self.summed))
+        return np.asarray(self.user_factors + sums.times(self.summed))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from recsys import kernels
 from recsys.data.csr import CSR, beside
 from recsys.data.features import Features
 from recsys.data.words import unit_rows
@@ -167,7 +166,7 @@ def _scaled(kind: Any, rows: CSR) -> CSR:
 
 def foretold(rows: CSR, weights: np.ndarray) -> np.ndarray:
     """The vectors `W' f` of rows f: CSR (n, d), (d, f) -> float32 (n, f)."""
-    return np.asarray(kernels.neighbours.sum_dense_rows(rows.indptr, rows.indices, rows.weights, weights), np.float32)
+    return np.asarray(rows.times(weights), np.float32)
 
 
 def friends(links: CSR) -> CSR:

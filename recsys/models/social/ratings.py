@@ -169,7 +169,7 @@ class SocialMF(MatrixFactorization):
         def between(parts: Parts, epoch: int) -> None:
             p = parts.user_factors
             for _ in range(times):
-                apart = (p - kernels.neighbours.sum_dense_rows(*compressed(links), p)) * trusts
-                p -= step * (apart - kernels.neighbours.sum_dense_rows(*compressed(trusted), apart))
+                apart = (p - links.times(p)) * trusts
+                p -= step * (apart - trusted.times(apart))
 
         return between

@@ -106,8 +106,7 @@ def fold(als, random, n, m):
 def sums(neighbours, random, n, m):
     (indptr, indices), (columns, others) = sparse(random, n, m), sparse(random, m, m)
     weights, more = random.random(len(indices), np.float32), random.random(len(others), np.float32)
-    return (neighbours.sum_dense_rows(indptr, indices, weights, normal(random, m, m)),
-            neighbours.sum_sparse_rows(indptr, indices, weights, columns, others, more, m))
+    return neighbours.sum_sparse_rows(indptr, indices, weights, columns, others, more, m)
 
 
 def group(sparse, random, n, m):

@@ -98,9 +98,9 @@ def test_largest_of_bags_equal_those_of_the_reference(drawn):
 def test_bags_have_the_same_bits_for_any_number_of_threads():
     rng = np.random.default_rng(0)
     table = rng.normal(size=(50, 33)).astype(np.float32)
-    indices = rng.integers(0, 50, 500)
-    ends = np.array([0, *np.sort(rng.integers(0, 500, 40)), 500])
-    scale = rng.normal(size=500).astype(np.float32)
+    indices = rng.integers(0, 50, 5000)  # more numbers to add than are left to one thread
+    ends = np.array([0, *np.sort(rng.integers(0, 5000, 40)), 5000])
+    scale = rng.normal(size=5000).astype(np.float32)
     before = numba.get_num_threads()
     answers = []
     try:

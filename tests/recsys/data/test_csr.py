@@ -84,6 +84,17 @@ def test_submatrix(n, data):
     np.testing.assert_array_equal(matrix.submatrix(np.array(which, np.int64)).toarray(), expected)
 
 
+@given(entries(), st.integers(0, 5))
+def test_times_is_the_product_and_a_row_has_its_own_bits(e, width):
+    matrix = CSR.from_pairs(*e)
+    vectors = np.random.default_rng(0).standard_normal((matrix.shape[1], width)).astype(np.float32)
+    found = matrix.times(vectors)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, matrix.toarray() @ vectors, rtol=1e-4, atol=1e-4)
+    for r in range(len(found)):
+        assert matrix.rows([r]).times(vectors).tobytes() == found[r].tobytes()
+
+
 def test_bad_pairs_are_refused():
     with pytest.raises(DataError, match=r"one length; got 1 rows, 2 columns"):
         CSR.from_pairs([0], [0, 1])

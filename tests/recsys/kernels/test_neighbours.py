@@ -95,24 +95,11 @@ def test_largest_entries_of_rows(x, k):
             assert [(-value, column) for column, value in listed] == best
 
 
-def test_sums_of_many_rows_and_columns():
-    """More of both than a kernel takes at once."""
-    rng = np.random.default_rng(0)
-    rows, columns = np.divmod(np.flatnonzero(rng.random(1100 * 20) < 0.2), 20)
-    x, dense = CSR.from_pairs(rows, columns, None, (1100, 20)), rng.standard_normal((20, 150)).astype(np.float32)
-    for module in (NUMBA, NUMPY):
-        found = module.sum_dense_rows(x.indptr, x.indices, x.weights, dense)
-        np.testing.assert_allclose(found, x.toarray() @ dense, rtol=1e-4, atol=1e-5)
-        some = module.sum_dense_rows(x.indptr, x.indices, x.weights, np.ascontiguousarray(dense[:, :3]))
-        np.testing.assert_allclose(some, found[:, :3], rtol=1e-5, atol=1e-6)
-
-
 @given(matrices(columns=st.just(5)), matrices(rows=st.just(5)))
 def test_sums_of_rows_are_matrix_products(w, s):
     expected = w.toarray() @ s.toarray()
     for module in (NUMBA, NUMPY):
         np.testing.assert_allclose(module.sum_sparse_rows(*parts(w), *parts(s), s.shape[1]), expected, rtol=1e-5)
-        np.testing.assert_allclose(module.sum_dense_rows(*parts(w), s.toarray()), expected, rtol=1e-5, atol=1e-6)
 
 
 @given(matrices(rows=st.integers(1, 9)))
@@ -147,13 +134,12 @@ def test_results_do_not_depend_on_the_number_of_threads():
     rng = np.random.default_rng(0)
     rows, columns = np.divmod(np.flatnonzero(rng.random(200 * 150) < 0.1), 150)
     x = CSR.from_pairs(rows, columns, rng.standard_normal(len(rows)), (200, 150))
-    dense = rng.standard_normal((150, 150)).astype(np.float32)
     before, results = numba.get_num_threads(), []
     try:
         for threads in (1, before):
             numba.set_num_threads(threads)
             results.append([*search(NUMBA, x, x, 20, 1.0, True), NUMBA.gram(*parts(x), *parts(x.T)),
-                            NUMBA.sum_dense_rows(*parts(x), dense), *NUMBA.largest(*parts(x), 3)])
+                            *NUMBA.largest(*parts(x), 3)])
     finally:
         numba.set_num_threads(before)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(*results, strict=True))
