@@ -19,8 +19,9 @@ from recsys.models.noise import noise
 
 __all__ = ["EASE", "inverse_of"]
 
-_BYTES_AN_ENTRY = 28  # Gram matrix, its inverse and LAPACK's copy in float64, the weights in float32
+_BYTES_AN_ENTRY = 12  # Gram matrix and a third of it, or the weights in float32
 _SMALL = 256  # below, one call of LAPACK is faster than products of blocks
+_COLUMNS = 1024  # of a product that are computed at once
 
 
 class EASE(Recommender):
@@ -126,10 +127,11 @@ class EASE(Recommender):
 
 
 def inverse_of(matrix: np.ndarray) -> np.ndarray:
-    """The inverse of a symmetric positive definite matrix, by halves: half the work of a general one.
+    """The inverse of a symmetric positive definite matrix, written over it, by halves: half the work of a general one.
 
     With A the first block, `S = D - B' inv(A) B` and `W = inv(A) B`, the blocks of the inverse are
-    `inv(A) + W inv(S) W'`, `-W inv(S)` and `inv(S)`; nearly all of it is matrix products.
+    `inv(A) + W inv(S) W'`, `-W inv(S)` and `inv(S)`; nearly all of it is matrix products. Beside the matrix it needs a
+    third of its memory.
 
     Examples
     --------
@@ -138,14 +140,22 @@ def inverse_of(matrix: np.ndarray) -> np.ndarray:
     """
     n = len(matrix)
     if n <= _SMALL:
-        return np.asarray(np.linalg.inv(matrix))
+        matrix[:] = np.linalg.inv(matrix)
+        return matrix
     half = n // 2
-    out = np.empty_like(matrix)
-    first = inverse_of(matrix[:half, :half])
-    across = runtime.matmul(first, matrix[:half, half:])
-    last = inverse_of(matrix[half:, half:] - runtime.matmul(matrix[half:, :half], across))
-    out[half:, half:] = last
-    out[:half, half:] = -runtime.matmul(across, last)
-    out[half:, :half] = out[:half, half:].T
-    out[:half, :half] = first - runtime.matmul(out[:half, half:], across.T)
-    return out
+    first, across, last = matrix[:half, :half], matrix[:half, half:], matrix[half:, half:]
+    away = runtime.matmul(inverse_of(first), across)
+    _subtract(last, across.T, away)
+    inverse_of(last)
+    across[:] = 0
+    _subtract(across, away, last)
+    _subtract(first, across, away.T)
+    matrix[half:, :half] = across.T
+    return matrix
+
+
+def _subtract(whole: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    """`whole -= left @ right`, some columns at a time."""
+    for start in range(0, whole.shape[1], _COLUMNS):
+        columns = slice(start, start + _COLUMNS)
+        whole[:, columns] -= runtime.matmul(left, right[:, columns])
