@@ -185,6 +185,8 @@ def in_flags(text: str) -> str:
 
     >>> in_flags("leave them out with drop_missing=True, or pass users=, time_unit='ms' or na=().")
     "leave them out with --drop-missing, or pass --users, --time-unit ms or --na ''."
+    >>> in_flags("name several, such as ('titles', 'genres').")
+    'name several, such as titles,genres (one alone: titles,).'
     >>> in_flags("--retrain 7: give every=6h or events=10000.")
     '--retrain 7: give every=6h or events=10000.'
     """
@@ -192,6 +194,7 @@ def in_flags(text: str) -> str:
         return text
     for call, flag in _CALLS.items():
         text = text.replace(call, flag)
+    text = _NAMES.sub(_list, text)
     return _ARGUMENT.sub(_flag, text)
 
 
@@ -200,11 +203,17 @@ def _flag(found: re.Match[str]) -> str:
     return f"--{found['name'].replace('_', '-')}{f' {value}' if value else ''}"
 
 
+def _list(found: re.Match[str]) -> str:
+    first, *others = re.findall(r"\w+", found[0])
+    return f"{','.join((first, *others))} (one alone: {first},)"
+
+
 _CALLS = {"seen=False": "--no-seen", "header=True": "--header", "header=False": "--no-header",
           "drop_missing=True": "--drop-missing",
           "na=()": "--na ''", "clean(negative=...)": "--negative", "filter(min_value=...)": "--min-value",
           "binarise(...)": "--implicit", "to clean, or min_value= to filter": "or --min-value",
           "None to drop its rows": "'drop' to drop its rows"}
+_NAMES = re.compile(r"\('\w+',(?: '\w+',?)*\)")  # a tuple, as Python writes it
 _ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value', 'controls'))})="
                        r"(?:'(?P<word>[\w-]+)'|(?P<other>'[^']*'|\w*))")
 

@@ -69,12 +69,16 @@ def numbers(text: str, flag: str) -> list[float]:
 
 
 def settings(texts: Sequence[str], flag: str) -> dict[str, Any]:
-    """NAME=VALUE texts as a dictionary; a value is a number, true, false, null, a list, or else a text.
+    """NAME=VALUE texts as a dictionary; a value is a number, true, false, null, or else a text.
+
+    Several values stand between commas, or as a JSON list; one alone, where several may stand, has a comma behind it.
 
     Examples
     --------
     >>> settings(["factors=64", "lr=0.1", "weights=binary", "implicit_feedback=True"], "--set")
     {'factors': 64, 'lr': 0.1, 'weights': 'binary', 'implicit_feedback': True}
+    >>> settings(["models=ALS,ItemKNN", "hidden=64,32", 'fields=["genres"]'], "--set")
+    {'models': ('ALS', 'ItemKNN'), 'hidden': (64, 32), 'fields': ('genres',)}
     """
     found: dict[str, Any] = {}
     for text in texts:
@@ -84,12 +88,19 @@ def settings(texts: Sequence[str], flag: str) -> dict[str, Any]:
         if name in found:
             raise ParameterError(f"{flag} {name} is given twice; give it once.")
         try:
-            found[name] = _tuple(json.loads(value))
-        except (json.JSONDecodeError, RecursionError):
-            found[name] = {"True": True, "False": False, "None": None}.get(value, value)
+            found[name] = _value(value)
         except ValueError:
             raise ParameterError(f"{flag} {name}: the number has too many digits.") from None
     return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return _tuple(json.loads(text))
+    except (json.JSONDecodeError, RecursionError):
+        if "," in text and text[0] not in '{["':  # which begin JSON, gone wrong
+            return tuple(map(_value, names(text)))
+        return {"True": True, "False": False, "None": None}.get(text, text)
 
 
 def _tuple(value: Any) -> Any:

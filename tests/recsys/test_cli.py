@@ -136,6 +136,7 @@ BAD = {
     f"train --data nan.csv {TRAIN}": ["nan.csv", "line 3"],
     "train --data small.csv --model Oracle --out kept.out": ["'Oracle'", "Popular", "EASE"],
     f"train --data small.csv {TRAIN} --set by": ["--set", "'by'"],
+    "train --data small.csv --model WeightedHybrid --out kept.out --set models=ALS": ["ALS,ItemKNN", "one alone: ALS,"],
     f"train --data small.csv {TRAIN} --set =3": ["--set", "'=3'"],
     f"train --data small.csv {TRAIN} --set size=3": ["Popular", "'size'", "by"],
     f"train --data small.csv {TRAIN} --set by=taste": ["Popular", "by", "'taste'"],
