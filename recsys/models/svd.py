@@ -9,7 +9,7 @@ import numpy as np
 from minidl import runtime
 from recsys.checks import above, require, whole
 from recsys.data.csr import CSR
-from recsys.errors import RecsysError
+from recsys.errors import DataError, RecsysError
 
 __all__ = ["SVD", "truncated_svd"]
 
@@ -66,6 +66,8 @@ def truncated_svd(matrix: CSR, rank: int, *, accuracy: float = 1e-4, seed: int =
     ------
     ParameterError
         A parameter is out of its range.
+    DataError
+        An entry is not finite.
     RecsysError
         The accuracy was not reached: more singular values are about as large as the last than there is room for.
 
@@ -81,6 +83,10 @@ def truncated_svd(matrix: CSR, rank: int, *, accuracy: float = 1e-4, seed: int =
     array([1.414, 1.   ], dtype=float32)
     """
     require("truncated_svd", _CHECKS, {"rank": rank, "accuracy": accuracy, "seed": seed})
+    if matrix.data is not None and not np.isfinite(matrix.data).all():
+        wrong = int(np.argmin(np.isfinite(matrix.data)))
+        raise DataError(f"truncated_svd: the entry in row {matrix.row_of_entry[wrong]}, column {matrix.indices[wrong]} "
+                        f"is {matrix.data[wrong]}; give finite numbers.")
     if matrix.shape[0] > matrix.shape[1]:
         found = truncated_svd(matrix.T, rank, accuracy=accuracy, seed=seed)
         return SVD(found.right, found.values, found.left)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data import CSR
-from recsys.errors import ParameterError, RecsysError
+from recsys.errors import DataError, ParameterError, RecsysError
 from recsys.models import svd
 from recsys.models.svd import truncated_svd
 
@@ -90,3 +90,10 @@ def test_says_that_an_accuracy_was_not_reached(monkeypatch):
 def test_refuses_what_it_cannot_do(given_):
     with pytest.raises(ParameterError, match="truncated_svd"):
         truncated_svd(CSR.from_pairs([0], [0]), **given_)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_names_an_entry_that_is_no_number(bad):
+    for shape in ((3, 2), (3, 40)):
+        with pytest.raises(DataError, match=rf"row 2, column 1 is {bad}"):
+            truncated_svd(CSR.from_pairs([0, 2], [0, 1], [1.0, bad], shape), 1)
