@@ -90,7 +90,11 @@ def written(path: str | os.PathLike[str], contents: Mapping[str, Mapping[str, An
 
 
 def _key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else json.dumps(name)
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _literal(name: str, value: Any) -> str:
@@ -101,7 +105,7 @@ def _literal(name: str, value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=True)
+        return _quoted(value)
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_literal(name, each) for each in value)}]"
     if isinstance(value, Mapping):

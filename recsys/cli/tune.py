@@ -39,7 +39,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--split-seed", type=texts.seed, help="of the division; each protocol has its own")
     made.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
                       help="an option of the protocol; may be repeated")
-    made.add_argument("--users", type=texts.positive, metavar="N", help="learn from so many random people only")
+    made.add_argument("--train-users", type=texts.positive, metavar="N", help="learn from so many random people only")
     made.add_argument("--valid-users", type=texts.positive, metavar="N", help="choose by so many random people only")
     made.add_argument("--out", type=Path, metavar="FILE.toml",
                       help="the winner, as train, evaluate and serve take it with --config")
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     from recsys import tuning
     from recsys.evaluation import protocols
     from recsys.report import figures
+    from recsys.tuning import page
 
     tuning.require()
     for target in (options.out, options.page, options.storage):
@@ -69,8 +70,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     try:
         found = tuning.tune(
             models, data, protocol, minutes=options.minutes, trials=options.trials, jobs=options.jobs,
-            seed=options.seed, storage=options.storage, k=options.k, metric=options.metric, users=options.users,
-            valid_users=options.valid_users, split_seed=options.split_seed, fixed=_fixed(models, options),
+            seed=options.seed, storage=options.storage, k=options.k, metric=options.metric,
+            train_users=options.train_users, valid_users=options.valid_users, split_seed=options.split_seed,
+            fixed=_fixed(models, options),
             progress=fitting.progress_bar(options),
             **measuring.protocol_options(protocol, texts.settings(options.option, "--option")))
     except KeyboardInterrupt:
@@ -79,9 +81,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.out is not None:
         found.write(options.out)
     if options.page is not None:
-        from recsys.tuning.page import page
-
-        page(found, f"Tuned on {options.data}").write(options.page)
+        page.write(found, f"Tuned on {options.data}", options.page)
     _show(found, options, console)
 
 

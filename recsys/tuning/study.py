@@ -9,7 +9,7 @@ done again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minidl import MissingExtraError
@@ -17,7 +17,7 @@ from recsys.errors import ParameterError
 from recsys.tuning.spaces import Range, Space, space_of
 from recsys.tuning.trials import Job, Trial
 
-__all__ = ["Study", "open_storage", "optuna", "require"]
+__all__ = ["Study", "importances", "open_storage", "optuna", "require"]
 
 _BATCH = 4
 _STARTUP = 8  # random trials, before the sampler models what was found
@@ -83,7 +83,7 @@ class Study:
         self.maximize, self.seed = maximize, seed
         self.study = optuna().create_study(storage=storage, study_name=self.name, load_if_exists=True,
                                            direction=self._direction)
-        self._go_on({**identity, "seed": seed, "parameters": model.get_params(), "fixed": list(fixed)})
+        self._go_on({"seed": seed, **identity, "parameters": model.get_params(), "fixed": list(fixed)})
         self.trials: dict[int, Trial] = {}
         for each in self.study.get_trials(deepcopy=False):
             self.trials[each.user_attrs["place"]] = Trial.of_record(json.loads(each.user_attrs["trial"]))
@@ -155,15 +155,30 @@ class Study:
         self.study.add_trial(self._frozen(trial, self.space, {"place": place, "trial": json.dumps(trial.to_record())}))
 
     def _frozen(self, trial: Trial, space: Space, told: Mapping[str, Any] | None = None) -> Any:
-        """The trial as Optuna has it."""
-        states, sign = optuna().trial.TrialState, 1 if self.maximize else -1
-        values = {**trial.parameters, **{name: value for name, value in trial.usual.items()
-                                         if trial.parameters.get(name) is None}}
-        held = {name: values[name] for name, each in space.items() if each.holds(values[name])}
-        return optuna().trial.create_trial(
-            state={"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[trial.state],
-            value=trial.value, params=held, distributions={name: _distribution(space[name]) for name in held},
-            user_attrs=dict(told or {}), intermediate_values={e: sign * v for e, v in trial.curve.items()})
+        return _frozen(trial, space, self.maximize, told)
+
+
+def _frozen(trial: Trial, space: Space, maximize: bool, told: Mapping[str, Any] | None = None) -> Any:
+    """The trial as Optuna has it."""
+    states, sign = optuna().trial.TrialState, 1 if maximize else -1
+    values = {**trial.parameters, **{name: value for name, value in trial.usual.items()
+                                     if trial.parameters.get(name) is None}}
+    held = {name: values[name] for name, each in space.items() if each.holds(values[name])}
+    return optuna().trial.create_trial(
+        state={"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[trial.state],
+        value=trial.value, params=held, distributions={name: _distribution(space[name]) for name in held},
+        user_attrs=dict(told or {}), intermediate_values={e: sign * v for e, v in trial.curve.items()})
+
+
+def importances(trials: Sequence[Trial], space: Space, metric: str) -> dict[str, float]:
+    """Which share of the metric's variance each parameter explains, as Optuna estimates it (fANOVA), largest first."""
+    study = optuna().create_study()
+    study.add_trials([_frozen(each, space, True) for each in trials if each.value is not None])
+    try:
+        return dict(optuna().importance.get_param_importances(
+            study, evaluator=optuna().importance.PedAnovaImportanceEvaluator()))
+    except (RuntimeError, ValueError):  # all values are equal
+        return {}
 
 
 def _starts() -> Any:

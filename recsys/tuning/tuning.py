@@ -29,7 +29,7 @@ __all__ = ["Finalist", "Tuned", "tune"]
 _MODELS = Check(lambda value: isinstance(value, Mapping) and len(value) > 0, "a mapping of names to models, such as "
                 "{'EASE': EASE()}")
 _CHECKS = {"models": _MODELS, "minutes": optional(above(0)), "trials": optional(whole(1)), "jobs": whole(1),
-           "seed": whole(0), "users": optional(whole(2)), "valid_users": optional(whole(2)),
+           "seed": whole(0), "train_users": optional(whole(2)), "valid_users": optional(whole(2)),
            "values": flag(), "k": whole(1), "split_seed": optional(whole(0)), "progress": PROGRESS}
 _MINUTES = 10.0
 
@@ -42,6 +42,7 @@ class Finalist:
     ----------
     model : str
     parameters : dict
+        Of a network, with the best number of epochs.
     default : bool
         Whether it is the setting that the search began with.
     chosen : float
@@ -118,7 +119,7 @@ class Tuned:
 
 def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protocol, *, minutes: float | None = None,
          trials: int | None = None, jobs: int = 1, seed: int = 0, storage: str | PathLike[str] | None = None,
-         k: int = 10, metric: str | None = None, values: bool = False, users: int | None = None,
+         k: int = 10, metric: str | None = None, values: bool = False, train_users: int | None = None,
          valid_users: int | None = None, fixed: Mapping[str, Sequence[str]] | None = None,
          split_seed: int | None = None, progress: Progress | None = None, **options: Any) -> Tuned:
     """Search the hyper-parameters of models, each for as long as the others, by the protocol's validation part.
@@ -149,7 +150,7 @@ def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protoco
         By default the protocol's first one.
     values : bool
         As for `recsys.evaluation.run`.
-    users : int, optional
+    train_users : int, optional
         Learn from so many random people only, and choose by them.
     valid_users : int, optional
         Choose and score by so many random people only.
@@ -183,7 +184,7 @@ def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protoco
     protocol = protocols.find(protocol)
     metric = str(asked_for([metric or protocol.metrics[0].format(k=k)], protocol.task, k)[0])
     fold = protocols.divided(protocol, protocols.prepared(protocol, data), split_seed, options)[0]
-    split = _of_some(without_test(fold), users, valid_users, seed)
+    split = _of_some(without_test(fold), train_users, valid_users, seed)
     choosing, fresh = halves(split, seed)
     shared = Shared(protocol, choosing, metric, k, values)
     kept = open_storage(storage)
@@ -209,11 +210,11 @@ def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protoco
                  {study.name: dict(study.space) for study in studies}, finalists)
 
 
-def _of_some(split: Split, users: int | None, valid_users: int | None, seed: int) -> Split:
+def _of_some(split: Split, train_users: int | None, valid_users: int | None, seed: int) -> Split:
     """The split with some random people only, all of whom can be validated on."""
     people = np.random.default_rng((seed, 2)).permutation(np.unique(valid_of(split).user))
-    if users is not None:
-        mine = people[:users]
+    if train_users is not None:
+        mine = people[:train_users]
         parts = {name: getattr(split, name) for name in ("train", "valid", "valid_history")}
         split = replace(split, **{name: part.take(np.isin(part.user, mine)) for name, part in parts.items()
                                   if part is not None})
@@ -270,8 +271,14 @@ def _finalists(study: Study, found: Mapping[tuple[str, int], Any], metric: str) 
     rows = {row.model: row for row in compare(named, metrics=[metric], baseline=base).entries}
     for trial in _to_score(study):
         row = rows["default" if trial is first else "best"]
-        yield Finalist(study.name, trial.parameters, trial is first, float(trial.value or 0.0), row.value, row.low,
+        yield Finalist(study.name, _to_take(trial), trial is first, float(trial.value or 0.0), row.value, row.low,
                        row.high, row.difference, row.difference_low, row.difference_high, scored[id(trial)][1])
+
+
+def _to_take(trial: Trial) -> dict[str, Any]:
+    """The parameters of a trial, with as many epochs as were best: whoever learns from all data has no validation."""
+    best = {"epochs": max(trial.curve, key=lambda epoch: trial.curve[epoch])} if trial.curve else {}
+    return {**trial.parameters, **best}
 
 
 def _card(shared: Shared, fresh: Split, studies: Sequence[Study], seed: int, minutes: float | None, trials: int | None
