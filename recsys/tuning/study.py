@@ -17,7 +17,7 @@ from recsys.errors import ParameterError
 from recsys.tuning.spaces import Range, Space, space_of
 from recsys.tuning.trials import Job, Trial
 
-__all__ = ["Study", "importances", "open_storage", "optuna", "require"]
+__all__ = ["Study", "distribution", "importances", "open_storage", "optuna", "require"]
 
 _BATCH = 4
 _STARTUP = 8  # random trials, before the sampler models what was found
@@ -144,7 +144,7 @@ class Study:
         for place in _places(start):
             twin.sampler = optuna().samplers.TPESampler(seed=(self.seed * 1_000_003 + place) % 2**32,
                                                         n_startup_trials=_STARTUP, constant_liar=True)
-            chosen = twin.ask({name: _distribution(each) for name, each in space.items()}).params
+            chosen = twin.ask({name: distribution(each) for name, each in space.items()}).params
             if place not in self.trials and (most is None or place < most):
                 jobs[place] = Job(self.name, {**self.model.get_params(), **chosen}, earlier, until)
         return jobs
@@ -166,7 +166,7 @@ def _frozen(trial: Trial, space: Space, maximize: bool, told: Mapping[str, Any] 
     held = {name: values[name] for name, each in space.items() if each.holds(values[name])}
     return optuna().trial.create_trial(
         state={"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[trial.state],
-        value=trial.value, params=held, distributions={name: _distribution(space[name]) for name in held},
+        value=trial.value, params=held, distributions={name: distribution(space[name]) for name in held},
         user_attrs=dict(told or {}), intermediate_values={e: sign * v for e, v in trial.curve.items()})
 
 
@@ -194,7 +194,8 @@ def _places(start: int) -> range:
     return range(start, start + (_BATCH if start else 1))
 
 
-def _distribution(found: Range) -> Any:
+def distribution(found: Range) -> Any:
+    """A range as Optuna has it."""
     package = optuna().distributions
     if found.options:
         return package.CategoricalDistribution(found.options)

@@ -33,13 +33,13 @@ def test_every_model_has_one(name):
 @given(st.sampled_from(sorted(set(models.REGISTRY) - UNTUNED)), st.integers(0, 2**20))
 def test_what_is_drawn_passes_the_checks(name, seed):
     optuna = pytest.importorskip("optuna")
-    from recsys.tuning.study import _distribution
+    from recsys.tuning.study import distribution
 
     kind = models.find(name)
     usual = {key: value for key, value in TAKEN.items() if kind().get_params().get(key, 0) is None}
     space = space_of(kind(), usual)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    drawn = study.ask({each: _distribution(found) for each, found in space.items()}).params
+    drawn = study.ask({each: distribution(found) for each, found in space.items()}).params
     kind(**drawn).check_parameters()
     for each, value in drawn.items():
         assert space[each].holds(value)
