@@ -122,8 +122,9 @@ def table(rows: Sequence[store.Stored]) -> str:
         anew = ", ".join("" if value is None else f"{value:.3f}" for value in (
             full["anew"], tuned["anew"], row["default"]["anew"]))
         lines.append(f"| {row['model']} | {row['set']} | {full['settings']}, {full['seconds']:.0f} | "
-                     f"{full['value']:.4f} | {tuned['trials']}, {tuned['seconds']:.0f} | **{tuned['value']:.4f}** | {part:.1%} | "
-                     f"{row['random']['value']:.4f} | {row['default']['value']:.4f} | {anew} | "
+                     f"{full['value']:.4f} | {tuned['trials']}, {tuned['seconds']:.0f} | "
+                     f"**{tuned['value']:.4f}** | {part:.1%} | {row['random']['value']:.4f} | "
+                     f"{row['default']['value']:.4f} | {anew} | "
                      f"{'' if part >= ENOUGH else 'short'} |")
     return "\n".join([*lines, "", Machines(rows).legend()])
 
