@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,10 +16,23 @@ __all__ = ["PROGRESS", "Check", "above", "at_least", "between", "flag", "integer
 
 @dataclass(frozen=True)
 class Check:
-    """What an argument may be: a predicate, and the words that finish "must be ..."."""
+    """What an argument may be: a predicate, and the words that finish "must be ...".
+
+    Attributes
+    ----------
+    accepts : callable
+    says : str
+    low, high : float
+        Between which numbers are accepted, as far as it is known.
+    choices : tuple
+        All that is accepted, if it is so little.
+    """
 
     accepts: Callable[[Any], bool]
     says: str
+    low: float = -math.inf
+    high: float = math.inf
+    choices: tuple[Any, ...] = ()
 
     def require(self, who: str, name: str, value: Any) -> None:
         """Raise ParameterError unless an argument of `who`, a class or a verb, may have this value."""
@@ -62,35 +75,36 @@ def words() -> Check:
 
 def at_least(low: float) -> Check:
     """A finite number, `low` or more."""
-    return Check(lambda value: _real(value) and value >= low, f"a finite number >= {low}")
+    return Check(lambda value: _real(value) and value >= low, f"a finite number >= {low}", low)
 
 
 def above(low: float) -> Check:
     """A finite number greater than `low`."""
-    return Check(lambda value: _real(value) and value > low, f"a finite number > {low}")
+    return Check(lambda value: _real(value) and value > low, f"a finite number > {low}", math.nextafter(low, math.inf))
 
 
 def between(low: float, high: float) -> Check:
     """A number from `low` to `high`, both included."""
-    return Check(lambda value: _real(value) and low <= value <= high, f"a number from {low} to {high}")
+    return Check(lambda value: _real(value) and low <= value <= high, f"a number from {low} to {high}",
+                 low, high)
 
 
 def whole(low: int = 1, high: float = math.inf) -> Check:
     """An integer, `low` or more, up to `high` where there is an end."""
     return Check(lambda value: (isinstance(value, Integral) and not isinstance(value, bool) and
                                 low <= int(value) <= high),
-                 f"an integer >= {low}" if high == math.inf else f"an integer from {low} to {high}")
+                 f"an integer >= {low}" if high == math.inf else f"an integer from {low} to {high}", low, high)
 
 
 def one_of(*choices: str) -> Check:
     """One of a few words."""
     return Check(lambda value: isinstance(value, str) and value in choices,
-                 "one of " + ", ".join(repr(choice) for choice in choices))
+                 "one of " + ", ".join(repr(choice) for choice in choices), choices=choices)
 
 
 def flag() -> Check:
     """True or False."""
-    return Check(lambda value: isinstance(value, bool), "True or False")
+    return Check(lambda value: isinstance(value, bool), "True or False", choices=(True, False))
 
 
 def sizes(least: int = 1) -> Check:
@@ -102,7 +116,7 @@ def sizes(least: int = 1) -> Check:
 
 def optional(check: Check) -> Check:
     """None, or what `check` accepts."""
-    return Check(lambda value: value is None or check.accepts(value), f"None or {check.says}")
+    return replace(check, accepts=lambda value: value is None or check.accepts(value), says=f"None or {check.says}")
 
 
 PROGRESS = Check(lambda value: value is None or all(hasattr(value, name) for name in ("start", "advance", "stop")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from recsys.cli import texts
@@ -14,15 +15,21 @@ __all__ = ["add_model", "build", "build_all", "progress_bar"]
 
 def add_model(made: argparse.ArgumentParser) -> None:
     """The model and its parameters."""
-    made.add_argument("--model", required=True, help="a model's name; `recsys models` lists them")
+    made.add_argument("--model", help="a model's name; `recsys models` lists them")
+    made.add_argument("--config", type=Path, metavar="FILE.toml",
+                      help="a model with its parameters, as `recsys tune` writes it; --set counts more")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated")
 
 
 def build(options: argparse.Namespace) -> Any:
-    """The model that the options name, its parameters checked."""
+    """The model that the options name, or a file of theirs, its parameters checked."""
     from recsys import models
+    from recsys.configuration import read_model
 
-    model = models.find(options.model)().set_params(**texts.settings(options.set, "--set"))
+    if (options.model is None) == (options.config is None):
+        raise ParameterError("name the model, with --model NAME or with --config FILE.toml, one of the two.")
+    made = read_model(options.config) if options.model is None else models.find(options.model)()
+    model = made.set_params(**texts.settings(options.set, "--set"))
     model.check_parameters()
     return model
 

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,8 +36,8 @@ from recsys.evaluation.ranking import part_of
 from recsys.files import checksum
 from recsys.progress import Progress, task
 
-__all__ = ["PROTOCOLS", "Protocol", "Result", "divided", "find", "fresh", "needs_parts", "prepared", "run",
-           "takes_parts"]
+__all__ = ["PROTOCOLS", "Protocol", "Result", "Trained", "ask", "divided", "find", "fresh", "needs_parts", "prepared",
+           "run", "takes_parts", "train"]
 
 _FILES = Check(lambda value: not isinstance(value, str) and isinstance(value, Sequence) and all(
     isinstance(path, str | os.PathLike) and Path(path).is_file() for path in value), "a list of paths of files")
@@ -192,20 +192,52 @@ def run(model: Any, data: Data | Parts, protocol: str | Protocol, *, k: int = 10
     evaluations, fit_seconds = [], 0.0
     with task(progress, len(folds), f"{protocol.name}, folds") as bar:
         for fold in folds:
-            made = fresh(model)
-            _check_task(protocol, made)
-            if protocol.implicit and not (values or made.can.ratings):
-                fold = _without_values(fold)
-            shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
-            watch = runtime.Stopwatch()
-            made, how, learned = _fitted(model, made, fold, shown.valid, refit, progress)
-            fit_seconds += watch.seconds
-            fold = shown if part == "valid" else replace(learned, card=shown.card)
-            fold = replace(fold, card={**fold.card, **how})
-            evaluations.append(evaluate(made, fold, k=k, metrics=asked, part=part, task=protocol.task,
-                                        progress=progress, **protocol.settings))
+            trained = train(model, fold, protocol, values=values, refit=refit, valid_users=valid_users,
+                            progress=progress)
+            fit_seconds += trained.seconds
+            evaluations.append(ask(trained.model, trained.asked(part), protocol, asked, k=k, part=part,
+                                   progress=progress))
             bar.advance()
     return _summary(protocol, evaluations, fit_seconds, options, files)
+
+
+class Trained(NamedTuple):
+    """A model that has learned from a fold, and what it is then asked of each part."""
+
+    model: Any
+    valid: Split
+    test: Split
+    seconds: float
+
+    def asked(self, part: str) -> Split:
+        """The parts to measure one of."""
+        return self.valid if part == "valid" else self.test
+
+
+def train(model: Any, fold: Split, protocol: Protocol, *, values: bool = False, refit: bool = False,
+          valid_users: int | None = None, callbacks: Sequence[Callable[..., Any]] = (),
+          progress: Progress | None = None) -> Trained:
+    """A fresh model that has learned from a fold, prepared as the protocol says; the arguments are those of `run`.
+
+    `callbacks` are those of `Recommender.fit`, of networks alone.
+    """
+    made = fresh(model)
+    _check_task(protocol, made)
+    if protocol.implicit and not (values or made.can.ratings):
+        fold = _without_values(fold)
+    shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
+    watch = runtime.Stopwatch()
+    more = {"callbacks": callbacks} if callbacks else {}
+    made, how, learned = _fitted(model, made, fold, shown.valid, refit, progress, more)
+    return Trained(made, replace(shown, card={**shown.card, **how}), replace(learned, card={**shown.card, **how}),
+                   watch.seconds)
+
+
+def ask(model: Any, split: Split, protocol: Protocol, metrics: Sequence[str], *, k: int = 10, part: str = "test",
+        progress: Progress | None = None) -> Evaluation:
+    """What a model that `train` has made reaches, as the protocol measures."""
+    return evaluate(model, split, k=k, metrics=metrics, part=part, task=protocol.task, progress=progress,
+                    **protocol.settings)
 
 
 def fresh(model: Any) -> Any:
@@ -260,15 +292,15 @@ def divided(protocol: Protocol, data: Any, seed: int | None, options: Mapping[st
     return protocol.divide(data, **({} if seed is None or "seed" not in known else {"seed": seed}), **options)
 
 
-def _fitted(model: Any, made: Any, fold: Split, valid: Interactions | None, refit: bool, progress: Progress | None
-            ) -> tuple[Any, dict[str, str], Split]:
+def _fitted(model: Any, made: Any, fold: Split, valid: Interactions | None, refit: bool, progress: Progress | None,
+            more: Mapping[str, Any]) -> tuple[Any, dict[str, str], Split]:
     """A fresh model, `made`, once it has learned; what the card says of that; the fold with what it has learned from.
 
     To learn again from all but the test, it takes another fresh one, for as many epochs as were best before.
     """
     by_epoch = None
     if not refit or "epochs" in (made.get_params() if hasattr(made, "get_params") else ()):
-        made.fit(fold.train, valid, valid_history=fold.valid_history, progress=progress)
+        made.fit(fold.train, valid, valid_history=fold.valid_history, progress=progress, **more)
         by_epoch = getattr(made, "curves_", {}).get("valid")
     if refit:
         made, fold = fresh(model), replace(fold, train=fold.known(), valid=None)  # ranked is what was learned from

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from minidl import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["accuracy_against_popularity", "learning_curves", "metric_bars", "require"]
+__all__ = ["accuracy_against_popularity", "best_so_far", "intervals", "learning_curves", "metric_bars", "require",
+           "scatters", "shares"]
 
 _COLOURS = ("#3b6ea8", "#d1783c", "#4f9a57", "#a8566e", "#7c6bb1", "#8a7a4f", "#3f9aa3", "#b34a3c", "#6d6d6d",
             "#c2a12f", "#7fa6d6", "#b98a5e")
@@ -93,6 +94,117 @@ def accuracy_against_popularity(names: Sequence[str], popularity: Sequence[float
     _tidy(axes)
     _label_points(figure, axes, names, np.column_stack([popularity, accuracy]))
     return _svg(figure, "popularity", f"{metric} against the popularity of recommendations")
+
+
+def intervals(name: str, names: Sequence[str], values: Sequence[float], limits: Sequence[tuple[float, float]],
+              label: str, neutral: float, told: Sequence[bool]) -> str:
+    """A point with its interval a line, beside what is neither more nor less; those that are `told` stand out.
+
+    Parameters
+    ----------
+    name : str
+        Of the figure, for its ids.
+    names, values, limits : sequences of equal length
+    label : str
+        Of the axis.
+    neutral : float
+        Where the dashed line stands.
+    told : sequence of bool
+    """
+    figure = _figure(6.4, 0.27 * len(names) + 0.9)
+    axes = figure.add_subplot()
+    places = np.arange(len(names))[::-1]
+    for place, value, (low, high), stands_out in zip(places, values, limits, told, strict=True):
+        colour = _COLOURS[1] if stands_out else _COLOURS[0]
+        axes.plot([low, high], [place, place], color=colour, linewidth=2)
+        axes.plot([value], [place], color=colour, marker="o", markersize=6)
+    axes.axvline(neutral, color=_INK, linestyle="--", linewidth=1)
+    axes.set_yticks(places, names)
+    axes.set_xlabel(label)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.locator_params(axis="x", nbins=6)
+    _tidy(axes)
+    axes.grid(visible=False, axis="y")
+    return _svg(figure, name, label)
+
+
+def shares(name: str, names: Sequence[str], series: Mapping[str, Sequence[float]], label: str) -> str:
+    """Bars side by side for each name, one of each series, from 0 to 1 as per cent."""
+    figure = _figure(6.4, 0.16 * len(names) * (len(series) + 1) + 1.1)
+    axes = figure.add_subplot()
+    places, height = np.arange(len(names))[::-1], 0.8 / len(series)
+    for i, (what, values) in enumerate(series.items()):
+        axes.barh(places + 0.4 - height * (i + 0.5), 100 * np.nan_to_num(np.asarray(values, float)), height,
+                  color=_COLOURS[i], label=what)
+    axes.set_yticks(places, names)
+    axes.set_xlabel(label)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.legend(frameon=False, fontsize=9, labelcolor=_INK, loc="lower center", bbox_to_anchor=(0.4, 1.0),
+                ncols=len(series))
+    _tidy(axes)
+    axes.grid(visible=False, axis="y")
+    return _svg(figure, name, label)
+
+
+def scatters(name: str, panels: Mapping[str, tuple[Sequence[Any], Sequence[float]]], label: str,
+             log: Collection[str] = ()) -> list[str]:
+    """Numbers, or words, against a value, a figure each; those of `log` by their logarithm.
+
+    Parameters
+    ----------
+    name : str
+        Of the figures, for their ids.
+    panels : mapping of str to (values of x, values of y)
+    label : str
+        Of the values of y.
+    log : collection of str
+    """
+    drawn = []
+    for i, (what, (across, up)) in enumerate(panels.items()):
+        figure = _figure(3.4, 2.4)
+        axes = figure.add_subplot()
+        words = any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in across)
+        if words:
+            order = sorted(zip(across, up, strict=True), key=lambda pair: (
+                (0, pair[0], "") if isinstance(pair[0], (int, float)) else (-1, 0, str(pair[0]))))
+            across, up = [str(value) for value, _ in order], [value for _, value in order]
+        axes.scatter(across, up, color=_COLOURS[0], s=22, alpha=0.75)
+        if what in log and not words:
+            _logarithmic(axes)
+        axes.set_title(what, fontsize=11, loc="left", color=_INK)
+        axes.set_ylabel(label)
+        _tidy(axes)
+        drawn.append(_svg(figure, f"{name}{i}", f"{label} against {what}"))
+    return drawn
+
+
+def _logarithmic(axes: Any) -> None:
+    """A logarithmic axis whose marks are plain numbers: of one decade, or two, more than its powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high / low < 100 else (1,), numticks=6))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def best_so_far(name: str, found: Mapping[str, Sequence[float | None]], label: str, larger: bool) -> str:
+    """The best value up to each trial, a line a model; None is a trial without a value."""
+    figure = _figure(8.4, 3.4)
+    axes = figure.add_subplot()
+    best = np.fmax.accumulate if larger else np.fmin.accumulate
+    for i, (model, values) in enumerate(found.items()):
+        numbers = np.array([np.nan if value is None else value for value in values], float)
+        trials, colour = np.arange(1, len(numbers) + 1), _COLOURS[i % len(_COLOURS)]
+        axes.scatter(trials, numbers, color=colour, s=14, alpha=0.45)
+        axes.step(trials, best(numbers), where="post", color=colour, linewidth=1.8, label=model)
+    axes.set_xlabel("trial")
+    axes.set_ylabel(label)
+    axes.locator_params(axis="x", integer=True)
+    axes.legend(frameon=False, fontsize=9, labelcolor=_INK)
+    _tidy(axes)
+    return _svg(figure, name, f"The best {label} up to each trial")
 
 
 def _label_points(figure: Figure, axes: Any, names: Sequence[str], points: np.ndarray) -> None:

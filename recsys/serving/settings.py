@@ -164,7 +164,7 @@ class Settings:
         ----------
         path : str or path, optional
             Tables `[service]` (token, salt, explore, explore_pool, log_shown, items, page), `[limits]`,
-            `[events.TYPE]`.
+            `[events.TYPE]`; `[model]` and `[tuning]`, which `recsys tune` writes, are passed over.
         **given
             Fields; None leaves the file's.
 
@@ -190,7 +190,7 @@ class Settings:
         return replace(self, variants=variants)
 
 
-_TABLES = {"service", "limits", "events"}
+_TABLES = {"service", "limits", "events", "model", "tuning"}  # the last two are of training
 _CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "workers": whole(1),
            "log_shown": optional(flag()),
            "salt": Check(lambda value: isinstance(value, str), "a string"),

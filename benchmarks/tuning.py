@@ -1,0 +1,158 @@
+"""What a search finds in a quarter of a full grid's time: `python -m benchmarks tuning [NAME ...] [--json]`.
+
+Each row runs every setting of a grid on the people by whom settings are chosen, and then `recsys.tuning.tune`, and a
+random search by Optuna's own sampler, for a quarter of the CPU time that the grid took. All figures are of the
+validation part; "anew" is on its other people, by whom nothing was chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import store
+from benchmarks.datasets import Absent, described
+from benchmarks.defaults_rows import SETS
+from benchmarks.grids import grid
+from benchmarks.provenance import Machines, stamped
+from benchmarks.table import DOCS, put
+
+RESULTS = Path(__file__).parent / "tuning.json"
+PART = 0.25  # of the grid's time
+ENOUGH = 0.95  # of the grid's best value
+
+
+class Search(NamedTuple):
+    """A model, its grid, and the set it is tuned on."""
+
+    model: str
+    data: str
+    grid: list[dict[str, Any]]
+    fixed: Mapping[str, Any]
+
+
+_GRIDS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    "EASE": ({}, grid(reg=[30.0, 100.0, 300.0, 1000.0], dropout=[0.0, 0.2, 0.4, 0.6], user_power=[0.0, 0.25, 0.5],
+                      item_power=[0.0, 0.2])),
+    "ALS": ({}, grid(factors=[32, 64, 128], alpha=[1.0, 5.0, 20.0, 80.0], reg=[0.03, 0.1, 0.4, 1.6],
+                     reg_exponent=[0.5, 1.0])),
+    "GMF": ({"epochs": 40, "patience": 5}, grid(factors=[16, 32, 64], lr=[0.005, 0.02, 0.08],
+                                               reg=[0.01, 0.05, 0.2, 0.8])),
+}
+ROWS = {f"{model} on {data}": Search(model, data, settings, fixed)
+        for model, (fixed, settings) in _GRIDS.items() for data in ("ml-100k", "deskdrop")}
+
+
+def measure(search: Search) -> dict[str, Any]:
+    """One row, without its name."""
+    from minidl import runtime
+    from recsys import tuning
+    from recsys.evaluation import protocols
+    from recsys.models import find
+    from recsys.tuning.trials import Job, Shared, attempt, halves, without_test
+
+    runtime.set_threads(1)  # so that a second of the clock is a second of CPU
+
+    case = next(case for case in SETS if case.name == search.data)
+    data, protocol = case.read(), protocols.find("ratio-811-full")
+    choosing, fresh = halves(without_test(protocols.divided(protocol, data, None, {})[0]), 0)
+    shared = Shared(protocol, choosing, "ndcg@10", 10)
+    base = find(search.model)(**search.fixed)
+    attempt(shared, Job(search.model, base.get_params()))  # kernels are compiled
+    begin = time.process_time()
+    tried = [attempt(shared, Job(search.model, {**base.get_params(), **setting})) for setting in search.grid]
+    spent = time.process_time() - begin
+    best = max((each for each in tried if each.value is not None), key=lambda each: float(each.value or 0))
+    found = tuning.tune({search.model: base}, data, protocol, minutes=PART * spent / 60, metric=shared.metric,
+                        fixed={search.model: tuple(search.fixed)})
+    random = _by_chance(shared, base, found, PART * spent)
+    chosen = max(each.value or 0.0 for each in found.trials[search.model])
+    return stamped({
+        "model": search.model, "on": case.source, "set": case.name, "protocol": protocol.name, "metric": "ndcg@10",
+        "grid": {"settings": len(search.grid), "value": best.value, "seconds": spent, "parameters": best.parameters,
+                 "anew": _anew(shared, fresh, best.parameters, search.model)},
+        "tuned": {"trials": len(found.trials[search.model]), "value": chosen,
+                  "seconds": found.card["seconds of CPU"], "parameters": found.winner.parameters,
+                  "anew": max(each.value for each in found.finalists)},
+        "random": {"trials": len(random), "value": max(random)},
+        "default": {"value": found.trials[search.model][0].value,
+                    "anew": next((each.value for each in found.finalists if each.default), None)}},
+        described(case.source, data))
+
+
+def _by_chance(shared: Any, model: Any, found: Any, seconds: float) -> list[float]:
+    """The values of settings drawn at random from the same space, for so many seconds of CPU."""
+    import optuna
+
+    from recsys.tuning.study import distribution
+    from recsys.tuning.trials import Job, attempt
+
+    name, begin, values = type(model).__name__, time.process_time(), list[float]()
+    space = {each: distribution(searched) for each, searched in found.spaces[name].items()}
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    while time.process_time() - begin < seconds:
+        drawn = study.ask(space).params
+        values.append(attempt(shared, Job(name, {**model.get_params(), **drawn})).value or 0.0)
+    return values
+
+
+def _anew(shared: Any, fresh: Any, parameters: Mapping[str, Any], model: str) -> float:
+    from dataclasses import replace
+
+    from recsys.tuning.trials import Job, attempt
+
+    found = attempt(replace(shared, split=replace(shared.split, valid=fresh.valid)), Job(model, parameters))
+    return float(found.value or 0.0)
+
+
+def table(rows: Sequence[store.Stored]) -> str:
+    """A line a row."""
+    lines = ["| model | data | grid: settings, CPU s | best | tuned: trials, CPU s | best | of the grid's | random "
+             "search | default | anew: grid, tuned, default | |",
+             "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"]
+    for row in rows:
+        full, tuned = row["grid"], row["tuned"]
+        part = tuned["value"] / full["value"]
+        anew = ", ".join("" if value is None else f"{value:.3f}" for value in (
+            full["anew"], tuned["anew"], row["default"]["anew"]))
+        lines.append(f"| {row['model']} | {row['set']} | {full['settings']}, {full['seconds']:.0f} | "
+                     f"{full['value']:.4f} | {tuned['trials']}, {tuned['seconds']:.0f} | "
+                     f"**{tuned['value']:.4f}** | {part:.1%} | {row['random']['value']:.4f} | "
+                     f"{row['default']['value']:.4f} | {anew} | "
+                     f"{'' if part >= ENOUGH else 'short'} |")
+    return "\n".join([*lines, "", Machines(rows).legend()])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure the rows named, or all: 0, 2 for a name unknown, 3 for a set absent."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks tuning", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 'EASE on ml-100k'")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in ROWS:
+            print(f"nothing is named {name!r}; there are {', '.join(ROWS)}", file=sys.stderr)
+            return 2
+    warnings.simplefilter("ignore")
+    rows, skipped = [], 0
+    for name in options.names or ROWS:
+        try:
+            rows.append({"name": name, **measure(ROWS[name])})
+        except Absent as error:
+            skipped += 1
+            print(f"{name}: {error}; skipped, and nothing is written", file=sys.stderr)
+            continue
+        write(store.add(RESULTS, rows[-1:], list(ROWS)))
+    print(json.dumps(rows, indent=1) if options.json else table(rows))
+    return 3 if skipped else 0
+
+
+def write(rows: Sequence[store.Stored]) -> None:
+    """Put the table into its page."""
+    put("tuning", table(rows), DOCS / "benchmarks-tuning.md")

@@ -1,0 +1,295 @@
+"""`tune`: the best hyper-parameters of models, by the validation part alone, scored anew on people not chosen on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from recsys.checks import PROGRESS, Check, above, flag, optional, require, whole
+from recsys.configuration import written
+from recsys.data.parts import Split
+from recsys.errors import DataError, UnsupportedError
+from recsys.estimator.registry import find
+from recsys.evaluation import protocols
+from recsys.evaluation.comparison import compare
+from recsys.evaluation.evaluator import Evaluation, asked_for
+from recsys.evaluation.metrics import LOWER_IS_BETTER
+from recsys.executor import Died, executor
+from recsys.progress import Progress, task
+from recsys.tuning.study import Study, open_storage
+from recsys.tuning.trials import Job, Shared, Trial, attempt, halves, valid_of, without_test
+
+__all__ = ["Finalist", "Tuned", "tune"]
+
+_MODELS = Check(lambda value: isinstance(value, Mapping) and len(value) > 0, "a mapping of names to models, such as "
+                "{'EASE': EASE()}")
+_CHECKS = {"models": _MODELS, "minutes": optional(above(0)), "trials": optional(whole(1)), "jobs": whole(1),
+           "seed": whole(0), "train_users": optional(whole(2)), "valid_users": optional(whole(2)),
+           "values": flag(), "k": whole(1), "split_seed": optional(whole(0)), "progress": PROGRESS}
+_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A setting that was scored again on people whom no setting was chosen by.
+
+    Attributes
+    ----------
+    model : str
+    parameters : dict
+        Of a network, with the best number of epochs.
+    default : bool
+        Whether it is the setting that the search began with.
+    chosen : float
+        The metric by which it was chosen.
+    value, low, high : float
+        The metric on the other people, with its 95 % interval.
+    difference, difference_low, difference_high : float
+        From the model's setting to begin with, on the same people, with its paired interval.
+    seconds : float
+        Of fitting.
+    """
+
+    model: str
+    parameters: dict[str, Any]
+    default: bool
+    chosen: float
+    value: float
+    low: float
+    high: float
+    difference: float
+    difference_low: float
+    difference_high: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search has found.
+
+    Attributes
+    ----------
+    metric : str
+    card : dict
+        On what, and how, it was chosen.
+    trials : dict of str to list of Trial
+        All, by model, in the order of the search.
+    spaces : dict of str to dict of str to str
+        What was searched, in words.
+    finalists : list of Finalist
+        Best first by the people on whom no setting was chosen; of equals, what the search began with.
+    """
+
+    metric: str
+    card: dict[str, Any]
+    trials: dict[str, list[Trial]]
+    spaces: dict[str, dict[str, Any]] = field(repr=False)
+    finalists: list[Finalist] = field(default_factory=list)
+
+    @property
+    def winner(self) -> Finalist:
+        """The best of the finalists."""
+        return self.finalists[0]
+
+    def to_record(self) -> dict[str, Any]:
+        """All of it, as JSON holds it."""
+        return {"metric": self.metric, "card": self.card, "finalists": [vars(each) for each in self.finalists],
+                "spaces": {name: {each: str(found) for each, found in space.items()}
+                           for name, space in self.spaces.items()},
+                "trials": {name: [each.to_record() for each in trials] for name, trials in self.trials.items()}}
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """The winner as a TOML file, which `recsys train` and `evaluate` take with `--config`.
+
+        It holds nothing that differs between two runs of the same search.
+        """
+        winner, timed = self.winner, ("seconds of CPU",)
+        written(path, {
+            "model": {"name": winner.model}, "model.parameters": winner.parameters,
+            "tuning": {**{name: value for name, value in self.card.items() if name not in timed},
+                       "chosen": winner.chosen, "anew": winner.value, "low": winner.low, "high": winner.high,
+                       "setting": "to begin with" if winner.default else "best of its trials"}},
+            "A model that recsys tune has chosen, for --config of recsys train, evaluate and serve.")
+
+
+def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protocol, *, minutes: float | None = None,
+         trials: int | None = None, jobs: int = 1, seed: int = 0, storage: str | PathLike[str] | None = None,
+         k: int = 10, metric: str | None = None, values: bool = False, train_users: int | None = None,
+         valid_users: int | None = None, fixed: Mapping[str, Sequence[str]] | None = None,
+         split_seed: int | None = None, progress: Progress | None = None, **options: Any) -> Tuned:
+    """Search the hyper-parameters of models, each for as long as the others, by the protocol's validation part.
+
+    The people of the validation part are divided: by one half settings are chosen, on the other the best setting of
+    each model and the one that it began with are scored anew, as the best of many is lucky, and the winner is the best
+    of these few. The test part is put away before the first fit.
+
+    Parameters
+    ----------
+    models : mapping of name to Recommender
+        One of each class. The parameters that they have are tried first.
+    data : Interactions, tuple or Split
+    protocol : str or Protocol
+        One with a validation part; of several folds the first counts.
+    minutes : float, optional
+        For all models together; 10, if there is no limit of `trials` either. The new scores come on top.
+    trials : int, optional
+        Of each model. Only with this limit alone is the result the same on a faster machine.
+    jobs : int
+        Processes. Their number does not change the result.
+    seed : int
+        Of the search and of the division of people.
+    storage : path, optional
+        A SQLite file that keeps every trial, as Optuna does. The same call goes on from it, also after a kill.
+    k : int
+    metric : str, optional
+        By default the protocol's first one.
+    values : bool
+        As for `recsys.evaluation.run`.
+    train_users : int, optional
+        Learn from so many random people only, and choose by them.
+    valid_users : int, optional
+        Choose and score by so many random people only.
+    fixed : mapping of name to names, optional
+        Parameters of a model that are not searched.
+    split_seed : int, optional
+        Of the protocol's division; each has its own.
+    progress : object with start, advance and stop, optional
+    **options
+        The protocol's.
+
+    Returns
+    -------
+    Tuned
+
+    Raises
+    ------
+    MissingExtraError
+        Optuna is not installed.
+    DataError
+        There is no validation part, or too few people in it.
+    UnsupportedError
+        No model could be measured.
+
+    Notes
+    -----
+    Samplers, pruners and storage are Optuna's (Akiba et al., KDD 2019): TPE (Bergstra et al., NeurIPS 2011), and for
+    networks successive halving by what they report after each epoch (Li et al., MLSys 2020).
+    """
+    require("tune", _CHECKS, locals())
+    protocol = protocols.find(protocol)
+    metric = str(asked_for([metric or protocol.metrics[0].format(k=k)], protocol.task, k)[0])
+    fold = protocols.divided(protocol, protocols.prepared(protocol, data), split_seed, options)[0]
+    split = _of_some(without_test(fold), train_users, valid_users, seed)
+    choosing, fresh = halves(split, seed)
+    shared = Shared(protocol, choosing, metric, k, values)
+    kept = open_storage(storage)
+    identity = {"protocol": protocol.name, "options": options, "metric": metric, "values": values,
+                "data": [split.train.fingerprint(), valid_of(choosing).fingerprint()]}
+    larger = metric.partition("@")[0] not in LOWER_IS_BETTER
+    studies = [Study(model, tuple((fixed or {}).get(name, ())), kept, identity, larger, seed)
+               for name, model in models.items()]
+    limit = minutes if minutes is not None or trials is not None else _MINUTES
+    with executor(attempt, shared, jobs) as run, task(progress, None, "trials") as bar:
+        _search(studies, run, limit, trials, jobs, bar)
+    asked = [(study, trial) for study in studies for trial in _to_score(study)]
+    if not asked:
+        reasons = [f"{study.name} {trial.reason}" for study in studies for trial in study.trials.values()]
+        raise UnsupportedError(f"tune: no model could be measured: {reasons[0] if reasons else 'there was no time'}")
+    with executor(_score, (shared, fresh), jobs) as run:
+        scored = run([Job(study.name, trial.parameters) for study, trial in asked])
+    found = dict(zip([(study.name, id(trial)) for study, trial in asked], scored, strict=True))
+    finalists = [each for study in studies if study.ranked for each in _finalists(study, found, metric)]
+    finalists.sort(key=lambda each: (-each.value if larger else each.value, not each.default))
+    return Tuned(metric, _card(shared, fresh, studies, seed, limit, trials),
+                 {study.name: [study.trials[place] for place in sorted(study.trials)] for study in studies},
+                 {study.name: dict(study.space) for study in studies}, finalists)
+
+
+def _of_some(split: Split, train_users: int | None, valid_users: int | None, seed: int) -> Split:
+    """The split with some random people only, all of whom can be validated on."""
+    people = np.random.default_rng((seed, 2)).permutation(np.unique(valid_of(split).user))
+    if train_users is not None:
+        mine = people[:train_users]
+        parts = {name: getattr(split, name) for name in ("train", "valid", "valid_history")}
+        split = replace(split, **{name: part.take(np.isin(part.user, mine)) for name, part in parts.items()
+                                  if part is not None})
+        people = mine
+    if valid_users is not None:
+        split = replace(split, valid=valid_of(split).take(
+            np.isin(valid_of(split).user, people[:valid_users])))
+    if len(np.unique(valid_of(split).user)) < 2:
+        raise DataError("tune: the validation part has fewer than 2 people, and half of them choose; give more data.")
+    return split
+
+
+def _search(studies: Sequence[Study], run: Any, minutes: float | None, trials: int | None, jobs: int, bar: Any) -> None:
+    """Batches of each model in turn, until the time of each is over."""
+    share = None if minutes is None else 60 * minutes / len(studies)
+    open_ = list(studies)
+    while open_:
+        for study in list(open_):
+            left = None if share is None else share - study.spent / jobs
+            over = left is not None and left <= 0 and study.trials
+            batch = {} if over else study.batch(trials, None if left is None else time.time() + left)
+            if not batch:
+                open_.remove(study)
+                continue
+            bar.advance(0, now=study.name)
+            for place, trial in zip(batch, run(list(batch.values())), strict=True):
+                study.add(place, Trial(dict(batch[place].parameters), "failed", reason="its process was killed, as by "
+                                       "a system without memory") if isinstance(trial, Died) else trial)
+                best = study.ranked
+                bar.advance(1, **({"best": best[0].value} if best else {}))
+
+
+def _to_score(study: Study) -> list[Trial]:
+    """The best trial, and the first if it is another one."""
+    ranked, first = study.ranked, study.trials.get(0)
+    if not ranked:
+        return []
+    return ranked[:1] + ([first] if first is not None and first.value is not None and first is not ranked[0] else [])
+
+
+def _score(shared: tuple[Shared, Split], job: Job) -> tuple[Evaluation, float]:
+    """Fit as the trial did, and ask the other people."""
+    how, fresh = shared
+    trained = protocols.train(find(job.model)(**job.parameters), how.split, how.protocol, values=how.values)
+    asked = replace(trained.valid, valid=fresh.valid)
+    return protocols.ask(trained.model, asked, how.protocol, [how.metric], k=how.k, part="valid"), trained.seconds
+
+
+def _finalists(study: Study, found: Mapping[tuple[str, int], Any], metric: str) -> Iterator[Finalist]:
+    scored = {id(trial): found[study.name, id(trial)] for trial in _to_score(study)}
+    first = study.trials[0]
+    named = {"default" if trial is first else "best": scored[id(trial)][0] for trial in _to_score(study)}
+    base = "default" if "default" in named else "best"
+    rows = {row.model: row for row in compare(named, metrics=[metric], baseline=base).entries}
+    for trial in _to_score(study):
+        row = rows["default" if trial is first else "best"]
+        yield Finalist(study.name, _to_take(trial), trial is first, float(trial.value or 0.0), row.value, row.low,
+                       row.high, row.difference, row.difference_low, row.difference_high, scored[id(trial)][1])
+
+
+def _to_take(trial: Trial) -> dict[str, Any]:
+    """The parameters of a trial, with as many epochs as were best: whoever learns from all data has no validation."""
+    best = {"epochs": max(trial.curve, key=lambda epoch: trial.curve[epoch])} if trial.curve else {}
+    return {**trial.parameters, **best}
+
+
+def _card(shared: Shared, fresh: Split, studies: Sequence[Study], seed: int, minutes: float | None, trials: int | None
+          ) -> dict[str, Any]:
+    chosen, other = (len(np.unique(valid_of(part).user)) for part in (shared.split, fresh))
+    card = shared.split.card
+    said = {name: card[name] for name in ("data", "split", "seed") if name in card}
+    return {"protocol": shared.protocol.name, **said, "training part": shared.split.train.fingerprint(),
+            "metric": shared.metric, "part": "valid",
+            "chosen on": f"{chosen:,} people of the validation part", "scored anew on": f"{other:,} others of it",
+            "budget": ", ".join([*([f"{minutes:g} minutes"] if minutes is not None else []),
+                                 *([f"{trials} trials a model"] if trials is not None else [])]),
+            "trials": sum(len(study.trials) for study in studies), "search seed": seed,
+            "seconds of CPU": round(sum(each.cpu for study in studies for each in study.trials.values()), 1)}
