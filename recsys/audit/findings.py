@@ -1,0 +1,129 @@
+"""What an audit found, in sentences: what stands out, and what cannot be said."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recsys.audit.auditing import Audit
+
+__all__ = ["found", "limits", "measured", "ratio"]
+
+_MOST = 6  # differences of groups that are told one by one
+
+
+def found(audit: Audit) -> list[str]:
+    """The largest differences between groups first, then exposure, calibration, drift, membership."""
+    return [*_quality(audit), *_exposure(audit), *_calibration(audit), *_drift(audit), *_membership(audit)]
+
+
+def measured(name: str, value: float) -> str:
+    """A value of a measure as people read it: lifts and shares as per cent.
+
+    >>> measured("popularity lift@10", 0.734), measured("ndcg@10", 0.1234), measured("long tail@10", 0.051)
+    ('+73%', '0.123', '5.1%')
+    """
+    if math.isnan(value):
+        return "-"
+    if name.startswith("popularity lift"):
+        return f"{value:+.0%}"
+    if name.startswith(("long tail", "coverage")):
+        return f"{value:.1%}"
+    return f"{value:,.0f}" if name.startswith("mean popularity") else f"{value:.3f}"
+
+
+def ratio(name: str, low: float, high: float) -> str:
+    """An interval."""
+    return "" if math.isnan(low) else f"[{measured(name, low)}, {measured(name, high)}]"
+
+
+def _quality(audit: Audit) -> list[str]:
+    alpha = 1 - audit.level
+    if not audit.differences:
+        return ["No groups of people could be compared."]
+    shown = sorted((each for each in audit.differences if each.shown(alpha)), key=lambda each: (
+        each.good == 0, -abs(each.difference) / max(abs(each.value), 1e-9)))
+    said = []
+    for each in shown[:_MOST]:
+        said.append(f"{each.grouping} \"{each.group}\" ({each.people:,} people): {each.measure} is "
+                    f"{measured(each.measure, each.value)}, {each.verdict(alpha)} by "
+                    f"{measured(each.measure, abs(each.difference)).lstrip('+')} "
+                    f"{ratio(each.measure, each.difference_low, each.difference_high)}.")
+    if len(shown) > _MOST:
+        said.append(f"{len(shown) - _MOST} more differences between groups are shown in the table.")
+    rest = len(audit.differences) - len(shown)
+    if rest:
+        said.append(f"For {rest} of {len(audit.differences)} comparisons of groups no difference is shown; that is not "
+                    f"the same as none: the table says how large one could still be.")
+    return said
+
+
+def _exposure(audit: Audit) -> list[str]:
+    k = audit.card["k"]
+    names = [f"{name}@{k}" for name in ("gini", "coverage", "long tail", "popularity lift")]
+    ours, popular, random = ({name: audit.value(name, who) for name in names} for who in (
+        "model", "popular", "random"))
+    gini, coverage, tail, lift = names
+    return [f"{ours[coverage]:.0%} of the items are in anybody's list of {k} (the same popular items for all: "
+            f"{popular[coverage]:.0%}; items by chance: {random[coverage]:.0%}); how unequally places are shared out, "
+            f"from 0 to 1 (Gini): {ours[gini]:.2f} (popular {popular[gini]:.2f}, chance {random[gini]:.2f}).",
+            f"The long tail, items behind those that make 80% of all events, has {ours[tail]:.1%} of the places "
+            f"(popular {popular[tail]:.1%}, chance {random[tail]:.1%}).",
+            f"Lists are {ours[lift]:+.0%} as popular as what the same people had before "
+            f"{_limits(audit, lift)} (popular {popular[lift]:+.0%}, chance {random[lift]:+.0%}).".replace(
+                "as popular as", "in popularity beside")]
+
+
+def _limits(audit: Audit, measure: str) -> str:
+    row = next(row for row in audit.rows if row.who == "model" and row.measure == measure)
+    return ratio(measure, row.low, row.high)
+
+
+def _calibration(audit: Audit) -> list[str]:
+    name = f"miscalibration@{audit.card['k']}"
+    value = audit.value(name)
+    if math.isnan(value):
+        return []
+    return [f"The mix of genres in a list is {value:.2f} bits {_limits(audit, name)} from that of the person's own "
+            f"history (popular {audit.value(name, 'popular'):.2f}, chance {audit.value(name, 'random'):.2f}; 0 is the "
+            f"same mix). `Reranked(by=\"calibration\")` puts lists in an order that follows it."]
+
+
+def _drift(audit: Audit) -> list[str]:
+    said = []
+    for each in audit.drifts:
+        if each.one == "lists" and each.other == "histories":
+            chance = "more than" if each.value > each.by_chance else "within"
+            said.append(f"{each.groups}: {each.value:.0%} [{each.low:.0%}, {each.high:.0%}] of the places in lists "
+                        f"would have to go to other groups to be as histories are, {chance} what chance gives "
+                        f"({each.by_chance:.1%}).")
+    return said
+
+
+def _membership(audit: Audit) -> list[str]:
+    found = audit.membership
+    if found is None:
+        return []
+    worst = found.worst
+    told = "; chance is not excluded" if worst.low <= 0.5 else ""
+    return [f"Who knows a person's history can tell by \"{worst.signal}\" whether the person was in the training data, "
+            f"rightly in {worst.auc:.0%} [{worst.low:.0%}, {worst.high:.0%}] of pairs of one who was and one who was "
+            f"not (a guess: 50%; by popularity alone: {worst.popular:.0%}; with shuffled labels: "
+            f"{worst.shuffled:.0%}){told}."]
+
+
+def limits(audit: Audit) -> list[str]:
+    """What was not measured, and what no number here proves."""
+    said = list(audit.notes)
+    if "warning" in audit.card:
+        said.insert(0, str(audit.card["warning"]))
+    if not audit.card["held-out events"]:
+        said.append("No events were held out, so nothing is said of how well anybody is served; give --test DATA or a "
+                    "protocol.")
+    said += [f"Of {audit.card['people asked']:,} people, what they did is known, not what they wanted: who was never "
+             f"shown something cannot have taken it.",
+             f"The same test finds {audit.by_chance} differences among people shuffled between the groups.",
+             "No difference shown is not equal treatment, and groups that were not named were not looked at.",
+             "Other attacks than these may tell more of who was in the training data."]
+    return said
