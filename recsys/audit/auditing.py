@@ -13,7 +13,7 @@ from recsys.audit.drift import Drift, drift
 from recsys.audit.groups import Grouping
 from recsys.audit.items import ItemGroups, grouped_items, labels_of
 from recsys.audit.membership import Membership, membership
-from recsys.audit.quality import Difference, Measure, compare_groups, interval
+from recsys.audit.quality import Difference, Measure, compare_groups, intervals
 from recsys.audit.shown import Shown, controls, part_or_none, pool_of, shown
 from recsys.checks import PROGRESS, Check, between, one_of, require, whole
 from recsys.data.described import described
@@ -140,7 +140,7 @@ class Audit:
 
     def html(self) -> str:
         """The page as text (extra `plot`)."""
-        from recsys.report.audit import page
+        from recsys.audit.page import page
 
         return page(self)
 
@@ -223,7 +223,7 @@ def audit(model: Any, data: Split | Interactions, *, k: int = 10, by: Sequence[s
     ours = shown(model, "model", pool, k, progress)
     beside = [shown(each, name, pool, k) for name, each in controls(counts, seed).items()]
     measures = _measures(ours, asked, labels)
-    differences, by_chance = compare_groups(measures, groupings, level=level, samples=samples,
+    differences, by_chance = compare_groups(measures, groupings, _held(pool), level=level, samples=samples,
                                             permutations=permutations, seed=seed)
     rows = [row for each in (ours, *beside) for row in _rows(each, asked, labels, level, samples, seed)]
     recent = part_or_none(split, part)
@@ -254,6 +254,12 @@ def _groupings(split: Split, users: np.ndarray, pool: Any, counts: np.ndarray, b
     return [*found, groups.by_activity(visible, smallest), groups.by_taste(visible, counts, smallest)]
 
 
+def _held(pool: Any) -> np.ndarray:
+    """People by how much was held out of them, in up to five bands."""
+    targets = pool.relevant.counts[pool.users]
+    return np.searchsorted(np.unique(np.quantile(targets, (0.2, 0.4, 0.6, 0.8))), targets, side="left")
+
+
 def _measures(each: Shown, metrics: tuple[str, ...], labels: ItemGroups | None) -> list[Measure]:
     found = [*each.accuracy(metrics), each.popularity_lift()]
     found += [] if labels is None else [each.miscalibration(labels)]
@@ -263,7 +269,8 @@ def _measures(each: Shown, metrics: tuple[str, ...], labels: ItemGroups | None) 
 def _rows(each: Shown, metrics: tuple[str, ...], labels: ItemGroups | None, level: float, samples: int, seed: int
           ) -> list[Row]:
     measured = [*_measures(each, metrics, labels), each.tail_share()]
-    return [*(Row(each.name, one.name, one.value, *interval(one, level, samples, seed)) for one in measured),
+    limits = intervals(measured, level, samples, seed)
+    return [*(Row(each.name, one.name, one.value, *map(float, ends)) for one, ends in zip(measured, limits, strict=True)),
             *(Row(each.name, f"{name}@{each.k}", value) for name, value in each.exposure().items())]
 
 
@@ -276,14 +283,11 @@ def _shares(group: ItemGroups, ours: Shown, beside: list[Shown], held: Any, leve
     nothing = np.full(len(group.names), np.nan)
     columns = [catalogue, _mean(group.of_rows(ours.history)), nothing if held is None else _mean(group.of_rows(held))]
     found = ours.found(group)
-    told = lists.sum(1) > 0
-    shares = []
-    for g, name in enumerate(group.names):
-        one = Measure(name, lists[:, g], told.astype(np.float64))
-        limits = interval(one, level, samples, seed) if told.any() else (float("nan"), float("nan"))
-        shares.append(ItemShare(group.name, name, *(float(column[g]) for column in columns), one.value, *limits,
-                                *(float(other[g]) for other in others), float(found[g])))
-    return shares
+    told = (lists.sum(1) > 0).astype(np.float64)
+    measured = [Measure(name, lists[:, g], told) for g, name in enumerate(group.names)]
+    limits = intervals(measured, level, samples, seed)
+    return [ItemShare(group.name, one.name, *(float(column[g]) for column in columns), one.value, *map(float, limits[g]),
+                      *(float(other[g]) for other in others), float(found[g])) for g, one in enumerate(measured)]
 
 
 def _mean(mixes: np.ndarray) -> np.ndarray:

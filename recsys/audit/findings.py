@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recsys.audit.auditing import Audit
+    from recsys.audit.quality import Difference
 
 __all__ = ["found", "limits", "measured", "ratio"]
 
-_MOST = 6  # differences of groups that are told one by one
+_MOST = 2  # differences of a grouping that are told one by one
 
 
 def found(audit: Audit) -> list[str]:
@@ -44,19 +45,26 @@ def _quality(audit: Audit) -> list[str]:
         return ["No groups of people could be compared."]
     shown = sorted((each for each in audit.differences if each.shown(alpha)), key=lambda each: (
         each.good == 0, -abs(each.difference) / max(abs(each.value), 1e-9)))
-    said = []
-    for each in shown[:_MOST]:
-        said.append(f"{each.grouping} \"{each.group}\" ({each.people:,} people): {each.measure} is "
-                    f"{measured(each.measure, each.value)}, {each.verdict(alpha)} by "
-                    f"{measured(each.measure, abs(each.difference)).lstrip('+')} "
-                    f"{ratio(each.measure, each.difference_low, each.difference_high)}.")
-    if len(shown) > _MOST:
-        said.append(f"{len(shown) - _MOST} more differences between groups are shown in the table.")
+    told = [each for i, each in enumerate(shown) if sum(one.grouping == each.grouping for one in shown[:i]) < _MOST]
+    said = [_differs(each, alpha) for each in told]
+    if len(shown) > len(told):
+        said.append(f"{len(shown) - len(told)} more differences between groups are shown in the table.")
     rest = len(audit.differences) - len(shown)
     if rest:
         said.append(f"For {rest} of {len(audit.differences)} comparisons of groups no difference is shown; that is not "
                     f"the same as none: the table says how large one could still be.")
     return said
+
+
+def _differs(each: Difference, alpha: float) -> str:
+    size = measured(each.measure, abs(each.difference)).lstrip("+")
+    text = (f"{each.grouping} \"{each.group}\" ({each.people:,} people): {each.measure} is "
+            f"{measured(each.measure, each.value)}, {each.verdict(alpha)} by {size} "
+            f"{ratio(each.measure, each.difference_low, each.difference_high)}")
+    if math.isnan(each.alike):
+        return text + "."
+    return text + (f"; beside others of whom as much was held out the difference is "
+                   f"{measured(each.measure, each.alike)} {ratio(each.measure, each.alike_low, each.alike_high)}.")
 
 
 def _exposure(audit: Audit) -> list[str]:
@@ -70,9 +78,22 @@ def _exposure(audit: Audit) -> list[str]:
             f"from 0 to 1 (Gini): {ours[gini]:.2f} (popular {popular[gini]:.2f}, chance {random[gini]:.2f}).",
             f"The long tail, items behind those that make 80% of all events, has {ours[tail]:.1%} of the places "
             f"(popular {popular[tail]:.1%}, chance {random[tail]:.1%}).",
-            f"Lists are {ours[lift]:+.0%} as popular as what the same people had before "
-            f"{_limits(audit, lift)} (popular {popular[lift]:+.0%}, chance {random[lift]:+.0%}).".replace(
-                "as popular as", "in popularity beside")]
+            f"Lists are {_more(ours[lift])} popular than what the same people had before "
+            f"{_limits(audit, lift)} (popular items: {_more(popular[lift])}, by chance: {_more(random[lift])}).",
+            *_tail_found(audit)]
+
+
+def _more(lift: float) -> str:
+    return f"{abs(lift):.0%} {'more' if lift >= 0 else 'less'}"
+
+
+def _tail_found(audit: Audit) -> list[str]:
+    """What is found of the held-out items of the most and the least popular band."""
+    bands = [each for each in audit.items if each.grouping == "popularity" and not math.isnan(each.found)]
+    if len(bands) < 2:
+        return []
+    return [f"Of what was held out, {bands[0].found:.1%} is found where it is among the {bands[0].group}, and "
+            f"{bands[-1].found:.1%} in the {bands[-1].group}."]
 
 
 def _limits(audit: Audit, measure: str) -> str:

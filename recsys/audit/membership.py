@@ -45,8 +45,8 @@ class Attack:
     auc, low, high : float
         With its bootstrap interval over members and strangers.
     popular : float
-        The same signal of a model that ranks by popularity alone, which remembers nobody: what the two kinds of people
-        differ by already.
+        The same signal of a model that ranks by the members' numbers of events alone: what the two kinds of people
+        differ by already, and that everybody's own events count among all.
     shuffled : float
         The AUC when it is shuffled who was a member.
     """
@@ -178,14 +178,26 @@ def _interval(values: np.ndarray, member: np.ndarray, half: np.ndarray | None, s
               ) -> tuple[float, float]:
     """Members and strangers drawn with replacement, each among themselves (and in their half)."""
     generator = np.random.default_rng((seed, 5))
-    drawn = []
-    strata = [np.flatnonzero(one & two) for one in (member, ~member) for two in
-              ((np.ones_like(member),) if half is None else (half, ~half))]
-    for _ in range(samples):
-        who = np.concatenate([generator.choice(each, len(each)) for each in strata])
-        drawn.append(_auc(values[who], member[who], None if half is None else half[who]))
+    parts = [np.ones_like(member)] if half is None else [half, ~half]
+    drawn = np.mean([_resampled(values[part], member[part], samples, generator) for part in parts], axis=0)
     low, high = np.percentile(drawn, (50 * (1 - level), 50 * (1 + level)))
     return float(low), float(high)
+
+
+def _resampled(values: np.ndarray, member: np.ndarray, samples: int, generator: np.random.Generator) -> np.ndarray:
+    """AUCs of members and strangers drawn with replacement: (samples,)."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.searchsorted(ordered, ordered, "left")
+    last = np.searchsorted(ordered, ordered, "right")
+    ours, theirs = np.flatnonzero(member[order]), np.flatnonzero(~member[order])
+    found = np.empty(samples)
+    for i in range(samples):
+        times = np.bincount(generator.choice(theirs, len(theirs)), minlength=len(order))
+        below = np.concatenate([[0], np.cumsum(times)])
+        drawn = generator.choice(ours, len(ours))
+        found[i] = (below[first[drawn]] + below[last[drawn]]).mean() / (2 * len(theirs))
+    return found
 
 
 def _drawn(data: Interactions, people: int, generator: np.random.Generator, what: str) -> CSR:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import numpy as np
 from recsys.audit.groups import Grouping
 from recsys.evaluation.comparison import holm
 
-__all__ = ["Difference", "Measure", "compare_groups", "interval"]
+__all__ = ["Difference", "Measure", "compare_groups", "intervals"]
 
 _CELLS = 4_000_000  # numbers held at once
 
@@ -65,6 +66,9 @@ class Difference:
         The group's value less that of the people of the other groups.
     p, p_holm : float
         How often people shuffled between the groups differ as much, alone and corrected for all tests of the table.
+    alike, alike_low, alike_high : float
+        The difference to people of the other groups of whom as much was held out, with its interval: many measures move
+        with that, whoever the people are. NaN where fewer than half of the group have such people beside them.
     good : int
         As of `Measure`.
     """
@@ -81,6 +85,9 @@ class Difference:
     difference_high: float
     p: float
     p_holm: float
+    alike: float
+    alike_low: float
+    alike_high: float
     good: int
 
     def shown(self, alpha: float) -> bool:
@@ -98,8 +105,9 @@ class Difference:
         return f"no difference shown; one of up to {most:.3g} is not excluded"
 
 
-def compare_groups(measures: Sequence[Measure], groupings: Sequence[Grouping], *, level: float = 0.95,
-                   samples: int = 2000, permutations: int = 4999, seed: int = 0) -> tuple[list[Difference], int]:
+def compare_groups(measures: Sequence[Measure], groupings: Sequence[Grouping], strata: np.ndarray | None = None, *,
+                   level: float = 0.95, samples: int = 2000, permutations: int = 4999, seed: int = 0
+                   ) -> tuple[list[Difference], int]:
     """Each group beside all others, in each measure, and how many differences the test finds where there are none.
 
     Intervals are of people drawn with replacement (bootstrap), the same draws for a group and the rest. The test
@@ -112,6 +120,8 @@ def compare_groups(measures: Sequence[Measure], groupings: Sequence[Grouping], *
         Of the same U people.
     groupings : sequence of Grouping
         Of fewer than two groups each is passed over.
+    strata : ndarray of int, shape (U,), optional
+        People who are alike, such as those of whom as much was held out, have the same number.
     level : float
         Of the intervals; differences are shown at `1 - level`.
     samples, permutations, seed : int
@@ -139,53 +149,99 @@ def compare_groups(measures: Sequence[Measure], groupings: Sequence[Grouping], *
     tests = len(member) * len(measures)
     permutations = max(permutations, math.ceil(2 * tests / (1 - level)))
     limits = 50 * (1 - level), 50 * (1 + level)
-    columns = np.concatenate([np.stack([each.top, each.weight]) for each in measures])  # (2 M, U)
-    here, apart = _values(measures, columns @ member.T, columns.sum(1))
-    drawn = [_values(measures, *sums) for sums in _resampled(columns, member, samples, seed)]
-    drawn_here, drawn_apart = (np.concatenate(each, axis=1) for each in zip(*drawn, strict=True))  # (M, S, G)
-    shuffled = np.concatenate([_values(measures, sums, columns.sum(1))[1]
+    columns = _columns(measures)
+    within = _within(strata, columns.shape[1])  # (A, U)
+    cells = (member[:, None] * within).reshape(-1, columns.shape[1])  # (G A, U)
+    shape = len(member), len(within)
+    here, apart, alike = _values(measures, columns @ cells.T, columns @ within.T, shape)
+    drawn = [_values(measures, *sums, shape) for sums in _resampled(columns, np.concatenate([cells, within]), len(cells),
+                                                                   samples, seed)]
+    drawn_here, drawn_apart, drawn_alike = (np.concatenate(each, axis=1) for each in zip(*drawn, strict=True))
+    everybody = columns.sum(1)[:, None]
+    shuffled = np.concatenate([_values(measures, sums, everybody, (len(member), 1))[1]
                                for sums in _shuffled(columns, member, permutations + 1, seed)], axis=1)
     p, control = _p(apart, shuffled[:, 1:]), _p(shuffled[:, 0], shuffled[:, 1:])
-    corrected, chance = _corrected(p), _corrected(control)
-    low, high = np.nanpercentile(drawn_here, limits, axis=1)
-    low_d, high_d = np.nanpercentile(drawn_apart, limits, axis=1)
+    told = np.concatenate([np.arange(len(each.names)) != (1 if len(each.names) == 2 else -1) for each in usable])
+    corrected, chance = _corrected(p, told), _corrected(control, told)
+    (low, high), (low_d, high_d), (low_a, high_a) = (_limits(each, limits) for each in (
+        drawn_here, drawn_apart, drawn_alike))
     named = [(grouping.name, name, int(size)) for grouping in usable
              for name, size in zip(grouping.names, grouping.sizes, strict=True)]
     found = [Difference(*named[g][:2], each.name, named[g][2], *(float(x[m, g]) for x in (
-        here, low, high, apart, low_d, high_d, p, corrected)), each.good)
+        here, low, high, apart, low_d, high_d, p, corrected, alike, low_a, high_a)), each.good)
              for m, each in enumerate(measures) for g in range(len(member))]
     return found, int((chance < 1 - level).sum())
 
 
-def interval(measure: Measure, level: float = 0.95, samples: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """A bootstrap interval over people of a measure's value for all."""
-    columns = np.stack([measure.top, measure.weight])
-    drawn = np.concatenate([measure.of(whole[..., 0], whole[..., 1]) for _, whole in
-                            _resampled(columns, np.zeros((0, columns.shape[1])), samples, seed)])
-    low, high = np.nanpercentile(drawn, (50 * (1 - level), 50 * (1 + level)))
-    return float(low), float(high)
+def intervals(measures: Sequence[Measure], level: float = 0.95, samples: int = 2000, seed: int = 0) -> np.ndarray:
+    """Bootstrap intervals over people, of the same draws, of each measure's value for all: (M, 2)."""
+    columns = _columns(measures)
+    everybody = np.ones((1, columns.shape[1]))
+    parts = [np.stack([each.of(sums[2 * m, :, 0], sums[2 * m + 1, :, 0]) for m, each in enumerate(measures)])
+             for sums, _ in _resampled(columns, everybody, 1, samples, seed)]
+    return _limits(np.concatenate(parts, axis=1), (50 * (1 - level), 50 * (1 + level))).T
 
 
-def _values(measures: Sequence[Measure], groups: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The measures of groups, and their differences to the rest: sums (2 M, ..., G), (..., 2 M) -> twice (M, ..., G)."""
-    own, apart = [], []
+def _columns(measures: Sequence[Measure]) -> np.ndarray:
+    return np.concatenate([np.stack([each.top, each.weight]) for each in measures])  # (2 M, U)
+
+
+def _within(strata: np.ndarray | None, people: int) -> np.ndarray:
+    """Who is in which stratum: float64 (A, U)."""
+    if strata is None:
+        return np.ones((1, people))
+    return (strata == np.unique(strata)[:, None]).astype(np.float64)
+
+
+def _limits(drawn: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Percentiles along the second axis; NaN where nothing was drawn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of slices without a number
+        return np.nanpercentile(drawn, limits, axis=1)
+
+
+def _values(measures: Sequence[Measure], cells: np.ndarray, whole: np.ndarray, shape: tuple[int, int]
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The measures of groups, their differences to the rest, and those to the rest of the same stratum.
+
+    Parameters
+    ----------
+    cells, whole : ndarray, shapes (2 M, ..., G A), (2 M, ..., A)
+        Sums over the people of each group in each stratum, and over all of each stratum.
+    shape : (int, int)
+        G and A.
+
+    Returns
+    -------
+    tuple of ndarray, shape (M, ..., G) each
+    """
+    cells = cells.reshape(*cells.shape[:-1], *shape)
+    own, apart, alike = [], [], []
     for m, measure in enumerate(measures):
-        top, weight = groups[2 * m], groups[2 * m + 1]
-        rest = whole[..., 2 * m, None] - top, whole[..., 2 * m + 1, None] - weight
-        own.append(measure.of(top, weight))
-        apart.append(own[-1] - measure.of(*rest))
-    return np.stack(own), np.stack(apart)
+        top, weight = cells[2 * m], cells[2 * m + 1]  # (..., G, A)
+        rest = whole[2 * m][..., None, :] - top, whole[2 * m + 1][..., None, :] - weight
+        own.append(measure.of(top.sum(-1), weight.sum(-1)))
+        apart.append(own[-1] - measure.of(rest[0].sum(-1), rest[1].sum(-1)))
+        beside = (weight > 0) & (rest[1] > 0)
+        share = np.where(beside, weight, 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            each = np.where(beside, measure.of(top, weight) - measure.of(*rest), 0.0)
+            mean = (share * each).sum(-1) / share.sum(-1)
+        enough = (shape[1] > 1) & (share.sum(-1) >= 0.5 * weight.sum(-1))
+        alike.append(np.where(enough, mean, np.nan))
+    return np.stack(own), np.stack(apart), np.stack(alike)
 
 
-def _resampled(columns: np.ndarray, member: np.ndarray, samples: int, seed: int
+def _resampled(columns: np.ndarray, member: np.ndarray, first: int, samples: int, seed: int
                ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Sums over people drawn with replacement, of groups (C, S, G) and of all (S, C), part by part."""
+    """Sums over people drawn with replacement of the first groups and of the others, (C, S, ..) each, part by part."""
     people = columns.shape[1]
     generator = np.random.default_rng((seed, 0))
     for size in _parts(samples, people):
         drawn = generator.integers(0, people, (size, people)) + np.arange(size)[:, None] * people
         counts = np.bincount(drawn.ravel(), minlength=size * people).reshape(size, people).astype(np.float64)
-        yield np.stack([counts @ (column * member).T for column in columns]), counts @ columns.T
+        sums = np.stack([counts @ (column * member).T for column in columns])
+        yield sums[..., :first], sums[..., first:]
 
 
 def _shuffled(columns: np.ndarray, member: np.ndarray, permutations: int, seed: int) -> Iterator[np.ndarray]:
@@ -204,9 +260,13 @@ def _p(observed: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(observed), np.nan, (1 + beyond) / (1 + shuffled.shape[1]))
 
 
-def _corrected(p: np.ndarray) -> np.ndarray:
+def _corrected(p: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """Holm's, of tests (M, G), where a group that is not told is the second of two, and its test that of the first."""
     found = np.full(p.shape, np.nan)
-    found[~np.isnan(p)] = holm(p[~np.isnan(p)])
+    tests = ~np.isnan(p) & told
+    found[tests] = holm(p[tests])
+    seconds = np.flatnonzero(~told)
+    found[:, seconds] = found[:, seconds - 1]
     return found
 
 

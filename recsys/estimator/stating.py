@@ -24,7 +24,7 @@ __all__ = ["Input", "Statement", "about", "statement"]
 
 _PEOPLE = 64  # whose lists are looked at
 _LIST = 10
-_HEAD = 0.8  # of all events are of the most popular items
+_HEAD = 0.1  # of the items, the most popular ones
 _SIDES = {"item_features": "what is known of the items", "user_features": "what is known of you",
           "friends": "whom you trust, or are friends with"}
 
@@ -63,9 +63,9 @@ class Statement:
     unread : list of str
         What it does not read.
     popular : float or None
-        The share of a list's places that the most popular items have, those with 80 % of all events.
-    popular_items : float
-        The share of the items that these are.
+        The share of a list's places that the most popular tenth of the items has.
+    popular_events : float
+        The share of all events that are of these items.
     changes : list of str
         What a person can do.
     summary : str
@@ -77,7 +77,7 @@ class Statement:
     inputs: list[Input]
     unread: list[str]
     popular: float | None
-    popular_items: float
+    popular_events: float
     changes: list[str]
     summary: str = ""
 
@@ -91,8 +91,8 @@ class Statement:
         said = [f"{each.name[0].upper()}{each.name[1:]}: {_of_ten(each.weight)} places of a list of ten change without "
                 f"it." for each in self.inputs if each.weight is not None]
         if self.popular is not None:
-            said.append(f"Popular items have {_of_ten(self.popular)} places of a list of ten; they are "
-                        f"{self.popular_items:.0%} of the items, and make 80% of what people do.")
+            said.append(f"The most popular tenth of the items has {_of_ten(self.popular)} places of a list of ten; of all "
+                        f"that people do, {self.popular_events:.0%} is with these items.")
         return said or ["This was not measured: the file does not say what people have had."]
 
     def __str__(self) -> str:
@@ -161,9 +161,9 @@ def statement(model: Any) -> Statement:
     inputs = [each for each in inputs if each.weight is not None] + [each for each in inputs if each.weight is None]
     head = _head(fitted.facts.item_counts)
     popular = None if lists is None else float(head[lists.usual].mean())
+    share = float(fitted.facts.item_counts[head].sum() / max(int(fitted.facts.item_counts.sum()), 1))
     return Statement(fitted.name, fitted.scorer.plainly or "The model does not say how it works in plain words.", inputs,
-                     _unread(fitted, known), popular, float(head.sum() / max(np.count_nonzero(
-                         fitted.facts.item_counts), 1)), _changes(fitted, known), known.get("summary", ""))
+                     _unread(fitted, known), popular, share, _changes(fitted, known), known.get("summary", ""))
 
 
 def _inputs(fitted: Fitted, known: Mapping[str, Any], lists: _Lists | None) -> list[Input]:
@@ -219,11 +219,10 @@ def _changes(fitted: Fitted, known: Mapping[str, Any]) -> list[str]:
 
 
 def _head(counts: np.ndarray) -> np.ndarray:
-    """The most popular items that make 80 % of the events: bool (n_items,)."""
-    order = np.argsort(-counts, kind="stable")
-    before = np.empty(len(counts))
-    before[order] = (np.cumsum(counts[order]) - counts[order]) / max(int(counts.sum()), 1)
-    return np.asarray((before < _HEAD) & (counts > 0))
+    """The most popular tenth of the items that have events, one at least: bool (n_items,)."""
+    found = np.zeros(len(counts), bool)
+    found[np.argsort(-counts, kind="stable")[:max(round(_HEAD * np.count_nonzero(counts)), 1)]] = True
+    return found
 
 
 def _of_ten(share: float | None) -> str:

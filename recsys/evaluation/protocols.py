@@ -37,7 +37,7 @@ from recsys.files import checksum
 from recsys.progress import Progress, task
 
 __all__ = ["PROTOCOLS", "Protocol", "Result", "divided", "find", "fresh", "needs_parts", "prepared", "run",
-           "takes_parts"]
+           "takes_parts", "without_values"]
 
 _FILES = Check(lambda value: not isinstance(value, str) and isinstance(value, Sequence) and all(
     isinstance(path, str | os.PathLike) and Path(path).is_file() for path in value), "a list of paths of files")
@@ -195,7 +195,7 @@ def run(model: Any, data: Data | Parts, protocol: str | Protocol, *, k: int = 10
             made = fresh(model)
             _check_task(protocol, made)
             if protocol.implicit and not (values or made.can.ratings):
-                fold = _without_values(fold)
+                fold = without_values(fold)
             shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
             watch = runtime.Stopwatch()
             made, how, learned = _fitted(model, made, fold, shown.valid, refit, progress)
@@ -279,7 +279,8 @@ def _fitted(model: Any, made: Any, fold: Split, valid: Interactions | None, refi
                   "refit": "on training and validation rows" if refit else "no"}, fold
 
 
-def _without_values(split: Split) -> Split:
+def without_values(split: Split) -> Split:
+    """The split of events alone, as the models of most protocols learn from it."""
     warn_of_nothing(split.train)
     parts = {name: getattr(split, name) for name in ("train", "valid", "test", "valid_history", "test_history",
                                                     "whole")}

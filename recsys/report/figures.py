@@ -16,7 +16,7 @@ from minidl import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["accuracy_against_popularity", "learning_curves", "metric_bars", "require"]
+__all__ = ["accuracy_against_popularity", "intervals", "learning_curves", "metric_bars", "require", "shares"]
 
 _COLOURS = ("#3b6ea8", "#d1783c", "#4f9a57", "#a8566e", "#7c6bb1", "#8a7a4f", "#3f9aa3", "#b34a3c", "#6d6d6d",
             "#c2a12f", "#7fa6d6", "#b98a5e")
@@ -93,6 +93,56 @@ def accuracy_against_popularity(names: Sequence[str], popularity: Sequence[float
     _tidy(axes)
     _label_points(figure, axes, names, np.column_stack([popularity, accuracy]))
     return _svg(figure, "popularity", f"{metric} against the popularity of recommendations")
+
+
+def intervals(name: str, names: Sequence[str], values: Sequence[float], limits: Sequence[tuple[float, float]],
+              label: str, neutral: float, told: Sequence[bool]) -> str:
+    """A point with its interval a line, beside what is neither more nor less; those that are `told` stand out.
+
+    Parameters
+    ----------
+    name : str
+        Of the figure, for its ids.
+    names, values, limits : sequences of equal length
+    label : str
+        Of the axis.
+    neutral : float
+        Where the dashed line stands.
+    told : sequence of bool
+    """
+    figure = _figure(6.4, 0.27 * len(names) + 0.9)
+    axes = figure.add_subplot()
+    places = np.arange(len(names))[::-1]
+    for place, value, (low, high), stands_out in zip(places, values, limits, told, strict=True):
+        colour = _COLOURS[1] if stands_out else _COLOURS[0]
+        axes.plot([low, high], [place, place], color=colour, linewidth=2)
+        axes.plot([value], [place], color=colour, marker="o", markersize=6)
+    axes.axvline(neutral, color=_INK, linestyle="--", linewidth=1)
+    axes.set_yticks(places, names)
+    axes.set_xlabel(label)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.locator_params(axis="x", nbins=6)
+    _tidy(axes)
+    axes.grid(visible=False, axis="y")
+    return _svg(figure, name, label)
+
+
+def shares(name: str, names: Sequence[str], series: Mapping[str, Sequence[float]], label: str) -> str:
+    """Bars side by side for each name, one of each series, from 0 to 1 as per cent."""
+    figure = _figure(6.4, 0.16 * len(names) * (len(series) + 1) + 1.1)
+    axes = figure.add_subplot()
+    places, height = np.arange(len(names))[::-1], 0.8 / len(series)
+    for i, (what, values) in enumerate(series.items()):
+        axes.barh(places + 0.4 - height * (i + 0.5), 100 * np.nan_to_num(np.asarray(values, float)), height,
+                  color=_COLOURS[i], label=what)
+    axes.set_yticks(places, names)
+    axes.set_xlabel(label)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.legend(frameon=False, fontsize=9, labelcolor=_INK, loc="lower center", bbox_to_anchor=(0.4, 1.0),
+                ncols=len(series))
+    _tidy(axes)
+    axes.grid(visible=False, axis="y")
+    return _svg(figure, name, label)
 
 
 def _label_points(figure: Figure, axes: Any, names: Sequence[str], points: np.ndarray) -> None:
