@@ -257,7 +257,7 @@ def _groupings(split: Split, users: np.ndarray, pool: Any, counts: np.ndarray, b
 def _held(pool: Any) -> np.ndarray:
     """People by how much was held out of them, in up to five bands."""
     targets = pool.relevant.counts[pool.users]
-    return np.searchsorted(np.unique(np.quantile(targets, (0.2, 0.4, 0.6, 0.8))), targets, side="left")
+    return np.asarray(np.searchsorted(np.unique(np.quantile(targets, (0.2, 0.4, 0.6, 0.8))), targets, side="left"))
 
 
 def _measures(each: Shown, metrics: tuple[str, ...], labels: ItemGroups | None) -> list[Measure]:
@@ -270,7 +270,8 @@ def _rows(each: Shown, metrics: tuple[str, ...], labels: ItemGroups | None, leve
           ) -> list[Row]:
     measured = [*_measures(each, metrics, labels), each.tail_share()]
     limits = intervals(measured, level, samples, seed)
-    return [*(Row(each.name, one.name, one.value, *map(float, ends)) for one, ends in zip(measured, limits, strict=True)),
+    return [*(Row(each.name, one.name, one.value, float(low), float(high))
+              for one, (low, high) in zip(measured, limits, strict=True)),
             *(Row(each.name, f"{name}@{each.k}", value) for name, value in each.exposure().items())]
 
 
@@ -283,11 +284,13 @@ def _shares(group: ItemGroups, ours: Shown, beside: list[Shown], held: Any, leve
     nothing = np.full(len(group.names), np.nan)
     columns = [catalogue, _mean(group.of_rows(ours.history)), nothing if held is None else _mean(group.of_rows(held))]
     found = ours.found(group)
-    told = (lists.sum(1) > 0).astype(np.float64)
-    measured = [Measure(name, lists[:, g], told) for g, name in enumerate(group.names)]
+    able = (lists.sum(1) > 0).astype(np.float64)
+    measured = [Measure(name, lists[:, g], able) for g, name in enumerate(group.names)]
     limits = intervals(measured, level, samples, seed)
-    return [ItemShare(group.name, one.name, *(float(column[g]) for column in columns), one.value, *map(float, limits[g]),
-                      *(float(other[g]) for other in others), float(found[g])) for g, one in enumerate(measured)]
+    told = {"catalogue": columns[0], "histories": columns[1], "recent": columns[2], "low": limits[:, 0],
+            "high": limits[:, 1], "popular": others[0], "random": others[1], "found": found}
+    return [ItemShare(group.name, one.name, lists=one.value, **{what: float(of[g]) for what, of in told.items()})
+            for g, one in enumerate(measured)]
 
 
 def _mean(mixes: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How far one mix of items is from another, over the same people: with an interval, and what chance alone would give."""
+"""How far one mix of items is from another, over the same people: with an interval, and what chance would give."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["found", "limits", "measured", "ratio"]
 
-_MOST = 2  # differences of a grouping that are told one by one
+_MOST = 2  # groups of a grouping that are told one by one
 
 
 def found(audit: Audit) -> list[str]:
@@ -40,20 +40,42 @@ def ratio(name: str, low: float, high: float) -> str:
 
 
 def _quality(audit: Audit) -> list[str]:
+    """Grouping by grouping by the first measure, and the largest difference by each other one."""
     alpha = 1 - audit.level
     if not audit.differences:
         return ["No groups of people could be compared."]
-    shown = sorted((each for each in audit.differences if each.shown(alpha)), key=lambda each: (
-        each.good == 0, -abs(each.difference) / max(abs(each.value), 1e-9)))
-    told = [each for i, each in enumerate(shown) if sum(one.grouping == each.grouping for one in shown[:i]) < _MOST]
-    said = [_differs(each, alpha) for each in told]
-    if len(shown) > len(told):
-        said.append(f"{len(shown) - len(told)} more differences between groups are shown in the table.")
-    rest = len(audit.differences) - len(shown)
+    first = audit.differences[0].measure
+    told: list[Difference] = []
+    said = []
+    for grouping in dict.fromkeys(each.grouping for each in audit.differences):
+        rows = [each for each in audit.differences if each.grouping == grouping and each.measure == first]
+        largest = sorted((each for each in rows if each.shown(alpha)), key=_size)[:_MOST]
+        told += largest
+        said += [_differs(each, alpha) for each in largest] or [_none_shown(rows)]
+    for measure in dict.fromkeys(each.measure for each in audit.differences if each.measure != first):
+        largest = sorted((each for each in audit.differences if each.measure == measure and each.shown(alpha)),
+                         key=_size)[:1]
+        told += largest
+        said += [_differs(each, alpha) for each in largest]
+    shown = sum(each.shown(alpha) for each in audit.differences)
+    if shown > len(told):
+        said.append(f"{shown - len(told)} more differences between groups are in the table.")
+    rest = len(audit.differences) - shown
     if rest:
         said.append(f"For {rest} of {len(audit.differences)} comparisons of groups no difference is shown; that is not "
                     f"the same as none: the table says how large one could still be.")
     return said
+
+
+def _size(each: Difference) -> float:
+    return -abs(each.difference)
+
+
+def _none_shown(rows: list[Difference]) -> str:
+    """What the data does not exclude of a grouping in which no group stands out."""
+    most = max((max(abs(each.difference_low), abs(each.difference_high)) for each in rows), default=math.nan)
+    return (f"{rows[0].grouping}: no difference shown in {rows[0].measure} between {len(rows)} groups; one of up to "
+            f"{measured(rows[0].measure, most).lstrip('+')} is not excluded.")
 
 
 def _differs(each: Difference, alpha: float) -> str:
@@ -116,8 +138,8 @@ def _drift(audit: Audit) -> list[str]:
     for each in audit.drifts:
         if each.one == "lists" and each.other == "histories":
             chance = "more than" if each.value > each.by_chance else "within"
-            said.append(f"{each.groups}: {each.value:.0%} [{each.low:.0%}, {each.high:.0%}] of the places in lists "
-                        f"would have to go to other groups to be as histories are, {chance} what chance gives "
+            said.append(f"By {each.groups} of the items, {each.value:.0%} [{each.low:.0%}, {each.high:.0%}] of the "
+                        f"places in lists would have to go to other items to be as histories are, {chance} what chance gives "
                         f"({each.by_chance:.1%}).")
     return said
 

@@ -41,11 +41,11 @@ class Grouping:
     @property
     def sizes(self) -> np.ndarray:
         """People of each group."""
-        return np.bincount(self.of, minlength=len(self.names))
+        return np.asarray(np.bincount(self.of, minlength=len(self.names)))
 
     def member(self) -> np.ndarray:
         """Who is in which group: float64 (G, U)."""
-        return (self.of == np.arange(len(self.names))[:, None]).astype(np.float64)
+        return np.asarray(self.of == np.arange(len(self.names))[:, None], np.float64)
 
 
 def by_attribute(features: Features | None, name: str, users: np.ndarray, smallest: int) -> Grouping:
@@ -103,7 +103,7 @@ def by_taste(history: CSR, counts: np.ndarray, smallest: int) -> Grouping:
     mean = np.where(history.counts > 0, sums / np.maximum(history.counts, 1), np.nan)
     low, high = np.nanquantile(mean, (_SIDES, 1 - _SIDES)) if (history.counts > 0).any() else (0.0, 0.0)
     of = 1 + (mean > high).astype(np.int64) - (mean < low)
-    names = ("niche taste (a fifth)", "in between", "mainstream taste (a fifth)")
+    names = ("niche (a fifth)", "in between", "mainstream (a fifth)")
     return _merged(Grouping("taste", names, of), smallest, ordered=True)
 
 

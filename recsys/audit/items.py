@@ -123,22 +123,26 @@ def _events_before(counts: np.ndarray) -> np.ndarray:
 def _by_age(data: Interactions, counts: np.ndarray) -> list[ItemGroups]:
     """Bands of items by their first event, the newest last; none if all came at once."""
     first = np.full(data.n_items, np.iinfo(np.int64).max)
-    np.minimum.at(first, data.item, data.time)
+    np.minimum.at(first, data.item, np.asarray(data.time))
     known = counts > 0
     cuts = np.unique(np.quantile(first[known], np.linspace(0, 1, _BANDS + 1)[1:-1], method="lower"))
     band = np.searchsorted(cuts, first, side="left")
     held = np.unique(band[known])
     if len(held) < 2:
         return []
-    names = tuple(f"first seen {_moment(first[known & (band == i)].min())} or later" for i in held)
+    begins = [first[known & (band == i)].min() for i in held]
+    names = tuple(f"first seen {text} or later" for text in _moments(begins))
     mix = (band[:, None] == held).astype(np.float64) * known[:, None]
     return [ItemGroups("age", names, mix)]
 
 
-def _moment(seconds: int) -> str:
-    if seconds < _DATES:
-        return f"{seconds:,}"
-    return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime("%Y-%m-%d")
+def _moments(seconds: Sequence[int]) -> list[str]:
+    """Times as days, or where these are the same, as minutes; small ones as numbers."""
+    if min(seconds) < _DATES:
+        return [f"{each:,}" for each in seconds]
+    dates = [datetime.datetime.fromtimestamp(int(each), datetime.UTC) for each in seconds]
+    days = [each.strftime("%Y-%m-%d") for each in dates]
+    return days if len(set(days)) == len(days) else [each.strftime("%Y-%m-%d %H:%M:%S") for each in dates]
 
 
 def _by_attribute(data: Interactions, name: str) -> ItemGroups:

@@ -282,7 +282,7 @@ def _likeness(lists: np.ndarray, own: CSR, who: np.ndarray, alike: CSR) -> np.nd
 
 def _together(signals: Mapping[str, np.ndarray], member: np.ndarray, half: np.ndarray) -> np.ndarray:
     """Fisher's discriminant of the signals, learned from the other half of the people."""
-    x = np.column_stack([values for values in signals.values()])
+    x = np.column_stack(list(signals.values()))
     x = (x - x.mean(0)) / np.where(x.std(0) > 0, x.std(0), 1)
     found = np.empty(len(x))
     for here in (half, ~half):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
+_PICTURE = "scroll points bars"
 _MEANS = {
     "popularity lift": "how much more popular a list is than what the person had before; 0% is as popular",
     "miscalibration": "how far the mix of genres in a list is from the person's own mix, in bits; 0 is the same mix",
@@ -26,7 +27,8 @@ _MEANS = {
     "coverage": "the share of the items that are in anybody's list",
     "gini": "how unequally places in lists are shared out among items: 0 equally, 1 all to one",
     "mean popularity": "the mean number of people who had the items of a list",
-    "ndcg": "how far up the held-out items stand, from 0 to 1", "recall": "the share of the held-out items that is found",
+    "ndcg": "how far up the held-out items stand, from 0 to 1",
+    "recall": "the share of the held-out items that is found",
     "hit": "the share of people of whose held-out items one is found"}
 
 
@@ -67,23 +69,25 @@ def _groups(audit: Audit) -> Iterator[str]:
         rows = [each for each in group if not math.isnan(each.difference)]
         yield f"<h3>{escape(measure)}</h3>"
         if rows:
-            yield block("bars", figures.intervals(
+            yield block(_PICTURE, figures.intervals(
                 f"groups{i}", [f"{each.grouping}: {each.group}" for each in rows], [each.difference for each in rows],
                 [(each.difference_low, each.difference_high) for each in rows],
                 f"{measure}: the group less all others, with its {audit.level:.0%} interval", 0.0,
                 [each.shown(alpha) for each in rows]))
-        yield _table(["group", "people", "value", "interval", "beside the rest", "interval", "beside others alike",
-                      "interval", "p", "what is shown"], [_line(each, alpha) for each in rows], last_left=True)
+        yield _table(["group", "people", "value", "beside the rest", "beside others alike", "p", "what is shown"],
+                     [_line(each, alpha) for each in rows], sentences=True)
     yield _fine(f"Orange: a difference that chance does not explain. Intervals: people drawn with replacement. p: how "
                 f"often people shuffled between the groups differ as much, corrected for all {len(audit.differences)} "
                 f"comparisons (Holm). Others alike: people of the other groups of whom as much was held out.")
 
 
 def _line(each: Difference, alpha: float) -> list[str]:
-    return [f"{each.grouping}: {each.group}", f"{each.people:,}", measured(each.measure, each.value),
-            ratio(each.measure, each.low, each.high), measured(each.measure, each.difference),
-            ratio(each.measure, each.difference_low, each.difference_high), measured(each.measure, each.alike),
-            ratio(each.measure, each.alike_low, each.alike_high), f"{each.p_holm:.3f}", each.verdict(alpha)]
+    name = each.measure
+    limited = ((each.value, each.low, each.high), (each.difference, each.difference_low, each.difference_high),
+               (each.alike, each.alike_low, each.alike_high))
+    return [f"{each.grouping}: {each.group}", f"{each.people:,}",
+            *(f"{measured(name, value)} {ratio(name, low, high)}" for value, low, high in limited),
+            f"{each.p_holm:.3f}", each.verdict(alpha)]
 
 
 def _items(audit: Audit) -> Iterator[str]:
@@ -94,7 +98,7 @@ def _items(audit: Audit) -> Iterator[str]:
         if not audit.card["held-out events"]:
             del series["held out"]
         yield f"<h3>By {escape(grouping)}</h3>"
-        yield block("bars", figures.shares(f"items{i}", [each.group for each in rows], series, "per cent"))
+        yield block(_PICTURE, figures.shares(f"items{i}", [each.group for each in rows], series, "per cent"))
         yield _table([grouping, "of the items", "of histories", "of held-out events", "of lists",
                       f"interval, {audit.level:.0%}", "of popular lists", "of random lists", "held-out ones found"],
                      [[each.group, *map(_percent, (each.catalogue, each.histories, each.recent, each.lists)),
@@ -113,38 +117,36 @@ def _members(audit: Audit) -> Iterator[str]:
     found = audit.membership
     if found is None:
         return
-    yield (f"<p>{found.members:,} people of the training data and {found.strangers:,} who were not in it were answered in "
-           f"the same way, from their histories. Each signal guesses who was a member; .5 is a guess, 1 is always "
+    yield (f"<p>{found.members:,} people of the training data and {found.strangers:,} who were not in it were answered "
+           f"in the same way, from their histories. Each signal guesses who was a member; .5 is a guess, 1 is always "
            f"right.</p>")
-    yield block("bars", figures.intervals(
+    yield block(_PICTURE, figures.intervals(
         "membership", [each.signal for each in found.attacks], [each.auc for each in found.attacks],
         [(each.low, each.high) for each in found.attacks], f"AUC with its {audit.level:.0%} interval", 0.5,
         [each.low > found.chance[1] for each in found.attacks]))
     yield _table(["signal", "AUC", "interval", "popular items alone", "labels shuffled"],
                  [[each.signal, f"{each.auc:.3f}", f"[{each.low:.3f}, {each.high:.3f}]", f"{each.popular:.3f}",
                    f"{each.shuffled:.3f}"] for each in found.attacks])
-    yield _fine("Own items: how high the model scores what the person had. Hidden items: a fifth of the history is kept "
-                "from the model, and looked for in its answer to the rest. Likeness: how like the history the list is. "
-                f"With shuffled labels, 95% of AUCs lie from {found.chance[0]:.3f} to {found.chance[1]:.3f}.")
+    yield _fine("Own items: how high the model scores what the person had. Hidden items: a fifth of the history is "
+                "kept from the model, and looked for in its answer to the rest. Likeness: how like the history the "
+                f"list is. With shuffled labels, 95% of AUCs lie from {found.chance[0]:.3f} to {found.chance[1]:.3f}.")
 
 
 def _statement(audit: Audit) -> Iterator[str]:
     told = audit.statement
     yield f"<p>{escape(told.works)}</p>"
-    for title, lines in (("What it reads", [f"{each.name[0].upper()}{each.name[1:]}: {each.says}" for each in told.inputs]),
-                         ("What it does not read", told.unread), ("What weighs most", told.weighs),
-                         ("What people can change", told.changes)):
-        if lines:
-            yield f"<h3>{title}</h3>{_listed(lines)}"
+    for title, lines in told.sections()[1:]:
+        yield f"<h3>{escape(title)}</h3>{_listed(lines)}"
 
 
 def _listed(lines: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, last_left: bool = False) -> str:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, sentences: bool = False) -> str:
+    """A table whose last column may hold sentences."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    style = ' style="text-align:left"' if last_left else ""
+    style = ' style="text-align:left;white-space:normal;min-width:9rem"' if sentences else ""
     body = "".join("<tr>" + "".join(f"<td{style if i == len(row) - 1 else ''}>{escape(text)}</td>"
                                     for i, text in enumerate(row)) + "</tr>" for row in rows)
     return block("scroll", f"<table><tr>{head}</tr>{body}</table>")

@@ -1,4 +1,4 @@
-"""Is a group of people served otherwise than the rest: means, differences, intervals, and a test that shuffles people."""
+"""Is a group of people served otherwise than the rest: differences, intervals, and a test that shuffles people."""
 
 from __future__ import annotations
 
@@ -154,23 +154,26 @@ def compare_groups(measures: Sequence[Measure], groupings: Sequence[Grouping], s
     cells = (member[:, None] * within).reshape(-1, columns.shape[1])  # (G A, U)
     shape = len(member), len(within)
     here, apart, alike = _values(measures, columns @ cells.T, columns @ within.T, shape)
-    drawn = [_values(measures, *sums, shape) for sums in _resampled(columns, np.concatenate([cells, within]), len(cells),
-                                                                   samples, seed)]
+    both = np.concatenate([cells, within])
+    drawn = [_values(measures, *sums, shape) for sums in _resampled(columns, both, len(cells), samples, seed)]
     drawn_here, drawn_apart, drawn_alike = (np.concatenate(each, axis=1) for each in zip(*drawn, strict=True))
     everybody = columns.sum(1)[:, None]
     shuffled = np.concatenate([_values(measures, sums, everybody, (len(member), 1))[1]
                                for sums in _shuffled(columns, member, permutations + 1, seed)], axis=1)
     p, control = _p(apart, shuffled[:, 1:]), _p(shuffled[:, 0], shuffled[:, 1:])
-    told = np.concatenate([np.arange(len(each.names)) != (1 if len(each.names) == 2 else -1) for each in usable])
-    corrected, chance = _corrected(p, told), _corrected(control, told)
+    first = np.concatenate([np.arange(len(each.names)) != (1 if len(each.names) == 2 else -1) for each in usable])
+    corrected, chance = _corrected(p, first), _corrected(control, first)
     (low, high), (low_d, high_d), (low_a, high_a) = (_limits(each, limits) for each in (
         drawn_here, drawn_apart, drawn_alike))
     named = [(grouping.name, name, int(size)) for grouping in usable
              for name, size in zip(grouping.names, grouping.sizes, strict=True)]
-    found = [Difference(*named[g][:2], each.name, named[g][2], *(float(x[m, g]) for x in (
-        here, low, high, apart, low_d, high_d, p, corrected, alike, low_a, high_a)), each.good)
-             for m, each in enumerate(measures) for g in range(len(member))]
-    return found, int((chance < 1 - level).sum())
+    told = {"value": here, "low": low, "high": high, "difference": apart, "difference_low": low_d,
+            "difference_high": high_d, "p": p, "p_holm": corrected, "alike": alike, "alike_low": low_a,
+            "alike_high": high_a}
+    found = [Difference(grouping, group, each.name, people, good=each.good,
+                        **{name: float(of[m, g]) for name, of in told.items()})
+             for m, each in enumerate(measures) for g, (grouping, group, people) in enumerate(named)]
+    return found, int((chance < 1 - level)[:, first].sum())
 
 
 def intervals(measures: Sequence[Measure], level: float = 0.95, samples: int = 2000, seed: int = 0) -> np.ndarray:
@@ -190,14 +193,14 @@ def _within(strata: np.ndarray | None, people: int) -> np.ndarray:
     """Who is in which stratum: float64 (A, U)."""
     if strata is None:
         return np.ones((1, people))
-    return (strata == np.unique(strata)[:, None]).astype(np.float64)
+    return np.asarray(strata == np.unique(strata)[:, None], np.float64)
 
 
 def _limits(drawn: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """Percentiles along the second axis; NaN where nothing was drawn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of slices without a number
-        return np.nanpercentile(drawn, limits, axis=1)
+        return np.asarray(np.nanpercentile(drawn, limits, axis=1))
 
 
 def _values(measures: Sequence[Measure], cells: np.ndarray, whole: np.ndarray, shape: tuple[int, int]
@@ -260,12 +263,12 @@ def _p(observed: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(observed), np.nan, (1 + beyond) / (1 + shuffled.shape[1]))
 
 
-def _corrected(p: np.ndarray, told: np.ndarray) -> np.ndarray:
-    """Holm's, of tests (M, G), where a group that is not told is the second of two, and its test that of the first."""
+def _corrected(p: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Holm's, of tests (M, G); the second of two groups has no test of its own, as it is that of the first."""
     found = np.full(p.shape, np.nan)
-    tests = ~np.isnan(p) & told
+    tests = ~np.isnan(p) & first
     found[tests] = holm(p[tests])
-    seconds = np.flatnonzero(~told)
+    seconds = np.flatnonzero(~first)
     found[:, seconds] = found[:, seconds - 1]
     return found
 

@@ -122,8 +122,8 @@ def pool_of(split: Split, part: str, candidates: str = "train", exclude_seen: bo
     visible = (train if history is None else history).csr.unique()
     allowed = np.bincount(train.item, minlength=train.n_items) > 0
     return Pool(train, np.flatnonzero(visible.counts).astype(np.int32), CSR.empty(visible.shape), allowed,
-                visible if exclude_seen else CSR.empty(visible.shape), None if history is None else history.csr, None, 0,
-                f"{int(allowed.sum()):,} items, those with training events",
+                visible if exclude_seen else CSR.empty(visible.shape), None if history is None else history.csr, None,
+                0, f"{int(allowed.sum()):,} items, those with training events",
                 "excluded" if exclude_seen else "not excluded")
 
 

@@ -27,8 +27,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
                       help="attributes of users to group them by, such as gender,age; none are used that are not named")
     made.add_argument("--items-by", default="", metavar="NAME,...", help="attributes of items to group them by, beside "
                       "popularity, genres and age")
-    made.add_argument("--strangers", metavar="DATA", help="people who were not in the training data, read as --data is: "
-                      "can it be told who was?")
+    made.add_argument("--strangers", metavar="DATA", help="people who were not in the training data, read as --data "
+                      "is: can it be told who was?")
     made.add_argument("--people", type=texts.positive, default=1000, metavar="N",
                       help="so many of the training data and of the strangers are asked at most (default: %(default)s)")
     made.add_argument("--smallest", type=texts.positive, default=20, metavar="N",
@@ -144,15 +144,15 @@ def _show(found: Any, console: Console) -> None:
                   [[name, measured(name, found.value(name)), ratio(name, row.low, row.high),
                     measured(name, found.value(name, "popular")), measured(name, found.value(name, "random"))]
                    for name in names if (row := rows.get(("model", name)))])
+    for measure in dict.fromkeys(each.measure for each in found.differences):
+        console.table(f"Groups of people: {measure}", ["group", "people", "value", "beside the rest", "interval",
+                                                       "Holm's p"],
+                      [[f"{each.grouping}: {each.group}", each.people, measured(measure, each.value),
+                        measured(measure, each.difference), ratio(measure, each.difference_low, each.difference_high),
+                        f"{each.p_holm:.3f}"] for each in found.differences if each.measure == measure])
     if found.differences:
-        console.table("Groups of people", ["measure", "group", "people", "value", "beside the rest", "interval",
-                                           "Holm's p"],
-                      [[each.measure, f"{each.grouping}: {each.group}", each.people, measured(each.measure, each.value),
-                        measured(each.measure, each.difference),
-                        ratio(each.measure, each.difference_low, each.difference_high), f"{each.p_holm:.3f}"]
-                       for each in found.differences], text=2,
-                      caption=f"Intervals {found.level:.0%}, people drawn with replacement; p of people shuffled between "
-                              f"the groups, corrected for all of the table.")
+        console.note(f"Intervals {found.level:.0%}, people drawn with replacement; p of people shuffled between the "
+                     f"groups, corrected for all of these tables.\n")
     console.table("Groups of items, in per cent", ["group", "items", "histories", "held out", "lists", "popular",
                                                    "random", "found"],
                   [[f"{each.grouping}: {each.group}", *(_percent(value) for value in (

@@ -1,9 +1,9 @@
 """What determines a model's recommendations, in plain words, generated from the model itself.
 
 Article 27 of the Digital Services Act asks for the main parameters of a recommender in plain language: what they are,
-why they weigh what they weigh, and how people may change them. A `Statement` says what the model at hand reads, measures
-what weighs most in its lists, and what anybody can do about it. Nothing is said by the name of a model: what it reads
-follows from what was fitted, and how it works is a sentence of the kind of its scorer.
+why they weigh what they weigh, and how people may change them. A `Statement` says what the model at hand reads,
+measures what weighs most in its lists, and says what anybody can do about it. Nothing depends on the name of a model:
+what it reads follows from what was fitted, and how it works is a sentence of the kind of its scorer.
 """
 
 from __future__ import annotations
@@ -91,16 +91,20 @@ class Statement:
         said = [f"{each.name[0].upper()}{each.name[1:]}: {_of_ten(each.weight)} places of a list of ten change without "
                 f"it." for each in self.inputs if each.weight is not None]
         if self.popular is not None:
-            said.append(f"The most popular tenth of the items has {_of_ten(self.popular)} places of a list of ten; of all "
-                        f"that people do, {self.popular_events:.0%} is with these items.")
+            said.append(f"The most popular tenth of the items has {_of_ten(self.popular)} places of a list of ten; of "
+                        f"all that people do, {self.popular_events:.0%} is with these items.")
         return said or ["This was not measured: the file does not say what people have had."]
 
-    def __str__(self) -> str:
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """Titles, and the sentences below each."""
         parts = [("How it chooses", [self.works]),
                  ("What it reads", [f"{each.name[0].upper()}{each.name[1:]}: {each.says}" for each in self.inputs]),
                  ("What it does not read", self.unread), ("What weighs most", self.weighs),
                  ("What you can change", self.changes)]
-        return "\n\n".join("\n".join([title, *(f"- {line}" for line in lines)]) for title, lines in parts if lines)
+        return [(title, lines) for title, lines in parts if lines]
+
+    def __str__(self) -> str:
+        return "\n\n".join("\n".join([title, *(f"- {line}" for line in lines)]) for title, lines in self.sections())
 
 
 def about(model: Any, data: Interactions) -> dict[str, Any]:
@@ -154,16 +158,16 @@ def statement(model: Any) -> Statement:
     if not isinstance(fitted, Fitted):
         raise ParameterError(f"statement: pass a fitted model, not {model!r}.")
     known = fitted.about or ({} if model is fitted else {
-        "reads": dict.fromkeys(model.reads, []), "values": model.looks_at_values})
+        "reads": {side: [] for side in model.reads}, "values": model.looks_at_values})
     lists = _Lists.of(fitted)
     inputs = _inputs(fitted, known, lists)
-    inputs.sort(key=lambda each: -1.0 if each.weight is None else -each.weight - 1)
-    inputs = [each for each in inputs if each.weight is not None] + [each for each in inputs if each.weight is None]
+    inputs.sort(key=lambda each: 1.0 if each.weight is None else -each.weight)
     head = _head(fitted.facts.item_counts)
     popular = None if lists is None else float(head[lists.usual].mean())
     share = float(fitted.facts.item_counts[head].sum() / max(int(fitted.facts.item_counts.sum()), 1))
-    return Statement(fitted.name, fitted.scorer.plainly or "The model does not say how it works in plain words.", inputs,
-                     _unread(fitted, known), popular, share, _changes(fitted, known), known.get("summary", ""))
+    works = fitted.scorer.plainly or "The model does not say how it works in plain words."
+    return Statement(fitted.name, works, inputs, _unread(fitted, known), popular, share, _changes(fitted, known),
+                     known.get("summary", ""))
 
 
 def _inputs(fitted: Fitted, known: Mapping[str, Any], lists: _Lists | None) -> list[Input]:
@@ -172,12 +176,14 @@ def _inputs(fitted: Fitted, known: Mapping[str, Any], lists: _Lists | None) -> l
     found = []
     if scorer.personalised:
         found.append(Input("what you had", "the items that you looked at, bought or rated before: people who had the "
-                           "same things often want the same things next.", lists and lists.exchanged()))
-    found.append(Input("what others had", f"{events:,} events of {len(facts.users):,} people with {len(facts.items):,} "
-                       f"items, from which the model was made: what many took together, or took at all, stands higher."))
+                           "same things often want the same things next.",
+                           None if lists is None else lists.exchanged()))
+    found.append(Input("what others had", f"{events:,} events of {len(facts.users):,} people with "
+                       f"{len(facts.items):,} items, from which the model was made: what many took together, or took "
+                       f"at all, stands higher."))
     if scorer.order_matters:
         found.append(Input("the order of what you had", "what you did last tells most of what you want next.",
-                           lists and lists.backwards()))
+                           None if lists is None else lists.backwards()))
     if known.get("values"):
         found.append(Input("how much you liked it", "ratings, counts or amounts that come with your events: more of it "
                            "speaks more strongly."))
@@ -286,4 +292,4 @@ def _best(fitted: Fitted, scores: np.ndarray) -> np.ndarray:
 def _changed(lists: np.ndarray, others: np.ndarray) -> float:
     """The mean share of a list's items that are not in the other list of its row."""
     kept = [len(np.intersect1d(one, other)) for one, other in zip(lists, others, strict=True)]
-    return 1 - float(np.mean(kept)) / lists.shape[1]
+    return 1 - float(np.mean(kept)) / int(lists.shape[1])
