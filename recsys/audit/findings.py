@@ -95,14 +95,16 @@ def _exposure(audit: Audit) -> list[str]:
     ours, popular, random = ({name: audit.value(name, who) for name in names} for who in (
         "model", "popular", "random"))
     gini, coverage, tail, lift = names
-    return [f"{ours[coverage]:.0%} of the items are in anybody's list of {k} (the same popular items for all: "
+    said = [f"{ours[coverage]:.0%} of the items are in anybody's list of {k} (the same popular items for all: "
             f"{popular[coverage]:.0%}; items by chance: {random[coverage]:.0%}); how unequally places are shared out, "
             f"from 0 to 1 (Gini): {ours[gini]:.2f} (popular {popular[gini]:.2f}, chance {random[gini]:.2f}).",
             f"The long tail, items behind those that make 80% of all events, has {ours[tail]:.1%} of the places "
-            f"(popular {popular[tail]:.1%}, chance {random[tail]:.1%}).",
-            f"Lists are {_more(ours[lift])} popular than what the same people had before "
-            f"{_limits(audit, lift)} (popular items: {_more(popular[lift])}, by chance: {_more(random[lift])}).",
-            *_tail_found(audit)]
+            f"(popular {popular[tail]:.1%}, chance {random[tail]:.1%})."]
+    if not math.isnan(ours[lift]):
+        said.append(f"Lists are {_more(ours[lift])} popular than what the same people had before "
+                    f"{_limits(audit, lift)} (popular items: {_more(popular[lift])}, "
+                    f"by chance: {_more(random[lift])}).")
+    return [*said, *_tail_found(audit)]
 
 
 def _more(lift: float) -> str:
@@ -139,8 +141,8 @@ def _drift(audit: Audit) -> list[str]:
         if each.one == "lists" and each.other == "histories":
             chance = "more than" if each.value > each.by_chance else "within"
             said.append(f"By {each.groups} of the items, {each.value:.0%} [{each.low:.0%}, {each.high:.0%}] of the "
-                        f"places in lists would have to go to other items to be as histories are, {chance} what chance gives "
-                        f"({each.by_chance:.1%}).")
+                        f"places in lists would have to go to other items to be as histories are, {chance} what chance "
+                        f"gives ({each.by_chance:.1%}).")
     return said
 
 

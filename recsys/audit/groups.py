@@ -91,6 +91,8 @@ def by_activity(history: CSR, smallest: int) -> Grouping:
 def by_taste(history: CSR, counts: np.ndarray, smallest: int) -> Grouping:
     """The fifth whose histories hold the least popular items on average, the fifth with the most popular, the others.
 
+    Where a fifth would be fewer than `smallest` people, it is more than a fifth.
+
     Parameters
     ----------
     history : CSR, shape (U, n_items)
@@ -101,9 +103,10 @@ def by_taste(history: CSR, counts: np.ndarray, smallest: int) -> Grouping:
     rank = np.argsort(np.argsort(counts, kind="stable"), kind="stable") / max(len(counts) - 1, 1)
     sums = np.bincount(history.row_of_entry, rank[history.indices], history.shape[0])
     mean = np.where(history.counts > 0, sums / np.maximum(history.counts, 1), np.nan)
-    low, high = np.nanquantile(mean, (_SIDES, 1 - _SIDES)) if (history.counts > 0).any() else (0.0, 0.0)
-    of = 1 + (mean > high).astype(np.int64) - (mean < low)
-    names = ("niche (a fifth)", "in between", "mainstream (a fifth)")
+    side = min(max(_SIDES, 1.1 * smallest / max(len(mean), 1)), 0.35)
+    low, high = np.nanquantile(mean, (side, 1 - side)) if (history.counts > 0).any() else (0.0, 0.0)
+    of = 1 + (mean >= high).astype(np.int64) - (mean <= low)
+    names = (f"niche ({side:.0%})", "in between", f"mainstream ({side:.0%})")
     return _merged(Grouping("taste", names, of), smallest, ordered=True)
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys.data.csr import CSR
 from recsys.data.features import FIELDS, Features
-from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.estimator.fitted import Fitted
+
+if TYPE_CHECKING:
+    from recsys.data.interactions import Interactions
 
 __all__ = ["Input", "Statement", "about", "statement"]
 
@@ -187,8 +189,8 @@ def _inputs(fitted: Fitted, known: Mapping[str, Any], lists: _Lists | None) -> l
     if known.get("values"):
         found.append(Input("how much you liked it", "ratings, counts or amounts that come with your events: more of it "
                            "speaks more strongly."))
-    for side, names in reads.items():
-        which = f" ({', '.join(names)})" if names else ""
+    for side in (each for each in _SIDES if each in reads):
+        which = f" ({', '.join(reads[side])})" if reads[side] else ""
         found.append(Input(_SIDES[side], {
             "item_features": f"descriptions of the items{which}, so that items that few people had can be shown too.",
             "user_features": f"details about people{which}, as people with the same details often want the same.",
