@@ -4,7 +4,7 @@
 """
 
 from recsys.audit.auditing import Audit, audit
-from recsys.audit.membership import Membership, membership
+from recsys.audit.inference import Membership, membership
 from recsys.estimator.stating import Statement, statement
 
 __all__ = ["Audit", "Membership", "Statement", "audit", "membership", "statement"]

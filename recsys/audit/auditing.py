@@ -11,8 +11,8 @@ import numpy as np
 from recsys.audit import findings, groups
 from recsys.audit.drift import Drift, drift
 from recsys.audit.groups import Grouping
+from recsys.audit.inference import Membership, membership
 from recsys.audit.items import ItemGroups, grouped_items, labels_of
-from recsys.audit.membership import Membership, membership
 from recsys.audit.quality import Difference, Measure, compare_groups, intervals
 from recsys.audit.shown import Shown, controls, part_or_none, pool_of, shown
 from recsys.checks import PROGRESS, Check, between, one_of, require, whole

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recsys import datasets, models
 from recsys.audit import membership
-from recsys.audit.membership import auc
+from recsys.audit.inference import auc
 from recsys.data.parts import joined
 from recsys.errors import DataError, UnsupportedError
 
