@@ -96,7 +96,8 @@ def _groups(row: Row, model: Any, data: Any) -> dict[str, Any]:
     model.fit(split.train, split.valid)
     found = audit(model, split, k=K, by=row.by)
     return {"protocol": PROTOCOL, "card": found.card, "measures": [asdict(each) for each in found.rows],
-            "groups": [asdict(each) for each in found.differences], "by_chance": found.by_chance}
+            "groups": [asdict(each) for each in found.differences if each.measure == f"ndcg@{K}"],
+            "by_chance": found.by_chance}
 
 
 def _members(row: Row, model: Any, data: Any) -> dict[str, Any]:

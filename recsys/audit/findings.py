@@ -9,14 +9,22 @@ if TYPE_CHECKING:
     from recsys.audit.auditing import Audit
     from recsys.audit.quality import Difference
 
-__all__ = ["found", "limits", "measured", "ratio"]
+__all__ = ["found", "limits", "measured", "ratio", "told"]
 
 _MOST = 2  # groups of a grouping that are told one by one
 
 
+def told(audit: Audit) -> list[tuple[str, list[str]]]:
+    """What stands out, by what it is about."""
+    parts = [("Groups of people", _quality(audit)),
+             ("Items", [*_exposure(audit), *_calibration(audit), *_drift(audit)]),
+             ("The people of the training data", _membership(audit))]
+    return [(title, lines) for title, lines in parts if lines]
+
+
 def found(audit: Audit) -> list[str]:
-    """The largest differences between groups first, then exposure, calibration, drift, membership."""
-    return [*_quality(audit), *_exposure(audit), *_calibration(audit), *_drift(audit), *_membership(audit)]
+    """The sentences of `told`."""
+    return [line for _, lines in told(audit) for line in lines]
 
 
 def measured(name: str, value: float) -> str:
@@ -73,7 +81,7 @@ def _size(each: Difference) -> float:
 
 def _none_shown(rows: list[Difference]) -> str:
     """What the data does not exclude of a grouping in which no group stands out."""
-    most = max((max(abs(each.difference_low), abs(each.difference_high)) for each in rows), default=math.nan)
+    most = max((each.most for each in rows), default=math.nan)
     return (f"{rows[0].grouping}: no difference shown in {rows[0].measure} between {len(rows)} groups; one of up to "
             f"{measured(rows[0].measure, most).lstrip('+')} is not excluded.")
 

@@ -5,7 +5,8 @@ attack on people who are answered from stored vectors, against others who are sh
 apart, not members from strangers.) The signals that an attacker has who knows a person's history and sees all scores:
 
 - `own items`: how far above the others the scores of the items of the history are;
-- `hidden items`: a fifth of the history is kept from the model, and looked for in what it answers to the rest;
+- `hidden items`: a fifth of the history is kept from the model, and looked for in what it answers to the rest; a random
+  one, or of models that read the order the last;
 - `likeness`: how much the list is like the history, by who had both among all people asked;
 - `all together`: a linear discriminant of the three, learned from half of the people and tried on the others.
 
@@ -135,7 +136,7 @@ def membership(model: Any, members: Interactions, strangers: Interactions, *, pe
     rows = [_drawn(data, people, generator, what) for data, what in ((members, "members"), (strangers, "strangers"))]
     histories = _both(rows, values=getattr(model, "looks_at_values", True))
     member = np.arange(histories.shape[0]) < rows[0].shape[0]
-    hidden = _hidden(histories, generator)
+    hidden = _hidden(histories, generator, last=bool(model.can.sequence))
     alike = _alike(histories)
     counts = np.bincount(members.item, minlength=members.n_items).astype(np.float32)
     found = _signals(model.score_block, histories, hidden, alike)
@@ -218,9 +219,10 @@ def _both(rows: list[CSR], values: bool) -> CSR:
                           (sum(part.shape[0] for part in rows), rows[0].shape[1]))
 
 
-def _hidden(histories: CSR, generator: np.random.Generator) -> np.ndarray:
-    """A random fifth of each history, one event at least: bool (nnz,)."""
-    order = np.lexsort((generator.random(histories.nnz), histories.row_of_entry))
+def _hidden(histories: CSR, generator: np.random.Generator, last: bool) -> np.ndarray:
+    """A random fifth of each history, or its last, one event at least: bool (nnz,)."""
+    keys = -np.arange(histories.nnz, dtype=np.float64) if last else generator.random(histories.nnz)
+    order = np.lexsort((keys, histories.row_of_entry))
     place = np.empty(histories.nnz, np.int64)
     place[order] = np.arange(histories.nnz) - histories.indptr[histories.row_of_entry[order]]
     return np.asarray(place < np.maximum(histories.counts * _HIDDEN, 1).astype(np.int64)[histories.row_of_entry])

@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from recsys.audit.findings import measured, ratio
+from recsys.audit.findings import measured, ratio, told
 from recsys.console import cell
 from recsys.report import figures
 from recsys.report.page import block, document
@@ -41,7 +41,7 @@ def page(audit: Audit) -> str:
             f"shows stands beside the same popular items for all and beside items by chance. Whether groups differ, "
             f"intervals and a test say.")
     parts = [f"<h1>Audit of {escape(audit.model)}</h1>", f"<p>{escape(lead)}</p>",
-             "<h2>What stands out</h2>", _listed(audit.stands_out),
+             "<h2>What stands out</h2>", *(f"<h3>{title}</h3>{_listed(lines)}" for title, lines in told(audit)),
              "<h2>What this page cannot say</h2>", _listed(audit.unsaid),
              "<h2>Over all people</h2>", *_overall(audit)]
     if audit.differences:
@@ -74,11 +74,12 @@ def _groups(audit: Audit) -> Iterator[str]:
                 [(each.difference_low, each.difference_high) for each in rows],
                 f"{measure}: the group less all others, with its {audit.level:.0%} interval", 0.0,
                 [each.shown(alpha) for each in rows]))
-        yield _table(["group", "people", "value", "beside the rest", "beside others alike", "p", "what is shown"],
-                     [_line(each, alpha) for each in rows], sentences=True)
-    yield _fine(f"Orange: a difference that chance does not explain. Intervals: people drawn with replacement. p: how "
-                f"often people shuffled between the groups differ as much, corrected for all {len(audit.differences)} "
-                f"comparisons (Holm). Others alike: people of the other groups of whom as much was held out.")
+        yield _table(["group", "people", "value", "beside the rest", "beside others alike", "p", "difference"],
+                     [_line(each, alpha) for each in rows])
+    yield _fine(f"None shown, up to: no difference is shown, and one of that size is not excluded. Orange: one that "
+                f"chance does not explain. Intervals: people drawn with replacement. p: how often people shuffled between the "
+                f"groups differ as much, corrected for all {len(audit.differences)} comparisons (Holm). Others alike: "
+                f"people of the other groups of whom as much was held out.")
 
 
 def _line(each: Difference, alpha: float) -> list[str]:
@@ -87,7 +88,7 @@ def _line(each: Difference, alpha: float) -> list[str]:
                (each.alike, each.alike_low, each.alike_high))
     return [f"{each.grouping}: {each.group}", f"{each.people:,}",
             *(f"{measured(name, value)} {ratio(name, low, high)}" for value, low, high in limited),
-            f"{each.p_holm:.3f}", each.verdict(alpha)]
+            f"{each.p_holm:.3f}", each.kind(alpha) or f"none shown, up to {measured(name, each.most).lstrip('+')}"]
 
 
 def _items(audit: Audit) -> Iterator[str]:
@@ -133,9 +134,8 @@ def _members(audit: Audit) -> Iterator[str]:
 
 
 def _statement(audit: Audit) -> Iterator[str]:
-    told = audit.statement
-    yield f"<p>{escape(told.works)}</p>"
-    for title, lines in told.sections()[1:]:
+    yield f"<p>{escape(audit.statement.works)}</p>"
+    for title, lines in audit.statement.sections()[1:]:
         yield f"<h3>{escape(title)}</h3>{_listed(lines)}"
 
 
@@ -143,12 +143,9 @@ def _listed(lines: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, sentences: bool = False) -> str:
-    """A table whose last column may hold sentences."""
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    style = ' style="text-align:left;white-space:normal;min-width:9rem"' if sentences else ""
-    body = "".join("<tr>" + "".join(f"<td{style if i == len(row) - 1 else ''}>{escape(text)}</td>"
-                                    for i, text in enumerate(row)) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
     return block("scroll", f"<table><tr>{head}</tr>{body}</table>")
 
 

@@ -94,15 +94,25 @@ class Difference:
         """Whether chance does not explain the difference."""
         return self.p_holm < alpha
 
+    @property
+    def most(self) -> float:
+        """The largest difference, either way, that the interval does not exclude."""
+        return max(abs(self.difference_low), abs(self.difference_high))
+
+    def kind(self, alpha: float) -> str:
+        """In a word, if a difference is shown: better or worse, or only higher or lower; else nothing."""
+        if not self.shown(alpha):
+            return ""
+        words = {1: ("better", "worse"), -1: ("worse", "better"), 0: ("higher", "lower")}[self.good]
+        return words[0] if self.difference > 0 else words[1]
+
     def verdict(self, alpha: float) -> str:
         """In words; never that groups are treated alike, only what the data does not exclude."""
         if math.isnan(self.difference):
             return "cannot be compared"
-        if self.shown(alpha):
-            kind = {1: ("better", "worse"), -1: ("worse", "better"), 0: ("higher", "lower")}[self.good]
-            return f"{kind[0] if self.difference > 0 else kind[1]} than the rest"
-        most = max(abs(self.difference_low), abs(self.difference_high))
-        return f"no difference shown; one of up to {most:.3g} is not excluded"
+        kind = self.kind(alpha)
+        return f"{kind} than the rest" if kind else (
+            f"no difference shown; one of up to {self.most:.3g} is not excluded")
 
 
 def compare_groups(measures: Sequence[Measure], groupings: Sequence[Grouping], strata: np.ndarray | None = None, *,

@@ -132,10 +132,11 @@ def _require_strange(strangers: Any, train: Any, source: str) -> None:
 
 def _show(found: Any, console: Console) -> None:
     """Sentences first, then tables."""
-    from recsys.audit.findings import measured, ratio
+    from recsys.audit.findings import measured, ratio, told
 
     console.note(f"Audit of {found.model}\n")
-    for title, lines in (("What stands out", found.stands_out), ("What cannot be said", found.unsaid)):
+    console.note("What stands out\n")
+    for title, lines in (*told(found), ("What cannot be said", found.unsaid)):
         console.note("\n".join([title, *(f"- {line}" for line in lines), ""]))
     names = list(dict.fromkeys(row.measure for row in found.rows))
     rows = {(row.who, row.measure): row for row in found.rows}

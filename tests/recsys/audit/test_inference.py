@@ -61,6 +61,15 @@ def test_an_overfitted_a_usual_and_a_private_model_are_ranked(people):
         assert each.members > 90 < each.strangers
 
 
+@pytest.mark.parametrize("network", [
+    lambda epochs: models.LinearAutoencoder(epochs=epochs),
+    lambda epochs: models.SASRec(epochs=epochs // 5, factors=32, dropout=0.0)], ids=["histories", "sequences"])
+def test_a_network_that_trains_for_too_long_gives_its_people_away(people, network):
+    early, late = (membership(network(epochs).fit(people[0]), *people, samples=100) for epochs in (10, 200))
+    assert late.worst.auc > early.worst.auc + 0.1
+    assert late.worst.low > 0.6
+
+
 def test_two_kinds_of_strangers_cannot_be_told_apart(quarters):
     """Both are answered by the same path and neither was trained on, so there is nothing to find."""
     model = models.EASE(reg=0.1).fit(quarters[0])
