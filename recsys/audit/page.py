@@ -77,9 +77,9 @@ def _groups(audit: Audit) -> Iterator[str]:
         yield _table(["group", "people", "value", "beside the rest", "beside others alike", "p", "difference"],
                      [_line(each, alpha) for each in rows])
     yield _fine(f"None shown, up to: no difference is shown, and one of that size is not excluded. Orange: one that "
-                f"chance does not explain. Intervals: people drawn with replacement. p: how often people shuffled between the "
-                f"groups differ as much, corrected for all {len(audit.differences)} comparisons (Holm). Others alike: "
-                f"people of the other groups of whom as much was held out.")
+                f"chance does not explain. Intervals: people drawn with replacement. p: how often people shuffled "
+                f"between the groups differ as much, corrected for all {len(audit.differences)} comparisons (Holm). "
+                f"Others alike: people of the other groups of whom as much was held out.")
 
 
 def _line(each: Difference, alpha: float) -> list[str]:
