@@ -16,6 +16,7 @@ from recsys.audit.items import ItemGroups, grouped_items, labels_of
 from recsys.audit.quality import Difference, Measure, compare_groups, intervals
 from recsys.audit.shown import Shown, controls, part_or_none, pool_of, shown
 from recsys.checks import PROGRESS, Check, between, one_of, require, whole
+from recsys.console import plain
 from recsys.data.described import described
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
@@ -125,14 +126,15 @@ class Audit:
         return findings.limits(self)
 
     def to_record(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
-        return {"model": self.model, "card": self.card, "stands_out": self.stands_out, "unsaid": self.unsaid,
+        """Everything, as JSON can hold it; what is no number is None."""
+        found = {"model": self.model, "card": self.card, "stands_out": self.stands_out, "unsaid": self.unsaid,
                 "measures": [asdict(each) for each in self.rows],
                 "groups": [asdict(each) | {"verdict": each.verdict(1 - self.level)} for each in self.differences],
                 "differences_by_chance": self.by_chance, "items": [asdict(each) for each in self.items],
                 "drift": [asdict(each) for each in self.drifts],
                 "membership": None if self.membership is None else self.membership.to_record(),
                 "statement": self.statement.to_record(), "notes": self.notes, "level": self.level}
+        return dict(plain(found))
 
     def value(self, measure: str, who: str = "model") -> float:
         """The model's, or a control's, value over all people; NaN if it was not measured."""

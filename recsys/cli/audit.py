@@ -69,10 +69,13 @@ def _divided(options: argparse.Namespace, model: Any, console: Console) -> tuple
     """What is held out of what, the model that has learned from the rest, and how the protocol ranks."""
     from recsys.data import Split
 
+    if options.refit or options.valid_users is not None:
+        raise ParameterError("--refit and --valid-users are of recsys evaluate and compare; an audit trains, if it has "
+                             "to, on the training part of the protocol; leave them out.")
     if options.protocol is not None:
         return _by_protocol(options, model, console)
-    if options.valid is not None or options.option or options.refit or options.valid_users is not None:
-        raise ParameterError("--valid, --option, --refit and --valid-users go with --protocol; name one.")
+    if options.valid is not None or options.option or options.part != "test":
+        raise ParameterError("--valid, --option and --part go with --protocol; name one, or leave them out.")
     data = reading.read_telling(options, console)
     train = _known(data.reindex(model.users, model.items, "skip"), data, options.data, console)
     test, card = train.take([]), {"split": "none"}

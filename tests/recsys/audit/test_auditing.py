@@ -185,6 +185,19 @@ def test_what_is_no_data_or_no_fitted_model_of_it_is_refused(split):
         audit(models.Popular().fit(Interactions.from_arrays([1, 2], ["x", "y"])), split)
 
 
+def test_real_people_films_and_times(shared_data):
+    films = datasets.load(shared_data / "ml-100k").binarise()
+    folded = splits.split_users(films, 0, 300, 0.8, 0)
+    found = audit(models.EASE().fit(folded.train), folded, by=["gender", "age", "occupation"], items_by=["year"],
+                  samples=200, permutations=200, people=200)
+    sizes = {(each.grouping, each.group): each.people for each in found.differences}
+    assert min(sizes.values()) >= 20
+    assert sizes["gender", "F"] + sizes["gender", "M"] == 300
+    assert {each.grouping for each in found.items} == {"popularity", "genre", "age", "year"}
+    assert found.membership.attacks[0].low > 0.9  # a closed form of 600 people's histories remembers them
+    assert found.by_chance == 0
+
+
 class _Page(HTMLParser):
     def __init__(self, text):
         super().__init__()

@@ -105,6 +105,7 @@ def test_other_data_than_that_of_the_training_is_said(run, folder):
     ("audit ease.recsys --data train.csv --protocol ratings-5fold", "measures ratings"),
     ("audit ease.recsys --data train.csv --strangers train.csv", "of its 110 users are in --data too"),
     ("audit ease.recsys --data train.csv --option a=1", "go with --protocol"),
+    ("audit ease.recsys --data train.csv --protocol last-one-full --refit", "of recsys evaluate and compare"),
     ("audit ease.recsys --data train.csv --out train.csv", "would replace it"),
     ("audit none.recsys --data train.csv", "none.recsys"), ("audit ease.recsys", "--data"),
     ("audit ease.recsys --data train.csv --smallest 1", "smallest must be"),
