@@ -44,7 +44,7 @@ _NAMES = {
     "recsys.models": ("Recommender",),
     "recsys.estimator.results": ("Recs",),
 }
-_MODULES = ("artifact", "data", "datasets", "errors", "evaluation", "models", "progress", "report", "training")
+_MODULES = ("artifact", "audit", "data", "datasets", "errors", "evaluation", "models", "progress", "report", "training")
 _HOMES: dict[str, str | None] = {**{name: module for module, names in _NAMES.items() for name in names},
                                  **dict.fromkeys(_MODULES)}
 

@@ -19,9 +19,9 @@ from recsys.errors import DataError, ParameterError
 __all__ = ["add_protocol", "asked", "metrics", "option_defaults", "parts", "protocol_options"]
 
 
-def add_protocol(made: argparse.ArgumentParser) -> None:
+def add_protocol(made: argparse.ArgumentParser, needed: bool = True) -> None:
     """The protocol, its options, and what is measured."""
-    made.add_argument("--protocol", required=True, help="a protocol's name; `recsys protocols` lists them")
+    made.add_argument("--protocol", required=needed, help="a protocol's name; `recsys protocols` lists them")
     made.add_argument("--test", metavar="DATA", help="the test part, for protocols that take parts given apart; "
                       "without it, --data may be the folder of a set that comes divided")
     made.add_argument("-k", type=texts.positive, default=10, help="length of the lists (default: %(default)s)")

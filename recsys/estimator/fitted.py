@@ -68,6 +68,8 @@ class Fitted:
         What to do where scores are not finite, in terms of the parameters.
     kept : VectorIndex, optional
         The index of the scorer's vectors, from a file that has one.
+    about : mapping of str to JSON values
+        What the model's class says of itself, as `recsys.estimator.stating.about` gives it; an early file has nothing.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Fitted:
     learned: Learned
     remedy: str = "fit it again"
     kept: VectorIndex | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scorer(self) -> Scorer:

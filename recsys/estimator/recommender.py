@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -40,6 +40,7 @@ from recsys.estimator.fitted import Fitted, Learned
 from recsys.estimator.parameters import Parameters
 from recsys.estimator.registry import unsupported
 from recsys.estimator.results import Reason, Recs
+from recsys.estimator.stating import about
 
 if TYPE_CHECKING:
     from recsys.estimator.training import Training
@@ -178,7 +179,7 @@ class Recommender(Parameters):
                                  f"{'checkpoint' if checkpoint is not None else 'callback'} between epochs; leave it "
                                  f"out.")
         context = replace(context, checkpoint=checkpoint, callbacks=tuple(callbacks), progress=progress)
-        self._fitted = learner._as_fitted(context.facts, learner.learn(data, context))
+        self._fitted = learner._as_fitted(context.facts, learner.learn(data, context), about(learner, data))
         return self
 
     def prepare(self, data: Data, valid: Data | None = None, *, valid_history: Data | None = None) -> Run:
@@ -231,8 +232,8 @@ class Recommender(Parameters):
         return learner, data, Context(Facts.of(data, learner.keeps_events), valid if usable else None,
                                       valid_history if usable else None)
 
-    def _as_fitted(self, facts: Facts, learned: Learned) -> Fitted:
-        return Fitted(type(self).__name__, self.get_params(), facts, learned, self.remedy())
+    def _as_fitted(self, facts: Facts, learned: Learned, about: Mapping[str, Any]) -> Fitted:
+        return Fitted(type(self).__name__, self.get_params(), facts, learned, self.remedy(), about=about)
 
     def partial_fit(self, data: Data) -> Self:
         """Learn from new events, with new users and items if there are any, or not at all; the first call is `fit`.
@@ -290,7 +291,7 @@ class Recommender(Parameters):
             else:
                 facts = fitted.facts.grown(new)
                 learned = learner.update(new, fitted, Context(facts))
-            self._fitted = learner._as_fitted(facts, learned)
+            self._fitted = learner._as_fitted(facts, learned, fitted.about)
         return self
 
     # ------------------------------------------------------------------------------------ answering

@@ -25,7 +25,7 @@ __all__ = ["additional", "forget", "load", "restore", "restore_facts", "save", "
 
 _PRIVATE = "seen."  # what `seen=False` leaves out begins with it, behind the name of the part
 _OWN = ("kind", "format", "versions", "members", "class", "parameters", "remedy", "scorer", "memory", "taken", "data",
-        "golden", "index")  # entries of a card that follow from the model
+        "golden", "index", "about")  # entries of a card that follow from the model
 
 
 def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
@@ -65,7 +65,7 @@ def save(fitted: Fitted, path: str | os.PathLike[str], *, seen: bool = True,
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}.") from error
     memory, remembered = fitted.learned.memory
-    card = more | own | {"remedy": fitted.remedy, "scorer": scorer, "memory": memory,
+    card = more | own | {"remedy": fitted.remedy, "about": dict(fitted.about), "scorer": scorer, "memory": memory,
                   "taken": dict(fitted.learned.taken), "golden": golden.make(fitted, users=seen),
                   "data": {"fingerprint": facts.fingerprint, "users": len(facts.users), "items": len(facts.items),
                            "mean_value": facts.mean_value, "rating_range": facts.rating_range}}
@@ -120,7 +120,8 @@ def restore(card: Mapping[str, Any], arrays: Arrays) -> Fitted:
     scorer = scorers.restore(card["scorer"], within("scorer", arrays), facts)
     learned = Learned(scorer, card["taken"], (card["memory"], within("memory", arrays)))
     parameters = {name: container.tuples(value) for name, value in card["parameters"].items()}
-    fitted = Fitted(card["class"], parameters, facts, learned, card["remedy"], _index(card, arrays, scorer.vectors()))
+    fitted = Fitted(card["class"], parameters, facts, learned, card["remedy"], _index(card, arrays, scorer.vectors()),
+                    card.get("about", {}))
     if "popular" in arrays:  # an early file has none
         vars(fitted)["popular"] = _popular(arrays, len(facts.items))
     return fitted

@@ -37,7 +37,7 @@ from recsys.files import checksum
 from recsys.progress import Progress, task
 
 __all__ = ["PROTOCOLS", "Protocol", "Result", "Trained", "ask", "divided", "find", "fresh", "needs_parts", "prepared",
-           "run", "takes_parts", "train"]
+           "run", "takes_parts", "train", "without_values"]
 
 _FILES = Check(lambda value: not isinstance(value, str) and isinstance(value, Sequence) and all(
     isinstance(path, str | os.PathLike) and Path(path).is_file() for path in value), "a list of paths of files")
@@ -224,7 +224,7 @@ def train(model: Any, fold: Split, protocol: Protocol, *, values: bool = False, 
     made = fresh(model)
     _check_task(protocol, made)
     if protocol.implicit and not (values or made.can.ratings):
-        fold = _without_values(fold)
+        fold = without_values(fold)
     shown = fold if valid_users is None or fold.valid is None else fold.sample_valid(valid_users)
     watch = runtime.Stopwatch()
     more = {"callbacks": callbacks} if callbacks else {}
@@ -311,7 +311,8 @@ def _fitted(model: Any, made: Any, fold: Split, valid: Interactions | None, refi
                   "refit": "on training and validation rows" if refit else "no"}, fold
 
 
-def _without_values(split: Split) -> Split:
+def without_values(split: Split) -> Split:
+    """The split of events alone, as the models of most protocols learn from it."""
     warn_of_nothing(split.train)
     parts = {name: getattr(split, name) for name in ("train", "valid", "test", "valid_history", "test_history",
                                                     "whole")}

@@ -16,7 +16,7 @@ from recsys.errors import DataError, UnsupportedError
 from recsys.evaluation.metrics import LISTS, RANKING, Lists, Metric, Ranks
 from recsys.progress import task
 
-__all__ = ["Pool", "measure", "part_of", "require_ids_of"]
+__all__ = ["Pool", "lists_of", "measure", "part_of", "ranked", "require_ids_of"]
 
 _SCORES = 2**21  # scores held at once, 8 MB: they stay in the cache between model and kernel
 
@@ -126,24 +126,37 @@ def part_of(split: Split, part: str) -> Interactions:
 def measure(model: Any, pool: Pool, asked: list[Metric], vectors: np.ndarray | None, block: int | None,
             progress: Any) -> tuple[dict[Metric, Any], dict[str, Any]]:
     """Values of the metrics, (U,) or one number each, and what the card says."""
-    _check(model, pool)
     longest = max((metric.k or 0 for metric in asked if metric.name in LISTS), default=0)
     cuts = [metric.k or len(pool.allowed) for metric in asked if metric.name in RANKING]
-    ranked = []
-    with task(progress, len(pool.users), "evaluating") as bar:
-        for users in pool.blocks(block):
-            ranked.append(_rank(model, pool, users, longest, max(cuts, default=1)))
-            bar.advance(len(users))
-    greater, equal, candidates, items = (np.concatenate(arrays) for arrays in zip(*ranked, strict=True))
-    ranks = Ranks(greater, equal, np.append(0, np.cumsum(pool.relevant.counts[pool.users])), candidates)
+    ranks, items = ranked(model, pool, longest, max(cuts, default=1), block, progress)
+    if ranks is None:
+        raise DataError("evaluate: there are no events to be found; take another part.")
     found: dict[Metric, Any] = {metric: RANKING[metric.name](ranks, metric.k) for metric in asked
                                 if metric.name in RANKING}
     if longest:
         if vectors is None and any(metric.name in ("diversity", "miscalibration") for metric in asked):
             vectors = _genres(pool.train)
-        lists = _lists(pool, items, vectors)
+        lists = lists_of(pool, items, vectors)
         found |= {metric: LISTS[metric.name](lists, metric.k or longest) for metric in asked if metric.name in LISTS}
-    return found, _card(model, pool, equal)
+    return found, _card(model, pool, ranks.equal)
+
+
+def ranked(model: Any, pool: Pool, longest: int, deepest: int, block: int | None = None, progress: Any = None
+           ) -> tuple[Ranks | None, np.ndarray]:
+    """Where the targets stand, down to the place `deepest`, and the lists of all users, int32 (U, longest).
+
+    In a pool without targets there are lists alone.
+    """
+    _check(model, pool)
+    found = []
+    with task(progress, len(pool.users), "evaluating") as bar:
+        for users in pool.blocks(block):
+            found.append(_rank(model, pool, users, longest, deepest))
+            bar.advance(len(users))
+    greater, equal, candidates, items = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    if not pool.relevant.nnz:
+        return None, items
+    return Ranks(greater, equal, np.append(0, np.cumsum(pool.relevant.counts[pool.users])), candidates), items
 
 
 def _card(model: Any, pool: Pool, equal: np.ndarray) -> dict[str, Any]:
@@ -195,7 +208,8 @@ def _check(model: Any, pool: Pool) -> None:
                                f"seen, and this split tests only such users.")
 
 
-def _lists(pool: Pool, items: np.ndarray, vectors: np.ndarray | None) -> Lists:
+def lists_of(pool: Pool, items: np.ndarray, vectors: np.ndarray | None = None) -> Lists:
+    """The lists (U, k) of a pool's users, with what is known of the items."""
     known = pool.train.csr.unique()
     owners = np.bincount(known.indices, minlength=len(pool.allowed))
     visible = pool.train.csr if pool.history is None else pool.history

@@ -17,6 +17,7 @@ from recsys.errors import ArtifactError
 from recsys.estimator import golden, storing
 from recsys.estimator.fitted import Fitted
 from recsys.estimator.ranking import rank_rows
+from recsys.estimator.stating import Statement, statement
 from recsys.events import EventLog, Stamp, stamp_of
 from recsys.experiments.assignment import Variants
 from recsys.serving.settings import Settings, Variant
@@ -81,6 +82,11 @@ class Deployed:
         """Of all items, (n_items,); None if training had none."""
         features = self.fitted.facts.item_features
         return None if features is None else features.titles
+
+    @cached_property
+    def statement(self) -> Statement:
+        """Its main parameters in plain words; measured once, when it is first asked for."""
+        return statement(self.fitted)
 
     @cached_property
     def counts(self) -> np.ndarray:

@@ -155,6 +155,12 @@ class Handlers(Service):
         self.require_ready()
         return Reply.of(reporting.models(self.engine.deployment, self.settings))
 
+    async def get_statement(self, call: Call) -> Reply:
+        """The main parameters of the models that answer, in plain words."""
+        self.require_ready()
+        deployment = self.engine.deployment
+        return Reply.of(await self.report(lambda log: reporting.statements(deployment)))
+
     async def load_again(self, call: Call) -> Reply:
         """Load the model files again."""
         self.require_ready()

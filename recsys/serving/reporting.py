@@ -13,13 +13,13 @@ from recsys.events import EventLog
 from recsys.serving import numbering
 from recsys.serving.deployment import Deployment
 from recsys.serving.judging import positives
-from recsys.serving.schemas import ModelAnswer, VariantOut
+from recsys.serving.schemas import ModelAnswer, SectionOut, StatementAnswer, StatementOut, VariantOut
 from recsys.serving.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.serving.service import Service
 
-__all__ = ["drift", "experiments", "models", "stats"]
+__all__ = ["drift", "experiments", "models", "statements", "stats"]
 
 _LATEST = 1000  # events of which the drift is told
 _LISTS = 50_000  # shown lists of which the page's rates are told
@@ -34,6 +34,14 @@ def models(deployment: Deployment, settings: Settings) -> ModelAnswer:
                 for name, model in deployment.models.items()]
     return ModelAnswer(variants, len(facts.users), len(facts.items), "integers" if facts.users.integers else "strings",
                        "integers" if facts.items.integers else "strings", list(settings.types))
+
+
+def statements(deployment: Deployment) -> StatementAnswer:
+    """What every variant's model reads, what weighs most, and what people can change."""
+    return StatementAnswer([
+        StatementOut(name, model.variant.share, model.fitted.name, model.version,
+                     [SectionOut(title, lines) for title, lines in model.statement.sections()])
+        for name, model in deployment.models.items()])
 
 
 def _data(facts: Any) -> dict[str, Any]:

@@ -92,6 +92,8 @@ ROUTES = (
     Route("DELETE", "/v1/users/{id}", "forget_user", "Erase a person from the log, the model and all that is held.",
           None, schemas.Receipt, (409, 503, 507), (_USER,), writes=True),
     Route("GET", "/v1/model", "get_model", "The models that answer.", None, schemas.ModelAnswer, (503,)),
+    Route("GET", "/v1/statement", "get_statement", "What determines the recommendations, in plain words.", None,
+          schemas.StatementAnswer, (503,)),
     Route("POST", "/v1/reload", "load_again", "Load the model files again; a bad one leaves the old model.",
           schemas.ReloadIn, schemas.ReloadAnswer, (409, 503), writes=True),
     Route("GET", "/v1/stats", "stats", "What the operator's page draws.", None, dict[str, Any], (503,)),

@@ -8,8 +8,8 @@ import msgspec
 
 __all__ = ["Answer", "Ask", "AttributesAnswer", "EventIn", "EventsAnswer", "EventsIn", "ExplainAnswer", "ExplainAsk",
            "Id", "ItemIn", "ItemOut", "ItemsAnswer", "ModelAnswer", "ModelName", "Person", "PersonEvent", "ReasonOut",
-           "Receipt", "ReloadAnswer", "ReloadIn", "RecommendAsk", "Recommended", "ScoredItem", "SimilarAsk", "Source",
-           "StateAnswer", "VariantOut"]
+           "Receipt", "ReloadAnswer", "ReloadIn", "RecommendAsk", "Recommended", "ScoredItem", "SectionOut",
+           "SimilarAsk", "Source", "StateAnswer", "StatementAnswer", "StatementOut", "VariantOut"]
 
 Integer = Annotated[int, msgspec.Meta(ge=-2**63, le=2**63 - 1)]
 Id = Integer | Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -265,6 +265,29 @@ class VariantOut(msgspec.Struct):
     parameters: dict[str, Any]
     data: dict[str, Any]
     can: dict[str, bool]
+
+
+class SectionOut(msgspec.Struct):
+    """A part of a statement: a title, and sentences."""
+
+    title: str
+    sentences: list[str]
+
+
+class StatementOut(msgspec.Struct):
+    """The main parameters of a variant's model in plain words: what it reads, what weighs most, what can be changed."""
+
+    variant: str
+    share: float
+    name: str
+    version: str
+    sections: list[SectionOut]
+
+
+class StatementAnswer(msgspec.Struct):
+    """What determines the recommendations of every variant."""
+
+    variants: list[StatementOut]
 
 
 class ModelAnswer(msgspec.Struct):

@@ -66,12 +66,15 @@ class Scorer:
         Whether items stand in another order for other people.
     alone : bool
         The last bits of a row's scores depend on the other rows, so that lists are made from each row by itself.
+    plainly : str
+        How it finds what is shown first, in sentences to people; empty of a scorer that does not say.
     of_users : tuple of str
         The arrays of its `state` whose row i is of user i, besides histories, which are named "seen.", and the weights
         of a network, which names its own.
     """
 
     of_users: ClassVar[tuple[str, ...]] = ()
+    plainly: str = ""
     can: Can
     n_items: int
     personalised: bool = True

@@ -62,6 +62,8 @@ class Blend(Scorer):
         self.needs_histories = any(part.needs_histories for part in parts)
         self.personalised = any(part.personalised for part in parts)
         self.alone = any(part.alone or part.vectors() is not None for part in parts)
+        self.plainly = " ".join(["Several ways of choosing are weighed together.",
+                                 *dict.fromkeys(part.plainly for part in parts if part.plainly)])
 
     @property
     def knows_users(self) -> bool:

@@ -31,6 +31,8 @@ class Constant(Scorer):
         Shrinks the bias of a new user, found from the ratings of a history. Without, a history changes nothing.
     """
 
+    plainly = "Items stand in one order for everybody, by how many people took them or how they rated them."
+
     of_users: ClassVar[tuple[str, ...]] = ("user_bias",)
     personalised = False
 

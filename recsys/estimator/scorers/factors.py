@@ -45,6 +45,9 @@ class Factors(Scorer):
         `Y'Y` of the items that a history is held against; by default of all.
     """
 
+    plainly = ("You and every item are described by a few dozen numbers that were worked out from what people had; "
+               "items whose numbers fit yours best are shown first.")
+
     of_users: ClassVar[tuple[str, ...]] = ("user_factors", "user_bias", "foretold", "by_friend")
 
     def __init__(self, can: Can, user_factors: np.ndarray, item_factors: np.ndarray, item_bias: np.ndarray,

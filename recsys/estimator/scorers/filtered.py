@@ -61,6 +61,9 @@ class Filtered(HistoryScorer):
     response : Response
     """
 
+    plainly = ("What you had is passed on to the items that the same people had, and from these once more, as heat "
+               "spreads along the links between people and items; where most arrives is shown first.")
+
     needs_histories = True
 
     def __init__(self, can: Can, histories: Histories, item_users: np.ndarray, singular: np.ndarray,

@@ -34,6 +34,8 @@ class Friends(Scorer):
     indirect : float
     """
 
+    plainly = "What the people had whom you trust, or are friends with, is shown first."
+
     needs_histories = True
 
     def __init__(self, can: Can, histories: Histories, links: CSR, *, indirect: float) -> None:

@@ -30,6 +30,9 @@ class UserNeighbours(HistoryScorer):
         See `nearest`.
     """
 
+    plainly = ("The people who had most in common with you are looked up; what they had, and you did not, is shown "
+               "first.")
+
     needs_histories = True
 
     def __init__(self, can: Can, histories: Histories, *, neighbours: int, shrink: float, asymmetry: float) -> None:

@@ -41,6 +41,9 @@ class HistoryNetwork(HistoryScorer):
         `queries(history, users)`.
     """
 
+    plainly = ("A network of weights, trained on what people did, reads what you had and guesses what comes next; "
+               "the best guesses are shown first.")
+
     def __init__(self, can: Can, histories: Histories, network: Any, architecture: Architecture | None, n_items: int, *,
                  personal: bool = False) -> None:
         super().__init__(can, histories, n_items)
@@ -130,6 +133,9 @@ class PairNetwork(Scorer):
     described : (bool, bool)
         Whether users, and items, are known by their features.
     """
+
+    plainly = ("A network of weights, trained on what people had, judges how well you and an item go together; the "
+               "best are shown first.")
 
     alone = True
 

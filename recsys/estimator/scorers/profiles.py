@@ -35,6 +35,9 @@ class Profiles(HistoryScorer):
         The weight of the mean value in the mean of a history, and the mean of all values.
     """
 
+    plainly = ("The words and labels that describe what you had make a profile; items described by the same words "
+               "are shown first.")
+
     def __init__(self, can: Can, histories: Histories, said: CSR, asked: np.ndarray, prior: float,
                  mean: float) -> None:
         super().__init__(can, histories, said.shape[0])

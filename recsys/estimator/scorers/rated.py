@@ -149,6 +149,9 @@ class ItemRatings(_Rated):
         The similar items of each item, best first.
     """
 
+    plainly = ("How you would rate an item is guessed from your ratings of items that the same people rated alike; "
+               "the highest guesses are shown first.")
+
     def __init__(self, can: Can, histories: Histories, baseline: Baseline, averaging: Averaging, *, shrink: float,
                  pool: int, near: CSR) -> None:
         super().__init__(can, histories, baseline, averaging, shrink=shrink, pool=pool)
@@ -191,6 +194,9 @@ class ItemRatings(_Rated):
 
 class UserRatings(_Rated):
     """The same with users and items exchanged; similar users are looked up when they are needed."""
+
+    plainly = ("How you would rate an item is guessed from the ratings of people who rate as you do; the highest "
+               "guesses are shown first.")
 
     needs_histories = True
 

@@ -42,6 +42,8 @@ class Reranked(Scorer):
         self.needs_values, self.needs_histories = part.needs_values, part.needs_histories
         self.described = part.described
         self.alone = part.alone or part.vectors() is not None
+        then = "varies" if labels is None else "is made up of kinds of items as what you had is"
+        self.plainly = f"{part.plainly} The first {candidates} are then put in another order, so that the list {then}."
 
     @property
     def knows_users(self) -> bool:

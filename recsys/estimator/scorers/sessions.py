@@ -33,6 +33,9 @@ class SessionNeighbours(HistoryScorer):
         See `recsys.models.VSTAN`; all given.
     """
 
+    plainly = ("The visits of other people that were most like yours are looked up; what came next in them is shown "
+               "first.")
+
     of_users: ClassVar[tuple[str, ...]] = ("moments",)
     needs_histories = True
 

@@ -28,6 +28,9 @@ class DenseSimilarities(HistoryScorer):
         S.
     """
 
+    plainly = ("Each thing you had speaks for other things, by how often the same people had both; what gets most of "
+               "these votes is shown first.")
+
     def __init__(self, can: Can, histories: Histories, item_weights: np.ndarray) -> None:
         super().__init__(can, histories, len(item_weights))
         self.item_weights = item_weights
@@ -74,6 +77,9 @@ class SparseSimilarities(HistoryScorer):
     influence : CSR, shape (n_items, n_items), optional
         S without its diagonal, if it is there already: the items that have an item as a neighbour.
     """
+
+    plainly = ("Each thing you had speaks for the things most like it, by how often the same people had both; what "
+               "gets most of these votes is shown first.")
 
     def __init__(self, can: Can, histories: Histories, near: CSR, again: np.ndarray | None = None,
                  influence: CSR | None = None) -> None:

@@ -33,6 +33,9 @@ class Transitions(HistoryScorer):
         How many of the last items count; None for all.
     """
 
+    plainly = ("For the things you had last it is counted what people took next; what came next most often is shown "
+               "first.")
+
     def __init__(self, can: Can, histories: Histories, transitions: CSR, item_counts: np.ndarray, *, smoothing: float,
                  decay: float, recent: int | None) -> None:
         super().__init__(can, histories, len(item_counts))
