@@ -1,0 +1,197 @@
+"""People are taken out of what a model has learned: as if it had been trained without them, where that is possible.
+
+There are three levels, and the one that was reached is always said:
+
+- "exact": nothing was left to chance in learning, and the model is that of a training without them, to the tolerance;
+- "retrained": learning draws numbers, and was done again without them from the same seed, by the whole model or by the
+  part of it that had seen them;
+- "removed only": their ids, histories and vectors are gone, and what all others share has still learned of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.data import asked
+from recsys.data.csr import CSR
+from recsys.data.interactions import Interactions
+from recsys.errors import DataError, UnsupportedError
+from recsys.estimator import storing
+from recsys.estimator.context import Context
+from recsys.estimator.facts import Facts
+from recsys.estimator.fitted import Fitted
+from recsys.estimator.staying import Staying
+
+if TYPE_CHECKING:
+    from recsys.estimator.recommender import Recommender
+
+__all__ = ["LEVELS", "Forgotten", "forget", "known_to", "level_of", "remembered", "unlearned"]
+
+LEVELS = ("exact", "retrained", "removed only")
+"""From the strongest to the weakest."""
+
+_CLOSE = 1e-5  # relative, for a mean of values that is computed in another order
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was done to forget people.
+
+    Attributes
+    ----------
+    level : {"exact", "retrained", "removed only"}
+    how : str
+        In a few words.
+    tolerance : float or None
+        The largest difference of what was learned from a training without them, on the same events in the same order;
+        0 where it is the same to the bit, None where others' influence stays.
+    people, events : int
+        How many people were taken out, and how many events they had (-1 where the model kept none).
+    """
+
+    level: str
+    how: str
+    tolerance: float | None
+    people: int
+    events: int
+
+
+def known_to(fitted: Fitted, users: Sequence[Any]) -> list[Any]:
+    """Those of the users, each once, that a model knows."""
+    return [user for user in dict.fromkeys(users) if user in fitted.users]
+
+
+def level_of(model: Recommender) -> str:
+    """The level that a model reaches if it is given all that it needs.
+
+    Examples
+    --------
+    >>> from recsys.models import BPR, EASE
+    >>> level_of(EASE()), level_of(BPR())
+    ('exact', 'retrained')
+    """
+    return "retrained" if model.trains or "seed" in model.parameter_names() else "exact"
+
+
+def forget(model: Recommender, users: Any, data: Interactions | None = None, *, removed_only: bool = False,
+           progress: Any = None) -> tuple[Fitted, Forgotten]:
+    """What a fitted model is without some of its users, who are all known; `Recommender.forget` says the rest."""
+    name, fitted = type(model).__name__, model.require("forget")
+    ids, _ = asked.ids(f"{name}.forget", "users", users)
+    numbers = np.unique(fitted.users.encode(ids))
+    if not len(numbers):
+        raise DataError(f"{name}.forget: users is empty; name at least one user.")
+    gone = fitted.users.ids[numbers].tolist()
+    keep = np.ones(len(fitted.users), bool)
+    keep[numbers] = False
+    events = -1 if fitted.seen is None else int((fitted.facts.events or fitted.seen).counts[numbers].sum())
+    if removed_only:
+        return storing.without_users(fitted, gone), Forgotten(LEVELS[2], "rows and ids taken out", None, len(gone),
+                                                              events)
+    learner = type(model)(**fitted.parameters)
+    everything = remembered(learner, fitted) if data is None else _as_learned(name, fitted, data)
+    if everything is None:
+        raise UnsupportedError(
+            f"{name}.forget: the model does not hold all that it learned from ({_lacking(learner, fitted)}), so it cannot learn "
+            f"again without them; give the training data (data=), or accept with removed_only=True that their ids, "
+            f"histories and vectors go and what others learned of them stays.")
+    if not keep[everything.user].any():
+        raise DataError(f"{name}.forget: nobody would be left to learn from; delete the model, or accept with "
+                        f"removed_only=True one that knows its items alone.")
+    staying = Staying(keep)
+    rest = everything.take(keep[everything.user]).reindex(staying.ids(fitted.users), fitted.items)
+    found, how, tolerance = unlearned(learner, fitted, rest, staying, progress)
+    return found, Forgotten(level_of(learner), how, tolerance, len(gone), events)
+
+
+def unlearned(learner: Recommender, fitted: Fitted, rest: Interactions, staying: Staying, progress: Any = None
+              ) -> tuple[Fitted, str, float]:
+    """The model of those who stay, how it was made, and its tolerance."""
+    facts = _facts(learner, fitted, rest)
+    context = Context(facts, progress=progress)
+    shortcut = learner.unlearn(rest, fitted, staying, context)
+    if shortcut is None:
+        _until_the_best(learner, fitted)
+        learned, how, tolerance = learner.learn(rest, context), "learned again from the others' events", 0.0
+    else:
+        learned, how, tolerance = shortcut
+    return Fitted(fitted.name, fitted.parameters, facts, learned, fitted.remedy), how, tolerance
+
+
+def _facts(learner: Recommender, fitted: Fitted, rest: Interactions) -> Facts:
+    facts, before = Facts.of(rest, learner.keeps_events), fitted.facts
+    if rest.value is None and before.rating_range is not None:  # of values that the model does not look at
+        facts = replace(facts, rating_range=before.rating_range, mean_value=before.mean_value)
+    return replace(facts, item_features=before.item_features)
+
+
+def _until_the_best(learner: Recommender, fitted: Fitted) -> None:
+    """As many epochs as the first training kept, if validation chose them: now there is none."""
+    valid = (fitted.learned.taken.get("curves_") or {}).get("valid")
+    if valid and "epochs" in learner.parameter_names():
+        learner.set_params(epochs=int(np.argmax(valid)) + 1)
+
+
+# ------------------------------------------------------------------------------------- what was learned from
+
+def remembered(learner: Recommender, fitted: Fitted) -> Interactions | None:
+    """All events that a model has learned from, as it holds them itself; None if it does not hold all that counts."""
+    facts, content = fitted.facts, learner.kept_content(fitted)
+    if content is None or learner.looks_at_times:
+        return None
+    kept = [facts.events]
+    if facts.events is None:
+        history = fitted.attribute("history") if fitted.has("history") else None
+        ordered = fitted.has("form") and fitted.attribute("form") == "events"
+        kept = [history if ordered or not learner.can.sequence else None, None if learner.can.sequence else facts.seen]
+    for rows in kept:
+        if rows is not None and (rows is facts.events or _is_all(rows, facts, learner)):
+            data = rows.data if facts.rating_range is not None and learner.looks_at_values else None
+            return replace(Interactions(facts.users, facts.items, rows.row_of_entry, rows.indices,
+                                        rows.data if rows is facts.events else data), **content)
+    return None
+
+
+def _lacking(learner: Recommender, fitted: Fitted) -> str:
+    """What `remembered` misses, in a few words."""
+    if learner.kept_content(fitted) is None:
+        return f"{' and '.join(name.replace('_', ' ') for name in learner.reads)} are not kept"
+    return "times are not kept" if learner.looks_at_times else "repeated events, values or their order are not kept"
+
+
+def _is_all(rows: CSR, facts: Facts, learner: Recommender) -> bool:
+    """Whether rows are all training events, with their values if these count."""
+    if not np.array_equal(np.bincount(rows.indices, minlength=len(facts.items)), facts.item_counts):
+        return False
+    if facts.rating_range is None or not learner.looks_at_values:
+        return True
+    if rows.data is None or not rows.nnz:
+        return False
+    return (rows.data.min(), rows.data.max()) == facts.rating_range and bool(
+        np.isclose(rows.data.mean(dtype=np.float64), facts.mean_value, rtol=_CLOSE))
+
+
+def _as_learned(name: str, fitted: Fitted, data: Interactions) -> Interactions:
+    """The events of data that a model has learned from, numbered as its own: those of the users that it knows.
+
+    People who were forgotten before may be in the data, and stay forgotten.
+    """
+    facts = fitted.facts
+    if (data.value is None) != (facts.rating_range is None):
+        had = "without values" if facts.rating_range is None else "with values"
+        raise DataError(f"{name}.forget: the model learned from data {had}; give it as it was then.")
+    for what, known, ids in (("users", facts.users, data.users), ("items", facts.items, data.items)):
+        if known.integers != ids.integers:
+            raise DataError(f"{name}.forget: the model's {what} are {'integers' if known.integers else 'strings'}, and "
+                            f"those of the data are not; read it as it was read then.")
+    mine = data.reindex(facts.users, facts.items, "skip")
+    counts = np.bincount(mine.item, minlength=len(facts.items))
+    if not np.array_equal(counts, facts.item_counts):
+        raise DataError(f"{name}.forget: the data has {counts.sum():,} events of the model's users, and the model "
+                        f"learned from {facts.item_counts.sum():,}, or from others; give all that it learned from, "
+                        f"read and cleaned as it was then.")
+    return mine
