@@ -27,7 +27,7 @@ from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, U
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = ("demo", "data", "train", "evaluate", "compare", "recommend", "similar", "serve", "reload", "retrain",
-            "rollback", "experiment", "models", "protocols", "warmup")
+            "rollback", "forget", "export", "experiment", "models", "protocols", "warmup")
 """A module of this package each, with `SUMMARY`, `add_arguments` and `run`."""
 
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 _INPUTS = ("data", "test", "valid", "model", "titles", "item_features", "user_features", "text", "friends", "images",
            "candidates", "exclude", "log")
-_OUTPUTS = ("out", "checkpoint")
+_OUTPUTS = ("out", "checkpoint", "receipt")
 _FLAGS = {"log": "--events"}
 
 

@@ -29,7 +29,7 @@ from recsys.estimator.staying import Staying
 if TYPE_CHECKING:
     from recsys.estimator.recommender import Recommender
 
-__all__ = ["LEVELS", "Forgotten", "forget", "known_to", "level_of", "remembered", "unlearned"]
+__all__ = ["LEVELS", "Forgotten", "finish", "forget", "known_to", "level_of", "remembered", "unlearned"]
 
 LEVELS = ("exact", "retrained", "removed only")
 """From the strongest to the weakest."""
@@ -74,7 +74,7 @@ def level_of(model: Recommender) -> str:
     >>> level_of(EASE()), level_of(BPR())
     ('exact', 'retrained')
     """
-    return "retrained" if model.trains or "seed" in model.parameter_names() else "exact"
+    return LEVELS[1] if model.draws else LEVELS[0]
 
 
 def forget(model: Recommender, users: Any, data: Interactions | None = None, *, removed_only: bool = False,
@@ -82,30 +82,48 @@ def forget(model: Recommender, users: Any, data: Interactions | None = None, *, 
     """What a fitted model is without some of its users, who are all known; `Recommender.forget` says the rest."""
     name, fitted = type(model).__name__, model.require("forget")
     ids, _ = asked.ids(f"{name}.forget", "users", users)
-    numbers = np.unique(fitted.users.encode(ids))
-    if not len(numbers):
+    if not len(ids):
         raise DataError(f"{name}.forget: users is empty; name at least one user.")
-    gone = fitted.users.ids[numbers].tolist()
+    fitted.users.encode(ids)
+    return finish(model, ids.tolist(), data, removed_only=removed_only, progress=progress)
+
+
+def finish(model: Recommender, users: Sequence[Any], data: Interactions | None = None, *, removed_only: bool = False,
+           reduced: bool = False, dry: bool = False, progress: Any = None) -> tuple[Fitted, Forgotten]:
+    """`forget` of known users, or of nobody, where people were only removed before and the model is to learn again.
+
+    Parameters
+    ----------
+    reduced : bool
+        People were only removed before, and the model still counts their events.
+    dry : bool
+        Raise what `forget` would raise, and change nothing.
+    """
+    name, fitted = type(model).__name__, model.require("forget")
+    numbers = np.unique(fitted.users.encode(users))
     keep = np.ones(len(fitted.users), bool)
     keep[numbers] = False
     events = -1 if fitted.seen is None else int((fitted.facts.events or fitted.seen).counts[numbers].sum())
+    removed = Forgotten(LEVELS[2], "rows and ids taken out", None, len(numbers), events)
     if removed_only:
-        return storing.without_users(fitted, gone), Forgotten(LEVELS[2], "rows and ids taken out", None, len(gone),
-                                                              events)
+        gone = fitted.users.ids[numbers].tolist()
+        return fitted if dry else storing.without_users(fitted, gone), removed
     learner = type(model)(**fitted.parameters)
-    everything = remembered(learner, fitted) if data is None else _as_learned(name, fitted, data)
+    everything = remembered(learner, fitted) if data is None else _as_learned(name, fitted, data, reduced)
     if everything is None:
         raise UnsupportedError(
-            f"{name}.forget: the model does not hold all that it learned from ({_lacking(learner, fitted)}), so it cannot learn "
-            f"again without them; give the training data (data=), or accept with removed_only=True that their ids, "
-            f"histories and vectors go and what others learned of them stays.")
+            f"{name}.forget: the model does not hold all that it learned from ({_lacking(learner, fitted)}), so it "
+            f"cannot learn again without them; give the training data (data=), or accept with removed_only=True that "
+            f"their ids, histories and vectors go and what others learned of them stays.")
     if not keep[everything.user].any():
         raise DataError(f"{name}.forget: nobody would be left to learn from; delete the model, or accept with "
                         f"removed_only=True one that knows its items alone.")
+    if dry:
+        return fitted, removed
     staying = Staying(keep)
     rest = everything.take(keep[everything.user]).reindex(staying.ids(fitted.users), fitted.items)
     found, how, tolerance = unlearned(learner, fitted, rest, staying, progress)
-    return found, Forgotten(level_of(learner), how, tolerance, len(gone), events)
+    return found, Forgotten(level_of(learner), how, tolerance, len(numbers), events)
 
 
 def unlearned(learner: Recommender, fitted: Fitted, rest: Interactions, staying: Staying, progress: Any = None
@@ -175,7 +193,7 @@ def _is_all(rows: CSR, facts: Facts, learner: Recommender) -> bool:
         np.isclose(rows.data.mean(dtype=np.float64), facts.mean_value, rtol=_CLOSE))
 
 
-def _as_learned(name: str, fitted: Fitted, data: Interactions) -> Interactions:
+def _as_learned(name: str, fitted: Fitted, data: Interactions, reduced: bool) -> Interactions:
     """The events of data that a model has learned from, numbered as its own: those of the users that it knows.
 
     People who were forgotten before may be in the data, and stay forgotten.
@@ -190,7 +208,7 @@ def _as_learned(name: str, fitted: Fitted, data: Interactions) -> Interactions:
                             f"those of the data are not; read it as it was read then.")
     mine = data.reindex(facts.users, facts.items, "skip")
     counts = np.bincount(mine.item, minlength=len(facts.items))
-    if not np.array_equal(counts, facts.item_counts):
+    if not (np.array_equal(counts, facts.item_counts) or (reduced and (counts <= facts.item_counts).all())):
         raise DataError(f"{name}.forget: the data has {counts.sum():,} events of the model's users, and the model "
                         f"learned from {facts.item_counts.sum():,}, or from others; give all that it learned from, "
                         f"read and cleaned as it was then.")

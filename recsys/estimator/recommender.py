@@ -118,7 +118,7 @@ class Recommender(Parameters):
 
     def unlearn(self, data: Interactions, fitted: Fitted, staying: Staying, context: Context
                 ) -> tuple[Learned, str, float] | None:
-        """What there is to learn of the events of those who stay, from what was learned of all, if there is a short way.
+        """What there is to learn of those who stay, from what was learned of all, if there is a short way.
 
         Parameters
         ----------
@@ -139,8 +139,13 @@ class Recommender(Parameters):
         return None
 
     def kept_content(self, fitted: Fitted) -> dict[str, Any] | None:
-        """What a fitted model holds of the content that it reads, as fields of `Interactions`; None if not all of it."""
+        """What a fitted model holds of the content that it reads, as fields of `Interactions`; None if not all."""
         return None if self.reads else {}
+
+    @property
+    def draws(self) -> bool:
+        """Whether learning draws numbers, so that a training is one of many."""
+        return self.trains or "seed" in self.parameter_names()
 
     @property
     def looks_at_times(self) -> bool:

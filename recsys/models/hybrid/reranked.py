@@ -90,6 +90,11 @@ class Reranked(Recommender):
         return made(self.model).looks_at_values
 
     @property
+    def draws(self) -> bool:
+        """Whether the model's learning does."""
+        return made(self.model).draws
+
+    @property
     def looks_at_times(self) -> bool:
         """Whether the model does."""
         return made(self.model).looks_at_times

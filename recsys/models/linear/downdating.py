@@ -19,9 +19,9 @@ _SEED = 0
 def downdate(inverse: np.ndarray, gone: CSR, dropout: float = 0.0, change: float = 0.0) -> bool:
     """Take rows x out of `P = inverse(X' X + dropout diag(X' X) + reg I)`, in place.
 
-    With F the columns x, and `sqrt(dropout s_j) e_j` for s the sum of their squares, `P += P F inverse(I - F' P F) F' P`
-    is exact (Sherman, Morrison and Woodbury). A `change` of reg follows to first order, `P -= change P P`, which leaves
-    a relative `(change / reg)**2`.
+    With F the columns x, and `sqrt(dropout s_j) e_j` for s the sum of their squares, it is exactly
+    `P += P F inverse(I - F' P F) F' P` (Sherman, Morrison and Woodbury). A `change` of reg follows to first order,
+    `P -= change P P`, which leaves a relative `(change / reg)**2`.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _subtract_square(inverse: np.ndarray, change: float) -> None:
 
 
 def error(inverse: np.ndarray, rows: CSR, penalty: np.ndarray) -> float:
-    """How far P is from `inverse(X' X + diag(penalty))`, relative to its diagonal: an estimate that is rather too large.
+    """How far P is from `inverse(X' X + diag(penalty))`, relative to its diagonal: rather too large an estimate.
 
     `P (v - G P v)`, with v random signs, is about `(inverse(G) - P) v`, whose entries are as large as the norms of that
     matrix's rows; G is never formed.
