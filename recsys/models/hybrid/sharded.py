@@ -32,9 +32,9 @@ class Sharded(Recommender):
     """Several trainings of one model, each on a share of the users; forgetting trains again those that had seen them.
 
     A user's shard follows from the id and the seed. The scores of all shards, each brought to mean 0 and variance 1
-    over the items with events, are averaged; a shard that did not learn from a user folds the history in, and, if the model
-    cannot, has nothing to say. What this costs in accuracy is what each training lacks of the others' users. Events are
-    kept, so that the shards can be trained again; `partial_fit` is not supported.
+    over the items with events, are averaged; a shard that did not learn from a user folds the history in, and has
+    nothing to say if the model cannot. What this costs in accuracy is what each training lacks of the others' users.
+    Events are kept, so that the shards can be trained again; `partial_fit` is not supported.
 
     Parameters
     ----------

@@ -12,7 +12,8 @@ __all__ = ["downdate", "error"]
 _LEAST = 1e-3  # what a row may leave of itself: with less, most digits are lost
 _SHARE = 8  # of so many items one may change before a new inverse is as fast
 _PANEL = 512
-_PROBES = 4
+_PROBES = 8
+_SMALL = 0.5
 _SEED = 0
 
 
@@ -83,17 +84,20 @@ def _subtract_square(inverse: np.ndarray, change: float) -> None:
 
 
 def error(inverse: np.ndarray, rows: CSR, penalty: np.ndarray) -> float:
-    """How far P is from `inverse(X' X + diag(penalty))`, relative to its diagonal: rather too large an estimate.
+    """How far P is from `inverse(G)`, `G = X' X + diag(penalty)`, relative to its diagonal: rather too large an estimate.
 
-    `P (v - G P v)`, with v random signs, is about `(inverse(G) - P) v`, whose entries are as large as the norms of that
-    matrix's rows; G is never formed.
+    With `E = I - G P`, `inverse(G) = P inverse(I - E)`, which is about `P + P E` if E is small; so is `P E g`, for random
+    normal g, as large in each entry as a row of the difference. E is never formed. Where it is not small, nothing is
+    known of the difference, and that is infinite.
     """
-    signs = np.random.default_rng(_SEED).choice([-1.0, 1.0], (len(inverse), _PROBES))
-    found = runtime.matmul(inverse, signs)
-    rest = signs - penalty[:, None] * found
+    probes = np.random.default_rng(_SEED).standard_normal((len(inverse), _PROBES))
+    found = runtime.matmul(inverse, probes)
+    rest = probes - penalty[:, None] * found
     weights, of = rows.weights.astype(np.float64), rows.row_of_entry
     for probe in range(_PROBES):
         sums = np.bincount(of, weights * found[rows.indices, probe], rows.shape[0])
         rest[:, probe] -= np.bincount(rows.indices, weights * sums[of], rows.shape[1])
+    if not (rest ** 2).sum() / _PROBES <= _SMALL ** 2:  # the square of E's Frobenius norm
+        return np.inf
     missing = np.abs(runtime.matmul(inverse, rest)).max(axis=1)
     return float((missing / np.diag(inverse)).max(initial=0.0))
