@@ -16,7 +16,7 @@ from recsys import loading
 from recsys.artifact.container import versions as made_by
 from recsys.artifact.versions import Version, Versions
 from recsys.data import Interactions
-from recsys.errors import DataError, ParameterError, UnknownIdError
+from recsys.errors import DataError, ParameterError, UnknownIdError, UnsupportedError
 from recsys.estimator import Recommender, persons, storing
 from recsys.estimator.forgetting import LEVELS, Forgotten, finish, known_to
 from recsys.events import EventLog, announce, stamp_of
@@ -118,7 +118,12 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any] = (), *, data: Int
                              if todo.users else f"{os.fspath(path)}: nobody was only removed, so there is nothing to "
                              f"finish.")
     for version in concerned:
-        todo.require(version.path)
+        try:
+            todo.require(version.path)
+        except (DataError, UnsupportedError) as error:
+            own = version.path == versions.path or version == versions.current()
+            raise type(error)(f"{version.path}: {error}" + (
+                "" if own else " Or remove this version, which does not answer now.")) from error
     erased = None
     if log is not None:
         parts = [log.forget(user) for user in todo.users]

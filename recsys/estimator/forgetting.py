@@ -211,5 +211,5 @@ def _as_learned(name: str, fitted: Fitted, data: Interactions, reduced: bool) ->
     if not (np.array_equal(counts, facts.item_counts) or (reduced and (counts <= facts.item_counts).all())):
         raise DataError(f"{name}.forget: the data has {counts.sum():,} events of the model's users, and the model "
                         f"learned from {facts.item_counts.sum():,}, or from others; give all that it learned from, "
-                        f"read and cleaned as it was then.")
+                        f"read and cleaned as it was then, or learn again from data and log (recsys retrain).")
     return mine

@@ -84,10 +84,10 @@ def _subtract_square(inverse: np.ndarray, change: float) -> None:
 
 
 def error(inverse: np.ndarray, rows: CSR, penalty: np.ndarray) -> float:
-    """How far P is from `inverse(G)`, `G = X' X + diag(penalty)`, relative to its diagonal: rather too large an estimate.
+    """How far P is from the inverse of `G = X' X + diag(penalty)`, relative to its diagonal: rather too much.
 
-    With `E = I - G P`, `inverse(G) = P inverse(I - E)`, which is about `P + P E` if E is small; so is `P E g`, for random
-    normal g, as large in each entry as a row of the difference. E is never formed. Where it is not small, nothing is
+    With `E = I - G P`, the inverse is `P inverse(I - E)`, about `P + P E` if E is small; and `P E g`, for random normal
+    g, is about as large in each entry as a row of the difference. E is never formed. Where it is not small, nothing is
     known of the difference, and that is infinite.
     """
     probes = np.random.default_rng(_SEED).standard_normal((len(inverse), _PROBES))
