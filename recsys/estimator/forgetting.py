@@ -131,7 +131,7 @@ def unlearned(learner: Recommender, fitted: Fitted, rest: Interactions, staying:
     """The model of those who stay, how it was made, and its tolerance."""
     facts = _facts(learner, fitted, rest)
     context = Context(facts, progress=progress)
-    shortcut = learner.unlearn(rest, fitted, staying, context)
+    shortcut = None if staying.keep.all() else learner.unlearn(rest, fitted, staying, context)  # all again, to finish
     if shortcut is None:
         _until_the_best(learner, fitted)
         learned, how, tolerance = learner.learn(rest, context), "learned again from the others' events", 0.0

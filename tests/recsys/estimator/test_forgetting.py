@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from recsys.data import Features, IdMap, Interactions
 from recsys.errors import DataError, NotFittedError, UnknownIdError, UnsupportedError
 from recsys.estimator import Recommender, persons
-from recsys.estimator.forgetting import LEVELS, level_of
+from recsys.estimator.forgetting import level_of
 from recsys.models import (
     ALS,
     BPR,
@@ -33,10 +35,10 @@ from recsys.models import (
 )
 from tests.recsys.models.conftest import learned, make, simulated
 
-EXACT = {"Popular", "Bias", "Markov", "ItemKNN", "UserKNN", "VSTAN", "ItemKNNBaseline", "UserKNNBaseline", "EASE",
-         "SparseEASE", "SLIM", "RP3beta", "SLIST", "TrustKNN", "ContentProfile"}
-NEEDS_DATA = {"TrustSVD", "SocialMF", "LinearRegression", "LogisticRegression", "FactorizationMachine", "FeatureALS",
-              "DeepFM", "ContentProfile", "ImageCNN", "VisualBPR", "TextCNN", "Multimodal"}
+PAGE = Path(__file__).parents[3] / "docs" / "forgetting.md"
+ROWS = [line.strip("| \n").split(" | ") for line in PAGE.read_text("utf-8").splitlines()
+        if line.startswith(("| exact |", "| retrained |"))]
+PROMISED = [(name, level, needs) for level, models, _, needs in ROWS for name in re.findall(r"`(\w+)`", models)]
 TOLERANCE = 1e-5
 
 
@@ -72,14 +74,19 @@ def farthest(model: Recommender, other: Recommender) -> float:
                 if a[name].dtype.kind in "fiub"), default=0.0)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
-def test_it_is_a_training_without_them(name: str) -> None:
+def test_the_page_tells_of_every_model_once() -> None:
+    assert sorted(name for name, _, _ in PROMISED) == sorted(REGISTRY)
+
+
+@pytest.mark.parametrize(("name", "level", "needs"), PROMISED)
+def test_it_is_a_training_without_them(name: str, level: str, needs: str) -> None:
+    """At the level and with what the page says."""
     model = small(name)
     data = RATED if model.can.ratings else PLAIN
     model.fit(data)
-    told = model.forget(data.users.ids[GONE], data if name in NEEDS_DATA else None)
+    told = model.forget(data.users.ids[GONE], data if needs == "the data" else None)
     other = small(name).fit(without(data, GONE))
-    assert told.level == (LEVELS[0] if name in EXACT else LEVELS[1]) == level_of(small(name))
+    assert told.level == level == level_of(small(name))
     assert told.people == 2
     assert told.events == int(np.isin(data.user, GONE).sum())
     assert told.tolerance is not None
@@ -89,7 +96,7 @@ def test_it_is_a_training_without_them(name: str) -> None:
     assert model.users == other.users
     assert model.items == other.items
     assert np.array_equal(model.item_counts, other.item_counts)
-    if name in NEEDS_DATA:
+    if needs == "the data":
         with pytest.raises(UnsupportedError, match=r"give the training data \(data=\), or accept with removed_only"):
             model.forget(data.users.ids[0])
 
@@ -293,3 +300,15 @@ def test_what_is_kept_of_a_person() -> None:
     assert [event["value"] for event in kept["events"]] == RATED.value[mine].tolist()
     assert [event["title"] for event in kept["events"]] == RATED.item_features.titles[RATED.item[mine]].tolist()
     assert persons.kept(UserKNN().fit(RATED).require("x"), 5) == {}
+
+
+@pytest.mark.parametrize(("name", "level", "needs"), PROMISED)
+def test_what_it_needs_where_pairs_come_twice(name: str, level: str, needs: str) -> None:
+    """As the page says: those that keep all events need nothing more, whatever they are."""
+    data = simulated(n_users=18, n_items=12, n=250)
+    model = small(name).fit(data)
+    if needs.startswith("nothing") and "twice" not in needs:
+        assert model.forget(data.users.ids[GONE]).level == level
+    else:
+        with pytest.raises(UnsupportedError, match="does not hold all that it learned from"):
+            model.forget(data.users.ids[GONE])

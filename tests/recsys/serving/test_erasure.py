@@ -22,6 +22,7 @@ import pytest
 from tests.recsys.serving.service import (  # isort: skip
     Client, InProcess, Running, event, files_with, same_list, settings_of)
 
+from recsys import forgetting, loading
 from recsys.artifact.versions import Versions
 from recsys.data import Interactions
 from recsys.events import EventLog
@@ -241,6 +242,24 @@ def test_the_receipt_is_a_digest_of_what_it_says(models: Any, tmp_path: Path) ->
     said = [receipt[name] for name in ("receipt", "level", "says", "erased", "time")]
     assert hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest() == receipt["digest"]
     assert np.isfinite(receipt["time"])
+
+
+def test_an_erasure_is_finished_beside_the_service(models: Any, tmp_path: Path) -> None:
+    """The receipt says how far it went; learning again goes all the way, and the service takes the new file."""
+    path = tmp_path / "model.recsys"
+    path.write_bytes(models["EASE"].path.read_bytes())
+    with InProcess(settings_of(path, tmp_path)) as service:
+        _, receipt = service.ask("DELETE", "/v1/users/user 001")
+        assert receipt["level"] == "removed only"
+        assert loading.manifest(path)["forgotten"] == [{"receipt": receipt["receipt"], "level": "removed only"}]
+        with EventLog(tmp_path / "log.db") as log:
+            told = forgetting.forget(path, log=log, finishing=True)
+        assert told["level"] == "exact"
+        assert loading.manifest(path)["forgotten"][0] == {"receipt": receipt["receipt"], "level": "exact"}
+        assert service.ask("POST", "/v1/reload")[0] == 200
+        assert service.ask("GET", "/v1/model")[1]["variants"][0]["version"] == version_of(path)
+        _, stranger = service.ask("DELETE", "/v1/users/nobody ever")
+        assert stranger["level"] == "not in it"
 
 
 def test_a_damaged_file_is_told_and_the_log_is_erased(models: Any, tmp_path: Path) -> None:
