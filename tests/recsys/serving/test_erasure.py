@@ -256,8 +256,10 @@ def test_an_erasure_is_finished_beside_the_service(models: Any, tmp_path: Path) 
             told = forgetting.forget(path, log=log, finishing=True)
         assert told["level"] == "exact"
         assert loading.manifest(path)["forgotten"][0] == {"receipt": receipt["receipt"], "level": "exact"}
-        assert service.ask("POST", "/v1/reload")[0] == 200
-        assert service.ask("GET", "/v1/model")[1]["variants"][0]["version"] == version_of(path)
+        end = time.monotonic() + 20
+        while service.ask("GET", "/v1/model")[1]["variants"][0]["version"] != version_of(path):
+            assert time.monotonic() < end, "the service has not taken the new file"
+            time.sleep(0.05)
         _, stranger = service.ask("DELETE", "/v1/users/nobody ever")
         assert stranger["level"] == "not in it"
 
