@@ -316,7 +316,7 @@ function forget() {
   return inTurn(async () => {
     byId("forget-yes").disabled = true;
     try {
-      const { erased, time, receipt, says } = await api("DELETE", userPath(state.me));
+      const { erased, time, receipt, says, digest } = await api("DELETE", userPath(state.me));
       if (isMyself()) localStorage.removeItem("recsys-me");
       byId("forget-title").textContent = "Forgotten";
       const models = erased.models.filter(({ before, after }) => before !== after);
@@ -325,8 +325,8 @@ function forget() {
           `${counted(erased.shown, "list")} shown` +
           `${models.length ? `, and what ${counted(models.length, "model")} kept of them` : ""}.`),
         el("p", {}, says),
-        el("dl", {}, el("dt", {}, "Receipt"),
-          el("dd", { class: "code" }, receipt), models.map(({ variant, before, after }) => [
+        el("dl", {}, el("dt", {}, "Receipt"), el("dd", { class: "code" }, receipt),
+          el("dt", {}, "Digest"), el("dd", { class: "code" }, digest), models.map(({ variant, before, after }) => [
             el("dt", {}, `Model “${variant}”`), el("dd", { class: "code" }, `${before} → ${after}`)])));
       byId("forget-yes").hidden = true;
       byId("forget-close").textContent = "Close";
