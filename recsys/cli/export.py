@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             file.write((json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
     model, said = found["model"], found["log"] or {"events": [], "shown": []}
     console.table(f"What {options.model} holds of {options.user}", ["item", "title", "value"],
-                  [[event["item"], event["title"] or "", "" if event["value"] is None else event["value"]]
+                  [[str(event["item"]), event["title"] or "", "" if event["value"] is None else event["value"]]
                    for event in model["events"]])
     console.pairs("Besides", {"learned": ", ".join(model["learned"]) or "nothing",
                               "versions that know them": ", ".join(model["versions"]),

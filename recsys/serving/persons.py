@@ -68,9 +68,9 @@ async def forget(service: Service, user: Key) -> Receipt:
 
 
 _SAYS = {
-    "removed only": "Id, events, histories and vectors are gone. What the models have learned of everybody together "
-                    "still has learned of this person, too, until they learn again (recsys forget --finish, or recsys "
-                    "retrain), which leaves the person out.",
+    "removed only": "Id, events, histories and vectors are gone. What the models have learned from everybody together "
+                    "still has something of this person in it, until they learn again without them (recsys forget "
+                    "--finish, recsys retrain).",
     "not in it": "No model knew this person.",
 }
 
