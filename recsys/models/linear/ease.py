@@ -47,6 +47,10 @@ class EASE(Recommender):
     - DAN (`user_power` b, `item_power` a): the row of a user with n events counts `n ** -b` times, and the weights
       are `n(i) ** a B[i, j] / n(j) ** a`. Both take from those who have much. Its paper writes `1 - a` for a.
 
+    `forget` makes P of the weights again, for which its diagonal is kept, takes the people's rows out of it
+    (`recsys.models.linear.downdating`) and measures the error; above 1e-5 of a weight it learns again. With a reg taken
+    from the data, the new one is followed, too.
+
     Parameters
     ----------
     reg : float, optional
