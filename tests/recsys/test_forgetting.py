@@ -25,7 +25,7 @@ from recsys.estimator import storing
 from recsys.events import Event, EventLog, Shown
 from recsys.models import ALS, EASE, ItemKNN, MatrixFactorization, Popular, SASRec, TrustKNN
 
-ANN, LONG = "ann-whose-name-is-nowhere-else-3c9e", 0x3A5C17D2E4
+ANN, LONG = "ann-whose-name-is-nowhere-else-3c9e", 0x5A17C3D2
 KNOWN = "u07"
 
 
@@ -51,7 +51,7 @@ def holders(folder: Path, user: str | int) -> list[str]:
     if isinstance(user, str):
         codes = [user.encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")]
     else:
-        codes = [str(user).encode(), user.to_bytes(8, "little"), user.to_bytes(8, "big"), user.to_bytes(5, "little")]
+        codes = [str(user).encode(), user.to_bytes(4, "little"), user.to_bytes(4, "big")]
     found = []
     for path in folder.rglob("*"):
         if path.is_file():
