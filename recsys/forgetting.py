@@ -107,35 +107,20 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any] = (), *, data: Int
         A version does not hold what it learned from, and no data was given.
     """
     versions, number = Versions(path), secrets.token_hex(16)
-    todo = _Work(list(dict.fromkeys(users)), data, removed_only, finishing, classes or {}, number, progress)
-    if not todo.users and not finishing:
-        raise ParameterError("forget: users is empty; name at least one user.")
-    concerned = [version for version in _all(versions) if todo.concerns(version.path)]
-    known = [] if log is None else [user for user in todo.users if log.of_user(user, 1) or log.export(user)["shown"]]
-    if not concerned and not known:
-        raise UnknownIdError(f"{os.fspath(path)}: neither the model nor a version of it knows any of these users, so "
-                             f"nothing was changed; an earlier run that was stopped may have finished the work."
-                             if todo.users else f"{os.fspath(path)}: nobody was only removed, so there is nothing to "
-                             f"finish.")
-    for version in concerned:
-        try:
-            todo.require(version.path)
-        except (DataError, UnsupportedError) as error:
-            own = version.path == versions.path or version == versions.current()
-            raise type(error)(f"{version.path}: {error}" + (
-                "" if own else " Or remove this version, which does not answer now.")) from error
+    work = _Work(list(dict.fromkeys(users)), data, removed_only, finishing, classes or {}, number, progress)
+    concerned = work.found(versions, log)
     erased = None
     if log is not None:
-        parts = [log.forget(user) for user in todo.users]
+        parts = [log.forget(user) for user in work.users]
         erased = {"events": sum(each.events for each in parts), "shown": sum(each.shown for each in parts)}
     before = {version.number: version.sha256 for version in _all(versions)}
-    versions.rewrite(todo.rewrite)
+    versions.rewrite(work.rewrite)
     if log is not None and concerned:
         announce(log, [(os.fspath(versions.path), stamp_of(versions.path))])
-    files = [todo.told(version, before.get(version.number, version.sha256)) for version in _all(versions)]
-    return _signed({"kind": _KIND, "receipt": number, "time": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "made_by": made_by(), "asked": len(todo.users), "level": _weakest(files),
-                    "says": _says(_weakest(files)), "files": [asdict(each) for each in files], "log": erased})
+    files = [work.told(version, before.get(version.number, version.sha256)) for version in _all(versions)]
+    level = _weakest(files)
+    return _signed({"kind": _KIND, "receipt": number, "time": _now(), "made_by": made_by(), "asked": len(work.users),
+                    "level": level, "says": _SAYS[level], "files": [asdict(each) for each in files], "log": erased})
 
 
 def _all(versions: Versions) -> list[Version]:
@@ -153,6 +138,24 @@ class _Work:
         self._classes, self._number, self._progress = classes, number, progress
         self._done: dict[str, tuple[str, Forgotten, int]] = {}  # by the digest of the new file
 
+    def found(self, versions: Versions, log: EventLog | None) -> list[Version]:
+        """The versions with something to do; raises if there is nothing to do at all, or a version cannot do it."""
+        if not self.users and not self._finishing:
+            raise ParameterError("forget: users is empty; name at least one user.")
+        found = [version for version in _all(versions) if self.concerns(version.path)]
+        if not found and not any(_in_log(log, user) for user in self.users):
+            raise UnknownIdError(f"{versions.path}: " + (
+                "neither the model nor a version of it knows any of these users, so nothing was changed; an earlier "
+                "run that was stopped may have finished the work." if self.users else
+                "nobody was only removed, so there is nothing to finish."))
+        for version in found:
+            try:
+                self._require(version.path)
+            except (DataError, UnsupportedError) as error:
+                other = "" if version == versions.current() else " Or remove this version, which does not answer now."
+                raise type(error)(f"{version.path}: {error}{other}") from error
+        return found
+
     def concerns(self, path: Path) -> bool:
         """Whether a file knows any of the users, or is to be finished."""
         return bool(known_to(storing.load(path, mmap=True, verify=False), self.users)) or self._to_finish(path)
@@ -160,7 +163,7 @@ class _Work:
     def _to_finish(self, path: Path) -> bool:
         return self._finishing and any(each["level"] == LEVELS[2] for each in _entries(path))
 
-    def require(self, path: Path) -> None:
+    def _require(self, path: Path) -> None:
         """Raise for a file that cannot reach the level."""
         model = loading.load(path, mmap=True, verify=False, classes=self._classes)
         finish(model, known_to(model.require("forget"), self.users), self._data, removed_only=self._removed_only,
@@ -211,14 +214,22 @@ def _weakest(files: Sequence[Rewritten]) -> str:
     return max(found, key=LEVELS.index) if found else _UNTOUCHED
 
 
-def _says(level: str) -> str:
-    return {
-        LEVELS[0]: "The model is that of a training without these people, to the tolerance stated of each file.",
-        LEVELS[1]: "The model, or the part of it that had seen these people, was trained again without them.",
-        LEVELS[2]: "Ids, histories and vectors of these people are gone; what all others share has still learned of "
-                   "them, until the model is trained again without them (recsys forget --finish, recsys retrain).",
-        _UNTOUCHED: "No version of the model knew these people.",
-    }[level]
+_SAYS = {
+    LEVELS[0]: "The model is that of a training without these people, to the tolerance stated of each file.",
+    LEVELS[1]: "The model, or the part of it that had seen these people, was trained again without them.",
+    LEVELS[2]: "Ids, histories and vectors of these people are gone; what all others share has still learned of "
+               "them, until the model is trained again without them (recsys forget --finish, recsys retrain).",
+    _UNTOUCHED: "No version of the model knew these people.",
+}
+
+
+def _in_log(log: EventLog | None, user: Any) -> bool:
+    """Whether a log keeps anything of a user."""
+    return log is not None and bool(log.of_user(user, 1) or log.export(user)["shown"])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 # ------------------------------------------------------------------------------------------------ receipts
@@ -302,5 +313,5 @@ def export(path: str | os.PathLike[str], user: Any, log: EventLog | None = None)
         raise UnknownIdError(f"{os.fspath(path)}: neither the model{' nor the log' * (log is not None)} knows this "
                              f"user.")
     model = {"class": fitted.name, "known": bool(kept), "events": [], "learned": {}, **kept, "versions": others}
-    return {"form": _EXPORT, "user": user, "time": datetime.now(UTC).isoformat(timespec="seconds"), "model": model,
+    return {"form": _EXPORT, "user": user, "time": _now(), "model": model,
             "log": None if said is None else {"events": said["events"], "shown": said["shown"]}}
