@@ -103,7 +103,8 @@ def finish(model: Recommender, users: Sequence[Any], data: Interactions | None =
     numbers = np.unique(fitted.users.encode(users))
     keep = np.ones(len(fitted.users), bool)
     keep[numbers] = False
-    events = -1 if fitted.seen is None else int((fitted.facts.events or fitted.seen).counts[numbers].sum())
+    rows = fitted.seen if fitted.facts.events is None else fitted.facts.events
+    events = -1 if rows is None else int(rows.counts[numbers].sum())
     removed = Forgotten(LEVELS[2], "rows and ids taken out", None, len(numbers), events)
     if removed_only:
         gone = fitted.users.ids[numbers].tolist()

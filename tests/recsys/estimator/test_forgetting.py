@@ -117,6 +117,19 @@ def test_models_that_keep_less_ask_for_the_data() -> None:
     assert farthest(aged, Popular(half_life=50.0).fit(without(twice, [0]))) == 0
 
 
+def test_values_that_a_model_does_not_look_at_need_not_be_kept() -> None:
+    model = BPR(epochs=2, factors=4).fit(RATED)
+    model.forget(RATED.users.ids[GONE])
+    other = BPR(epochs=2, factors=4).fit(without(RATED, GONE))
+    assert farthest(model, other) == 0
+    assert model.rating_range == RATED_RANGE  # as it was, for events that come later
+    model.partial_fit(Interactions.from_arrays([5], [RATED.items.ids[0]], [3.0]))
+    assert 5 in model.users
+
+
+RATED_RANGE = float(RATED.value.min()), float(RATED.value.max())
+
+
 def test_the_weakest_level_is_taken_only_if_it_is_accepted() -> None:
     model = BPR(epochs=1, factors=2).fit(PLAIN)
     items = model.item_factors.copy()
