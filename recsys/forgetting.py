@@ -106,18 +106,19 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any] = (), *, data: Int
     UnsupportedError
         A version does not hold what it learned from, and no data was given.
     """
-    versions, number = Versions(path), secrets.token_hex(16)
-    work = _Work(list(dict.fromkeys(users)), data, removed_only, finishing, classes or {}, number, progress)
+    versions = Versions(path)
+    work = _Work(list(dict.fromkeys(users)), data, removed_only, finishing, classes or {}, progress)
     concerned = work.found(versions, log)
     erased = None
     if log is not None:
         parts = [log.forget(user) for user in work.users]
         erased = {"events": sum(each.events for each in parts), "shown": sum(each.shown for each in parts)}
-    before = {version.number: version.sha256 for version in _all(versions)}
-    versions.rewrite(work.rewrite)
+    with versions.marked(secrets.token_hex(16)) as number:
+        before = {version.number: version.sha256 for version in _all(versions)}
+        versions.rewrite(lambda source, target: work.rewrite(source, target, number))
+        files = [work.told(version, before[version.number]) for version in _all(versions)]
     if log is not None and concerned:
         announce(log, [(os.fspath(versions.path), stamp_of(versions.path))])
-    files = [work.told(version, before.get(version.number, version.sha256)) for version in _all(versions)]
     level = _weakest(files)
     return _signed({"kind": _KIND, "receipt": number, "time": _now(), "made_by": made_by(), "asked": len(work.users),
                     "level": level, "says": _SAYS[level], "files": [asdict(each) for each in files], "log": erased})
@@ -133,9 +134,9 @@ class _Work:
     """What is done to each version's file."""
 
     def __init__(self, users: list[Any], data: Interactions | None, removed_only: bool, finishing: bool,
-                 classes: Mapping[str, type[Recommender]], number: str, progress: Progress | None) -> None:
+                 classes: Mapping[str, type[Recommender]], progress: Progress | None) -> None:
         self.users, self._data, self._removed_only, self._finishing = users, data, removed_only, finishing
-        self._classes, self._number, self._progress = classes, number, progress
+        self._classes, self._progress = classes, progress
         self._done: dict[str, tuple[str, Forgotten, int]] = {}  # by the digest of the new file
 
     def found(self, versions: Versions, log: EventLog | None) -> list[Version]:
@@ -172,8 +173,8 @@ class _Work:
     def _reduced(self, path: Path) -> bool:
         return any(each["level"] == LEVELS[2] for each in _entries(path))
 
-    def rewrite(self, source: Path, target: Path) -> None:
-        """Write the file anew without the users, if it knows any."""
+    def rewrite(self, source: Path, target: Path, receipt: str) -> None:
+        """Write the file anew without the users, if it knows any; its card lists the receipt."""
         if not self.concerns(source):
             return
         model, card = loading.load(source, classes=self._classes), loading.manifest(source)
@@ -183,7 +184,7 @@ class _Work:
         entries = _entries(source)
         if told.level != LEVELS[2]:
             entries = [{**each, "level": told.level} if each["level"] == LEVELS[2] else each for each in entries]
-        own = {"forgotten": [*entries, {"receipt": self._number, "level": told.level}]}
+        own = {"forgotten": [*entries, {"receipt": receipt, "level": told.level}]}
         storing.save(rest, target, seen=before.seen is not None, card=storing.additional(card) | own)
         self._done[_digest(target)] = type(model).__name__, told, len(rest.users)
 

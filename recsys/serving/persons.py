@@ -77,4 +77,6 @@ _SAYS = {
 
 def _rewrite(path: str, user: Key, number: str) -> bool:
     """Take a person out of a model file and of all versions of it that are kept; whether the person was in any."""
-    return bool(Versions(path).rewrite(lambda source, target: storing.forget(source, [user], target, number)))
+    versions = Versions(path)
+    with versions.marked(number) as mark:
+        return bool(versions.rewrite(lambda source, target: storing.forget(source, [user], target, mark)))

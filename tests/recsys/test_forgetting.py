@@ -214,6 +214,33 @@ def test_a_killed_process_leaves_whole_files_and_goes_on(tmp_path: Path) -> None
     assert len(Versions(path).list()) == 4
 
 
+def test_what_was_stopped_between_two_steps_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old version lies beside the new one then, and the new one is found again by its bytes."""
+    path = tmp_path / "m"
+    ItemKNN().fit(DATA).save(path)
+    Popular().fit(DATA).save(tmp_path / "next")
+    Versions(path).promote(tmp_path / "next")
+    (tmp_path / "next").unlink()
+    unlink = Path.unlink
+
+    def stopped(file: Path, missing_ok: bool = False) -> None:
+        if file.suffix == ".recsys":
+            raise KeyboardInterrupt
+        unlink(file, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        forgetting.forget(path, [ANN])
+    monkeypatch.undo()
+    assert len(Versions(path).list()) == 3
+    receipt = forgetting.forget(path, [ANN])
+    assert [version.number for version in Versions(path).list()] == [1, 2]
+    assert holders(tmp_path, ANN) == []
+    assert [each["level"] for each in receipt["files"]] == ["exact", "exact"]
+    assert forgetting.check(receipt, path, [ANN]).holds
+    assert not (Versions(path).folder / "mark").exists()
+
+
 # --------------------------------------------------------------------------------------------- receipts
 
 @pytest.fixture
