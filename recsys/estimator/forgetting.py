@@ -149,10 +149,12 @@ def _facts(learner: Recommender, fitted: Fitted, rest: Interactions) -> Facts:
 
 
 def _until_the_best(learner: Recommender, fitted: Fitted) -> None:
-    """As many epochs as the first training kept, if validation chose them: now there is none."""
-    valid = (fitted.learned.taken.get("curves_") or {}).get("valid")
-    if valid and "epochs" in learner.parameter_names():
-        learner.set_params(epochs=int(np.argmax(valid)) + 1)
+    """As many epochs as the first training kept, which validation may have chosen: now there is none."""
+    curves: dict[str, list[float]] = fitted.learned.taken.get("curves_") or {}
+    loss, valid = next(iter(curves.values()), []), curves.get("valid")
+    kept = int(np.argmax(valid)) + 1 if valid else len(loss)
+    if kept and "epochs" in learner.parameter_names():
+        learner.set_params(epochs=kept)
 
 
 # ------------------------------------------------------------------------------------- what was learned from
@@ -162,24 +164,30 @@ def remembered(learner: Recommender, fitted: Fitted) -> Interactions | None:
     facts, content = fitted.facts, learner.kept_content(fitted)
     if content is None or learner.looks_at_times:
         return None
-    kept = [facts.events]
-    if facts.events is None:
-        history = fitted.attribute("history") if fitted.has("history") else None
-        ordered = fitted.has("form") and fitted.attribute("form") == "events"
-        kept = [history if ordered or not learner.can.sequence else None, None if learner.can.sequence else facts.seen]
-    for rows in kept:
-        if rows is not None and (rows is facts.events or _is_all(rows, facts, learner)):
-            data = rows.data if facts.rating_range is not None and learner.looks_at_values else None
-            return replace(Interactions(facts.users, facts.items, rows.row_of_entry, rows.indices,
-                                        rows.data if rows is facts.events else data), **content)
-    return None
+    rows = facts.events
+    if rows is None:
+        rows = next((each for each in _histories(learner, fitted) if _is_all(each, facts, learner)), None)
+    if rows is None:
+        return None
+    counts = facts.rating_range is not None and (facts.events is not None or learner.looks_at_values)
+    data = rows.data if counts else None
+    return replace(Interactions(facts.users, facts.items, rows.row_of_entry, rows.indices, data), **content)
+
+
+def _histories(learner: Recommender, fitted: Fitted) -> list[CSR]:
+    """What a model that keeps no events holds of its users' histories, in the order of events if that counts."""
+    history = fitted.attribute("history") if fitted.has("history") else None
+    in_order = fitted.has("form") and fitted.attribute("form") == "events"
+    found = [history if in_order else None] if learner.can.sequence else [history, fitted.seen]
+    return [rows for rows in found if rows is not None]
 
 
 def _lacking(learner: Recommender, fitted: Fitted) -> str:
     """What `remembered` misses, in a few words."""
     if learner.kept_content(fitted) is None:
         return f"{' and '.join(name.replace('_', ' ') for name in learner.reads)} are not kept"
-    return "times are not kept" if learner.looks_at_times else "repeated events, values or their order are not kept"
+    return "times are not kept" if learner.looks_at_times else (
+        "repeated events, values or their order are not kept, or people were only removed before")
 
 
 def _is_all(rows: CSR, facts: Facts, learner: Recommender) -> bool:

@@ -229,11 +229,12 @@ def test_sessions_with_a_half_life_forget_without_the_times() -> None:
 
 def test_networks_train_as_long_as_validation_chose() -> None:
     held = np.arange(len(PLAIN)) % 5 == 0
-    model = GMF(epochs=4, factors=2, lr=0.5).fit(PLAIN.take(~held), PLAIN.take(held))
+    model = GMF(epochs=6, factors=2, lr=0.5, seed=1).fit(PLAIN.take(~held), PLAIN.take(held))
     best = int(np.argmax(model.curves_["valid"])) + 1
-    model.forget(PLAIN.users.ids[0])
-    assert len(model.curves_["loss"]) == best
-    assert model.fitted_params["epochs"] == 4
+    for user in PLAIN.users.ids[:2]:
+        model.forget(user)
+        assert len(model.curves_["loss"]) == best < 6
+        assert model.fitted_params["epochs"] == 6
 
 
 def test_hybrids_and_their_parts_say_whether_they_draw() -> None:
