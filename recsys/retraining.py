@@ -20,6 +20,7 @@ from recsys.data.parts import joined
 from recsys.errors import DataError
 from recsys.estimator import Recommender, answering, storing
 from recsys.estimator.choosing import Choice
+from recsys.estimator.forgetting import LEVELS
 from recsys.events import Event, EventLog, EventTypes, announce, stamp_of
 from recsys.progress import Progress
 
@@ -173,7 +174,7 @@ def retrain(model_path: str | os.PathLike[str], data: Interactions | str | Path,
         accepted, why = True, f"forced, though {why}"
     if accepted:
         model = _anew(running).fit(everything, progress=progress)
-        more = storing.additional(card) | {"log": {"learned_to": learned_to},
+        more = storing.additional(card) | _anew_without(card) | {"log": {"learned_to": learned_to},
                                            "measured": None if measured is None else asdict(measured)}
         after = _put(model, everything.users, versions, log, more, running.seen is not None, out) or before
     return Outcome(accepted, why, measured, len(news.events), held_out, news.strange, forgotten, learned_to, before,
@@ -183,6 +184,12 @@ def retrain(model_path: str | os.PathLike[str], data: Interactions | str | Path,
 def _anew(running: Recommender) -> Recommender:
     """A model of the same class with the hyper-parameters of the fit."""
     return type(running)(**running.fitted_params)
+
+
+def _anew_without(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What the card says of people who were forgotten: now the model has not learned of them."""
+    entries = card.get("forgotten", [])
+    return {"forgotten": [{**each, "level": LEVELS[1]} for each in entries]} if entries else {}
 
 
 def _require_as_before(running: Recommender, data: Interactions) -> None:
@@ -362,6 +369,8 @@ def _put(model: Recommender, users: IdMap, versions: Versions, log: EventLog, ca
     with versions.locked():  # who is erased from the versions meanwhile waits, and then finds this one among them
         gone = _asked_to_go(users, log.forgotten(after=card["log"]["learned_to"]), log)
         fitted = storing.without_users(model.require("retrain"), gone)
+        if gone:
+            card = {**card, "forgotten": [*card.get("forgotten", []), {"receipt": None, "level": LEVELS[2]}]}
         if out is not None:
             storing.save(fitted, out, seen=seen, card=card)
             return None

@@ -151,6 +151,20 @@ class Versions:
             finally:
                 self._held = False
 
+    @contextlib.contextmanager
+    def marked(self, mark: str) -> Iterator[str]:
+        """`locked`, with a mark for the files that are written meanwhile.
+
+        It is that of the time before, if that was stopped: what is done again then writes the same files again.
+        """
+        with self.locked():
+            begun = self.folder / "mark"
+            if not begun.exists():
+                with replacing(begun) as file:
+                    file.write(mark.encode())
+            yield begun.read_text("utf-8")
+            begun.unlink()
+
     def promote(self, path: str | os.PathLike[str]) -> Version:
         """Keep a new file as the next version, and let it answer from now on; the one of before is kept, too.
 

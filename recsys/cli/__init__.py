@@ -27,7 +27,7 @@ from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, U
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = ("demo", "data", "train", "tune", "evaluate", "compare", "recommend", "similar", "audit", "statement",
-            "serve", "reload", "retrain", "rollback", "experiment", "models", "protocols", "warmup")
+            "serve", "reload", "retrain", "rollback", "experiment", "forget", "export", "models", "protocols", "warmup")
 """A module of this package each, with `SUMMARY`, `add_arguments` and `run`."""
 
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 _INPUTS = ("data", "config", "test", "valid", "model", "titles", "item_features", "user_features", "text", "friends",
            "images", "candidates", "exclude", "log", "strangers")
-_OUTPUTS = ("out", "page", "storage", "checkpoint")
+_OUTPUTS = ("out", "page", "storage", "checkpoint", "receipt")
 _FLAGS = {"log": "--events"}
 
 

@@ -20,14 +20,15 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import models
+    from recsys.estimator.forgetting import level_of
 
     found: list[dict[str, Any]] = []
     for kind in map(models.find, models.REGISTRY):
         can = [flag for flag, value in vars(kind().can).items() if value]
         found.append({"name": kind.__name__, "summary": (kind.__doc__ or "").strip().partition("\n")[0], "can": can,
-                      "parameters": kind().get_params()})
-    console.table("Models", ["name", "what it is", "what it can"], [[m["name"], m["summary"], m["can"]] for m in found],
-                  text=3)
+                      "forgets": level_of(kind()), "parameters": kind().get_params()})
+    console.table("Models", ["name", "what it is", "what it can", "when it forgets a person"],
+                  [[m["name"], m["summary"], m["can"], m["forgets"]] for m in found], text=4)
     console.pairs("Parameters (--set NAME=VALUE) and their defaults", {m["name"]: listed(m["parameters"])
                                                                       for m in found})
     console.result({"models": found})

@@ -30,9 +30,9 @@ SIDES = {
 }
 
 
-def add_data(made: argparse.ArgumentParser, kinds: str = "--events") -> None:
+def add_data(made: argparse.ArgumentParser, kinds: str = "--events", required: bool = True) -> None:
     """The data, with how it is read and what else is known; `kinds` names the column of the kinds of events."""
-    made.add_argument("--data", required=True, help="a file, a folder, a data set's name, or - for standard input")
+    made.add_argument("--data", required=required, help="a file, a folder, a data set's name, or - for standard input")
     add_reading(made, kinds)
     made.add_argument("--join", action="append", default=[], metavar="NAME=FILE",
                       help="a file from elsewhere that a known set's reader joins to its own, such as "
@@ -208,7 +208,8 @@ def _list(found: re.Match[str]) -> str:
     return f"{','.join((first, *others))} (one alone: {first},)"
 
 
-_CALLS = {"seen=False": "--no-seen", "header=True": "--header", "header=False": "--no-header",
+_CALLS = {"(data=)": "(--data)", "removed_only=True": "--removed-only",
+          "seen=False": "--no-seen", "header=True": "--header", "header=False": "--no-header",
           "drop_missing=True": "--drop-missing",
           "na=()": "--na ''", "clean(negative=...)": "--negative", "filter(min_value=...)": "--min-value",
           "binarise(...)": "--implicit", "to clean, or min_value= to filter": "or --min-value",

@@ -43,6 +43,8 @@ from recsys.estimator.results import Reason, Recs
 from recsys.estimator.stating import about
 
 if TYPE_CHECKING:
+    from recsys.estimator.forgetting import Forgotten
+    from recsys.estimator.staying import Staying
     from recsys.estimator.training import Training
     from recsys.training import Run
 
@@ -114,6 +116,42 @@ class Recommender(Parameters):
     def update(self, data: Interactions, fitted: Fitted, context: Context) -> Learned:
         """What there is to learn of new events, numbered by extended id maps, beside what was learned."""
         raise NotImplementedError(f"{type(self).__name__} does not define update.")
+
+    def unlearn(self, data: Interactions, fitted: Fitted, staying: Staying, context: Context
+                ) -> tuple[Learned, str, float] | None:
+        """What there is to learn of those who stay, from what was learned of all, if there is a short way.
+
+        Parameters
+        ----------
+        data : Interactions
+            The events of those who stay, numbered without the others.
+        fitted : Fitted
+            The model with them.
+        staying : Staying
+            Who stays.
+        context : Context
+            With the facts of `data`.
+
+        Returns
+        -------
+        (Learned, str, float) or None
+            What is learned, how it was found, and how far it may be from `learn`; None to learn again.
+        """
+        return None
+
+    def kept_content(self, fitted: Fitted) -> dict[str, Any] | None:
+        """What a fitted model holds of the content that it reads, as fields of `Interactions`; None if not all."""
+        return None if self.reads else {}
+
+    @property
+    def draws(self) -> bool:
+        """Whether learning draws numbers, so that a training is one of many."""
+        return self.trains or "seed" in self.parameter_names()
+
+    @property
+    def looks_at_times(self) -> bool:
+        """Whether learning reads more of times than the order of events."""
+        return self.get_params().get("half_life") is not None
 
     @property
     def keeps_events(self) -> bool:
@@ -293,6 +331,51 @@ class Recommender(Parameters):
                 learned = learner.update(new, fitted, Context(facts))
             self._fitted = learner._as_fitted(facts, learned, fitted.about)
         return self
+
+    def forget(self, users: Any, data: Data | None = None, *, removed_only: bool = False, progress: Any = None
+               ) -> Forgotten:
+        """Forget people: the model is then as if it had been trained without them.
+
+        It learns again from the events that it keeps of the others, or by a shorter way where there is one; its items
+        stay, also those that nobody else had. An index for approximate search is dropped if vectors were learned again.
+
+        Parameters
+        ----------
+        users : id or sequence of ids
+        data : Interactions or frame, optional
+            The training data, for models that do not keep all of it. People whom the model does not know, because they
+            were forgotten before, are left out again.
+        removed_only : bool
+            Accept that ids, histories and vectors go, and that what all others share has still learned of these people.
+        progress : object with start, advance and stop, optional
+
+        Returns
+        -------
+        Forgotten
+            The level that was reached, and how.
+
+        Raises
+        ------
+        UnknownIdError
+            Naming the users that the model does not know; nobody is forgotten then.
+        UnsupportedError
+            The model does not keep what it learned from, and no data was given.
+        DataError
+            The data is not what the model learned from; or nobody would be left.
+
+        Examples
+        --------
+        >>> from recsys.models import EASE
+        >>> data = Interactions.from_arrays(["ann", "ann", "bob", "bob", "eve"], ["tea", "jam", "tea", "bun", "jam"])
+        >>> model = EASE(reg=1.0).fit(data)
+        >>> model.forget("bob").level, model.users
+        ('exact', IdMap(2 ids: 'ann', 'eve'))
+        """
+        from recsys.estimator import forgetting
+
+        given_data = None if data is None else given.interactions(f"{type(self).__name__}.forget", data)
+        self._fitted, told = forgetting.forget(self, users, given_data, removed_only=removed_only, progress=progress)
+        return told
 
     # ------------------------------------------------------------------------------------ answering
     def recommend(self, users: Any = None, k: int = 10, *, history: Any = None, values: Any = None,

@@ -227,8 +227,11 @@ def without_users(fitted: Fitted, users: Sequence[Any]) -> Fitted:
     return replace(fitted, facts=rest, learned=Learned(scorer, fitted.learned.taken, memory))
 
 
-def forget(path: str | os.PathLike[str], users: Sequence[Any], target: str | os.PathLike[str] | None = None) -> int:
+def forget(path: str | os.PathLike[str], users: Sequence[Any], target: str | os.PathLike[str] | None = None,
+           receipt: str | None = None) -> int:
     """Take people out of a model file, as `without_users` says, all or nothing; what else its card says is kept.
+
+    The card's `forgotten` says that people were removed only, so that learning again can finish it.
 
     Parameters
     ----------
@@ -236,6 +239,8 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any], target: str | os.
     users : sequence of ids
     target : str or path, optional
         Where the new file is written, if it is not to replace the old one.
+    receipt : str, optional
+        The number under which the card lists it.
 
     Returns
     -------
@@ -250,6 +255,7 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any], target: str | os.
     fitted = load(path)
     rest = without_users(fitted, users)
     if rest is not fitted:
-        save(rest, path if target is None else target, seen=fitted.seen is not None,
-             card=additional(container.manifest(path)))
+        card = additional(container.manifest(path))
+        own = {"forgotten": [*card.get("forgotten", []), {"receipt": receipt, "level": "removed only"}]}
+        save(rest, path if target is None else target, seen=fitted.seen is not None, card=card | own)
     return len(fitted.users) - len(rest.users)

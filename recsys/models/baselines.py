@@ -53,6 +53,11 @@ class Popular(Recommender):
     def __init__(self, *, by: str = "count", half_life: float | None = None, prior: float = 10.0) -> None:
         self.store_parameters(locals())
 
+    @property
+    def keeps_events(self) -> bool:
+        """Whose they are, to forget people; with a half-life that takes their times as well, which are not kept."""
+        return self.half_life is None
+
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Sums of the events' weights and weighted values."""
         latest = 0 if data.time is None else int(data.time.max())

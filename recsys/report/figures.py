@@ -146,7 +146,6 @@ def shares(name: str, names: Sequence[str], series: Mapping[str, Sequence[float]
     return _svg(figure, name, label)
 
 
-<<<<<<< HEAD
 def scatters(name: str, panels: Mapping[str, tuple[Sequence[Any], Sequence[float]]], label: str,
              log: Collection[str] = ()) -> list[str]:
     """Numbers, or words, against a value, a figure each; those of `log` by their logarithm.
@@ -208,8 +207,6 @@ def best_so_far(name: str, found: Mapping[str, Sequence[float | None]], label: s
     return _svg(figure, name, f"The best {label} up to each trial")
 
 
-=======
->>>>>>> fcc2b4fb9f21d85d6ee1444e6bb4321d56744c92
 def _label_points(figure: Figure, axes: Any, names: Sequence[str], points: np.ndarray) -> None:
     """Write each name beside its point, where it covers no other point or name, if there is such a place."""
     from matplotlib.transforms import Bbox

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import msgspec
 
 from recsys.artifact.versions import Versions
 from recsys.errors import RecsysError
-from recsys.estimator import storing
+from recsys.estimator import persons, storing
 from recsys.serving import numbering
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import Erased, ErasedParts, Named, Person, PersonEvent, Receipt
@@ -34,8 +35,7 @@ def kept_of(engine: Engine, log: EventLog, user: Key) -> Person:
     view, fitted = engine.catalogue.view(model), model.fitted
     kept = log.export(user)
     number = numbering.encode_any(fitted.users, user) if knowing else -1
-    seen = fitted.facts.seen
-    indices = seen.row(number)[0].tolist() if seen is not None and number >= 0 else []
+    indices = persons.items(fitted, number)
     events = [PersonEvent(event["id"], event["item"], view.title_of(event["item"]), event["type"],
                           event["value"], event["time"], event["request_id"]) for event in kept["events"]]
     return Person(user, number >= 0, events,
@@ -50,9 +50,10 @@ async def forget(service: Service, user: Key) -> Receipt:
     the files are written anew without them, and all workers take the new ones.
     """
     erased = await service.write(lambda log: log.forget(user))
-    before = service.engine.deployment
+    before, number = service.engine.deployment, secrets.token_hex(16)
     try:
-        changed = [await asyncio.to_thread(_rewrite, model.variant.path, user) for model in before.models.values()]
+        changed = [await asyncio.to_thread(_rewrite, model.variant.path, user, number)
+                   for model in before.models.values()]
     except (RecsysError, OSError) as error:
         raise Problem(409, f"the log keeps nothing of this person any more, and no answer uses what a model knows of "
                            f"them, but a model's file could not be written anew: {error} Put a good file there, reload "
@@ -61,11 +62,21 @@ async def forget(service: Service, user: Key) -> Receipt:
     models = [Erased(name, before.models[name].version, model.version) for name, model in after.models.items()]
     parts = ErasedParts(erased.events, erased.shown, models)
     service.metrics.erasures.inc()
-    now = time.time()
-    digest = hashlib.sha256(msgspec.json.encode([user, msgspec.to_builtins(parts), now])).hexdigest()
-    return Receipt(user, parts, now, digest)
+    level, now = "removed only" if any(changed) else "not in it", time.time()
+    digest = hashlib.sha256(msgspec.json.encode([number, level, _SAYS[level], msgspec.to_builtins(parts), now]))
+    return Receipt(number, level, _SAYS[level], parts, now, digest.hexdigest())
 
 
-def _rewrite(path: str, user: Key) -> bool:
+_SAYS = {
+    "removed only": "Id, events, histories and vectors are gone. What the models have learned from everybody together "
+                    "still has something of this person in it, until they learn again without them (recsys forget "
+                    "--finish, recsys retrain).",
+    "not in it": "No model knew this person.",
+}
+
+
+def _rewrite(path: str, user: Key, number: str) -> bool:
     """Take a person out of a model file and of all versions of it that are kept; whether the person was in any."""
-    return bool(Versions(path).rewrite(lambda source, target: storing.forget(source, [user], target)))
+    versions = Versions(path)
+    with versions.marked(number) as mark:
+        return bool(versions.rewrite(lambda source, target: storing.forget(source, [user], target, mark)))

@@ -238,12 +238,18 @@ class ErasedParts(msgspec.Struct):
 
 
 class Receipt(msgspec.Struct):
-    """What a person gets who asked to be forgotten; `receipt` is a digest of the other fields."""
+    """What a person gets who asked to be forgotten, without their id.
 
-    user: Id
+    `receipt` is a number of its own, which the cards of the models' files list; `level` says how far it went, as in
+    `recsys.forgetting`; `digest` is one of the other fields.
+    """
+
+    receipt: str
+    level: str
+    says: str
     erased: ErasedParts
     time: float
-    receipt: str
+    digest: str
 
 
 class ReloadIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -22,7 +22,7 @@ from recsys.data import Features, IdMap, Interactions
 from recsys.data.csr import CSR
 from recsys.data.parts import Split
 from recsys.errors import DataError, ParameterError
-from recsys.estimator import golden
+from recsys.estimator import golden, storing
 from recsys.evaluation import evaluate
 from recsys.events import Event, EventLog, EventTypes, Item
 from recsys.models import ALS, EASE, MLP, Bias, ItemKNN, Markov, Popular
@@ -380,3 +380,16 @@ def test_versions_are_pruned_and_priority_is_low(tmp_path, log):
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) > 0
     assert [v.number for v in Versions(path).list()] == [3, 4]
+
+
+def test_whom_an_erasure_only_removed_is_not_learned_by_the_next_version(log: EventLog, tmp_path: Path) -> None:
+    """The card says so of every receipt."""
+    path = tmp_path / "model"
+    ItemKNN().fit(OLD).save(path)
+    log.forget(ANN)
+    storing.forget(path, [ANN], receipt="of the service")
+    assert loading.manifest(path)["forgotten"] == [{"receipt": "of the service", "level": "removed only"}]
+    log.append([event for event in events_of(LATE) if event.user != ANN])
+    retrain(path, OLD, log, force=True)
+    assert loading.manifest(path)["forgotten"] == [{"receipt": "of the service", "level": "retrained"}]
+    assert ANN not in loading.load(path).users

@@ -30,6 +30,7 @@ KINDS = {
     "rated items": "rated.ItemRatings",
     "reranked": "reranked.Reranked",
     "session neighbours": "sessions.SessionNeighbours",
+    "shard": "shards.Shard",
     "similarities": "similarities.DenseSimilarities",
     "sparse similarities": "similarities.SparseSimilarities",
     "transitions": "transitions.Transitions",

@@ -66,6 +66,11 @@ class _Hybrid(Recommender):
         """Whether a part does."""
         return any(part.looks_at_values for part in _parts(self.models))
 
+    @property
+    def looks_at_times(self) -> bool:
+        """Whether a part does."""
+        return any(part.looks_at_times for part in _parts(self.models))
+
     def lacks(self, data: Interactions) -> str:
         """What the parts need and the data does not have."""
         return ", ".join(dict.fromkeys(lack for part in _parts(self.models) if (lack := part.lacks(data))))

@@ -89,6 +89,16 @@ class Reranked(Recommender):
         """Whether the model does."""
         return made(self.model).looks_at_values
 
+    @property
+    def draws(self) -> bool:
+        """Whether the model's learning does."""
+        return made(self.model).draws
+
+    @property
+    def looks_at_times(self) -> bool:
+        """Whether the model does."""
+        return made(self.model).looks_at_times
+
     def lacks(self, data: Interactions) -> str:
         """What the model needs and the data does not have, and the genres to calibrate to."""
         missing = self.by == "calibration" and (data.item_features is None or data.item_features.genres is None)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
 from minidl import runtime
+from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
-from recsys.estimator import Can, Context, Learned, Recommender
+from recsys.estimator import Can, Context, Fitted, Learned, Recommender
+from recsys.estimator.arrays import expect
 from recsys.estimator.histories import Histories
 from recsys.estimator.parameters import Check
 from recsys.estimator.scorers.similarities import DenseSimilarities
+from recsys.estimator.staying import Staying
 from recsys.kernels import neighbours as kernels
+from recsys.models.linear import downdating
 from recsys.models.linear.forms import CHECKS, penalties, popularity, to_others, weighted
 from recsys.models.noise import noise
 
-__all__ = ["EASE", "inverse_of"]
+__all__ = ["EASE", "TOLERANCE", "inverse_of"]
 
 _BYTES_AN_ENTRY = 12  # Gram matrix and a third of it, or the weights in float32
+TOLERANCE = 1e-5  # of a weight, after people were forgotten by a downdate
 _SMALL = 256  # below, one call of LAPACK is faster than products of blocks
 _COLUMNS = 1024  # of a product that are computed at once
 
@@ -41,6 +47,10 @@ class EASE(Recommender):
       what says little of itself. Scores leave the diagonal out.
     - DAN (`user_power` b, `item_power` a): the row of a user with n events counts `n ** -b` times, and the weights
       are `n(i) ** a B[i, j] / n(j) ** a`. Both take from those who have much. Its paper writes `1 - a` for a.
+
+    `forget` makes P of the weights again, for which its diagonal is kept, takes the people's rows out of it
+    (`recsys.models.linear.downdating`) and measures the error; above 1e-5 of a weight it learns again. With a reg taken
+    from the data, the new one is followed, too.
 
     Parameters
     ----------
@@ -117,13 +127,47 @@ class EASE(Recommender):
         reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
         penalty = penalties(np.diag(gram), reg, self.dropout)
         gram[np.diag_indices(n)] += penalty
-        inverse = inverse_of(gram)
-        own, popular = np.diag(inverse).copy(), popularity(plain, self.item_power)
-        inverse /= -own / to_others(penalty, 1 / own, self.diagonal) * popular
-        inverse *= popular[:, None]
-        inverse[np.diag_indices(n)] = 0
+        return self._of(inverse_of(gram), penalty, plain, histories, reg)
+
+    def _of(self, inverse: np.ndarray, penalty: np.ndarray, plain: CSR, histories: Histories, reg: float) -> Learned:
+        """The weights, written over P; its diagonal is kept beside them, and gives it back."""
+        own = np.diag(inverse).copy()
+        columns, rows = self._scales(own, penalty, plain)
+        inverse *= columns
+        inverse *= rows[:, None]
+        np.fill_diagonal(inverse, 0)
         scorer = DenseSimilarities(self.can, histories, inverse.astype(np.float32))
-        return Learned(scorer, {"reg_": reg})
+        return Learned(scorer, {"reg_": reg}, ({}, {"diagonal": own}))
+
+    def _scales(self, own: np.ndarray, penalty: np.ndarray, plain: CSR) -> tuple[np.ndarray, np.ndarray]:
+        """What the columns, and the rows, of P are multiplied by to be weights: float64 (n_items,) each."""
+        popular = popularity(plain, self.item_power)
+        return -to_others(penalty, 1 / own, self.diagonal) / (own * popular), popular
+
+    def unlearn(self, data: Interactions, fitted: Fitted, staying: Staying, context: Context
+                ) -> tuple[Learned, str, float] | None:
+        """A downdate of P, which is made of the weights again; None where it would not be accurate or not faster."""
+        before, events = fitted.learned.memory[1], fitted.facts.events
+        if "diagonal" not in before or events is None:
+            return None
+        form = fitted.answers_by(DenseSimilarities).histories
+        plain, rest = form.plain(events), form.plain(data.csr)
+        all_rows, rows = (weighted(part, self.user_power) for part in (plain, rest))
+        gone = all_rows.rows(np.flatnonzero(~staying.keep))
+        squares, left = (np.bincount(part.indices, part.weights.astype(np.float64) ** 2, part.shape[1])
+                         for part in (all_rows, rows))
+        reg, own = float(fitted.learned.taken["reg_"]), expect(before, "diagonal", (data.n_items,), np.float64)
+        to = noise(rows) ** 2 if self.reg is None else reg
+        columns, scale = self._scales(own, penalties(squares, reg, self.dropout), plain)
+        inverse = np.divide(fitted.answers_by(DenseSimilarities).item_weights, columns, dtype=np.float64)
+        inverse /= scale[:, None]
+        np.fill_diagonal(inverse, own)
+        penalty = penalties(left, to, self.dropout)
+        if not downdating.downdate(inverse, gone, self.dropout / (1 - self.dropout), to - reg) or not (
+                downdating.error(inverse, rows, penalty) <= TOLERANCE):
+            return None
+        histories = replace(form, stored=None).storing(data.csr, context.facts.seen)
+        return self._of(inverse, penalty, rest, histories, to), "the inverse downdated", TOLERANCE
 
 
 def inverse_of(matrix: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender
 from recsys.estimator.histories import Histories, inverse_frequency
 from recsys.estimator.parameters import Check, above, at_least, between, flag, one_of, optional, whole
 from recsys.estimator.scorers.sessions import SessionNeighbours
+from recsys.estimator.staying import Staying
 from recsys.models.neighbours.implicit import repeating
 from recsys.models.refining import grow
 
@@ -108,6 +109,18 @@ class VSTAN(Recommender):
         before = fitted.answers_by(SessionNeighbours).moments
         ends[:len(before)] = before
         return self._of(grow(fitted, data), context.facts, self._ends(data, ends))
+
+    @property
+    def looks_at_times(self) -> bool:
+        """When each session ended is kept."""
+        return False
+
+    def unlearn(self, data: Interactions, fitted: Fitted, staying: Staying, context: Context
+                ) -> tuple[Learned, str, float]:
+        """The sessions that are left."""
+        before = fitted.answers_by(SessionNeighbours)
+        stored = before.histories.storing(data.csr, context.facts.seen)
+        return self._of(stored, context.facts, staying.table(before.moments)), "sessions taken out", 0.0
 
     def _ends(self, data: Interactions, before: np.ndarray) -> np.ndarray:
         """When each session ended, as it was known and by new events: int64 (n_users,)."""

@@ -77,6 +77,11 @@ class SequenceModel(Recommender):
     order: str = "rows"
     repeats: bool | None = None
 
+    @property
+    def looks_at_times(self) -> bool:
+        """Where times say which events are in no order."""
+        return self.order == "times"
+
     def training(self, data: Interactions, context: Context) -> Training:
         """Of the network of sequences."""
         histories = Histories("events", self.recent).storing(data.csr, context.facts.seen)

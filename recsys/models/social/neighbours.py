@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from recsys.data.interactions import Interactions
-from recsys.estimator import Can, Context, Learned, Recommender
+from recsys.estimator import Can, Context, Fitted, Learned, Recommender
 from recsys.estimator.parameters import Check, at_least, one_of
 from recsys.estimator.scorers.friends import Friends
 from recsys.models.neighbours.implicit import histories_of
@@ -63,3 +63,7 @@ class TrustKNN(Recommender):
         links = links_of(f"{type(self).__name__}.fit", data)
         histories = histories_of(self, context.facts).storing(data.csr, context.facts.seen)
         return Learned(Friends(self.can, histories, links, indirect=self.indirect))
+
+    def kept_content(self, fitted: Fitted) -> dict[str, Any]:
+        """The links."""
+        return {"social": fitted.answers_by(Friends).links}

@@ -304,9 +304,9 @@ const askForget = () => inTurn(() => {
   byId("forget-title").textContent = `Forget ${state.me}?`;
   byId("forget").querySelector(".body").replaceChildren(
     el("p", {}, isMyself() ?
-      "Your events, the lists you were shown and what the model has learned of you are erased, for good. " +
+      "Your events, the lists you were shown and what the model keeps of you are erased, for good. " +
       "Afterwards you are somebody new." :
-      "The events of this user, the lists they were shown and what the model learned of them are erased, for good."));
+      "The events of this user, the lists they were shown and what the model keeps of them are erased, for good."));
   byId("forget-yes").hidden = false;
   byId("forget-close").textContent = "Cancel";
   byId("forget").showModal();
@@ -316,16 +316,17 @@ function forget() {
   return inTurn(async () => {
     byId("forget-yes").disabled = true;
     try {
-      const { user, erased, time, receipt } = await api("DELETE", userPath(state.me));
+      const { erased, time, receipt, says, digest } = await api("DELETE", userPath(state.me));
       if (isMyself()) localStorage.removeItem("recsys-me");
       byId("forget-title").textContent = "Forgotten";
       const models = erased.models.filter(({ before, after }) => before !== after);
       byId("forget").querySelector(".body").replaceChildren(
         el("p", {}, `Erased on ${moment(time)}: ${counted(erased.events, "event")}, ` +
           `${counted(erased.shown, "list")} shown` +
-          `${models.length ? `, and what ${counted(models.length, "model")} had learned` : ""}.`),
-        el("dl", {}, el("dt", {}, "Id"), el("dd", {}, String(user)), el("dt", {}, "Receipt"),
-          el("dd", { class: "code" }, receipt), models.map(({ variant, before, after }) => [
+          `${models.length ? `, and what ${counted(models.length, "model")} kept of them` : ""}.`),
+        el("p", {}, says),
+        el("dl", {}, el("dt", {}, "Receipt"), el("dd", { class: "code" }, receipt),
+          el("dt", {}, "Digest"), el("dd", { class: "code" }, digest), models.map(({ variant, before, after }) => [
             el("dt", {}, `Model “${variant}”`), el("dd", { class: "code" }, `${before} → ${after}`)])));
       byId("forget-yes").hidden = true;
       byId("forget-close").textContent = "Close";

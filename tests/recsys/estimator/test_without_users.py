@@ -91,7 +91,12 @@ def test_nothing_of_them_is_in_the_file(fitted, rest, tmp_path):
     assert was.keys() == now.keys()
     sides = {N: N - 3, N + 1: N - 2, N + WORDS: N + WORDS - 3, 3 * N + 1: 3 * (N - 3) + 1}
     for name, shape in was.items():
-        if not name.endswith((".indices", ".data")):  # the entries of ragged rows
+        if name.endswith((".indices", ".data")):  # the entries of ragged rows
+            continue
+        if fitted.name == "Sharded" and ".part." in name and shape != now[name]:  # as many less as a shard had of them
+            assert now[name][1:] == shape[1:]
+            assert 0 < shape[0] - now[name][0] <= 3
+        else:
             assert now[name] == tuple(sides.get(side, side) for side in shape), name
     for array in loading.read(tmp_path / "before")[1].values():
         if array.dtype.kind == "f" and array.ndim == 2 and len(array) in (N, N + WORDS) and array.shape[1] >= 4:

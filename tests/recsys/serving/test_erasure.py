@@ -22,6 +22,7 @@ import pytest
 from tests.recsys.serving.service import (  # isort: skip
     Client, InProcess, Running, event, files_with, same_list, settings_of)
 
+from recsys import forgetting, loading
 from recsys.artifact.versions import Versions
 from recsys.data import Interactions
 from recsys.events import EventLog
@@ -100,10 +101,11 @@ def test_no_byte_is_left_and_nothing_is_known(setting: Setting) -> None:
     status, receipt = clients[0].insist("DELETE", f"/v1/users/{secret}")
     assert status == 200, receipt
     assert files_with(setting.folders, secret) == []
-    assert receipt["user"] == secret
+    assert receipt["level"] == "removed only"
+    assert secret not in json.dumps(receipt)
     assert (receipt["erased"]["events"], receipt["erased"]["shown"]) == (len(clients), len(clients))
     assert {each["variant"] for each in receipt["erased"]["models"]} == {"ease", "als"}
-    assert len(receipt["receipt"]) == 64
+    assert len(receipt["digest"]) == 64
     for each in receipt["erased"]["models"]:
         assert each["before"] != each["after"] == version_of(setting.folders[0] / f"{each['variant']}.recsys")
         assert len(Versions(setting.folders[0] / f"{each['variant']}.recsys").list()) == 2
@@ -226,7 +228,7 @@ def test_integer_ids(models: Any, tmp_path: Path) -> None:
         never = service.ask("POST", "/v1/recommend", {"user": 10**9})[1]["items"]
         assert service.ask("POST", "/v1/recommend", {"user": user})[1]["items"] != never
         status, receipt = service.ask("DELETE", f"/v1/users/{user}")
-        assert (status, receipt["user"], receipt["erased"]["events"]) == (200, user, 1)
+        assert (status, receipt["erased"]["events"]) == (200, 1)
         assert service.ask("POST", "/v1/recommend", {"user": user})[1]["items"] == never
         assert user not in service.engine.deployment.first.fitted.users.ids
         assert service.ask("DELETE", "/v1/users/seven")[0] == 422
@@ -237,9 +239,29 @@ def test_the_receipt_is_a_digest_of_what_it_says(models: Any, tmp_path: Path) ->
     path.write_bytes(models["Popular"].path.read_bytes())
     with InProcess(settings_of(path, tmp_path)) as service:
         _, receipt = service.ask("DELETE", "/v1/users/user 001")
-    said = [receipt["user"], receipt["erased"], receipt["time"]]
-    assert hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest() == receipt["receipt"]
+    said = [receipt[name] for name in ("receipt", "level", "says", "erased", "time")]
+    assert hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest() == receipt["digest"]
     assert np.isfinite(receipt["time"])
+
+
+def test_an_erasure_is_finished_beside_the_service(models: Any, tmp_path: Path) -> None:
+    """The receipt says how far it went; learning again goes all the way, and the service takes the new file."""
+    path = tmp_path / "model.recsys"
+    path.write_bytes(models["EASE"].path.read_bytes())
+    with InProcess(settings_of(path, tmp_path)) as service:
+        _, receipt = service.ask("DELETE", "/v1/users/user 001")
+        assert receipt["level"] == "removed only"
+        assert loading.manifest(path)["forgotten"] == [{"receipt": receipt["receipt"], "level": "removed only"}]
+        with EventLog(tmp_path / "log.db") as log:
+            told = forgetting.forget(path, log=log, finishing=True)
+        assert told["level"] == "exact"
+        assert loading.manifest(path)["forgotten"][0] == {"receipt": receipt["receipt"], "level": "exact"}
+        end = time.monotonic() + 20
+        while service.ask("GET", "/v1/model")[1]["variants"][0]["version"] != version_of(path):
+            assert time.monotonic() < end, "the service has not taken the new file"
+            time.sleep(0.05)
+        _, stranger = service.ask("DELETE", "/v1/users/nobody ever")
+        assert stranger["level"] == "not in it"
 
 
 def test_a_damaged_file_is_told_and_the_log_is_erased(models: Any, tmp_path: Path) -> None:

@@ -293,7 +293,7 @@ def test_a_user_of_the_training(service: Any, opened: Open) -> None:
     page.get_by_role("button", name="Forget me").click()
     page.get_by_role("dialog").get_by_role("button", name="Forget me").click()
     expect(page.get_by_role("dialog").get_by_role("heading", name="Forgotten")).to_be_visible()
-    expect(page.get_by_role("dialog")).to_contain_text("1 model had learned")
+    expect(page.get_by_role("dialog")).to_contain_text("1 model kept of them")
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
     expect(page.locator("#me")).to_have_text(own)  # who is not forgotten with them
     assert not service.call("GET", "/v1/users/80")["known_to_model"]
