@@ -86,7 +86,7 @@ def test_a_file_without_seen_items_says_what_can_be_said(data, tmp_path):
 
 
 def test_every_kind_of_scorer_says_how_it_works_in_plain_words():
-    composed = {"blend", "reranked"}  # these put together what their parts say
+    composed = {"blend", "reranked", "shard"}  # these put together what their parts say
     for kind in KINDS:
         assert kind in composed or _class(kind).plainly.endswith("."), kind
     data, _ = datasets.simulate(40, 20, 500, seed=1)
