@@ -23,6 +23,7 @@ from typing import Any
 
 import recsys
 from benchmarks.table import put
+from minidl import runtime
 from recsys import datasets
 from recsys.cli import main as command
 
@@ -94,6 +95,7 @@ def walks() -> dict[str, Walk]:
     """The three walks, by what is done."""
     from recsys.models import SASRec
 
+    runtime.set_threads(1)  # or the number of cores would show
     data, _ = datasets.simulate(n_users=60, n_items=40, n_events=900, seed=0)
     model = SASRec(epochs=1, factors=8)
     with tempfile.TemporaryDirectory() as folder:
