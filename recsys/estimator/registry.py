@@ -61,6 +61,7 @@ REGISTRY: dict[str, str] = {
     "SwitchingHybrid": "hybrid.estimators",
     "CascadeHybrid": "hybrid.estimators",
     "Reranked": "hybrid.reranked",
+    "Private": "private",
 }
 """Every model that an artefact may name, and the module of `recsys.models` that it is in."""
 

@@ -114,15 +114,20 @@ class EASE(Recommender):
         gram = kernels.gram(columns.indptr, columns.indices, columns.weights, rows.indptr, rows.indices,
                             rows.weights)
         reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
+        weights = self.weights_of(gram, reg, popularity(plain, self.item_power))
+        return Learned(DenseSimilarities(self.can, histories, weights), {"reg_": reg})
+
+    def weights_of(self, gram: np.ndarray, reg: float, popular: np.ndarray) -> np.ndarray:
+        """B of a Gram matrix, which is written over, and the items' popularity to the power: float32 (n, n)."""
+        own_places = np.diag_indices(len(gram))
         penalty = penalties(np.diag(gram), reg, self.dropout)
-        gram[np.diag_indices(n)] += penalty
+        gram[own_places] += penalty
         inverse = inverse_of(gram)
-        own, popular = np.diag(inverse).copy(), popularity(plain, self.item_power)
+        own = np.diag(inverse).copy()
         inverse /= -own / to_others(penalty, 1 / own, self.diagonal) * popular
         inverse *= popular[:, None]
-        inverse[np.diag_indices(n)] = 0
-        scorer = DenseSimilarities(self.can, histories, inverse.astype(np.float32))
-        return Learned(scorer, {"reg_": reg})
+        inverse[own_places] = 0
+        return inverse.astype(np.float32)
 
 
 def inverse_of(matrix: np.ndarray) -> np.ndarray:
