@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "checkpoint", "data",
     "debug", "fused", "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn",
-    "no_grad", "onnx", "ops", "optim", "per_example_grads", "per_example_norms", "primitive", "privacy", "profile", "record",
-    "runtime", "tensor", "testing", "typing", "value_and_grad", "vjp",
+    "no_grad", "onnx", "ops", "optim", "per_example_grads", "per_example_norms", "primitive", "privacy", "profile",
+    "record", "runtime", "tensor", "testing", "typing", "value_and_grad", "vjp",
 ]
 
 

@@ -10,7 +10,7 @@ batch norm), each is followed by itself, which is right, and as slow as a loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -318,7 +318,7 @@ class _Pass:
             made = [None if column[0] is None else np.stack(column) for column in columns]
         for parent, one in zip(node.parents, made if isinstance(made, list) else [made], strict=True):
             if parent in self.alive and one is not None:
-                self._flow(parent).add_each(one)  # type: ignore[arg-type]
+                self._flow(parent).add_each(one)
 
     def _each(self, call: _Call, flow: _Flow, places: list[int]) -> dict[int, Any]:
         """Gradients of each example for some inputs of a node at which they are apart."""

@@ -5,9 +5,9 @@ change a sum, and may do so `steps` times, each with the units drawn anew, each 
 sampling). Two data sets are neighbours if one has one unit more.
 
 Source: Mironov 2017, "Renyi differential privacy", proposition 7; Mironov, Talwar, Zhang 2019, "Renyi differential
-privacy of the sampled Gaussian mechanism", section 3.3; Balle et al. 2020, "Hypothesis testing interpretations and Renyi
-differential privacy", theorem 21 (the conversion); Balle, Wang 2018, "Improving the Gaussian mechanism for differential
-privacy", theorem 8 (`gaussian_delta`).
+privacy of the sampled Gaussian mechanism", section 3.3; Balle et al. 2020, "Hypothesis testing interpretations and
+Renyi differential privacy", theorem 21 (the conversion); Balle, Wang 2018, "Improving the Gaussian mechanism for
+differential privacy", theorem 8 (`gaussian_delta`).
 """
 
 from __future__ import annotations
@@ -213,8 +213,8 @@ def _whole(q: float, noise: float, order: float) -> float:
 
 
 def _broken(q: float, noise: float, orders: np.ndarray) -> np.ndarray:
-    """Logarithms of the moments of orders that are not whole, `E[(1 - q + q e^((2 x - 1) / (2 noise^2)))^a]` over normal
-    x of mean 0: by the trapezoidal rule, whose error for such a function falls exponentially with the step.
+    """Logarithms of the moments of orders that are not whole, `E[(1 - q + q e^((2 x - 1) / (2 noise^2)))^a]` over
+    normal x of mean 0: by the trapezoidal rule, whose error for such a function falls exponentially with the step.
     """
     step = noise * min(noise, 1.0) / _POINTS
     x = np.arange(-_WIDTH * noise, orders.max(initial=1.0) + _WIDTH * noise, step)

@@ -62,8 +62,7 @@ def clipped_backward(losses: Tensor, parameters: Iterable[Tensor], max_norm: flo
     if math.isfinite(max_norm):
         norms = per_example_norms(losses, parameters)
         if not np.isfinite(norms).all():
-            raise GradientError(f"clipped_backward: the gradient of example {int(np.argmin(np.isfinite(norms)))} is not "
-                                "finite; lower the learning rate")
+            raise GradientError("clipped_backward: the gradient of an example is not finite; lower the learning rate")
         with np.errstate(divide="ignore"):
             weights *= np.minimum(1, _INSIDE * max_norm / norms)
     losses.backward(weights.astype(losses.dtype))

@@ -15,7 +15,7 @@ from recsys.errors import DataWarning, ParameterError, UnsupportedError
 from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender, storing
 from recsys.estimator.capabilities import Depends
 from recsys.estimator.parameters import Check, above, at_least, between, one_of, optional, whole
-from recsys.models.hybrid.naming import Spec, made, named, settled
+from recsys.models.hybrid.naming import Spec, made, settled
 from recsys.models.linear import noisy
 from recsys.training import Run, Trainer
 from recsys.training.private import Plan, PrivateObjective, UnitObjective, planned, refuse_mixing
@@ -24,7 +24,8 @@ __all__ = ["Private"]
 
 
 def _can(can: Can, model: Any) -> Can:
-    return replace(made(model.model).can, ratings=False, partial_fit=False, cold_user=False)
+    own: Can = made(model.model).can
+    return replace(own, ratings=False, partial_fit=False, cold_user=False)
 
 
 class Private(Recommender):
@@ -114,13 +115,13 @@ class Private(Recommender):
         if (self.epsilon is None) == (self.noise is None):
             raise ParameterError("Private: give either epsilon or noise, and the other as None.")
         if self.epsilon is not None and self.max_norm is None:
-            raise ParameterError("Private: without clipping no epsilon can be promised; give max_norm, or noise=0.0 and "
-                                 "epsilon=None for training as ever.")
+            raise ParameterError("Private: without clipping no epsilon can be promised; give max_norm, or noise=0.0 "
+                                 "and epsilon=None for training as ever.")
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """What the model learns, with noise."""
         part, facts = made(self.model), _published(context.facts)
-        part.can = self.can  # of the scorer that it makes
+        vars(part)["can"] = self.can  # of the scorer that it makes
         rng = np.random.default_rng(secrets.randbits(128) if self.seed is None else self.seed)
         learn = self._gram if isinstance(part, noisy.LEARNERS) else self._network
         learned, plan = learn(part, data, replace(context, facts=facts, valid=None, valid_history=None), rng)
@@ -128,15 +129,16 @@ class Private(Recommender):
 
     def _plan(self, n_units: int, batch_size: int, epochs: int) -> Plan:
         if self.delta > 1 / max(n_units, 1):
-            warnings.warn(f"Private: delta={self.delta:g} is above 1 / {n_units}, so that it may be that somebody's data "
-                          f"is published; give a smaller one.", DataWarning, stacklevel=5)
+            warnings.warn(f"Private: delta={self.delta:g} is above 1 / {n_units}, so that it may be that somebody's "
+                          f"data is published; give a smaller one.", DataWarning, stacklevel=5)
         norm = np.inf if self.max_norm is None else self.max_norm
         return planned("Private", self.unit, n_units, epsilon=self.epsilon, noise=self.noise, delta=self.delta,
                        max_norm=norm, batch_size=batch_size, epochs=epochs)
 
     def _gram(self, part: Any, data: Interactions, context: Context, rng: np.random.Generator) -> tuple[Learned, Plan]:
         if self.unit != "person":
-            raise UnsupportedError("Private: EASE protects people, whose events it scales together; give unit='person'.")
+            raise UnsupportedError("Private: EASE protects people, whose events it scales together; give "
+                                   "unit='person'.")
         plan = replace(self._plan(data.n_users, data.n_users, 1), max_norm=1.0)
         return noisy.learned(part, data, context, plan.noise, rng), plan
 
@@ -151,10 +153,10 @@ class Private(Recommender):
         training = part.training(data, context)
         run, objective = training.run, training.run.objective
         if not isinstance(objective, UnitObjective) or getattr(part, "personal", False):
-            raise UnsupportedError(f"Private: {name} cannot learn privately with these hyper-parameters: its loss is not "
-                                   f"a sum of losses of people (or events) that are kept apart; use EASE, MultDAE, "
-                                   f"LinearAutoencoder, SASRec with loss='softmax' and order='rows', or, with unit='event', GMF "
-                                   f"with loss='bpr'.")
+            raise UnsupportedError(f"Private: {name} cannot learn privately with these hyper-parameters: its loss is "
+                                   f"not a sum of losses of people (or events) that are kept apart; use EASE, MultDAE, "
+                                   f"LinearAutoencoder, SASRec with loss='softmax' and order='rows', or, with "
+                                   f"unit='event', GMF with loss='bpr'.")
         if objective.unit != self.unit:
             raise UnsupportedError(f"Private: {name} learns from every {objective.unit} by itself, so that it cannot "
                                    f"protect every {self.unit}; give unit={objective.unit!r}, or another model.")
@@ -183,7 +185,7 @@ class Private(Recommender):
         """
         fitted = self.require("save")
         fitted = replace(fitted, parameters={**fitted.parameters, "seed": None})
-        storing.save(fitted if seen else storing.without_users(fitted, fitted.users.ids), path, seen=seen)
+        storing.save(fitted if seen else storing.without_users(fitted, list(fitted.users.ids)), path, seen=seen)
 
 
 def _published(facts: Facts) -> Facts:

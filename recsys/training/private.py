@@ -82,7 +82,7 @@ def sentence(card: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> print(planned("MultDAE", "person", 6040, epsilon=8.0, delta=1e-5, max_norm=1.0, batch_size=604, epochs=20))
-    epsilon 8.00 with delta 1e-05 for every person (noise 1.25 x max_norm 1, rate 0.1, 200 steps)
+    epsilon 8.00 with delta 1e-05 for every person (noise 1.2 x max_norm 1, rate 0.1, 200 steps)
     """
     how = (f"noise {card['noise']:.3g} x max_norm {_shown(card['max_norm'])}, rate {card['rate']:.3g}, "
            f"{card['steps']} step{'s' * (card['steps'] != 1)}")

@@ -50,8 +50,8 @@ def learned(part: EASE, data: Interactions, context: Context, noise: float, rng:
     n = data.n_items
     needed = _BYTES_AN_ENTRY * n * n / 2**30
     if needed > part.max_gib:
-        raise ParameterError(f"Private: {n:,} items need about {needed:.1f} GiB, more than max_gib={part.max_gib} of EASE; "
-                             f"keep fewer items (k_core) or raise it.")
+        raise ParameterError(f"Private: {n:,} items need about {needed:.1f} GiB, more than max_gib={part.max_gib} of "
+                             f"EASE; keep fewer items (k_core) or raise it.")
     histories = Histories(recent=part.recent).storing(data.csr, context.facts.seen)
     rows = weighted(Histories().plain(data.csr), 1.0)
     counts = np.bincount(rows.indices, rows.weights, n) + rng.standard_normal(n) * noise / np.sqrt(_COUNTING)
@@ -92,7 +92,7 @@ def symmetric_noise(n: int, deviation: float, rng: np.random.Generator) -> np.nd
     --------
     >>> drawn = symmetric_noise(500, 2.0, np.random.default_rng(0))
     >>> round(float(drawn.std()), 1), round(float(np.diag(drawn).std()), 1), bool((drawn == drawn.T).all())
-    (2.0, 2.9, True)
+    (2.0, 2.8, True)
     """
     drawn = rng.standard_normal((n, n)) * deviation
     return np.asarray((drawn + drawn.T) / np.sqrt(2))

@@ -156,8 +156,8 @@ class Sampled(Pairs):
             Of another loss than "bpr" and "bce", or with a penalty.
         """
         if self._loss not in ("bpr", "bce") or self._penalty is not None:
-            raise UnsupportedError("private training of pairs learns by loss='bpr' or 'bce' with reg=0 alone; weight_decay "
-                                   "takes the place of reg.")
+            raise UnsupportedError("private training of pairs learns by loss='bpr' or 'bce' with reg=0 alone; "
+                                   "weight_decay takes the place of reg.")
         user, item = (side[units] for side in self._every)
         drawn = rng.integers(0, self._n_items, (len(units), self.negatives))
         scores = self.scores(user, np.concatenate([item[:, None], drawn], axis=1))  # (B, 1 + negatives)

@@ -196,8 +196,8 @@ class NextItem:
             Of another loss, or of events in no order.
         """
         if self._loss is not full_softmax or self.moments is not None:
-            raise UnsupportedError("private training of sequences learns by loss='softmax' and order='rows' alone: other "
-                                   "losses draw items by how popular they are, which tells of people.")
+            raise UnsupportedError("private training of sequences learns by loss='softmax' and order='rows' alone: "
+                                   "other losses draw items by how popular they are, which tells of people.")
         users = self._active[units]
         left = self.rows.counts[users] - 1  # predictions that there are
         counts = np.minimum(left, self.max_length)
