@@ -64,6 +64,7 @@ GLOSSARY: dict[str, Word] = {
     "max_length": Word("int", "words that are read of a text"),
     "max_norm": Word("float", "the most that a unit may add to a gradient"),
     "max_words": Word("int", "size of the vocabulary"),
+    "mechanism": Word("str", "where noise comes in: into a matrix once, or into every step"),
     "min_count": Word("int", "items that have a word of the vocabulary"),
     "min_neighbours": Word("int", "with fewer neighbours, the answer is the baseline"),
     "negatives": Word("int", "items drawn against each that was chosen"),

@@ -14,13 +14,21 @@ from recsys.data.interactions import Interactions
 from recsys.errors import DataWarning, ParameterError, UnsupportedError
 from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender, storing
 from recsys.estimator.capabilities import Depends
+from recsys.estimator.histories import Histories
 from recsys.estimator.parameters import Check, above, at_least, between, one_of, optional, whole
+from recsys.estimator.scorers.networks import HistoryNetwork
+from recsys.estimator.scorers.similarities import DenseSimilarities
+from recsys.models.autoencoders.estimators import LinearAutoencoder
 from recsys.models.hybrid.naming import Spec, made, settled
 from recsys.models.linear import noisy
+from recsys.models.linear.ease import EASE
 from recsys.training import Run, Trainer
 from recsys.training.private import Plan, PrivateObjective, UnitObjective, planned, refuse_mixing
 
 __all__ = ["Private"]
+
+_BYTES_AN_ENTRY = 44  # a Gram matrix, its eigenvectors, LAPACK's copies and an inverse in float64, weights in float32
+_MAX_GIB = 4.0  # where the model does not say
 
 
 def _can(can: Can, model: Any) -> Can:
@@ -39,9 +47,9 @@ class Private(Recommender):
       takes each person with a chance of `batch_size / n_users`, clips the gradient of all that a person did, over all
       parameters together, to `max_norm`, and adds noise (DP-SGD). `GMF`, `NeuMF` and other pairs have a vector for each
       person and learn from events as units.
-    - `EASE`: the Gram matrix of histories scaled to length 1, and how popular items are, with noise, once; what noise
-      alone explains is taken out, and the regressions are solved from the rest. It needs fewer people for the same
-      quality, as there is one step.
+    - `EASE`, and `LinearAutoencoder` with `tied=False`, whose loss follows from it: the Gram matrix of histories scaled
+      to length 1, and how popular items are, with noise, once; what is within noise is taken out, and the model learns
+      from the rest. It needs fewer people for the same quality, as there is one step.
 
     What else follows from the data is fixed or left out: validation data is not looked at, nor are counts, means and
     ranges of values; `curves_` do not exist. Taken as known by everybody are the items that there are, the number of
@@ -65,6 +73,8 @@ class Private(Recommender):
     noise : float, optional
         Standard deviation of the noise, relative to `max_norm`, instead of `epsilon`. With 0 and without clipping,
         networks are trained as ever, to the bit.
+    mechanism : {"matrix", "steps"}, optional
+        By default a matrix where that will do.
     seed : int, optional
         Of samples and noise; by default the operating system draws. Whoever knows it can take the noise away: it is for
         tests, and no file holds it.
@@ -92,7 +102,8 @@ class Private(Recommender):
     can: ClassVar[Any] = Depends(Can(fold_in=True), _can)
     checks: ClassVar[dict[str, Check]] = {
         "epsilon": optional(above(0)), "delta": between(1e-300, 0.5), "unit": one_of("person", "event"),
-        "max_norm": optional(above(0)), "noise": optional(at_least(0)), "seed": optional(whole(0))}
+        "max_norm": optional(above(0)), "noise": optional(at_least(0)),
+        "mechanism": optional(one_of("matrix", "steps")), "seed": optional(whole(0))}
 
     model: Any
     epsilon: float | None
@@ -100,11 +111,12 @@ class Private(Recommender):
     unit: str
     max_norm: float | None
     noise: float | None
+    mechanism: str | None
     seed: int | None
 
     def __init__(self, *, model: Spec = "EASE", epsilon: float | None = 8.0, delta: float = 1e-5,
                  unit: str = "person", max_norm: float | None = 1.0, noise: float | None = None,
-                 seed: int | None = None) -> None:
+                 mechanism: str | None = None, seed: int | None = None) -> None:
         model = settled(model)
         self.store_parameters(locals())
 
@@ -123,7 +135,7 @@ class Private(Recommender):
         part, facts = made(self.model), _published(context.facts)
         vars(part)["can"] = self.can  # of the scorer that it makes
         rng = np.random.default_rng(secrets.randbits(128) if self.seed is None else self.seed)
-        learn = self._gram if isinstance(part, noisy.LEARNERS) else self._network
+        learn = self._matrix if self._by_matrix(part) else self._steps
         learned, plan = learn(part, data, replace(context, facts=facts, valid=None, valid_history=None), rng)
         return replace(learned, taken={**learned.taken, "privacy_": plan.card()})
 
@@ -135,14 +147,42 @@ class Private(Recommender):
         return planned("Private", self.unit, n_units, epsilon=self.epsilon, noise=self.noise, delta=self.delta,
                        max_norm=norm, batch_size=batch_size, epochs=epochs)
 
-    def _gram(self, part: Any, data: Interactions, context: Context, rng: np.random.Generator) -> tuple[Learned, Plan]:
-        if self.unit != "person":
-            raise UnsupportedError("Private: EASE protects people, whose events it scales together; give "
-                                   "unit='person'.")
-        plan = replace(self._plan(data.n_users, data.n_users, 1), max_norm=1.0)
-        return noisy.learned(part, data, context, plan.noise, rng), plan
+    def _by_matrix(self, part: Any) -> bool:
+        """Whether it learns from a Gram matrix; ParameterError if it is to and cannot."""
+        possible = isinstance(part, EASE) or (isinstance(part, LinearAutoencoder) and not part.tied)
+        if self.mechanism == "matrix" and not possible:
+            raise ParameterError(f"Private: {type(part).__name__} cannot learn by mechanism='matrix'; EASE and "
+                                 f"LinearAutoencoder with tied=False can.")
+        if self.mechanism == "steps" and isinstance(part, EASE):
+            raise ParameterError("Private: EASE has no steps; leave mechanism out.")
+        return possible and self.mechanism != "steps"
 
-    def _network(self, part: Any, data: Interactions, context: Context,
+    def _matrix(self, part: Any, data: Interactions, context: Context,
+                rng: np.random.Generator) -> tuple[Learned, Plan]:
+        name, n = type(part).__name__, data.n_items
+        if self.unit != "person":
+            raise UnsupportedError(f"Private: {name} protects people, whose events it scales together; give "
+                                   f"unit='person'.")
+        most, needed = getattr(part, "max_gib", _MAX_GIB), _BYTES_AN_ENTRY * n * n / 2**30
+        if needed > most:
+            raise ParameterError(f"Private: {n:,} items need about {needed:.1f} GiB, more than max_gib={most:g}; keep "
+                                 f"fewer items (k_core){' or raise it' if isinstance(part, EASE) else ''}.")
+        plan = replace(self._plan(data.n_users, data.n_users, 1), max_norm=1.0)
+        histories = Histories(recent=getattr(part, "recent", None)).storing(data.csr, context.facts.seen)
+        found = noisy.published(Histories().plain(data.csr), plan.noise, rng)
+        counts = np.ceil(np.maximum(found.counts, 0)).astype(np.int64)
+        taken = {"reg_": found.reg, "known_items_": len(found.kept)}
+        if isinstance(part, EASE):
+            scorer: Any = DenseSimilarities(part.can, histories, noisy.similarities(found, part))
+        else:
+            network = part.build(data.n_users, n, np.random.default_rng(part.seed))
+            network.bag.table.weight.data[...], network.output.data[...] = noisy.tables(
+                found, part.factors, part.dropout)
+            network.eval()
+            scorer = HistoryNetwork(part.can, histories, network, part.architecture(), n)
+        return Learned(scorer, taken, ({}, {"item_counts": counts})), plan
+
+    def _steps(self, part: Any, data: Interactions, context: Context,
                  rng: np.random.Generator) -> tuple[Learned, Plan]:
         name = type(part).__name__
         if not part.trains or part.reads:

@@ -15,11 +15,12 @@ from recsys import Interactions, datasets, loading
 from recsys.data import IdMap
 from recsys.data.csr import CSR
 from recsys.errors import DataWarning, ParameterError, UnsupportedError
-from recsys.models import EASE, GMF, MultDAE, Private, model_class
+from recsys.models import GMF, MultDAE, Private, model_class
 from recsys.models.linear import noisy
+from recsys.training.private import sentence
 
 DATA = datasets.simulate(n_users=120, n_items=30, n_events=1500, seed=0)[0]
-NOTHING = {"epsilon": None, "noise": 0.0, "max_norm": None}
+NOTHING = {"epsilon": None, "noise": 0.0, "max_norm": None, "mechanism": "steps"}
 PEOPLE = {
     "LinearAutoencoder": {"tied": False, "factors": 4}, "MultDAE": {"hidden": (6,)}, "MultVAE": {"latent": 4},
     "SASRec": {"factors": 4, "recent": 6}, "LRURec": {"factors": 4, "recent": 6}, "Caser": {"factors": 4, "recent": 6},
@@ -168,11 +169,16 @@ def test_cleaning_brings_back_what_is_above_noise() -> None:
     assert not noisy.cleaned(noisy.symmetric_noise(n, 2.0, rng), 1.1 * edge).any()
 
 
-def test_without_noise_it_is_ease_of_rows_of_length_one() -> None:
+def test_without_noise_it_is_ease_of_scaled_rows_of_length_one() -> None:
     private = Private(model=("EASE", {"reg": 0.5}), epsilon=None, noise=0.0).fit(DATA)
-    plain = EASE(reg=0.5, user_power=1.0).fit(DATA)
-    np.testing.assert_allclose(private.require("t").scorer.item_weights, plain.require("t").scorer.item_weights,
-                               atol=1e-5)
+    x = np.asarray(DATA.csr.unique().toarray() > 0, float)
+    scale = (x / np.sqrt(x.sum(axis=1, keepdims=True))).sum(axis=0) ** -0.25
+    z = x * scale
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    inverse = np.linalg.inv(z.T @ z + 0.5 * np.eye(x.shape[1]))
+    weights = -inverse / np.diag(inverse) * scale[:, None]
+    np.fill_diagonal(weights, 0)
+    np.testing.assert_allclose(private.require("t").scorer.item_weights, weights, atol=1e-5)
 
 
 def test_more_epsilon_is_nearer_to_what_it_is_without_noise() -> None:
@@ -181,6 +187,41 @@ def test_more_epsilon_is_nearer_to_what_it_is_without_noise() -> None:
     found = [Private(model="EASE", epsilon=epsilon, seed=0).fit(data) for epsilon in (0.5, 5.0, 500.0)]
     gaps = [np.linalg.norm(model.require("t").scorer.item_weights - exact) for model in found]
     assert gaps[0] > gaps[1] > gaps[2]
+
+
+def test_tables_of_an_autoencoder_are_the_minimum_of_its_loss() -> None:
+    """Of `E|x - V W' x~|^2 + reg |W V'|^2`, x~ with dropout: no small change of V or W makes it smaller."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 6))
+    gram, p, reg = x.T @ x, 0.3, 2.0
+    found = noisy.Published(np.ones(6), np.arange(6), np.ones(6), gram, reg)
+    W, V = (table.astype(float) for table in noisy.tables(found, 2, p))
+    penalty = np.diag(reg + p / (1 - p) * np.diag(gram))
+
+    def loss(W: np.ndarray, V: np.ndarray) -> float:
+        told = W @ V.T
+        return float(np.trace(gram - 2 * gram @ told + told.T @ (gram + penalty) @ told))
+
+    for _ in range(50):
+        step = [1e-2 * rng.normal(size=(6, 2)) for _ in range(2)]
+        assert loss(W, V) <= loss(W + step[0], V + step[1]) + 1e-6
+
+
+def test_an_autoencoder_learns_from_the_matrix_what_ease_learns_with_fewer_numbers() -> None:
+    data = datasets.simulate(n_users=400, n_items=25, n_events=6000, seed=3)[0]
+    autoencoder = ("LinearAutoencoder", {"tied": False, "factors": 25, "dropout": 0.0})
+    model = Private(model=autoencoder, epsilon=None, noise=0.0).fit(data)
+    assert model.known_items_ == 25
+    history = data.items.ids[:4].tolist()
+    assert model.recommend(history=history, k=5).counts == 5
+    again = Private(model=("LinearAutoencoder", {"tied": False}), epsilon=None, noise=0.0, mechanism="steps").fit(data)
+    assert not hasattr(again, "known_items_")
+
+
+def test_a_promise_in_words() -> None:
+    said = sentence(Private(model="EASE", epsilon=3.0).fit(DATA).privacy_)
+    assert said.startswith("epsilon 3.00 with delta 1e-05 for every person (noise ")
+    assert said.endswith(" x max_norm 1, rate 1, 1 step)")
 
 
 # ------------------------------------------------------------------------------------------------- refusals
@@ -193,6 +234,9 @@ def test_more_epsilon_is_nearer_to_what_it_is_without_noise() -> None:
     ({"model": ("GMF", {"loss": "bpr"})}, UnsupportedError, "cannot protect every person; give unit='event'"),
     ({"model": ("GMF", {"loss": "warp", "reg": 0.0}), "unit": "event"}, UnsupportedError, "loss='bpr' or 'bce'"),
     ({"model": "EASE", "unit": "event"}, UnsupportedError, "EASE protects people"),
+    ({"model": "MultDAE", "mechanism": "matrix"}, ParameterError, "MultDAE cannot learn by mechanism='matrix'"),
+    ({"mechanism": "steps"}, ParameterError, "EASE has no steps"),
+    ({"model": ("LinearAutoencoder", {"tied": False}), "unit": "event"}, UnsupportedError, "protects people"),
     ({"unit": "house"}, ParameterError, "unit"), ({"delta": 0.0}, ParameterError, "delta"),
     ({"epsilon": None}, ParameterError, "either epsilon or noise"), ({"noise": 1.0}, ParameterError, "either epsilon"),
     ({"max_norm": None}, ParameterError, "without clipping no epsilon"), ({"epsilon": -1.0}, ParameterError, "epsilon"),
