@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from minidl import ops
 from recsys.data.csr import CSR
 from recsys.data.sampling import apart
+from recsys.errors import UnsupportedError
 from recsys.models.autoencoders.network import VariationalAutoencoder
 from recsys.training import shuffled
 
@@ -79,8 +81,19 @@ class Histories:
         return self._loss(self.rows.rows(users), users)
 
     def losses(self, units: np.ndarray, rng: np.random.Generator) -> Any:
-        """The loss of each of some histories."""
+        """The loss of each of some histories.
+
+        Raises
+        ------
+        UnsupportedError
+            The loss takes no `reduction`.
+        """
         users = self.active[units]
+        try:
+            signature(self._loss).bind(None, None, reduction="none")
+        except TypeError as error:
+            raise UnsupportedError("private training needs the loss of every person: let the loss of Histories take "
+                                   "reduction='none', as objective.multinomial does.") from error
         return self._loss(self.rows.rows(users), users, reduction="none")
 
 

@@ -51,6 +51,14 @@ def test_without_noise_and_clipping_networks_are_trained_as_ever_bit_for_bit(nam
     assert private.privacy_["epsilon"] is None
 
 
+def test_a_loss_without_reduction_is_refused() -> None:
+    from recsys.models.autoencoders.objective import Histories
+
+    objective = Histories(DATA.csr.unique(), lambda history, users: None)
+    with pytest.raises(UnsupportedError, match="needs the loss of every person"):
+        objective.losses(np.arange(3), np.random.default_rng(0))
+
+
 def test_tied_tables_agree_with_a_loop_over_people() -> None:
     """One clip over a table that is read and scored with: the sum of the clipped gradients of people alone."""
     from minidl.privacy import clipped_backward
