@@ -13,20 +13,21 @@ from minidl.tensors import Tensor, tensor
 
 if TYPE_CHECKING:
     __version__: str
-    from minidl import data, debug, io, nn, onnx, optim, testing, typing
+    from minidl import data, debug, io, nn, onnx, optim, privacy, testing, typing
     from minidl.debug import graph, profile
-    from minidl.ops.per_example import per_example_grads
+    from minidl.ops.per_example import per_example_grads, per_example_norms
     from minidl.recompute import checkpoint
 
 __all__ = [
     "AnomalyError", "GradientError", "MissingExtraError", "RowGrad", "ShapeError", "Tensor", "checkpoint", "data",
     "debug", "fused", "grad", "graph", "hessian", "hvp", "io", "is_grad_enabled", "jacobian", "jvp", "keeps", "nn",
-    "no_grad", "onnx", "ops", "optim", "per_example_grads", "primitive", "profile", "record", "runtime", "tensor",
-    "testing", "typing", "value_and_grad", "vjp",
+    "no_grad", "onnx", "ops", "optim", "per_example_grads", "per_example_norms", "primitive", "privacy", "profile",
+    "record", "runtime", "tensor", "testing", "typing", "value_and_grad", "vjp",
 ]
 
 
-_ELSEWHERE = {"graph": "debug", "profile": "debug", "checkpoint": "recompute", "per_example_grads": "ops.per_example"}
+_ELSEWHERE = {"graph": "debug", "profile": "debug", "checkpoint": "recompute", "per_example_grads": "ops.per_example",
+              "per_example_norms": "ops.per_example"}
 
 
 def __getattr__(name: str) -> Any:

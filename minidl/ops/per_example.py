@@ -10,7 +10,7 @@ batch norm), each is followed by itself, which is right, and as slow as a loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,14 @@ import numpy as np
 
 from minidl.engine import Leaf, Node, leading_to, reachable, recording
 from minidl.errors import GradientError, name_of
-from minidl.ops import activation_more, conv, elementwise, index, linalg, shape
-from minidl.ops.embeddings import _embedding_bag_rule, _embedding_rule, _weighted_reference
+from minidl.ops.factored import Outer
+from minidl.ops.per_example_formulas import FORMULAS, THROUGH
 from minidl.ops.reduce import sum_to
 from minidl.rowgrad import RowGrad
 from minidl.tensors import Tensor
 from minidl.versions import clock, shield
 
-__all__ = ["per_example_grads"]
+__all__ = ["per_example_grads", "per_example_norms"]
 
 
 def per_example_grads(losses: Tensor, parameters: Iterable[Tensor]) -> list[Any]:
@@ -65,25 +65,91 @@ def per_example_grads(losses: Tensor, parameters: Iterable[Tensor]) -> list[Any]
     [(5, 1, 3), (5, 1)]
     """
     wanted = list(parameters)
+    found = _each("per_example_grads", losses, wanted)
+    return [_as(found.get(p.node), (len(losses), *p.shape), p.dtype) for p in wanted]
+
+
+def per_example_norms(losses: Tensor, parameters: Iterable[Tensor]) -> np.ndarray:
+    """The norm of the gradient of each of a batch of losses, of all parameters together.
+
+    Parameters
+    ----------
+    losses, parameters
+        As of `per_example_grads`; a parameter that is given twice counts once.
+
+    Returns
+    -------
+    ndarray, float64, shape (B,)
+
+    Raises
+    ------
+    GradientError
+        As of `per_example_grads`; and where examples are mixed by batch norm, as an example has no gradient of its own
+        there.
+
+    Notes
+    -----
+    Of the weights of linear layers and of matrix products no gradient is made where its norm follows from less: with
+    the rows x_t that an example brings and the gradients g_t of what comes out, the square is
+    `sum_ts (x_t . x_s) (g_t . g_s)` (the ghost norm). Rows of tables are summed first where an example reads one twice.
+
+    Source: Goodfellow 2015, "Efficient per-example gradient computations"; Li et al. 2022, "Large language models can
+    be strong differentially private learners", section 4.
+
+    Examples
+    --------
+    >>> import numpy as np, minidl
+    >>> w = minidl.tensor(np.zeros(2), requires_grad=True)
+    >>> minidl.per_example_norms(np.array([[3.0, 4.0], [0.0, 1.0]]) @ w, [w])
+    array([5., 1.])
+    """
+    wanted = list(parameters)
+    if isinstance(losses, Tensor) and losses.node is not None:
+        for node in reachable([losses.node], ()):
+            if node.params.get("training") and name_of(node.rule) == "batch_norm":
+                raise GradientError("per_example_norms: batch_norm mixes the examples of a batch, so that none of them "
+                                    "has a gradient of its own; use LayerNorm or GroupNorm, or call eval() on it")
+    found = _each("per_example_norms", losses, wanted)
+    total = np.zeros(len(losses))
+    for each in found.values():
+        total += _squares(each, len(losses))
+    return np.sqrt(total)
+
+
+def _each(name: str, losses: Tensor, wanted: Sequence[Tensor]) -> dict[Any, Any]:
+    """What each example gives for the nodes of the wanted parameters, where there is anything."""
     if not isinstance(losses, Tensor) or losses.ndim != 1:
-        raise GradientError(f"per_example_grads: losses have shape {np.shape(losses)}; they have to be a Tensor of one "
+        raise GradientError(f"{name}: losses have shape {np.shape(losses)}; they have to be a Tensor of one "
                             "axis, with one loss for each example (reduction='none')")
     if losses.node is None:
-        raise GradientError("per_example_grads: the losses do not depend on anything with requires_grad=True")
+        raise GradientError(f"{name}: the losses do not depend on anything with requires_grad=True")
     count = len(losses)
     if any(p.node is None for p in wanted):
-        raise GradientError("per_example_grads: a parameter has requires_grad=False; leave it out")
+        raise GradientError(f"{name}: a parameter has requires_grad=False; leave it out")
     nodes = [p.node for p in wanted if p.node is not None]
     weights = (1 + np.arange(count) * 0.6180339887498949 % 1).astype(losses.dtype)  # all different, from 1 to 2
     with recording(False):
-        found = _Pass(weights, nodes).back(losses.node, np.ones(count, losses.dtype), weights, _Apart(0, False))
-    return [_as(found.get(p.node), (count, *p.shape), p.dtype) for p in wanted]
+        return _Pass(weights, nodes).back(losses.node, np.ones(count, losses.dtype), weights, _Apart(0, False))
+
+
+def _squares(each: Any, count: int) -> np.ndarray:
+    """The squared norm of what each example gives: float64 (count,)."""
+    if isinstance(each, Outer):
+        return each.squares()
+    if isinstance(each, RowGrad):
+        each = each.coalesce()
+        rows = each.rows.reshape((len(each.indices), -1)).astype(np.float64)
+        return np.bincount(each.indices // (each.shape[0] // count), np.einsum("ri,ri->r", rows, rows), count)
+    flat = each.reshape((count, -1)).astype(np.float64, copy=False)
+    return np.einsum("bi,bi->b", flat, flat)
 
 
 def _as(found: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """An answer in the parameter's dtype; zeros where there is none."""
-    return np.zeros(shape, dtype) if found is None else found.astype(dtype, copy=False) if isinstance(
-        found, np.ndarray) else found.astype(dtype)
+    if found is None:
+        return np.zeros(shape, dtype)
+    found = found.dense() if isinstance(found, Outer) else found
+    return found.astype(dtype) if isinstance(found, RowGrad) else found.astype(dtype, copy=False)
 
 
 # ------------------------------------------------------------------------------------- where examples are
@@ -148,7 +214,7 @@ class _Flow:
         self.g: Any = None
         self.other: Any = None
         self.apart = _Apart(0, False)
-        self.each: Any = None  # (B, *shape), or a RowGrad
+        self.each: Any = None  # (B, *shape), an Outer, or a RowGrad
 
     def add(self, g: np.ndarray, other: np.ndarray, apart: _Apart, count: int) -> None:
         if self.g is None:
@@ -163,6 +229,8 @@ class _Flow:
             self.each = each
         elif isinstance(self.each, RowGrad) and isinstance(each, RowGrad):
             self.each = self.each.append(each)
+        elif isinstance(self.each, Outer) and isinstance(each, Outer):
+            self.each = self.each.plus(each)
         else:
             form = next(a.shape for a in (self.each, each) if not isinstance(a, RowGrad))
             self.each = _dense(self.each).reshape(form) + _dense(each).reshape(form)
@@ -180,7 +248,7 @@ def _each_alone(g: np.ndarray, apart: _Apart, count: int) -> np.ndarray:
 
 
 def _dense(g: Any) -> np.ndarray:
-    return g.to_dense() if isinstance(g, RowGrad) else g
+    return g.to_dense() if isinstance(g, RowGrad) else g.dense() if isinstance(g, Outer) else g
 
 
 class _Pass:
@@ -238,21 +306,24 @@ class _Pass:
             self._flow(call.node.parents[i]).add_each(each)  # type: ignore[arg-type]
 
     def _one_by_one(self, node: Node, each: Any) -> None:
-        """Through a node to which the gradient of each example has come."""
-        each, call = _dense(each).reshape((self.count, *node.shape)), _Call(node)
-        if call.rule is shape._reshape_rule and (only := node.parents[0]) is not None:
-            self._flow(only).add_each(each.reshape((self.count, *only.shape)))
-            return
-        needs = [p in self.alive for p in node.parents]
-        columns = zip(*(call(g, needs) for g in each), strict=True)
-        for parent, column in zip(node.parents, columns, strict=True):
-            if parent is not None and column[0] is not None:
-                self._flow(parent).add_each(np.stack(column))
+        """Through a node to which the gradient of each example has come, at once or one after the other."""
+        call = _Call(node)
+        if not isinstance(each, Outer):
+            each = _dense(each).reshape((self.count, *node.shape))
+        through = THROUGH.get(call.rule)
+        made = None if through is None else through(call, each)
+        if made is None:
+            needs = [p in self.alive for p in node.parents]
+            columns = zip(*(call(g, needs) for g in _dense(each)), strict=True)
+            made = [None if column[0] is None else np.stack(column) for column in columns]
+        for parent, one in zip(node.parents, made if isinstance(made, list) else [made], strict=True):
+            if parent in self.alive and one is not None:
+                self._flow(parent).add_each(one)
 
     def _each(self, call: _Call, flow: _Flow, places: list[int]) -> dict[int, Any]:
         """Gradients of each example for some inputs of a node at which they are apart."""
         found: dict[int, Any] = {}
-        formula = _FORMULAS.get(getattr(call.rule, "reference", call.rule))
+        formula = FORMULAS.get(getattr(call.rule, "reference", call.rule))
         for i in places:
             if formula is not None and (made := formula(call, flow.g, flow.apart, self.count, i)) is not None:
                 found[i] = made
@@ -297,96 +368,3 @@ class _Call:
         made = self.rule(g, self.out, self.inputs, needs, **self.params)
         return [sum_to(_dense(c), p.shape) if need and c is not None and p is not None else None
                 for c, need, p in zip(made, needs, self.node.parents, strict=True)]
-
-
-# ------------------------------------------------------------------------------------------------ formulas
-
-def _linear(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> Any:
-    """Outer products of a row of g and a row of x, summed over the rows of an example."""
-    if apart.axis == g.ndim - 1 or place == 0:
-        return None
-    rows = apart.rows(g, count)  # (B, n, out)
-    if place == 2:
-        return rows.sum(axis=1)
-    return _outer(rows, apart.rows(call.inputs[0], count))
-
-
-def _matmul(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> Any:
-    x, weight = (np.asarray(a) if isinstance(a, (list, tuple)) else a for a in call.inputs)
-    if place == 0 or x.ndim < 2 or weight.ndim != 2 or apart.axis == g.ndim - 1:
-        return None
-    return _outer(apart.rows(x, count), apart.rows(g, count))
-
-
-def _outer(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(B, n, i), (B, n, j) -> (B, i, j)."""
-    if a.shape[1] == 1:
-        return a[:, 0, :, None] * b
-    return np.matmul(a.swapaxes(1, 2), b)
-
-
-def _by_images(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> Any:
-    """A convolution of one image at a time, when each example has one."""
-    if apart != _Apart(0, False) or len(g) != count or place == 0:
-        return None
-    needs = [i == place for i in range(len(call.node.parents))]
-    x, *others = call.inputs
-    return np.stack([call.rule(g[b:b + 1], None, [x[b:b + 1], *others], needs, **call.params)[place]
-                     for b in range(count)])
-
-
-def _elementwise(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> Any:
-    """What belongs to an example, summed over what was broadcast."""
-    needs = [i == place for i in range(len(call.node.parents))]
-    c = call.rule(g, call.out, call.inputs, needs, **call.params)[place]
-    parent: Any = call.node.parents[place]
-    lengths = (1,) * (g.ndim - parent.ndim) + parent.shape
-    if c.shape != g.shape or lengths[apart.axis] != 1:
-        return None
-    parts = apart.parts(c, count)  # (B, n, ...)
-    rest = (*lengths[:apart.axis], *lengths[apart.axis + 1:])
-    total = parts.sum(axis=(1, *(i + 2 for i, n in enumerate(rest) if n == 1 != parts.shape[i + 2])))
-    return total.reshape((count, *parent.shape))
-
-
-def _lookup(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> Any:
-    """A row for each index: of `embedding`, `take` along the first axis, and an array of integers as an index."""
-    params: Any = call.params
-    found = params["indices"] if "indices" in params else params["index"]
-    parent: Any = call.node.parents[place]
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iu" or params.get("axis", 0) != 0:
-        return None
-    if apart.axis >= found.ndim:
-        return None
-    parts = apart.parts(found.astype(np.int64, copy=False), count).reshape(count, -1)
-    flat = (parts % parent.shape[0] + parent.shape[0] * np.arange(count)[:, None]).reshape(-1)
-    rows = apart.parts(g, count).reshape((flat.size, *parent.shape[1:])).copy()
-    if (padding := params.get("padding")) is not None:
-        real = parts.reshape(-1) != padding
-        flat, rows = flat[real], rows[real]
-    return RowGrad(flat, rows, (count * parent.shape[0], *parent.shape[1:]))
-
-
-def _bag(call: _Call, g: np.ndarray, apart: _Apart, count: int, place: int) -> Any:
-    """A row for each index of a bag, times its factor."""
-    if apart.axis or place:
-        return None
-    parent: Any = call.node.parents[0]
-    ends = call.params["ends"]
-    scale = call.params["scale"] if "scale" in call.params else call.params["saved"]
-    bags = np.repeat(np.arange(len(g)), np.diff(ends))
-    example = bags % count if apart.turns else bags // (len(g) // count)
-    rows = (g[bags] * scale[:, None]).astype(g.dtype, copy=False)
-    return RowGrad(call.params["indices"] + parent.shape[0] * example, rows,
-                   (count * parent.shape[0], parent.shape[1]))
-
-
-_FORMULAS: dict[Any, Callable[..., Any]] = {
-    linalg._linear_rule: _linear, linalg._matmul_rule: _matmul, _embedding_rule: _lookup,
-    index._take_rule: _lookup, index._getitem_rule: _lookup, _embedding_bag_rule: _bag, _weighted_reference: _bag,
-    conv._conv2d_rule: _by_images, conv._conv_transpose2d_rule: _by_images,
-    **dict.fromkeys((elementwise._add_rule, elementwise._subtract_rule, elementwise._multiply_rule,
-                     elementwise._divide_rule, elementwise._maximum_rule, elementwise._minimum_rule,
-                     elementwise._where_rule, elementwise._power_rule, activation_more._prelu_rule),
-                    _elementwise)}
-"""Rule, or for a fused operation its reference, to the gradients of each example for one of its inputs, or None."""

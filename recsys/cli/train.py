@@ -24,12 +24,14 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--out", type=Path, required=True, help="the model's file")
     made.add_argument("--checkpoint", type=Path, metavar="FILE",
                       help="of a network: written after every epoch (.npz); the same command then goes on from it")
-    made.add_argument("--no-seen", action="store_true", help="keep the users' seen items out of the file")
+    made.add_argument("--no-seen", action="store_true",
+                      help="keep the users' seen items out of the file, and with Private all that is of people")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import warmup
+    from recsys.training import private
 
     check_target(options.out)
     model = fitting.build(options)
@@ -44,8 +46,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     found = {"model": type(model).__name__, "parameters": model.get_params(), "events": len(data),
              "users": data.n_users, "items": data.n_items, "fingerprint": data.fingerprint(), "seconds": seconds,
              "compile_seconds": compiling, "file": str(options.out), "bytes": options.out.stat().st_size}
-    console.pairs(f"Fitted {model!r}", {k: v for k, v in found.items() if k not in ("model", "parameters")})
-    console.result(found)
+    promised = getattr(model, "privacy_", None)
+    told = {} if promised is None else {"privacy": private.sentence(promised)}
+    console.pairs(f"Fitted {model!r}", {k: v for k, v in found.items() if k not in ("model", "parameters")} | told)
+    console.result(found | ({} if promised is None else {"privacy": promised}))
 
 
 def _kept_by(model: Any, checkpoint: Path) -> Path:

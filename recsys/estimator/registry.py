@@ -62,6 +62,7 @@ REGISTRY: dict[str, str] = {
     "CascadeHybrid": "hybrid.estimators",
     "Reranked": "hybrid.reranked",
     "Sharded": "hybrid.sharded",
+    "Private": "private",
 }
 """Every model that an artefact may name, and the module of `recsys.models` that it is in."""
 

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import accuracy, audit, cold, defaults, field, forgetting, serving, speed, store, tables, tuning
+from benchmarks import (
+    accuracy,
+    audit,
+    cold,
+    defaults,
+    field,
+    forgetting,
+    privacy,
+    serving,
+    speed,
+    store,
+    tables,
+    tuning,
+)
 from benchmarks.table import README, extract, put
 
-KINDS = (accuracy, audit, cold, defaults, field, forgetting, serving, speed, tuning)
+KINDS = (accuracy, audit, cold, defaults, field, forgetting, privacy, serving, speed, tuning)
 TABLE = "| work | peer | ours |\n|---|---|---:|\n| `a` |  | 1 |\n| b | PyTorch |  |\n\n1. a machine\n"
 
 

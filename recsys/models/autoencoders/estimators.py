@@ -62,7 +62,7 @@ class MultDAE(HistoryModel):
 
     def objective(self, network: Any, rows: CSR) -> Objective:
         """The loss of histories."""
-        return Histories(rows, lambda history, users: multinomial(network(history), history))
+        return Histories(rows, lambda history, users, **how: multinomial(network(history), history, **how))
 
 
 class CDAE(HistoryModel):
@@ -120,7 +120,7 @@ class CDAE(HistoryModel):
     def objective(self, network: Any, rows: CSR) -> Objective:
         """The loss of histories."""
         loss = LOSSES[self.loss]
-        return Histories(rows, lambda history, users: loss(network(history, users), history))
+        return Histories(rows, lambda history, users, **how: loss(network(history, users), history, **how))
 
 
 class LinearAutoencoder(HistoryModel):
@@ -171,7 +171,7 @@ class LinearAutoencoder(HistoryModel):
 
     def objective(self, network: Any, rows: CSR) -> Objective:
         """The loss of histories."""
-        return Histories(rows, lambda history, users: squares(network(history), history))
+        return Histories(rows, lambda history, users, **how: squares(network(history), history, **how))
 
 
 class MultVAE(HistoryModel):

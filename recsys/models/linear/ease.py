@@ -127,22 +127,30 @@ class EASE(Recommender):
         reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
         penalty = penalties(np.diag(gram), reg, self.dropout)
         gram[np.diag_indices(n)] += penalty
-        return self._of(inverse_of(gram), penalty, plain, histories, reg)
+        return self._of(inverse_of(gram), penalty, popularity(plain, self.item_power), histories, reg)
 
-    def _of(self, inverse: np.ndarray, penalty: np.ndarray, plain: CSR, histories: Histories, reg: float) -> Learned:
+    def weights_of(self, gram: np.ndarray, reg: float, popular: np.ndarray) -> np.ndarray:
+        """B of a Gram matrix, which is written over, and the items' popularity to the power: float32 (n, n)."""
+        penalty = penalties(np.diag(gram), reg, self.dropout)
+        gram[np.diag_indices(len(gram))] += penalty
+        return self._weights(inverse_of(gram), penalty, popular)
+
+    def _of(self, inverse: np.ndarray, penalty: np.ndarray, popular: np.ndarray, histories: Histories, reg: float
+            ) -> Learned:
         """The weights, written over P; its diagonal is kept beside them, and gives it back."""
         own = np.diag(inverse).copy()
-        columns, rows = self._scales(own, penalty, plain)
-        inverse *= columns
-        inverse *= rows[:, None]
-        np.fill_diagonal(inverse, 0)
-        scorer = DenseSimilarities(self.can, histories, inverse.astype(np.float32))
+        scorer = DenseSimilarities(self.can, histories, self._weights(inverse, penalty, popular))
         return Learned(scorer, {"reg_": reg}, ({}, {"diagonal": own}))
 
-    def _scales(self, own: np.ndarray, penalty: np.ndarray, plain: CSR) -> tuple[np.ndarray, np.ndarray]:
-        """What the columns, and the rows, of P are multiplied by to be weights: float64 (n_items,) each."""
-        popular = popularity(plain, self.item_power)
-        return -to_others(penalty, 1 / own, self.diagonal) / (own * popular), popular
+    def _weights(self, inverse: np.ndarray, penalty: np.ndarray, popular: np.ndarray) -> np.ndarray:
+        inverse *= self._columns(np.diag(inverse).copy(), penalty, popular)
+        inverse *= popular[:, None]
+        np.fill_diagonal(inverse, 0)
+        return inverse.astype(np.float32)
+
+    def _columns(self, own: np.ndarray, penalty: np.ndarray, popular: np.ndarray) -> np.ndarray:
+        """What the columns of P, whose diagonal is `own`, are multiplied by to be weights: float64 (n_items,)."""
+        return np.asarray(-to_others(penalty, 1 / own, self.diagonal) / (own * popular))
 
     def unlearn(self, data: Interactions, fitted: Fitted, staying: Staying, context: Context
                 ) -> tuple[Learned, str, float] | None:
@@ -158,16 +166,18 @@ class EASE(Recommender):
                          for part in (all_rows, rows))
         reg, own = float(fitted.learned.taken["reg_"]), expect(before, "diagonal", (data.n_items,), np.float64)
         to = noise(rows) ** 2 if self.reg is None else reg
-        columns, scale = self._scales(own, penalties(squares, reg, self.dropout), plain)
+        popular = popularity(plain, self.item_power)
+        columns = self._columns(own, penalties(squares, reg, self.dropout), popular)
         inverse = np.divide(fitted.answers_by(DenseSimilarities).item_weights, columns, dtype=np.float64)
-        inverse /= scale[:, None]
+        inverse /= popular[:, None]
         np.fill_diagonal(inverse, own)
         penalty = penalties(left, to, self.dropout)
         if not downdating.downdate(inverse, gone, self.dropout / (1 - self.dropout), to - reg) or not (
                 downdating.error(inverse, rows, penalty) <= TOLERANCE):
             return None
         histories = replace(form, stored=None).storing(data.csr, context.facts.seen)
-        return self._of(inverse, penalty, rest, histories, to), "the inverse downdated", TOLERANCE
+        return (self._of(inverse, penalty, popularity(rest, self.item_power), histories, to), "the inverse downdated",
+                TOLERANCE)
 
 
 def inverse_of(matrix: np.ndarray) -> np.ndarray:

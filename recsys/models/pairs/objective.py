@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl import ops
 from recsys.data.interactions import Interactions
 from recsys.data.sampling import NegativeSampler
+from recsys.errors import UnsupportedError
 from recsys.estimator import Facts
 from recsys.estimator.scorers.networks import pairs_at_once
 from recsys.training import Objective, losses, shuffled
@@ -128,10 +130,13 @@ class Sampled(Pairs):
         For each pair.
     """
 
+    unit = "event"
+
     def __init__(self, data: Interactions, scores: Scores, penalty: Callable[..., Any] | None, reg: float, loss: str,
                  sampler: NegativeSampler, negatives: int) -> None:
         super().__init__(data, scores, penalty, reg)
         self.sampler, self.negatives, self._loss = sampler, negatives, loss
+        self._every, self.n_units, self._n_items = (self.user, self.item), len(self.user), data.n_items
         possible = sampler.unseen[self.user] > 0
         self.user, self.item = self.user[possible], self.item[possible]
 
@@ -140,6 +145,25 @@ class Sampled(Pairs):
         negative, log_q = self.sampler.sample(user, self.negatives, rng), self.sampler.log_q
         scores = self.scores(user, np.concatenate([item[:, None], negative], axis=1))  # (B, 1 + negatives)
         return losses.of_draws(self._loss, log_q, item, negative)(scores[:, 0], scores[:, 1:])
+
+    def losses(self, units: np.ndarray, rng: np.random.Generator) -> Any:
+        """The loss of each of some pairs, of all there are, against items drawn from all alike: those that the user has
+        had as well, as an event is to tell nothing of the others.
+
+        Raises
+        ------
+        UnsupportedError
+            Of another loss than "bpr" and "bce", or with a penalty.
+        """
+        if self._loss not in ("bpr", "bce") or self._penalty is not None:
+            raise UnsupportedError("private training of pairs learns by loss='bpr' or 'bce' with reg=0 alone; "
+                                   "weight_decay takes the place of reg.")
+        user, item = (side[units] for side in self._every)
+        drawn = rng.integers(0, self._n_items, (len(units), self.negatives))
+        scores = self.scores(user, np.concatenate([item[:, None], drawn], axis=1))  # (B, 1 + negatives)
+        if self._loss == "bpr":
+            return ops.softplus(scores[:, 1:] - scores[:, :1]).mean(axis=1)
+        return ops.softplus(-scores[:, 0]) + ops.softplus(scores[:, 1:]).sum(axis=1)
 
 
 class AllItems(Pairs):

@@ -10,6 +10,7 @@ import numpy as np
 from minidl import ops
 from recsys.data.csr import CSR, ranges
 from recsys.data.sampling import NegativeSampler, apart
+from recsys.errors import UnsupportedError
 from recsys.models.sequential.network import SequenceNetwork, padded
 from recsys.training import shuffled
 from recsys.training.losses import SAMPLED, of_draws, squares
@@ -150,11 +151,15 @@ class NextItem:
         Items that were read compete, too: `seen` is None.
     """
 
+    unit = "person"
+
     def __init__(self, rows: CSR, max_length: int, network: SequenceNetwork, loss: Callable[..., Any],
                  moments: np.ndarray | None = None, repeats: bool = False) -> None:
         self.rows, self.max_length, self.network, self._loss, self.moments = rows, max_length, network, loss, moments
         self.repeats = repeats
+        self._items = rows.indices
         self._active = np.flatnonzero(rows.counts > 1)
+        self.n_units = len(self._active)
 
     def batches(self, epoch: int, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
         """Cut the histories; the pieces, as `alike` has them."""
@@ -181,6 +186,33 @@ class NextItem:
         targets = self._items[entries + 1]
         seen = None if self.repeats else self._seen(entries, counts, targets)
         return self._loss(self.network, states, targets, seen, rng)
+
+    def losses(self, units: np.ndarray, rng: np.random.Generator) -> Any:
+        """The mean loss of the events of one piece of each of some histories, wherever it begins: the full softmax.
+
+        Raises
+        ------
+        UnsupportedError
+            Of another loss, or of events in no order.
+        """
+        if self._loss is not full_softmax or self.moments is not None:
+            raise UnsupportedError("private training of sequences learns by loss='softmax' and order='rows' alone: "
+                                   "other losses draw items by how popular they are, which tells of people.")
+        users = self._active[units]
+        left = self.rows.counts[users] - 1  # predictions that there are
+        counts = np.minimum(left, self.max_length)
+        starts = self.rows.indptr[users] + rng.integers(0, left - counts + 1)
+        entries, indptr = ranges(starts, counts), np.concatenate([[0], np.cumsum(counts)])
+        items = padded(CSR(indptr, self.rows.indices[entries], None, (len(units), self.rows.shape[1])))
+        there = items >= 0  # (B, T)
+        targets = np.zeros(items.shape, np.int64)
+        targets[there] = self.rows.indices[entries + 1]
+        scores = self.network.scores(self.network.states_at(items, np.arange(items.size)))
+        if not self.repeats:
+            state, item = self._seen(entries, counts, targets[there])
+            scores.data[np.flatnonzero(there)[state], item] = -np.inf
+        each = ops.cross_entropy(scores, targets.ravel(), reduction="none").reshape(items.shape)
+        return (each * (there / counts[:, None]).astype(each.dtype)).sum(axis=1)
 
     def _seen(self, entries: np.ndarray, counts: np.ndarray, targets: np.ndarray) -> Seen:
         """What the states at entries have read since the beginning of their pieces, but the item that comes next."""

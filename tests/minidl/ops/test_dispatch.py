@@ -165,7 +165,8 @@ def test_clip_takes_the_names_of_newer_numpy_too():
 
 
 def test_every_family_is_collected():
-    parts = {"loss_parts", "masks", "methods", "per_example", "pool_windows", "precision", "winograd"}
+    parts = {"factored", "loss_parts", "masks", "methods", "per_example", "per_example_formulas", "pool_windows",
+             "precision", "winograd"}
     families = {m.name for m in pkgutil.iter_modules(ops.__path__)} - parts
     names = {n for family in families for n in importlib.import_module(f"minidl.ops.{family}").__all__}
     assert names == set(ops.__all__)

@@ -105,5 +105,6 @@ def test_updated_it_predicts_nearly_as_a_refit(name: str) -> None:
 def test_all_that_learn_more_are_measured() -> None:
     assert {*EXACT, *PAIRS, *RATINGS, *SEQUENCES, *CONTENT} == set(models_that("partial_fit"))
     assert set(REGISTRY) - set(models_that("partial_fit")) == {
-        "AutoRec", "CascadeHybrid", "KernelAutoRec", "Reranked", "Sharded", "SocialMF", "SwitchingHybrid", "TrustKNN",
+        "AutoRec", "CascadeHybrid", "KernelAutoRec", "Private", "Reranked", "Sharded", "SocialMF", "SwitchingHybrid",
+        "TrustKNN",
         "TrustSVD", "WeightedHybrid"}
