@@ -41,8 +41,8 @@ class Shard(Scorer):
         self.part, self.members, self.item_counts, self.history = part, members, item_counts, history
         self.can, self.n_items, self.needs_values = part.can, part.n_items, part.needs_values
         self.needs_histories = part.needs_histories or part.can.fold_in
-        self.plainly = (f"{part.plainly} People were divided into groups for that, each of which a model of its own has "
-                        f"learned from.")
+        self.plainly = (f"{part.plainly} People were divided into groups for that, and each group has a model of "
+                        f"its own.")
         self.personalised, self.alone = part.personalised, part.alone or part.vectors() is not None
         self._number = np.cumsum(members) - 1
 

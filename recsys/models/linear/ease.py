@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from minidl import runtime
-from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.estimator import Can, Context, Fitted, Learned, Recommender
