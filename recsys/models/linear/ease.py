@@ -193,7 +193,8 @@ def inverse_of(matrix: np.ndarray) -> np.ndarray:
     """
     n = len(matrix)
     if n <= _SMALL:
-        matrix[:] = np.linalg.inv(matrix)
+        with runtime.blas_threads(1):  # on whose number its bits would depend
+            matrix[:] = np.linalg.inv(matrix)
         return matrix
     half = n // 2
     first, across, last = matrix[:half, :half], matrix[:half, half:], matrix[half:, half:]

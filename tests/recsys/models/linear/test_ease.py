@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minidl import runtime
 from recsys.data import Interactions
 from recsys.errors import ParameterError
 from recsys.models import EASE
@@ -45,6 +46,17 @@ def test_the_inverse_by_halves(n):
     matrix = (rng.random((2 * n, n)) < 0.1).astype(np.float64)
     matrix = matrix.T @ matrix + np.eye(n)
     np.testing.assert_allclose(inverse_of(matrix.copy()) @ matrix, np.eye(n), atol=1e-9)
+
+
+def test_the_inverse_has_the_same_bits_for_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    matrix = rng.random((900, 600))
+    matrix = matrix.T @ matrix + np.eye(600)
+    found = []
+    for n in (1, runtime.threads()):
+        with runtime.blas_threads(n):
+            found.append(inverse_of(matrix.copy()).tobytes())
+    assert found[0] == found[1]
 
 
 def test_refuses_what_does_not_fit_into_memory():
