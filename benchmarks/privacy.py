@@ -30,7 +30,7 @@ RUNS = 3  # of everything that draws noise
 
 
 @dataclass(frozen=True)
-class Claim:
+class Case:
     """A model that learns privately, and with which hyper-parameters it is best without.
 
     `private` are those of `Private` besides the model.
@@ -53,20 +53,20 @@ _DELTA, _FEWER = 1.65e-4, 3e-5  # below 1 / 6,039 people, and 1 / 32,711
 _UNTIED = {"tied": False, "dropout": 0.05}
 _STEPS = {"hidden": (64,), "batch_size": 6040, "epochs": 30, "lr": 0.01, "patience": None}  # all people in every step
 _SAMPLES = {"hidden": (64,), "batch_size": 3000, "epochs": 40, "lr": 0.01, "dropout": 0.2}
-CLAIMS = [
-    *(Claim(f"ml-1m/LinearAutoencoder, {epsilon:g}", "LinearAutoencoder", {"epsilon": epsilon, "delta": _DELTA},
+CASES = [
+    *(Case(f"ml-1m/LinearAutoencoder, {epsilon:g}", "LinearAutoencoder", {"epsilon": epsilon, "delta": _DELTA},
             _UNTIED) for epsilon in (10.0, 3.0, 1.0)),
-    *(Claim(f"ml-1m/EASE, {epsilon:g}", "EASE", {"epsilon": epsilon, "delta": _DELTA})
+    *(Case(f"ml-1m/EASE, {epsilon:g}", "EASE", {"epsilon": epsilon, "delta": _DELTA})
       for epsilon in (10.0, 3.0, 1.0)),
-    Claim("ml-1m/MultDAE by steps, 10", "MultDAE", {"epsilon": 10.0, "delta": _DELTA}, _STEPS),
-    *(Claim(f"msweb/EASE, {epsilon:g}", "EASE", {"epsilon": epsilon, "delta": _FEWER}, data="msweb")
+    Case("ml-1m/MultDAE by steps, 10", "MultDAE", {"epsilon": 10.0, "delta": _DELTA}, _STEPS),
+    *(Case(f"msweb/EASE, {epsilon:g}", "EASE", {"epsilon": epsilon, "delta": _FEWER}, data="msweb")
       for epsilon in (10.0, 1.0)),
-    Claim("msweb/MultDAE by steps, 10", "MultDAE", {"epsilon": 10.0, "delta": _FEWER}, _SAMPLES, data="msweb"),
+    Case("msweb/MultDAE by steps, 10", "MultDAE", {"epsilon": 10.0, "delta": _FEWER}, _SAMPLES, data="msweb"),
 ]
-BY_NAME = {claim.name: claim for claim in CLAIMS}
+BY_NAME = {claim.name: claim for claim in CASES}
 
 
-def measure(claim: Claim) -> dict[str, Any]:
+def measure(claim: Case) -> dict[str, Any]:
     """A row: with a promise, without, and popular items, each with an interval over people and runs.
 
     Raises
@@ -118,7 +118,7 @@ def table(results: Sequence[store.Stored]) -> str:
              f"with new noise; 95 % intervals over people and runs; minutes are of one fit and its measurement.", "",
              "| model | promise | with it | without, by | lost | popular items | minutes, CPU / wall | peak memory | "
              "machine |", "|---|---|---:|---:|---:|---:|---:|---:|---|"]
-    for claim in CLAIMS:
+    for claim in CASES:
         for row in groups.get(claim.name, ()):
             lines.append(_line(row, machines))
         if claim.name not in groups:

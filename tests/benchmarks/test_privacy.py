@@ -13,8 +13,8 @@ from recsys.models import Private, model_class
 
 
 def test_claims_are_of_hyper_parameters_that_exist():
-    assert len(privacy.BY_NAME) == len(privacy.CLAIMS)
-    for claim in privacy.CLAIMS:
+    assert len(privacy.BY_NAME) == len(privacy.CASES)
+    for claim in privacy.CASES:
         Private(model=(claim.model, claim.parameters), **claim.private).check_parameters()
         model_class(claim.model)(**claim.plain).check_parameters()
         assert claim.data in datasets.available()
@@ -24,7 +24,7 @@ def test_claims_are_of_hyper_parameters_that_exist():
 def made(monkeypatch):
     data = datasets.simulate(n_users=200, n_items=30, n_events=5000, seed=0)[0]
     monkeypatch.setattr(privacy, "load", lambda row: ({"name": row.data, "fingerprint": data.fingerprint()}, data))
-    return replace(privacy.CLAIMS[0], private={"epsilon": 5.0, "delta": 1e-3})
+    return replace(privacy.CASES[0], private={"epsilon": 5.0, "delta": 1e-3})
 
 
 def test_a_row_has_the_promise_and_what_stands_beside_it(made):
@@ -38,7 +38,7 @@ def test_a_row_has_the_promise_and_what_stands_beside_it(made):
     assert low <= row["lost"] <= high
     table = privacy.table([row])
     assert "epsilon 5.00 with delta 0.001 for every person" in table
-    assert table.count("not measured") == len(privacy.CLAIMS) - 1
+    assert table.count("not measured") == len(privacy.CASES) - 1
 
 
 def test_names_and_sets_that_are_not_there(monkeypatch, capsys):
@@ -49,5 +49,5 @@ def test_names_and_sets_that_are_not_there(monkeypatch, capsys):
         raise Absent("ml-1m is not on this machine")
 
     monkeypatch.setattr(privacy, "measure", absent)
-    assert privacy.main([privacy.CLAIMS[0].name]) == 3
+    assert privacy.main([privacy.CASES[0].name]) == 3
     assert "nothing is written" in capsys.readouterr().err

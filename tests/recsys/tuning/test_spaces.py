@@ -12,7 +12,7 @@ from recsys.tuning.spaces import Range, space_of
 
 pytest.importorskip("optuna", reason="the extra `tune` is not installed")
 
-UNTUNED = {"Sharded", "WeightedHybrid", "SwitchingHybrid"}  # what they wrap is tuned; weights are learned
+UNTUNED = {"Private", "Sharded", "WeightedHybrid", "SwitchingHybrid"}  # what they wrap is tuned; weights are learned
 TAKEN = {"reg": 10.0, "reg_user": 3.0, "reg_item": 3.0, "neighbours": 50, "alpha": 2.0, "decay": 0.9, "factors": 20,
          "low_pass": 0.3, "degree": 8, "shape": 2.0, "asymmetry": 0.3, "reg_l1": 1.0, "reg_exponent": 1.0}
 
