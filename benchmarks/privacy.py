@@ -115,7 +115,8 @@ def table(results: Sequence[store.Stored]) -> str:
     """A row a claim, in the order of the list; those that have not been measured stand there as well."""
     machines, groups = Machines(results), store.by_name(results)
     lines = [f"Protocol `{PROTOCOL}`, on ml-1m values of 3 or more, {METRIC} on the test part, mean of {RUNS} runs "
-             f"with new noise; 95 % intervals over people and runs; minutes are of one fit and its measurement.", "",
+             f"with new noise; 95 % intervals over people and runs; minutes are of one fit and its measurement, "
+             f"and the peak is that of the process so far.", "",
              "| model | promise | with it | without, by | lost | popular items | minutes, CPU / wall | peak memory | "
              "machine |", "|---|---|---:|---:|---:|---:|---:|---:|---|"]
     for claim in CASES:
