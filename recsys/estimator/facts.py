@@ -15,7 +15,10 @@ from recsys.data.ids import IdMap
 if TYPE_CHECKING:
     from recsys.data.interactions import Interactions
 
-__all__ = ["Facts", "chained", "kept_once"]
+__all__ = ["HIDDEN", "Facts", "chained", "kept_once"]
+
+HIDDEN = "private"
+"""The fingerprint of facts that tell nothing of the data but which users and items there are."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from recsys.data.interactions import Interactions
 from recsys.errors import DataError, UnsupportedError
 from recsys.estimator import storing
 from recsys.estimator.context import Context
-from recsys.estimator.facts import Facts
+from recsys.estimator.facts import HIDDEN, Facts
 from recsys.estimator.fitted import Fitted
 from recsys.estimator.staying import Staying
 
@@ -138,7 +138,8 @@ def unlearned(learner: Recommender, fitted: Fitted, rest: Interactions, staying:
         learned, how, tolerance = learner.learn(rest, context), "learned again from the others' events", 0.0
     else:
         learned, how, tolerance = shortcut
-    return Fitted(fitted.name, fitted.parameters, facts, learned, fitted.remedy), how, tolerance
+    made = learner.as_fitted(facts, learned, fitted.about)
+    return replace(made, parameters=fitted.parameters), how, tolerance
 
 
 def _facts(learner: Recommender, fitted: Fitted, rest: Interactions) -> Facts:
@@ -208,7 +209,8 @@ def _as_learned(name: str, fitted: Fitted, data: Interactions, reduced: bool) ->
     People who were forgotten before may be in the data, and stay forgotten.
     """
     facts = fitted.facts
-    if (data.value is None) != (facts.rating_range is None):
+    told = facts.fingerprint != HIDDEN
+    if told and (data.value is None) != (facts.rating_range is None):
         had = "without values" if facts.rating_range is None else "with values"
         raise DataError(f"{name}.forget: the model learned from data {had}; give it as it was then.")
     for what, known, ids in (("users", facts.users, data.users), ("items", facts.items, data.items)):
@@ -217,7 +219,7 @@ def _as_learned(name: str, fitted: Fitted, data: Interactions, reduced: bool) ->
                             f"those of the data are not; read it as it was read then.")
     mine = data.reindex(facts.users, facts.items, "skip")
     counts = np.bincount(mine.item, minlength=len(facts.items))
-    if not (np.array_equal(counts, facts.item_counts) or (reduced and (counts <= facts.item_counts).all())):
+    if told and not (np.array_equal(counts, facts.item_counts) or (reduced and (counts <= facts.item_counts).all())):
         raise DataError(f"{name}.forget: the data has {counts.sum():,} events of the model's users, and the model "
                         f"learned from {facts.item_counts.sum():,}, or from others; give all that it learned from, "
                         f"read and cleaned as it was then, or learn again from data and log (recsys retrain).")

@@ -217,7 +217,7 @@ class Recommender(Parameters):
                                  f"{'checkpoint' if checkpoint is not None else 'callback'} between epochs; leave it "
                                  f"out.")
         context = replace(context, checkpoint=checkpoint, callbacks=tuple(callbacks), progress=progress)
-        self._fitted = learner._as_fitted(context.facts, learner.learn(data, context), about(learner, data))
+        self._fitted = learner.as_fitted(context.facts, learner.learn(data, context), about(learner, data))
         return self
 
     def prepare(self, data: Data, valid: Data | None = None, *, valid_history: Data | None = None) -> Run:
@@ -270,7 +270,8 @@ class Recommender(Parameters):
         return learner, data, Context(Facts.of(data, learner.keeps_events), valid if usable else None,
                                       valid_history if usable else None)
 
-    def _as_fitted(self, facts: Facts, learned: Learned, about: Mapping[str, Any]) -> Fitted:
+    def as_fitted(self, facts: Facts, learned: Learned, about: Mapping[str, Any]) -> Fitted:
+        """What answers, of what was learned; a model may keep back what nobody is to know."""
         return Fitted(type(self).__name__, self.get_params(), facts, learned, self.remedy(), about=about)
 
     def partial_fit(self, data: Data) -> Self:
@@ -329,7 +330,7 @@ class Recommender(Parameters):
             else:
                 facts = fitted.facts.grown(new)
                 learned = learner.update(new, fitted, Context(facts))
-            self._fitted = learner._as_fitted(facts, learned, fitted.about)
+            self._fitted = learner.as_fitted(facts, learned, fitted.about)
         return self
 
     def forget(self, users: Any, data: Data | None = None, *, removed_only: bool = False, progress: Any = None

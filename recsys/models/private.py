@@ -15,6 +15,7 @@ from recsys.data.interactions import Interactions
 from recsys.errors import DataWarning, ParameterError, UnsupportedError
 from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender, storing
 from recsys.estimator.capabilities import Depends
+from recsys.estimator.facts import HIDDEN
 from recsys.estimator.histories import Histories
 from recsys.estimator.parameters import Check, above, at_least, between, one_of, optional, whole
 from recsys.estimator.scorers.networks import HistoryNetwork
@@ -209,10 +210,11 @@ class Private(Recommender):
         trainer.fit(Run(run.network, private, run.optimizer), progress=context.progress)
         return training.finish(), plan
 
-    def _as_fitted(self, facts: Facts, learned: Learned, about: Mapping[str, Any]) -> Fitted:
+    def as_fitted(self, facts: Facts, learned: Learned, about: Mapping[str, Any]) -> Fitted:
+        """Without what was counted."""
         noisy_counts = learned.memory[1].get("item_counts")  # what else is to go on learning from is of no use here
         facts = _published(facts) if noisy_counts is None else replace(_published(facts), item_counts=noisy_counts)
-        return super()._as_fitted(facts, replace(learned, memory=({}, {})), about)
+        return super().as_fitted(facts, replace(learned, memory=({}, {})), about)
 
     def save(self, path: str | PathLike[str], *, seen: bool = True) -> None:
         """Write the model to one file, as `Recommender.save` says.
@@ -232,4 +234,4 @@ class Private(Recommender):
 def _published(facts: Facts) -> Facts:
     """The facts without what was counted: all items alike, values unknown, no fingerprint."""
     return replace(facts, item_counts=np.ones(len(facts.items), np.int64), rating_range=None, mean_value=1.0,
-                   fingerprint="private")
+                   fingerprint=HIDDEN)

@@ -167,7 +167,7 @@ class Interrupting:
 
 
 @pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt(), Stop(), ValueError("no")])
-@pytest.mark.parametrize("place", ["learn", "training", "_as_fitted"])
+@pytest.mark.parametrize("place", ["learn", "training", "as_fitted"])
 def test_a_fit_that_fails_keeps_the_old_model(model: Recommender, data: Interactions, error: BaseException, place: str,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
     if place == "training" and not model.trains:
@@ -214,7 +214,7 @@ def test_a_model_that_memory_does_not_hold(data: Interactions) -> None:
 
 
 @pytest.mark.parametrize("kind", [Popular, Markov])
-@pytest.mark.parametrize("place", ["update", "_as_fitted"])
+@pytest.mark.parametrize("place", ["update", "as_fitted"])
 def test_a_partial_fit_that_fails_keeps_the_old_model(data: Interactions, kind: type[Recommender], place: str,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     model = kind().fit(data)
@@ -268,7 +268,7 @@ def test_training_data_is_forgotten(new: Callable[[], Recommender], data: Intera
 
 def test_training_data_is_forgotten_by_a_fit_that_fails(new: Callable[[], Recommender], data: Interactions,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    model, place = new(), "_as_fitted"
+    model, place = new(), "as_fitted"
 
     def fails(self: Recommender, *arguments: Any) -> None:
         raise MemoryError

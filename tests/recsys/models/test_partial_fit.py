@@ -115,7 +115,7 @@ def test_learning_more_twice_gives_the_same_bits(able: Recommender, data: Intera
     assert answers(copy.copy(able).partial_fit(more(data))) == answers(able.partial_fit(more(data)))
 
 
-@pytest.mark.parametrize("place", ["learn", "update", "_as_fitted"])
+@pytest.mark.parametrize("place", ["learn", "update", "as_fitted"])
 def test_what_fails_changes_nothing(able: Recommender, data: Interactions, place: str,
                                     monkeypatch: pytest.MonkeyPatch) -> None:
     before, inner = answers(able), getattr(type(able), place)
