@@ -69,7 +69,7 @@ def test_models_that_are_none(models: Any, tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(("text", "said"), [
     ("[service\n", "TOML"),
-    ("[other]\nx = 1\n", "the file has no 'other'; it may have events, limits, service."),
+    ("[other]\nx = 1\n", "the file has no 'other'; it may have events, limits, model, service, tuning."),
     ("[service]\nport = 1\n", "port"),
     ("[service]\ntoken = 7\n", "token"), ("[service]\ntoken = 'short'\n", "token"), ("[limits]\nk = 0\n", "k"),
     ("[limits]\nk = 'ten'\n", "k"), ("[limits]\nk = 100000\n", "k"), ("[limits]\nhistory = 100000\n", "history"),
@@ -280,7 +280,8 @@ def test_ids_that_cannot_be_kept(models: Any, tmp_path: Path) -> None:
                 assert (status, said["field"]) == (422, "id"), (method, path, id, said)
         for id in ("a/b", "a\nb", "\n", "/", "..", "a b", "é", "\x7f"):
             assert ours.ask("PUT", f"/v1/items/{id}", {"title": "x"})[1]["id"] == id
-            assert ours.ask("DELETE", f"/v1/users/{id}")[1]["user"] == id
+            status, said = ours.ask("DELETE", f"/v1/users/{id}")
+            assert (status, "user" in said) == (200, False)  # a receipt names nobody
 
 
 def test_only_this_machine_writes_without_a_token(models: Any, tmp_path: Path) -> None:
