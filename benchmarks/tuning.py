@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,14 +51,23 @@ ROWS = {f"{model} on {data}": Search(model, data, settings, fixed)
 
 
 def measure(search: Search) -> dict[str, Any]:
-    """One row, without its name."""
+    """One row, without its name; on one thread, so that a second of the clock is a second of CPU."""
     from minidl import runtime
+
+    before = runtime.threads()
+    runtime.set_threads(1)
+    try:
+        with runtime.blas_threads(1):
+            return _measured(search)
+    finally:
+        runtime.set_threads(before)
+
+
+def _measured(search: Search) -> dict[str, Any]:
     from recsys import tuning
     from recsys.evaluation import protocols
     from recsys.models import find
     from recsys.tuning.trials import Job, Shared, attempt, halves, without_test
-
-    runtime.set_threads(1)  # so that a second of the clock is a second of CPU
 
     case = next(case for case in SETS if case.name == search.data)
     data, protocol = case.read(), protocols.find("ratio-811-full")
@@ -103,12 +113,14 @@ def _by_chance(shared: Any, model: Any, found: Any, seconds: float) -> list[floa
 
 
 def _anew(shared: Any, fresh: Any, parameters: Mapping[str, Any], model: str) -> float:
-    from dataclasses import replace
+    """The setting trained as in the search, on the people by whom nothing was chosen."""
+    from recsys.evaluation import protocols
+    from recsys.models import find
 
-    from recsys.tuning.trials import Job, attempt
-
-    found = attempt(replace(shared, split=replace(shared.split, valid=fresh.valid)), Job(model, parameters))
-    return float(found.value or 0.0)
+    trained = protocols.train(find(model)(**parameters), shared.split, shared.protocol)
+    asked = replace(trained.valid, valid=fresh.valid)
+    found = protocols.ask(trained.model, asked, shared.protocol, [shared.metric], k=shared.k, part="valid")
+    return float(found.metrics[shared.metric])
 
 
 def table(rows: Sequence[store.Stored]) -> str:

@@ -96,9 +96,9 @@ def space_of(model: Any, usual: dict[str, Any] | None = None, fixed: tuple[str, 
     >>> from recsys.models import BPR, EASE
     >>> space = space_of(BPR())
     >>> list(space), str(space["lr"])
-    (['factors', 'lr'], '0.003 to 0.3, by its logarithm')
+    (['factors', 'lr'], '0.006 to 0.15, by its logarithm')
     >>> space_of(EASE(), {"reg": 60.0})["reg"].high
-    1800.0
+    600.0
     """
     values = model.get_params() | (usual or {})
     found = {name: _range(name, values[name], _check(model, name)) for name in model.parameter_names()

@@ -20,7 +20,7 @@ from recsys.tuning.trials import Job, Trial
 __all__ = ["Study", "distribution", "importances", "open_storage", "optuna", "require"]
 
 _BATCH = 4
-_STARTUP = 8  # random trials, before the sampler models what was found
+_STARTUP = 5  # random trials, before the sampler models what was found
 _CURVES = 4  # trainings that are not stopped for being worse than others
 
 

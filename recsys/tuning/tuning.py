@@ -234,8 +234,10 @@ def _search(studies: Sequence[Study], run: Any, minutes: float | None, trials: i
     while open_:
         for study in list(open_):
             left = None if share is None else share - study.spent / jobs
-            over = left is not None and left <= 0 and study.trials
-            batch = {} if over else study.batch(trials, None if left is None else time.time() + left)
+            batch = study.batch(trials, None if left is None else time.time() + left)
+            if left is not None and study.trials:  # as many as are expected to end in time
+                fitting = int(max(left, 0) * jobs * len(study.trials) / max(study.spent, 1e-9))
+                batch = dict(list(batch.items())[:fitting])
             if not batch:
                 open_.remove(study)
                 continue
