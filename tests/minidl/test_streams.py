@@ -76,6 +76,7 @@ EXTRAS = [
     ("duckdb", "io", "from recsys import exporting; exporting.check_format('x.parquet')"),
     *((package, "serve", "from recsys.serving import create_app; create_app('x.recsys')")
       for package in ("starlette", "uvicorn", "msgspec", "prometheus_client")),
+    ("optuna", "tune", "from recsys import tuning; tuning.require()"),
     ("faiss", "ann", "from recsys.estimator import approximate; approximate._faiss()"),
     ("soundfile", "audio", "from recsys.data import audio; open('x.ogg', 'wb').write(b'OggS'); "
                            "audio.read_sound('x.ogg')"),
