@@ -47,9 +47,9 @@ class ItemGroups:
 
     def of_rows(self, rows: CSR) -> np.ndarray:
         """What histories (U, n_items) are made of: (U, G)."""
-        found = np.zeros((rows.shape[0], self.mix.shape[1]))
-        np.add.at(found, rows.row_of_entry, self.mix[rows.indices])
-        return _shares(found)
+        users = rows.row_of_entry
+        return _shares(np.column_stack([np.bincount(users, column[rows.indices], rows.shape[0])
+                                        for column in self.mix.T]))
 
 
 def grouped_items(data: Interactions, counts: np.ndarray, names: Sequence[str] = ()) -> list[ItemGroups]:
