@@ -63,7 +63,8 @@ def test_an_overfitted_a_usual_and_a_private_model_are_ranked(people):
 
 @pytest.mark.parametrize("network", [
     lambda epochs: models.LinearAutoencoder(epochs=epochs),
-    lambda epochs: models.SASRec(epochs=epochs // 10, factors=32, lr=0.005, dropout=0.0)], ids=["histories", "sequences"])
+    lambda epochs: models.SASRec(epochs=epochs // 10, factors=32, lr=0.005, dropout=0.0)],
+                         ids=["histories", "sequences"])
 def test_a_network_that_trains_for_too_long_gives_its_people_away(people, network):
     early, late = (membership(network(epochs).fit(people[0]), *people, samples=100) for epochs in (10, 200))
     assert late.worst.auc > early.worst.auc + 0.1
