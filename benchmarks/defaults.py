@@ -49,7 +49,7 @@ class Divided:
             protocol = protocols.find(case.protocol)
             self.split, self.settings = protocol.divide(data, **case.options)[0], protocol.settings
             if not case.values:
-                self.split = protocols._without_values(self.split)
+                self.split = protocols.without_values(self.split)
 
     def measure(self, model: str, parameters: Mapping[str, Any]) -> Found:
         """Fit once; the metric on the validation part and on the test part."""

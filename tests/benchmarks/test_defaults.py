@@ -41,3 +41,14 @@ def test_what_is_not_measured_is_listed():
     (ease,) = [line for line in said.splitlines() if line.startswith("- EASE")]
     assert "gowalla" in ease
     assert "msweb" not in ease
+
+
+@pytest.mark.filterwarnings("ignore::recsys.errors.DataWarning")  # as the command does
+@pytest.mark.parametrize("name", ["jokes", "jokes ratings"])
+def test_a_row_is_measured(name):
+    """On made data, which everybody has."""
+    case = next(case for case in defaults.SETS if case.name == name)
+    tried = defaults.Tried("Bias" if case.task == "ratings" else "Popular", (case.task,), [{}])
+    found = defaults.row(tried, defaults.Divided(case), lambda line: None)
+    assert found["refused"] is None
+    assert found["default"] == found["tuned"] > 0
