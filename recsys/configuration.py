@@ -15,24 +15,14 @@ from __future__ import annotations
 import json
 import math
 import os
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from recsys.errors import ParameterError
 from recsys.estimator.registry import find
-from recsys.files import replacing
+from recsys.files import read_toml, replacing
 
-__all__ = ["read_model", "tables", "written"]
-
-
-def tables(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The tables of a TOML file."""
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{os.fspath(path)}: this is no TOML file ({error}).") from error
+__all__ = ["read_model", "written"]
 
 
 def read_model(path: str | os.PathLike[str]) -> Any:
@@ -43,7 +33,7 @@ def read_model(path: str | os.PathLike[str]) -> Any:
     ParameterError
         The file has no table `[model]`, or the table something that does not fit.
     """
-    where, table = os.fspath(path), tables(path).get("model")
+    where, table = os.fspath(path), read_toml(path).get("model")
     if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
         raise ParameterError(f"{where}: there is no model in it; give a table [model] with name = \"EASE\", such as "
                              f"recsys tune writes.")

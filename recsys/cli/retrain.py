@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from recsys.cli import fitting, reading, texts
 from recsys.console import Console
-from recsys.errors import ParameterError
 from recsys.files import check_target
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
@@ -41,11 +38,12 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys.artifact.versions import Versions
-    from recsys.events import EventLog, EventTypes
+    from recsys.events import EventLog
     from recsys.retraining import retrain
+    from recsys.serving.settings import types_of
 
     check_target(options.model if options.out is None else options.out)
-    types = EventTypes.of(_config(options.config).get("events", {}))
+    types = types_of(options.config)
     if options.low_priority and hasattr(os, "nice"):
         os.nice(19)
     with EventLog(options.log, create=False) as log:
@@ -62,13 +60,3 @@ def run(options: argparse.Namespace, console: Console) -> None:
     console.pairs("Learned again" if found.accepted else "Not accepted", told)
     console.note(found.why)
     console.result(found.to_record())
-
-
-def _config(path: Path | None) -> dict[str, Any]:
-    """The tables of a TOML file."""
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--config {path}: not a TOML file ({error}).") from None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Self
 
 from recsys.checks import Check, above, between, flag, optional, require, whole
 from recsys.errors import ParameterError
 from recsys.events import EventTypes
+from recsys.files import read_toml
 
 __all__ = ["Limits", "Settings", "Variant", "types_of"]
 
@@ -173,7 +172,7 @@ class Settings:
         ParameterError
             The file is no TOML, or has a table or key that is not known, or a value that does not fit.
         """
-        table = {} if path is None else _table(path)
+        table = {} if path is None else read_toml(path)
         given = {name: value for name, value in given.items() if value is not None}
         try:
             _known("the file", table, _TABLES)
@@ -199,14 +198,7 @@ _CHECKS = {"explore": between(0, 1), "explore_pool": whole(1), "page": flag(), "
 
 def types_of(path: str | os.PathLike[str] | None) -> EventTypes:
     """What a service's TOML file says of the types of events; the defaults without one."""
-    return EventTypes.of({} if path is None else _table(path).get("events", {}))
-
-
-def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{os.fspath(path)}: this is no TOML file ({error}).") from error
+    return EventTypes.of({} if path is None else read_toml(path).get("events", {}))
 
 
 def _known(what: str, table: Any, names: set[str]) -> dict[str, Any]:

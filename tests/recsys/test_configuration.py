@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import models
-from recsys.configuration import read_model, tables, written
+from recsys.configuration import read_model, written
 from recsys.errors import ParameterError
+from recsys.files import read_toml
 
 PLAIN = st.booleans() | st.integers(-2**62, 2**62) | st.floats(allow_nan=False) | st.text(
     st.characters(exclude_categories=["Cs"]))
@@ -23,7 +24,7 @@ VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dict
 def test_tables_come_back(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("toml") / "file.toml"
     written(path, {"one": values, "two.three": {"a": 1}}, "a word\nand another")
-    found = tables(path)
+    found = read_toml(path)
     assert found["one"] == values
     assert found["two"]["three"] == {"a": 1}
 

@@ -82,7 +82,7 @@ def test_a_mistake_is_a_sentence(run, arguments, words):
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("", "there is no model in it"), ("[model]\nname = 3", "there is no model in it"), ("][", "no TOML file"),
+    ("", "there is no model in it"), ("[model]\nname = 3", "there is no model in it"), ("][", "not a TOML file"),
     ('[model]\nname = "Nope"', "no model 'Nope'"), ('[model]\nname = "EASE"\nreg = 3', "'reg'"),
     ('[model]\nname = "EASE"\n[model.parameters]\nlr = 3', "no parameter 'lr'"),
     ('[model]\nname = "EASE"\n[model.parameters]\nreg = -3', "reg must be")])
