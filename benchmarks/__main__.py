@@ -7,7 +7,7 @@ import os
 import sys
 
 # Files with a `main`; without one of them it is `speed`.
-COMMANDS = ("accuracy", "cold", "defaults", "field", "serving", "tables")
+COMMANDS = ("accuracy", "cold", "defaults", "explanation", "field", "serving", "tables")
 
 
 def main(arguments: list[str]) -> int:

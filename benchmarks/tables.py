@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from benchmarks import accuracy, cold, defaults, field, serving, speed, store
+from benchmarks import accuracy, cold, defaults, explanation, field, serving, speed, store
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the tables; returns the exit code."""
     argparse.ArgumentParser(prog="python -m benchmarks tables", description=__doc__).parse_args(arguments)
-    for kind in (accuracy, cold, defaults, field, serving, speed):
+    for kind in (accuracy, cold, defaults, explanation, field, serving, speed):
         kind.write(store.read(kind.RESULTS))
     return 0

@@ -30,9 +30,9 @@ SIDES = {
 }
 
 
-def add_data(made: argparse.ArgumentParser, kinds: str = "--events") -> None:
+def add_data(made: argparse.ArgumentParser, kinds: str = "--events", needed: bool = True) -> None:
     """The data, with how it is read and what else is known; `kinds` names the column of the kinds of events."""
-    made.add_argument("--data", required=True, help="a file, a folder, a data set's name, or - for standard input")
+    made.add_argument("--data", required=needed, help="a file, a folder, a data set's name, or - for standard input")
     add_reading(made, kinds)
     made.add_argument("--join", action="append", default=[], metavar="NAME=FILE",
                       help="a file from elsewhere that a known set's reader joins to its own, such as "

@@ -89,7 +89,7 @@ def _foretold(person: Person, item: int, features: Features | None) -> list[tupl
     vector = _vector(person)
     if features is None:
         made = arrays["foretold.item"][item] if known else fitted.scorer.item_factors[item]
-        return [("what its features foretell", float(made.astype(np.float64) @ vector))]
+        return [("its features", float(made.astype(np.float64) @ vector))]
     words = importlib.import_module(_VOCABULARY).Vocabulary.restore("words.item", arrays)
     fields = importlib.import_module(_SCALED).scaled(words, words.read(features.take(np.array([item])), 1)[0])
     names, found, start = names_of(arrays, "words.item"), [], 0
@@ -121,8 +121,7 @@ def _tower_says(person: Person, item: int) -> list[tuple[str, float]]:
         return []
     blank = arrays["network.blank"][0].astype(np.float64)
     more = scorer.item_factors[item, :len(blank)].astype(np.float64) - blank
-    return [(f"what {_TOWERS.get(tower, 'its content')} says, against an item without", float(
-        _vector(person)[:len(blank)] @ more))]
+    return [(f"{_TOWERS.get(tower, 'its content')} (against an item without)", float(_vector(person)[:len(blank)] @ more))]
 
 
 def _shared(fitted: Fitted, item: int, parts: Sequence[Part], features: Features) -> list[Part]:

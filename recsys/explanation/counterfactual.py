@@ -71,7 +71,7 @@ def without(person: Person, item: int, events: np.ndarray, k: int, most: int) ->
     if after > k:
         chosen, after = _pruned(ask, chosen, after, k)
     fitted, found = person.fitted, after > k
-    numbers = distinct[list(chosen)] if found else np.zeros(0, np.int64)
+    numbers = distinct[list(chosen)]
     return Counterfactual(fitted.items.ids[numbers].tolist(),
                           [answering.title(fitted, each) or str(fitted.items.ids[each]) for each in numbers.tolist()],
                           found, before, after, k, min(most, len(order)), person.calls - calls)

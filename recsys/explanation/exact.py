@@ -17,6 +17,7 @@ from recsys.estimator.scorers.folding import LinearMap
 from recsys.estimator.scorers.friends import Friends
 from recsys.estimator.scorers.least_squares import LeastSquares
 from recsys.estimator.scorers.reranked import Reranked
+from recsys.estimator.scorers.sums import Sums
 from recsys.explanation.fields import feature_terms
 from recsys.explanation.person import Person
 from recsys.explanation.results import Part
@@ -105,8 +106,8 @@ def _friends(person: Person, scorer: Friends, item: int) -> Terms:
     had = int(np.count_nonzero(parts))
     if not had:
         return Terms(np.zeros(person.n))
-    who = f"{had} of the {len(trusted)} people you trust, or whom they trust,"
-    return Terms(np.zeros(person.n), [Part("friends", f"{who} had it", float(parts.sum()))])
+    who = f"{had} of the {len(trusted)} people you trust or they trust"
+    return Terms(np.zeros(person.n), [Part("friends", f"that {who} had it", float(parts.sum()))])
 
 
 def _features(person: Person, item: int) -> Terms | None:
@@ -165,5 +166,12 @@ def _codes(person: Person, factors: Factors, fold_in: Codes, item: int) -> Terms
                           Part("person", "how you rate", float(bias[0] * vector[-1]))])
 
 
+def _sums(person: Person, factors: Factors, fold_in: Sums, item: int) -> Terms:
+    """The terms of the sum over the history."""
+    events = fold_in.contributions(person.indices, person.values, item, factors)
+    bias = float(factors.item_bias[item])
+    return Terms(np.asarray(events, np.float64), [Part("item", "the item itself, for everybody", bias)] if bias else [])
+
+
 _FOLDED: dict[type, Callable[[Person, Factors, Any, int], Terms | None]] = {
-    LinearMap: _linear_map, LeastSquares: _least_squares, Codes: _codes}
+    LinearMap: _linear_map, LeastSquares: _least_squares, Codes: _codes, Sums: _sums}

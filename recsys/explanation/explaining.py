@@ -100,7 +100,7 @@ def explain(model: Any, user: Any = None, item: Any = None, *, history: Any = No
     >>> found.item, found.method, [(part.item, round(part.share, 2)) for part in found.parts]
     ('jam', 'exact', [('tea', 1.0)])
     >>> found.sentences[0]
-    'Because of tea, which makes all of the score.'
+    'Because of tea (all of the score).'
     """
     begun, fitted = time.monotonic(), getattr(model, "_fitted", model)
     if fitted is None:

@@ -43,7 +43,7 @@ class Counterfactual:
     Attributes
     ----------
     items : sequence of ids
-        The history's items that were taken out; empty if no set was found.
+        The history's items that were taken out, at last.
     labels : sequence of str
     found : bool
         Whether the model, asked again without them, ranks the item below the list.

@@ -51,13 +51,15 @@ def _popular(made: Explanation) -> Iterator[str]:
 
 
 def _history(strong: Sequence[Part], made: Explanation, of: str) -> Iterator[str]:
-    if len(strong) == 1:
-        yield f"Because of {strong[0].label}, which makes {percent(strong[0].share)} of {of}."
-    elif strong:
-        yield f"Because of {_named(strong)} of {of}." if len(strong) <= _MOST else (
-            f"Because of {_named(strong[:_MOST])} of {of}, and of {len(strong) - _MOST} more.")
-    else:
+    if not strong:
         yield from _many([part for part in made.history if part.value > 0], made, of)
+        return
+    first, *others = strong
+    named = [f"{first.label} ({percent(first.share)} of {of})",
+             *(f"{part.label} ({percent(part.share)})" for part in others[:_MOST - 1])]
+    if len(strong) > _MOST:
+        named.append(f"{len(strong) - _MOST} more")
+    yield f"Because of {_and(named)}."
 
 
 def _many(weak: Sequence[Part], made: Explanation, of: str) -> Iterator[str]:
@@ -107,8 +109,8 @@ def _otherwise(found: Counterfactual) -> Iterator[str]:
         yield (f"Without {_and(found.labels)} you would not see it: it would fall from place {found.before} to "
                f"{found.after}.")
     elif found.tried:
-        yield (f"No {found.tried} or fewer items of the history that were tried take it off the list of {found.k}; "
-               f"without them it would still be at place {found.after}.")
+        yield (f"It would stay on the list of {found.k} without any {found.tried} items of the history that were tried: "
+               f"without {_and(found.labels)} it would be at place {found.after}.")
 
 
 def _named(parts: Sequence[Part]) -> str:

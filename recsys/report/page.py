@@ -15,7 +15,7 @@ from recsys.console import cell, measured
 from recsys.files import replacing
 from recsys.report import figures
 
-__all__ = ["Aside", "Line", "Report", "Row", "Showcase"]
+__all__ = ["Aside", "Line", "Report", "Row", "Showcase", "block", "document"]
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #555; --paper: #fff; --line: #e3e3e3; --band: #f3f3f3; }
@@ -128,17 +128,14 @@ class Report:
                       *self._figure("scroll points", self._popularity, self.metric, popularity)]
         curves = {row.name: (row.quantity, row.curve) for row in self.rows if np.isfinite(row.curve).any()}
         if curves:
-            parts += ["<h2>Learning curves</h2>", _block("panels", *figures.learning_curves(curves))]
+            parts += ["<h2>Learning curves</h2>", block("panels", *figures.learning_curves(curves))]
         for aside in self.asides:
             parts += [f"<h2>{escape(aside.title)}</h2>", self._table(aside.rows),
                       f'<p class="fine">{escape(aside.note)}</p>']
         if self.showcases:
             parts += [f"<h2>For {escape(self.user)}</h2>", self._showcases()]
         parts += [f'<p class="fine">{escape(note)}</p>' for note in self.notes]
-        head = (f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-                f'<title>{escape(self.title)}</title><style>{_STYLE}</style>')
-        body = "\n".join(parts)
-        return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+        return document(self.title, parts)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the page, wholly or not at all."""
@@ -163,14 +160,14 @@ class Report:
             kind = ' class="floor"' if row.name == self.floor else ""
             lines.append(f"<tr{kind}>{''.join(cells)}<td>{row.seconds:.2f}</td></tr>")
         head = "".join(f"<th>{escape(n)}</th>" for n in ["model", *names, "seconds"])
-        return _block("scroll", f"<table><tr>{head}</tr>{''.join(lines)}</table>")
+        return block("scroll", f"<table><tr>{head}</tr>{''.join(lines)}</table>")
 
     def _figure(self, kind: str, draw: Callable[[list[Row]], str], *metrics: str) -> list[str]:
         """A figure of the rows that can be drawn, and a word about the others."""
         rows = _drawn(self.rows, *metrics)
         drawn = {row.name for row in rows}
         others = [row.name for row in self.rows if row.name not in drawn and all(n in row.metrics for n in metrics)]
-        parts = [_block(kind, draw(rows))] if rows else []
+        parts = [block(kind, draw(rows))] if rows else []
         if others:
             note = f"Not drawn, as {' or '.join(metrics)} is no finite number: {', '.join(others)}."
             parts.append(f'<p class="fine">{escape(note)}</p>')
@@ -190,7 +187,15 @@ class Report:
         cards = [f"<div><strong>Liked before</strong><ul>{_items(self.history)}</ul></div>"]
         cards += [f"<div><strong>{escape(show.model)}</strong><ol>{_items(show.items)}</ol></div>"
                   for show in self.showcases]
-        return _block("cards", *cards)
+        return block("cards", *cards)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A page of its own: parts in HTML below each other, in a style that reads in light and dark, wide and narrow."""
+    head = (f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+            f'<title>{escape(title)}</title><style>{_STYLE}</style>')
+    body = "\n".join(parts)
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
@@ -207,5 +212,6 @@ def _items(lines: Sequence[Line]) -> str:
                    f'<div class="fine">{escape(line.note)}</div></li>' for line in lines)
 
 
-def _block(kind: str, *contents: str) -> str:
+def block(kind: str, *contents: str) -> str:
+    """Parts side by side or in a frame, as the style has it for this kind."""
     return f'<div class="{kind}">{"".join(contents)}</div>'
