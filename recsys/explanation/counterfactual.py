@@ -8,7 +8,6 @@ from itertools import combinations
 import numpy as np
 
 from recsys.data.csr import numbered
-from recsys.estimator import answering
 from recsys.explanation.person import Person
 from recsys.explanation.results import Counterfactual
 
@@ -21,7 +20,8 @@ _CANDIDATES = 24  # items that speak most for the item, of which some are taken 
 _PAIRED = 10  # of these, as pairs, where one by one takes three or more
 
 
-def without(person: Person, item: int, events: np.ndarray, k: int, most: int) -> Counterfactual | None:
+def without(person: Person, item: int, events: np.ndarray, k: int, most: int, called: Callable[[int], str]
+            ) -> Counterfactual | None:
     """A small set of items of a history without which the model, asked again, does not list an item.
 
     Items are taken out one by one, always the one without which the item loses most against the last of the list; where
@@ -38,6 +38,8 @@ def without(person: Person, item: int, events: np.ndarray, k: int, most: int) ->
         Length of the list.
     most : int
         So many items at most.
+    called : callable
+        What an item is called, by its number.
 
     Returns
     -------
@@ -72,9 +74,8 @@ def without(person: Person, item: int, events: np.ndarray, k: int, most: int) ->
         chosen, after = _pruned(ask, chosen, after, k)
     fitted, found = person.fitted, after > k
     numbers = distinct[list(chosen)]
-    return Counterfactual(fitted.items.ids[numbers].tolist(),
-                          [answering.title(fitted, each) or str(fitted.items.ids[each]) for each in numbers.tolist()],
-                          found, before, after, k, min(most, len(order)), person.calls - calls)
+    return Counterfactual(fitted.items.ids[numbers].tolist(), [called(number) for number in numbers.tolist()], found,
+                          before, after, k, min(most, len(order)), person.calls - calls)
 
 
 def _leads(person: Person, scores: np.ndarray, item: int, k: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from recsys.explanation.results import Explanation, Part
 from recsys.explanation.sentences import sentences_of
 from recsys.explanation.units import unit_of
 
-__all__ = ["METHODS", "Attribution", "attribute", "explain", "person_of"]
+__all__ = ["METHODS", "Attribution", "attribute", "explain", "person_of", "tell", "title_of"]
 
 METHODS = ("exact", "integrated gradients", "leave-one-out")
 """How a score is split, the first that can be unless another one is asked for."""
@@ -108,18 +109,37 @@ def explain(model: Any, user: Any = None, item: Any = None, *, history: Any = No
     require(f"{fitted.name}.explain", _CHECKS, {"method": method, "k": k, "threshold": threshold, "removed": removed})
     person = person_of(fitted, user, history, values)
     number, source = _target(fitted, person, item)
+    made = tell(person, number, source, k=k, method=method, threshold=threshold, removed=removed, features=features)
+    return replace(made, seconds=time.monotonic() - begun)
+
+
+def tell(person: Person, item: int, source: str = "model", *, k: int = 10, method: str | None = None,
+         threshold: float = 0.05, removed: int = 5, features: Any = None, called: Callable[[int], str] | None = None
+         ) -> Explanation:
+    """The same of somebody who was found, and of an item by its number; what is given is not checked.
+
+    Parameters
+    ----------
+    person : Person
+    item : int
+    source : {"model", "content", "popular"}
+    k, method, threshold, removed, features
+        As of `explain`.
+    called : callable, optional
+        What an item is called, by its number; by default its title, or its id.
+    """
+    fitted, called = person.fitted, called or (lambda number: title_of(person.fitted, number))
     if source == "popular":
-        return _popular(fitted, person, number, begun, threshold)
-    found = attribute(person, number, method)
-    parts = _merged(fitted, person, found)
-    score, notes = float(person.whole[number]), _notes(fitted, person, found)
+        return _popular(fitted, person, item, called(item), threshold)
+    found = attribute(person, item, method)
+    parts = _merged(person, found, called)
+    score, notes = float(person.whole[item]), _notes(person, found)
     residual = float("nan") if found.method == "leave-one-out" else score - sum(part.value for part in parts)
-    why_not = without(person, number, found.events, k, removed) if removed and person.reads_history else None
+    otherwise = without(person, item, found.events, k, removed, called) if removed and person.reads_history else None
     made = Explanation(
-        fitted.name, fitted.items.ids[number].item(), _called(fitted, number), score, _place(person, number), source,
-        found.method, parts, residual, _empty(person, number), unit_of(fitted), threshold,
-        content_of(person, number, parts, features), why_not, found.steps, person.calls, 0.0, (), notes)
-    made = replace(made, seconds=time.monotonic() - begun)
+        fitted.name, fitted.items.ids[item].item(), called(item), score, _place(person, item), source, found.method,
+        parts, residual, _empty(person, item), unit_of(fitted), threshold, content_of(person, item, parts, features),
+        otherwise, found.steps, person.calls, 0.0, (), notes)
     return replace(made, sentences=tuple(sentences_of(made)))
 
 
@@ -187,12 +207,13 @@ def _left_out(person: Person, item: int) -> Attribution | None:
     return Attribution("leave-one-out", (losses / np.maximum(times, 1))[place] if person.n else np.zeros(0), [])
 
 
-def _merged(fitted: Fitted, person: Person, found: Attribution) -> list[Part]:
+def _merged(person: Person, found: Attribution, called: Callable[[int], str]) -> list[Part]:
     """The parts with their shares, the largest first; events of one item are one part."""
+    ids = person.fitted.items.ids
     distinct, place = numbered(person.indices)
     sums = np.bincount(place, found.events, len(distinct)) if person.n else np.zeros(0)
     total = float(np.abs(sums).sum()) + sum(abs(part.value) for part in found.others) or 1.0
-    parts = [Part("history", _called(fitted, index), value, abs(value) / total, fitted.items.ids[index].item())
+    parts = [Part("history", called(index), value, abs(value) / total, ids[index].item())
              for index, value in zip(distinct.tolist(), sums.tolist(), strict=True) if value]
     parts += [replace(part, share=abs(part.value) / total) for part in found.others if part.value]
     return sorted(parts, key=lambda part: -abs(part.value))
@@ -223,15 +244,13 @@ def _target(fitted: Fitted, person: Person, item: Any) -> tuple[int, str]:
     return int(left[0]), "popular"
 
 
-def _popular(fitted: Fitted, person: Person, item: int, begun: float, threshold: float) -> Explanation:
+def _popular(fitted: Fitted, person: Person, item: int, title: str, threshold: float) -> Explanation:
     """Of an item that the model has nothing to say of, or for somebody of whom it knows nothing."""
     count = float(fitted.facts.item_counts[item])
-    made = Explanation(fitted.name, fitted.items.ids[item].item(), _called(fitted, item), count, None, "popular",
-                       "none", [Part("item", "its popularity", count, 1.0)] if count else [], 0.0, None,
-                       "training events of the item", threshold,
-                       notes=() if person.known() else ("The model knows nothing of this person.",),
-                       calls=person.calls, seconds=time.monotonic() - begun)
-    return replace(made, sentences=tuple(sentences_of(made)))
+    made = Explanation(fitted.name, fitted.items.ids[item].item(), title, count, None, "popular", "none",
+                       [Part("item", "its popularity", count, 1.0)] if count else [], 0.0, None,
+                       "training events of the item", threshold, calls=person.calls)
+    return replace(made, sentences=tuple(sentences_of(made, nobody=not person.known())))
 
 
 def _place(person: Person, item: int) -> int | None:
@@ -246,11 +265,12 @@ def _empty(person: Person, item: int) -> float | None:
     return found if np.isfinite(found) else None
 
 
-def _called(fitted: Fitted, number: int) -> str:
+def title_of(fitted: Fitted, number: int) -> str:
+    """The title of an item, or its id."""
     return answering.title(fitted, number) or str(fitted.items.ids[number])
 
 
-def _notes(fitted: Fitted, person: Person, found: Attribution) -> tuple[str, ...]:
+def _notes(person: Person, found: Attribution) -> tuple[str, ...]:
     notes: list[str] = []
     if person.map is not None:
         notes.append(f"This model has a vector for each user and reads no history. What items add is what a linear map "

@@ -22,10 +22,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
 
 
-def sentences_of(made: Explanation) -> Iterator[str]:
-    """Sentences for the parts whose share is at least the threshold, and what would have to be otherwise."""
+def sentences_of(made: Explanation, nobody: bool = False) -> Iterator[str]:
+    """Sentences for the parts whose share is at least the threshold, and what would have to be otherwise.
+
+    `nobody` says that the model knows nothing of the person.
+    """
     if made.source == "popular":
-        yield from _popular(made)
+        yield from _popular(made, nobody)
         return
     of = "what single items change" if made.method == "leave-one-out" else "the score"
     strong = [part for part in made.parts if part.share >= made.threshold]
@@ -40,10 +43,10 @@ def sentences_of(made: Explanation) -> Iterator[str]:
         yield from _otherwise(made.counterfactual)
 
 
-def _popular(made: Explanation) -> Iterator[str]:
+def _popular(made: Explanation, nobody: bool) -> Iterator[str]:
     if not made.parts:
         yield f"Nothing is known of {made.title}: nobody had it, and the model reads nothing of it."
-    elif made.notes:
+    elif nobody:
         yield f"The model knows nothing of you yet; {made.title} is here because {made.score:,.0f} events are of it."
     else:
         yield (f"Nothing that the model knows of you speaks for {made.title}; it can be listed because "
