@@ -54,12 +54,10 @@ class Row:
 _SMALL, _SOCIAL = "ml-latest-small", "filmtrust"
 _NETWORK, _FEW = {"epochs": 10, "seed": 0}, 20
 _KINDS: dict[str, Mapping[str, Any]] = {
-    **dict.fromkeys(("Markov", "ItemKNN", "UserKNN", "VSTAN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "SparseEASE",
-                     "SLIM", "RP3beta", "GraphFilter", "SLIST"), {}),
-    **dict.fromkeys(("MatrixFactorization", "ALS", "BPR", "GMF", "LightGCN", "FeatureALS"), {"seed": 0}),
-    "ContentProfile": {}, **dict.fromkeys(("TextCNN", "Multimodal"), _NETWORK),
-    **dict.fromkeys(("LinearAutoencoder", "CDAE", "AutoRec", "KernelAutoRec", "MultDAE", "MultVAE", "Caser", "CausalCNN",
-                     "LRURec", "SequenceRecommender", "GRU4Rec", "SASRec"), _NETWORK)}
+    **{model: {} for model in ("Markov", "ItemKNN", "UserKNN", "VSTAN", "ItemKNNBaseline", "UserKNNBaseline", "EASE",
+                               "SparseEASE", "SLIM", "RP3beta", "GraphFilter", "SLIST", "ContentProfile")},
+    **{model: {"seed": 0} for model in ("MatrixFactorization", "ALS", "BPR", "GMF", "LightGCN", "FeatureALS")},
+    **dict.fromkeys(("TextCNN", "Multimodal", "LinearAutoencoder", "CDAE", "AutoRec", "KernelAutoRec", "MultDAE", "MultVAE", "Caser", "CausalCNN", "LRURec", "SequenceRecommender", "GRU4Rec", "SASRec"), _NETWORK)}
 _ROWS = (
     *(Row(_SMALL, model, parameters) for model, parameters in _KINDS.items()),
     *(Row(_SMALL, model, _NETWORK, people=_FEW) for model in ("MLP", "NeuMF", "ConvNCF")),

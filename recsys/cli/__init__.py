@@ -26,8 +26,8 @@ from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, U
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "data", "train", "evaluate", "compare", "recommend", "explain", "similar", "serve", "reload", "retrain",
-            "rollback", "experiment", "models", "protocols", "warmup")
+COMMANDS = ("demo", "data", "train", "evaluate", "compare", "recommend", "explain", "similar", "serve", "reload",
+            "retrain", "rollback", "experiment", "models", "protocols", "warmup")
 """A module of this package each, with `SUMMARY`, `add_arguments` and `run`."""
 
 

@@ -33,8 +33,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("-k", type=texts.positive, default=10, help="length of the list that an item is or is not on "
                       "(default: %(default)s)")
     made.add_argument("--method", choices=_METHODS, help="how a score is split; by default the first of these that can")
-    made.add_argument("--threshold", type=texts.finite, default=0.05, metavar="SHARE", help="parts with a smaller share "
-                      "of the score have no sentence (default: %(default)s)")
+    made.add_argument("--threshold", type=texts.finite, default=0.05, metavar="SHARE", help="parts with a smaller "
+                      "share of the score have no sentence (default: %(default)s)")
     made.add_argument("--removed", type=_count, default=5, metavar="N", help="take at most so many items out of the "
                       "history to see whether the item leaves the list; 0 for none (default: %(default)s)")
     made.add_argument("--curves", action="store_true", help="take items out of the histories of --data in the order of "

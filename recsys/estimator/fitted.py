@@ -219,6 +219,8 @@ class Fitted:
         return answering.title(self, index)
 
     def encode_history(self, verb: str, history: Any, values: Any, on_unknown: str) -> tuple[CSR, bool]:
+        """Item ids of one history or of several, as `recommend` takes them -> CSR (B, n_items), and whether it was one.
+        """
         if not self.can.fold_in:
             raise self.unsupported(f"{verb} from a history", "fold_in")
         return answering.encode_history(self, history, values, on_unknown)

@@ -73,9 +73,9 @@ def _field_names(arrays: Mapping[str, np.ndarray]) -> list[str]:
 def _vector(person: Person) -> np.ndarray:
     """What is multiplied by the vectors of items: float64 (f,)."""
     scorer = person.fitted.scorer
-    if person.user >= 0:
-        return scorer.queries(np.array([person.user])).vectors[0].astype(np.float64)
-    return scorer.fold_queries(person.rows(np.ones((1, person.n), bool))).vectors[0].astype(np.float64)
+    queries = (scorer.queries(np.array([person.user])) if person.user >= 0 else
+               scorer.fold_queries(person.rows(np.ones((1, person.n), bool))))
+    return np.asarray(queries.vectors[0], np.float64)
 
 
 def _foretold(person: Person, item: int, features: Features | None) -> list[tuple[str, float]]:
@@ -121,7 +121,8 @@ def _tower_says(person: Person, item: int) -> list[tuple[str, float]]:
         return []
     blank = arrays["network.blank"][0].astype(np.float64)
     more = scorer.item_factors[item, :len(blank)].astype(np.float64) - blank
-    return [(f"{_TOWERS.get(tower, 'its content')} (against an item without)", float(_vector(person)[:len(blank)] @ more))]
+    worth = float(_vector(person)[:len(blank)] @ more)
+    return [(f"{_TOWERS.get(tower, 'its content')} (against an item without)", worth)]
 
 
 def _shared(fitted: Fitted, item: int, parts: Sequence[Part], features: Features) -> list[Part]:

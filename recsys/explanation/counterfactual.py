@@ -84,7 +84,8 @@ def _leads(person: Person, scores: np.ndarray, item: int, k: int) -> np.ndarray:
     others[:, item] = -np.inf
     last = -np.partition(-others, min(k, others.shape[1]) - 1, axis=1)[:, min(k, others.shape[1]) - 1]
     with np.errstate(invalid="ignore"):
-        return np.nan_to_num(scores[:, item].astype(np.float64) - last, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        lead = scores[:, item].astype(np.float64) - last
+    return np.asarray(np.nan_to_num(lead, nan=np.inf, posinf=np.inf, neginf=-np.inf))
 
 
 def _pruned(ask: Ask, chosen: Taken, after: int, k: int) -> tuple[Taken, int]:

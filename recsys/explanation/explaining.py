@@ -221,27 +221,37 @@ def _merged(person: Person, found: Attribution, called: Callable[[int], str]) ->
 
 def _target(fitted: Fitted, person: Person, item: Any) -> tuple[int, str]:
     """The item's number, by default that of the best of the list, and where it comes from."""
-    known = person.known()
-    if item is not None:
+    if item is None:
+        number = _best(person)
+    else:
         number = int(fitted.items.encode(asked.one_id(f"{fitted.name}.explain", "item", item))[0])
-        scores = person.whole[None] if known else None
-        evident = scores is not None and bool(fitted.evident(np.array([number]), scores[:, [number]])[0, 0])
-        return number, "model" if evident else "popular"
-    history = None
-    if person.user < 0:
-        history = person.rows(np.ones((1, person.n), bool))
-    if known:
-        scores = person.whole
-        may = person.open & fitted.evident(np.arange(len(scores)), scores[None])[0] & np.isfinite(scores)
-        if may.any():
-            best = int(np.argmax(np.where(may, scores, -np.inf)))
-            said = fitted.scorer.sources(np.array([person.user]), history, np.array([[best]]))
-            return best, "model" if said is None or said[0, 0] == "popular" else str(said[0, 0])
+    if number >= 0:
+        return number, _source(person, number)
     left = fitted.popular[~np.isin(fitted.popular, person.seen)]
     if not len(left):
         raise UnsupportedError(f"{fitted.name}.explain: there is no item that the person has not seen; name one with "
                                f"item=.")
     return int(left[0]), "popular"
+
+
+def _best(person: Person) -> int:
+    """The best item of the list that the model has evidence of; -1 if there is none."""
+    if not person.known():
+        return -1
+    scores = person.whole
+    evident = person.fitted.evident(np.arange(len(scores)), scores[None])[0]
+    may = person.open & evident & np.isfinite(scores)
+    return int(np.argmax(np.where(may, scores, -np.inf))) if may.any() else -1
+
+
+def _source(person: Person, item: int) -> str:
+    """Where an item's score comes from, as `Recs.source` has it."""
+    fitted = person.fitted
+    if not person.known() or not fitted.evident(np.array([item]), person.whole[None, [item]])[0, 0]:
+        return "popular"
+    history = person.rows(np.ones((1, person.n), bool)) if person.user < 0 else None
+    said = fitted.scorer.sources(np.array([person.user]), history, np.array([[item]]))
+    return "model" if said is None else str(said[0, 0])
 
 
 def _popular(fitted: Fitted, person: Person, item: int, title: str, threshold: float) -> Explanation:

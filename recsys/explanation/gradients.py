@@ -77,8 +77,8 @@ def integrate(score: Gated, n: int, most: int = _MOST) -> Integrated:
     >>> found.parts.round(5).tolist(), found.whole, found.nothing, found.steps
     ([0.5, 2.5], 3.0, 0.0, 24)
     """
-    new, kept = np.array(_CUTS), []
-    starts, ends = new[:-1], new[1:]
+    kept: list[_Panel] = []
+    starts, ends = np.array(_CUTS[:-1]), np.array(_CUTS[1:])
     nothing = whole = 0.0
     steps = 0
     while len(starts):

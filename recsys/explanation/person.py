@@ -149,7 +149,7 @@ class Person:
     def _asked(self, keep: np.ndarray) -> np.ndarray:
         self.calls += len(keep)
         scorer = self.fitted.scorer
-        if not self.reads_history:
+        if not self.reads_history and self.user >= 0:
             return np.repeat(self.whole[None], len(keep), axis=0)
         if self.map is not None:
             return self.map.scores(keep, self.indices)
@@ -158,8 +158,8 @@ class Person:
             with no_grad():
                 return np.asarray(scorer.network(rows, np.full(len(keep), self.user)).data)
         if isinstance(scorer, HistoryScorer):
-            return scorer.score_histories(rows)
-        return scorer.fold(rows)
+            return np.asarray(scorer.score_histories(rows))
+        return np.asarray(scorer.fold(rows))
 
     def rows(self, keep: np.ndarray) -> CSR:
         """Parts of the history: bool (B, n) -> CSR (B, n_items)."""

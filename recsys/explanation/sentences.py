@@ -112,8 +112,8 @@ def _otherwise(found: Counterfactual) -> Iterator[str]:
         yield (f"Without {_and(found.labels)} you would not see it: it would fall from place {found.before} to "
                f"{found.after}.")
     elif found.tried:
-        yield (f"It would stay on the list of {found.k} without any {found.tried} items of the history that were tried: "
-               f"without {_and(found.labels)} it would be at place {found.after}.")
+        yield (f"It would stay on the list of {found.k} without any {found.tried} items of the history that were "
+               f"tried: without {_and(found.labels)} it would be at place {found.after}.")
 
 
 def _named(parts: Sequence[Part]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import no_grad, nn
+from minidl import nn, no_grad
 from recsys.data.csr import CSR
 from recsys.estimator.scorers.networks import PairNetwork, pairs_at_once
 

@@ -86,13 +86,14 @@ def _how(each: Explanation) -> str:
 
 def _curves(found: Faithfulness) -> Iterator[str]:
     yield "<h2>Are the reasons causes?</h2>"
-    yield (f"<p>{found.people:,} people, each with the first item of the list. Items were taken out of their histories, "
-           f"those first that are said to speak most for the item (left: the lower the curve, the better), or put into "
+    yield (f"<p>{found.people:,} people, each with the first item of the list. Items were taken out of their "
+           f"histories, those first that are said to speak most for the item (left: the lower the curve, the better), or put into "
            f"an empty one (right: the higher, the better), and the model was asked again.</p>")
     along = "the item above the mean item, in standard deviations"
     names = {"reasons": f"by reasons ({found.method})", "random": "at random", "popular": "most popular first"}
     yield block("panels", *(figures.falling_curves(
-        kind, found.shares.tolist(), {names[order]: getattr(each, kind).tolist() for order, each in found.curves.items()},
+        kind, found.shares.tolist(),
+        {names[order]: getattr(each, kind).tolist() for order, each in found.curves.items()},
         f"per cent of the history {words}", along) for kind, words in (("deletion", "taken out"),
                                                                        ("insertion", "put in"))))
     yield _table(["curve", "beside", "better by", "interval, 95 %"],
@@ -100,8 +101,8 @@ def _curves(found: Faithfulness) -> Iterator[str]:
                   for (kind, control), (lead, low, high) in found.leads.items()])
     gap = "" if math.isnan(found.gap) else f" The parts of no explanation miss what the history changes by more than " \
                                            f"{100 * found.gap:.2g} % of it."
-    yield _fine(f"Better by: difference of the areas under the curves. An explanation took {found.seconds:.3g} seconds and "
-                f"{found.calls:,.0f} questions to the model.{gap}")
+    yield _fine(f"Better by: difference of the areas under the curves. An explanation took {found.seconds:.3g} seconds "
+                f"and {found.calls:,.0f} questions to the model.{gap}")
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -18,11 +18,11 @@ from recsys.estimator.ranking import rank_rows
 from recsys.events import EventLog
 from recsys.events.records import Shown
 from recsys.experiments.exploration import explore, generator
-from recsys.serving import asking, numbering, varied
 from recsys.explanation.exact import terms_of
 from recsys.explanation.explaining import tell
 from recsys.explanation.person import Person
 from recsys.explanation.results import Explanation
+from recsys.serving import asking, numbering, varied
 from recsys.serving.asking import Row
 from recsys.serving.catalogue import Catalogue, View
 from recsys.serving.deployment import Deployed, Deployment

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl import no_grad, ops
-from recsys.data import Features, Interactions
+from recsys.data import Features, IdMap, Interactions
 from recsys.data.csr import CSR
 from recsys.errors import ParameterError, UnknownIdError, UnsupportedError
 from recsys.estimator import Can, Facts
@@ -19,7 +19,7 @@ from recsys.explanation import Explanation, Part, explain, faithfulness
 from recsys.explanation.gradients import integrate, path_of
 from recsys.explanation.person import Person
 from recsys.explanation.sentences import sentences_of
-from recsys.models import EASE, ALS, ContentProfile, FactorizationMachine, FeatureALS, MultDAE
+from recsys.models import ALS, EASE, ContentProfile, FactorizationMachine, FeatureALS, MultDAE
 
 N = 12
 
@@ -29,7 +29,7 @@ def planted(weights: np.ndarray) -> Fitted:
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(20), 5)
     item = np.concatenate([rng.permutation(N)[:5] for _ in range(20)])
-    data = Interactions.from_arrays(user, item, item_ids=np.arange(N))
+    data = Interactions.from_arrays(user, item, item_ids=IdMap(np.arange(N)))
     facts = Facts.of(data, keep_events=False)
     can = Can(fold_in=True, explain=True, explain_exact=True)
     scorer = DenseSimilarities(can, Histories().storing(data.csr, facts.seen), weights.astype(np.float32))
@@ -63,20 +63,29 @@ def test_two_causes_either_of_which_is_enough_have_to_go_together():
     assert found.found
 
 
-def test_three_small_ones_are_not_taken_where_two_do():
-    """One by one takes the largest first; a pair of others is not enough, and what is not needed is put back."""
+def test_what_speaks_for_a_rival_too_stays():
+    """The strongest reason also speaks for the item that would take the place."""
     weights = np.zeros((N, N))
     weights[0:4, 10] = [0.5, 0.4, 0.3, 0.1]
-    weights[0, 11] = 0.45
+    weights[0, 11] = 0.7
     found = explain(planted(weights), history=[0, 1, 2, 3], item=10, k=1).counterfactual
-    assert found.found
-    assert len(found.items) <= 3
+    assert sorted(found.items) == [1, 2]
+    assert (found.found, found.after) == (True, 2)
+
+
+@given(st.integers(0, 1000))
+def test_what_is_named_does_it_and_no_part_of_it_alone(seed):
+    rng = np.random.default_rng(seed)
+    weights = np.zeros((N, N))
+    weights[:6, 6:] = rng.random((6, N - 6)) * (rng.random((6, N - 6)) < 0.5)
     fitted = planted(weights)
-    person = Person.of_history(fitted, [0, 1, 2, 3])
-    for size in range(len(found.items)):  # no smaller set of these
-        for left in found.items:
-            keep = np.isin(person.indices, [i for i in found.items if i != left][:size], invert=True)
-            assert person.places(person.scores(keep[None]), 10)[0] <= 1 or size == 0 or len(found.items) == 1
+    found = explain(fitted, history=list(range(6)), k=2)
+    other, person = found.counterfactual, Person.of_history(fitted, list(range(6)))
+    if other is None or not other.found:
+        return
+    for taken in (other.items, *[[one for one in other.items if one != back] for back in other.items]):
+        place = person.places(person.scores(~np.isin(person.indices, taken)[None]), found.item)[0]
+        assert (place > 2) == (taken == other.items)
 
 
 def test_says_so_where_nothing_small_does_it():
@@ -104,7 +113,7 @@ def test_taking_the_cause_out_first_is_what_curves_see():
 def _people() -> Interactions:
     rng = np.random.default_rng(1)
     item = np.concatenate([rng.permutation(4) for _ in range(20)])
-    return Interactions.from_arrays(np.repeat(np.arange(20), 4), item, item_ids=np.arange(N))
+    return Interactions.from_arrays(np.repeat(np.arange(20), 4), item, item_ids=IdMap(np.arange(N)))
 
 
 def test_where_the_order_does_not_matter_no_order_is_better():
@@ -162,7 +171,7 @@ def described() -> Interactions:
     item = np.concatenate([2 * rng.permutation(10)[:6] + one % 2 for one in range(40)])
     genres = CSR.from_pairs(np.arange(20), np.arange(20) % 2, shape=(20, 2))
     directors = np.array([f"director {i % 4}" for i in range(20)])
-    return Interactions.from_arrays(user, item, item_ids=np.arange(20), item_features=Features(
+    return Interactions.from_arrays(user, item, item_ids=IdMap(np.arange(20)), item_features=Features(
         titles=[f"film {'comedy' if i % 2 else 'horror'} {i}" for i in range(20)], genres=genres,
         genre_names=["Horror", "Comedy"], attributes={"director": directors}))
 
