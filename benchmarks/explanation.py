@@ -52,20 +52,25 @@ class Row:
 
 
 _SMALL, _SOCIAL = "ml-latest-small", "filmtrust"
-_NETWORK, _FEW = {"epochs": 10, "seed": 0}, 20
-_KINDS: dict[str, Mapping[str, Any]] = {
-    **{model: {} for model in ("Markov", "ItemKNN", "UserKNN", "VSTAN", "ItemKNNBaseline", "UserKNNBaseline", "EASE",
-                               "SparseEASE", "SLIM", "RP3beta", "GraphFilter", "SLIST", "ContentProfile")},
-    **{model: {"seed": 0} for model in ("MatrixFactorization", "ALS", "BPR", "GMF", "LightGCN", "FeatureALS")},
-    **dict.fromkeys(("TextCNN", "Multimodal", "LinearAutoencoder", "CDAE", "AutoRec", "KernelAutoRec", "MultDAE", "MultVAE", "Caser", "CausalCNN", "LRURec", "SequenceRecommender", "GRU4Rec", "SASRec"), _NETWORK)}
+_SEEDED: Mapping[str, Any] = {"seed": 0}
+_SHORT: Mapping[str, Any] = {"epochs": 10, "seed": 0}
+_LONG: Mapping[str, Any] = {"epochs": 20, "seed": 0}
+_FEW = 20
+_PLAIN = ("Markov", "ItemKNN", "UserKNN", "VSTAN", "ItemKNNBaseline", "UserKNNBaseline", "EASE", "SparseEASE", "SLIM",
+          "RP3beta", "GraphFilter", "SLIST", "ContentProfile")
+_DRAWN = ("MatrixFactorization", "ALS", "BPR", "GMF", "LightGCN", "FeatureALS", "LinearAutoencoder", "CDAE", "MultDAE",
+          "MultVAE")
+_KINDS = {name: parameters for names, parameters in (
+    (_PLAIN, {}), (_DRAWN, _SEEDED), (("TextCNN", "Multimodal", "AutoRec", "KernelAutoRec"), _SHORT),
+    (("Caser", "CausalCNN", "LRURec", "SequenceRecommender", "GRU4Rec", "SASRec"), _LONG)) for name in names}
 _ROWS = (
     *(Row(_SMALL, model, parameters) for model, parameters in _KINDS.items()),
-    *(Row(_SMALL, model, _NETWORK, people=_FEW) for model in ("MLP", "NeuMF", "ConvNCF")),
+    *(Row(_SMALL, model, _SHORT, people=_FEW) for model in ("MLP", "NeuMF", "ConvNCF")),
     *(Row(_SMALL, model, {}, people=_FEW) for model in ("WeightedHybrid", "SwitchingHybrid", "CascadeHybrid",
                                                         "Reranked")),
-    *(Row(_SOCIAL, model, {"seed": 0}) for model in ("TrustSVD", "SocialMF")),
+    *(Row(_SOCIAL, model, _SEEDED) for model in ("TrustSVD", "SocialMF")),
     *(Row(_SMALL, model, parameters, "leave-one-out", _FEW) for model, parameters in (
-        ("EASE", {}), ("ALS", {"seed": 0}), ("BPR", {"seed": 0}), ("MultVAE", _NETWORK), ("SASRec", _NETWORK))))
+        ("EASE", {}), ("ALS", _SEEDED), ("BPR", _SEEDED), ("MultVAE", _SEEDED), ("SASRec", _LONG))))
 ROWS = {row.name: row for row in _ROWS}
 
 

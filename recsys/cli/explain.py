@@ -59,9 +59,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.curves and options.data is None:
         raise ParameterError("--curves asks people of --data, such as what the model was trained on; name it.")
     if options.out is not None:
-        from recsys.report import figures
+        if options.curves:
+            from recsys.report import figures
 
-        figures.require()
+            figures.require()
         check_target(options.out)
     model = loading.load(options.model)
     data = None if options.data is None else reading.read_telling(options, console)
@@ -160,5 +161,5 @@ def _show_curves(found: Any, console: Console) -> None:
                   [[curve, {"random": "random order", "popular": "popular first"}[control], f"{lead:+.3f}",
                     f"{low:+.3f}", f"{high:+.3f}"] for (curve, control), (lead, low, high) in found.leads.items()],
                   text=2, caption=f"Areas between curves of the item's score, in standard deviations of all items' "
-                  f"scores, with intervals of 95 %. Deletion takes items out of a history, insertion puts them in. An "
+                  f"scores, with intervals of 95%. Deletion takes items out of a history, insertion puts them in. An "
                   f"explanation took {found.seconds:.2g} seconds and {found.calls:,.0f} questions to the model.")

@@ -284,7 +284,7 @@ def _notes(person: Person, found: Attribution) -> tuple[str, ...]:
     notes: list[str] = []
     if person.map is not None:
         notes.append(f"This model has a vector for each user and reads no history. What items add is what a linear map "
-                     f"from histories to vectors says of them; it explains {100 * max(person.map.explained, 0):.0f} % "
+                     f"from histories to vectors says of them; it explains {100 * max(person.map.explained, 0):.0f}% "
                      f"of the differences between users' vectors.")
     if not person.reads_history and found.method == "exact":
         notes.append("This model reads no history of yours.")

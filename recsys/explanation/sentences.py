@@ -15,11 +15,11 @@ def percent(share: float) -> str:
     """A share in words.
 
     >>> percent(0.123), percent(0.999), percent(0.002)
-    ('12 %', 'all', 'less than 1 %')
+    ('12%', 'all', 'less than 1%')
     """
     if share >= 0.995:
         return "all"
-    return f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
+    return f"{100 * share:.0f}%" if share >= 0.01 else "less than 1%"
 
 
 def sentences_of(made: Explanation, nobody: bool = False) -> Iterator[str]:
@@ -117,7 +117,7 @@ def _otherwise(found: Counterfactual) -> Iterator[str]:
 
 
 def _named(parts: Sequence[Part]) -> str:
-    """`A (34 %) and B (20 %)`."""
+    """`A (34%) and B (20%)`."""
     return _and([f"{part.label} ({percent(part.share)})" for part in parts])
 
 

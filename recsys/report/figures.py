@@ -16,12 +16,11 @@ from minidl import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["accuracy_against_popularity", "falling_curves", "learning_curves", "metric_bars", "require", "signed_bars"]
+__all__ = ["accuracy_against_popularity", "learning_curves", "lines", "metric_bars", "require"]
 
 _COLOURS = ("#3b6ea8", "#d1783c", "#4f9a57", "#a8566e", "#7c6bb1", "#8a7a4f", "#3f9aa3", "#b34a3c", "#6d6d6d",
             "#c2a12f", "#7fa6d6", "#b98a5e")
 _INK, _FLOOR = "#222222", "#9a9a9a"  # ink becomes the page's own, which is light in the dark
-_LONGEST = 34  # letters of a bar's name
 # where a label may stand, seen from its point: (dx, dy) in points, and which corner of the text is put there
 _PLACES = ((8, 0, "left", "center"), (-8, 0, "right", "center"), (0, 8, "center", "bottom"), (0, -8, "center", "top"),
            (7, 7, "left", "bottom"), (7, -7, "left", "top"), (-7, 7, "right", "bottom"), (-7, -7, "right", "top"),
@@ -81,26 +80,9 @@ def metric_bars(names: Sequence[str], values: Sequence[float], errors: Sequence[
     return _svg(figure, "bars", f"{metric} of each model")
 
 
-def signed_bars(name: str, names: Sequence[str], values: Sequence[float], label: str) -> str:
-    """A bar each: what speaks for something to the right of 0, what speaks against it to the left."""
-    figure = _figure(6.4, 0.3 * len(names) + 0.9)
-    axes = figure.add_subplot()
-    places = np.arange(len(names))[::-1]
-    axes.barh(places, values, color=[_COLOURS[0] if value >= 0 else _COLOURS[1] for value in values], height=0.62)
-    axes.axvline(0, color=_INK, linewidth=1)
-    axes.set_yticks(places, [each if len(each) <= _LONGEST else f"{each[:_LONGEST - 1]}…" for each in names])
-    axes.set_xlabel(label)
-    axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.locator_params(axis="x", nbins=6)
-    _tidy(axes)
-    axes.grid(visible=False, axis="y")
-    return _svg(figure, name, label)
-
-
-def falling_curves(name: str, shares: Sequence[float], series: Mapping[str, Sequence[float]], across: str,
-                   along: str) -> str:
+def lines(name: str, shares: Sequence[float], series: Mapping[str, Sequence[float]], across: str, along: str) -> str:
     """A line for each series over shares from 0 to 1, shown as per cent."""
-    figure = _figure(4.4, 3.1)
+    figure = _figure(4.4, 3.3)
     axes = figure.add_subplot()
     for i, (what, values) in enumerate(series.items()):
         axes.plot(100 * np.asarray(shares), values, color=_COLOURS[i], linewidth=2, marker=".", markersize=5,

@@ -34,7 +34,7 @@ def test_the_first_item_of_a_list_in_sentences_and_bars(folder, capsys):
     user = folder[1].users.ids[0]
     text = told(capsys, folder, "--user", user, "--threshold", 0.01)
     assert "place 1 of the list" in text
-    assert re.search(r"- Because of .+ \(\d+ % of the score\)", text)
+    assert re.search(r"- Because of .+ \(\d+% of the score\)", text)
     assert "you would not see it" in text or "It would stay on the list" in text
     assert "█" in text
     assert "Method: exact, the parts miss the score by" in text
@@ -74,7 +74,7 @@ def test_a_page_and_curves(folder, capsys, tmp_path):
     assert "deletion" in text
     assert "random order" in text
     page = (tmp_path / "page.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") > 3
     assert "Are the reasons causes?" in page
     assert f"For user {user}." in page
 
