@@ -16,6 +16,7 @@ __all__ = ["SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "why an item is listed for somebody, and whether the reasons are causes"
 _METHODS = ("exact", "integrated gradients", "leave-one-out")  # as recsys.explanation has them; here, to start soon
+_WIDE = 60  # columns of a terminal, from where it shows shares and values
 _SHOWN = 8  # parts that a table has
 
 
@@ -149,9 +150,10 @@ def _show(each: Any, console: Console) -> None:
 def _bars(console: Console, parts: Sequence[Any], most: float) -> None:
     from recsys.explanation.sentences import percent
 
-    console.table("", ["what", "", "share", "adds"],
-                  [[part.label, console.bar(part.share, part.value < 0, most), percent(part.share).replace(
-                      "less than ", "<"), f"{part.value:+.3g}"] for part in parts], text=2)
+    rows = [[part.label, console.bar(part.share, part.value < 0, most), percent(part.share).replace("less than ", "<"),
+             f"{part.value:+.3g}"] for part in parts]
+    columns = 4 if console.width >= _WIDE else 3
+    console.table("", ["what", "", "share", "adds"][:columns], [row[:columns] for row in rows], text=2)
 
 
 def _show_curves(found: Any, console: Console) -> None:

@@ -77,14 +77,14 @@ def _bars(what: str, parts: Sequence[Part]) -> str:
     for part in shown:
         left, width = scale * (low + min(part.value, 0.0)), scale * abs(part.value)
         colour = _FOR if part.value >= 0 else _AGAINST
-        lines.append(f'<tr><td style="white-space: normal">{escape(part.label)}</td><td style="width: 40%">'
+        lines.append(f'<tr><td style="white-space: normal">{escape(part.label)}<br>'
                      f'<svg viewBox="0 0 100 12" height="12" preserveAspectRatio="none" role="img" '
-                     f'aria-label="{part.value:+.4g}" style="height: .9rem; min-width: 5rem">'
+                     f'aria-label="{part.value:+.4g}" style="height: .9rem; max-width: 34rem">'
                      f'<rect x="{left:.2f}" y="1" width="{max(width, 0.4):.2f}" height="10" fill="{colour}"/>'
                      f'<line x1="{scale * low:.2f}" x2="{scale * low:.2f}" y1="0" y2="12" stroke="currentColor" '
                      f'vector-effect="non-scaling-stroke"/></svg></td>'
                      f"<td>{part.value:+.3g}</td><td>{percent(part.share).replace('less than ', '&lt;')}</td></tr>")
-    head = f"<tr><th>{what}</th><th>against and for</th><th>adds</th><th>share</th></tr>"
+    head = f"<tr><th>{what}</th><th>adds</th><th>share</th></tr>"
     return block("scroll", f"<table>{head}{''.join(lines)}</table>")
 
 
