@@ -20,7 +20,7 @@ from recsys.explanation.counterfactual import without
 from recsys.explanation.exact import terms_of
 from recsys.explanation.fields import feature_path
 from recsys.explanation.gradients import integrate, path_of
-from recsys.explanation.person import Person
+from recsys.explanation.person import Person, number_of
 from recsys.explanation.results import Explanation, Part
 from recsys.explanation.sentences import sentences_of
 from recsys.explanation.units import unit_of
@@ -224,7 +224,7 @@ def _target(fitted: Fitted, person: Person, item: Any) -> tuple[int, str]:
     if item is None:
         number = _best(person)
     else:
-        number = int(fitted.items.encode(asked.one_id(f"{fitted.name}.explain", "item", item))[0])
+        number = number_of(fitted, item)
     if number >= 0:
         return number, _source(person, number)
     left = fitted.popular[~np.isin(fitted.popular, person.seen)]

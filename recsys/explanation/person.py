@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from minidl import no_grad
+from recsys.data import asked
 from recsys.data.csr import CSR
-from recsys.data.ids import is_one
-from recsys.errors import ParameterError
+from recsys.data.ids import IdMap, is_one
+from recsys.errors import ParameterError, UnknownIdError
 from recsys.estimator.arrays import blocks
 from recsys.estimator.fitted import Fitted
 from recsys.estimator.scorers.base import HistoryScorer
@@ -19,7 +20,7 @@ from recsys.estimator.scorers.factors import Factors
 from recsys.estimator.scorers.networks import HistoryNetwork, PairNetwork
 from recsys.explanation.vectors import HistoryMap
 
-__all__ = ["Person"]
+__all__ = ["Person", "number_of"]
 
 
 class Person:
@@ -59,7 +60,8 @@ class Person:
         """
         if not is_one(user):
             raise ParameterError(f"{fitted.name}: user must be one id; give a history as history=.")
-        number = fitted.users.encode(user)
+        number = _number(fitted, "user", fitted.users, user,
+                         "; give their history instead" if fitted.can.fold_in else "")
         seen = fitted.require_seen("explain").rows(number)
         rows = seen
         if fitted.can.fold_in and not _split_apart(fitted):
@@ -195,6 +197,24 @@ class Person:
     def factors(self) -> Factors | None:
         """The scorer, if scores are products of vectors."""
         return self.fitted.scorer if isinstance(self.fitted.scorer, Factors) else None
+
+
+def _number(fitted: Fitted, what: str, ids: IdMap, given: Any, advice: str = "") -> np.ndarray:
+    """The number of one id: int (1,); UnknownIdError in a sentence where the model does not know it."""
+    found = ids.encode(asked.one_id(f"{fitted.name}.explain", what, given), "skip")
+    if not len(found) or found[0] < 0:
+        raise UnknownIdError(f"{fitted.name} does not know {what} {given}{advice}.")
+    return found
+
+
+def number_of(fitted: Fitted, item: Any) -> int:
+    """The number of an item, by external id.
+
+    Raises
+    ------
+    UnknownIdError
+    """
+    return int(_number(fitted, "item", fitted.items, item)[0])
 
 
 def _split_apart(fitted: Fitted) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import accuracy, cold, defaults, field, serving, speed, store, tables
+from benchmarks import accuracy, cold, defaults, explanation, field, serving, speed, store, tables
 from benchmarks.table import README, extract, put
 
-KINDS = (accuracy, cold, defaults, field, serving, speed)
+KINDS = (accuracy, cold, defaults, explanation, field, serving, speed)
 TABLE = "| work | peer | ours |\n|---|---|---:|\n| `a` |  | 1 |\n| b | PyTorch |  |\n\n1. a machine\n"
 
 

@@ -230,10 +230,12 @@ def test_no_sentence_names_a_part_below_the_threshold(values, threshold):
 
 def test_bad_input_is_one_sentence():
     fitted = only_cause()
-    for given_, error, says in (({"user": 99}, UnknownIdError, "99"), ({"user": 1, "item": 99}, UnknownIdError, "99"),
-                                ({"history": [99]}, UnknownIdError, "99"), ({}, ParameterError, "one of them"),
-                                ({"user": 1, "method": "magic"}, ParameterError, "method must be"),
-                                ({"user": 1, "threshold": 2}, ParameterError, "threshold must be"),
-                                ({"user": 1, "method": "integrated gradients"}, UnsupportedError, "no network")):
+    for given_, error, says in (
+            ({"user": 99}, UnknownIdError, "Planted does not know user 99; give their history instead"),
+            ({"user": 1, "item": 99}, UnknownIdError, "does not know item 99"),
+            ({"history": [99]}, UnknownIdError, "99"), ({}, ParameterError, "one of them"),
+            ({"user": 1, "method": "magic"}, ParameterError, "method must be"),
+            ({"user": 1, "threshold": 2}, ParameterError, "threshold must be"),
+            ({"user": 1, "method": "integrated gradients"}, UnsupportedError, "no network")):
         with pytest.raises(error, match=says):
             explain(fitted, **given_)
