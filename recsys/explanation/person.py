@@ -121,7 +121,7 @@ class Person:
         out = np.empty((len(keep), self.fitted.scorer.n_items), np.float32)
         for block in blocks(*out.shape):
             out[block] = self._asked(keep[block])
-        return out + self._beyond
+        return np.asarray(out + self._beyond)
 
     @cached_property
     def whole(self) -> np.ndarray:
