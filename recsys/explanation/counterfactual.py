@@ -53,8 +53,9 @@ def without(person: Person, item: int, events: np.ndarray, k: int, most: int, ca
     order = np.argsort(-np.bincount(place, events, len(distinct)), kind="stable")[:_CANDIDATES]
 
     def ask(sets: list[Taken]) -> tuple[np.ndarray, np.ndarray]:
-        scores = person.scores(np.array([~np.isin(place, chosen) for chosen in sets]).reshape(len(sets), person.n))
-        return person.places(scores, item), _leads(person, scores, item, k)
+        keep = np.array([~np.isin(place, chosen) for chosen in sets]).reshape(len(sets), person.n)
+        scores = person.scores(keep)
+        return person.places(scores, item, ~keep.any(axis=1)), _leads(person, scores, item, k)
 
     chosen: Taken = ()
     after, alone = before, np.zeros(0)

@@ -178,10 +178,21 @@ class Person:
         may[self.seen] = False
         return may
 
-    def places(self, scores: np.ndarray, item: int) -> np.ndarray:
-        """The place of an item among what lists may hold, from 1: (B, n_items) -> int (B,)."""
-        above = (scores > scores[:, item, None]) & self.open
-        return np.asarray(above.sum(axis=1) + 1)
+    def places(self, scores: np.ndarray, item: int, empty: np.ndarray | None = None) -> np.ndarray:
+        """The place of an item among what lists may hold, from 1: (B, n_items) -> int (B,).
+
+        As in lists, what the model has no evidence of stands behind all else, the most popular first; that is all of
+        the rows that bool (B,) marks as those of histories without items, if the model has nothing else to go by.
+        """
+        counts, before = self.fitted.facts.item_counts, np.arange(scores.shape[1]) < item  # ties go by number
+        evident = self.fitted.evident(np.arange(scores.shape[1]), scores) & np.isfinite(scores)
+        if empty is not None and not self.has_vector and not self.fitted.can.cold_user:
+            evident = evident & ~empty[:, None]
+        own = evident[:, [item]]
+        higher = (scores > scores[:, [item]]) | ((scores == scores[:, [item]]) & before)
+        better_known = (counts > counts[item]) | ((counts == counts[item]) & before)
+        more = np.where(own, evident & higher, evident | better_known)
+        return np.asarray((more & self.open).sum(axis=1) + 1)
 
     def standing(self, scores: np.ndarray, item: int) -> np.ndarray:
         """How many standard deviations an item stands above the mean item: (B, n_items) -> float64 (B,).

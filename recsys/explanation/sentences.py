@@ -111,6 +111,8 @@ def _otherwise(found: Counterfactual) -> Iterator[str]:
     if found.found:
         yield (f"Without {_and(found.labels)} you would not see it: it would fall from place {found.before} to "
                f"{found.after}.")
+    elif len(found.items) == 1:
+        yield f"It would stay on the list of {found.k} without {found.labels[0]}: at place {found.after}."
     elif found.tried:
         yield (f"It would stay on the list of {found.k} without any {found.tried} items of the history that were "
                f"tried: without {_and(found.labels)} it would be at place {found.after}.")

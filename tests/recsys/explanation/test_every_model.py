@@ -64,6 +64,13 @@ def test_parts_sum_to_the_score_by_the_method_that_is_named(model, data):
         assert len(found.unit) > 5
 
 
+def test_the_first_item_is_that_of_the_list(model):
+    recs = model.recommend(7, k=5)
+    if recs.source[0] != "popular":
+        assert explain(model, 7, removed=0).item == recs.items[0]
+        assert [explain(model, 7, item, removed=0).place for item in recs.items] == [1, 2, 3, 4, 5]
+
+
 def _score(model, item, who):
     number = int(model.items.encode([item])[0])
     fitted = model.require("score")

@@ -97,6 +97,16 @@ def test_says_so_where_nothing_small_does_it():
     assert any("It would stay on the list of 3 without any 2 items" in line for line in found.sentences)
 
 
+def test_without_any_history_the_popular_list_stands_in():
+    weights = np.zeros((N, N))
+    weights[1, 5:11] = 1.0
+    fitted = planted(weights)
+    found = explain(fitted, history=[1], k=3)
+    recs = fitted.recommend(history=[], k=N)
+    place = 1 + [each for each in recs.items.tolist() if each != 1].index(found.item)
+    assert (found.counterfactual.after, found.counterfactual.found) == (place, place > 3)
+
+
 def test_an_item_that_is_not_on_the_list_needs_nothing_taken_out():
     assert explain(only_cause(), history=[0, 2], item=11, k=1).counterfactual is None
 
