@@ -55,7 +55,7 @@ def without(person: Person, item: int, events: np.ndarray, k: int, most: int, ca
     def ask(sets: list[Taken]) -> tuple[np.ndarray, np.ndarray]:
         keep = np.array([~np.isin(place, chosen) for chosen in sets]).reshape(len(sets), person.n)
         scores = person.scores(keep)
-        return person.places(scores, item, ~keep.any(axis=1)), _leads(person, scores, item, k)
+        return person.places(scores, item, np.asarray(~keep.any(axis=1))), _leads(person, scores, item, k)
 
     chosen: Taken = ()
     after, alone = before, np.zeros(0)
