@@ -16,7 +16,6 @@ from recsys.estimator.arrays import blocks
 from recsys.estimator.fitted import Fitted
 from recsys.estimator.scorers.base import HistoryScorer
 from recsys.estimator.scorers.blend import Blend
-from recsys.estimator.scorers.factors import Factors
 from recsys.estimator.scorers.networks import HistoryNetwork, PairNetwork
 from recsys.explanation.vectors import HistoryMap
 
@@ -204,10 +203,6 @@ class Person:
             mean, spread = np.nanmean(held, axis=1), np.nanstd(held, axis=1)
             own = np.where(np.isfinite(scores[:, item]), scores[:, item], np.nanmin(held, axis=1))
         return np.where(spread > 0, (own - mean) / np.where(spread > 0, spread, 1), 0.0)
-
-    def factors(self) -> Factors | None:
-        """The scorer, if scores are products of vectors."""
-        return self.fitted.scorer if isinstance(self.fitted.scorer, Factors) else None
 
 
 def _number(fitted: Fitted, what: str, ids: IdMap, given: Any, advice: str = "") -> np.ndarray:

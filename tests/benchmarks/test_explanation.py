@@ -24,7 +24,8 @@ def test_the_table_shows_rows_that_are_not_ahead():
     found = {"model": "EASE", "method": "exact", "people": 9, "length": 4.0, "seconds": 0.1, "calls": 2.0, "gap": None,
              "leads": [{"curve": curve, "against": control, **lead} for curve, control in explanation.PAIRS]}
     row = stamped({"name": "ml-latest-small/EASE", "on": "ml-latest-small", "label": "EASE", "parameters": {},
-                   "found": found, "minutes": {"cpu": 1.0, "wall": 1.0}}, {"name": "ml-latest-small", "fingerprint": "x"})
+                   "found": found, "minutes": {"cpu": 1.0, "wall": 1.0}},
+                  {"name": "ml-latest-small", "fingerprint": "x"})
     text = explanation.table([row])
     assert "| EASE | exact | 9, 4 | +0.50 [-0.10, +1.10] |" in text
     assert "0 of 1 rows by deletion" in text
