@@ -5,12 +5,25 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from benchmarks import accuracy, audit, cold, defaults, field, forgetting, privacy, serving, speed, store, tuning
+from benchmarks import (
+    accuracy,
+    audit,
+    cold,
+    defaults,
+    explanation,
+    field,
+    forgetting,
+    privacy,
+    serving,
+    speed,
+    store,
+    tuning,
+)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the tables; returns the exit code."""
     argparse.ArgumentParser(prog="python -m benchmarks tables", description=__doc__).parse_args(arguments)
-    for kind in (accuracy, audit, cold, defaults, field, forgetting, privacy, serving, speed, tuning):
+    for kind in (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, serving, speed, tuning):
         kind.write(store.read(kind.RESULTS))
     return 0

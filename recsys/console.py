@@ -20,6 +20,7 @@ WIDTH = 100
 """Columns of a table that goes to a file or a pipe; a terminal has its own width."""
 
 _GAP = 3  # between two columns
+_WIDE = 70  # from where there is room for long bars
 _NARROW = 15  # what a column of text needs at least, its gap included
 
 
@@ -88,6 +89,23 @@ class Console:
     def __init__(self, as_json: bool = False, stream: TextIO | None = None) -> None:
         self.as_json = as_json
         self.stream = stream if stream is not None else sys.stdout
+
+    @property
+    def width(self) -> int:
+        """Columns that a line has."""
+        return _width(self.stream)
+
+    def bar(self, share: float, against: bool = False, most: float = 1.0) -> str:
+        """A share as a bar, dotted if it speaks against; `most` is the longest one's share.
+
+        Examples
+        --------
+        >>> Console().bar(0.5), Console().bar(0.25, against=True)
+        ('██████████', '▒▒▒▒▒')
+        """
+        filled, dotted = "█▒" if (getattr(self.stream, "encoding", None) or "utf-8").lower().startswith("utf") else "#-"
+        room = 20 if self.width >= _WIDE else 8
+        return max(round(room * share / (most or 1.0)), 1) * (dotted if against else filled)
 
     def note(self, text: str = "") -> None:
         """Lines for people, wrapped."""

@@ -26,8 +26,9 @@ from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, U
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "data", "train", "tune", "evaluate", "compare", "recommend", "similar", "audit", "statement",
-            "serve", "reload", "retrain", "rollback", "experiment", "forget", "export", "models", "protocols", "warmup")
+COMMANDS = ("demo", "data", "train", "tune", "evaluate", "compare", "recommend", "similar", "explain", "audit",
+            "statement", "serve", "reload", "retrain", "rollback", "experiment", "forget", "export", "models",
+            "protocols", "warmup")
 """A module of this package each, with `SUMMARY`, `add_arguments` and `run`."""
 
 

@@ -143,7 +143,7 @@ class Fitted:
         asked.check_values_belong(f"{self.name}.recommend", history, values)
         skip, facts = on_unknown != "raise", self.facts
         if history is not None:
-            rows, single = self._encode_history("recommend", history, values, on_unknown)
+            rows, single = self.encode_history("recommend", history, values, on_unknown)
             choice = choose(facts.items, np.arange(rows.shape[0]), items, exclude, skip)
             return answering.rank_histories(self, rows, k, filter_seen, choice, single)
         labels, single = (facts.users.ids, False) if users is None else asked.ids(
@@ -209,7 +209,7 @@ class Fitted:
             rows = self.stored(number)
         else:
             number = np.full(1, -1)
-            history, single = self._encode_history(verb, user_or_history, values, "raise")
+            history, single = self.encode_history(verb, user_or_history, values, "raise")
             if not single:
                 raise ParameterError(f"{self.name}.{verb} takes one history, not {history.shape[0]}.")
             self.require_values(history)
@@ -221,7 +221,9 @@ class Fitted:
         index = int(self.facts.items.encode(asked.one_id(f"{self.name}.title", "item", item))[0])
         return answering.title(self, index)
 
-    def _encode_history(self, verb: str, history: Any, values: Any, on_unknown: str) -> tuple[CSR, bool]:
+    def encode_history(self, verb: str, history: Any, values: Any, on_unknown: str) -> tuple[CSR, bool]:
+        """Item ids of one history or of several, as `recommend` takes them -> CSR (B, n_items), and whether it was one.
+        """
         if not self.can.fold_in:
             raise self.unsupported(f"{verb} from a history", "fold_in")
         return answering.encode_history(self, history, values, on_unknown)

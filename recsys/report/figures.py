@@ -16,8 +16,8 @@ from minidl import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["accuracy_against_popularity", "best_so_far", "intervals", "learning_curves", "metric_bars", "require",
-           "scatters", "shares"]
+__all__ = ["accuracy_against_popularity", "best_so_far", "intervals", "learning_curves", "lines", "metric_bars",
+           "require", "scatters", "shares"]
 
 _COLOURS = ("#3b6ea8", "#d1783c", "#4f9a57", "#a8566e", "#7c6bb1", "#8a7a4f", "#3f9aa3", "#b34a3c", "#6d6d6d",
             "#c2a12f", "#7fa6d6", "#b98a5e")
@@ -79,6 +79,21 @@ def metric_bars(names: Sequence[str], values: Sequence[float], errors: Sequence[
     _tidy(axes)
     axes.grid(visible=False, axis="y")
     return _svg(figure, "bars", f"{metric} of each model")
+
+
+def lines(name: str, shares: Sequence[float], series: Mapping[str, Sequence[float]], across: str, along: str) -> str:
+    """A line for each series over shares from 0 to 1, shown as per cent."""
+    figure = _figure(4.4, 3.3)
+    axes = figure.add_subplot()
+    for i, (what, values) in enumerate(series.items()):
+        axes.plot(100 * np.asarray(shares), values, color=_COLOURS[i], linewidth=2, marker=".", markersize=5,
+                  linestyle=("-", "--", ":")[i % 3], label=what)
+    axes.set_xlabel(across)
+    axes.set_ylabel(along)
+    axes.legend(frameon=False, fontsize=9, labelcolor=_INK)
+    axes.locator_params(axis="both", nbins=6)
+    _tidy(axes)
+    return _svg(figure, name, f"{along} against {across}")
 
 
 def accuracy_against_popularity(names: Sequence[str], popularity: Sequence[float], accuracy: Sequence[float],

@@ -18,6 +18,10 @@ from recsys.estimator.ranking import rank_rows
 from recsys.events import EventLog
 from recsys.events.records import Shown
 from recsys.experiments.exploration import explore, generator
+from recsys.explanation.exact import terms_of
+from recsys.explanation.explaining import tell
+from recsys.explanation.person import Person
+from recsys.explanation.results import Explanation
 from recsys.serving import asking, numbering, varied
 from recsys.serving.asking import Row
 from recsys.serving.catalogue import Catalogue, View
@@ -290,8 +294,10 @@ class Engine:
         left = sum(each.contribution for each in found if each.item is not None) - sum(e.contribution for e in own)
         item = ScoredItem(ask.item, view.title(number), score_of(model, row, number),
                           "popular" if nobody else row.source)
+        told = _told(row, view, number, "popular" if nobody else "model", ask.removed)
         return ExplainAnswer(item, fitted.can.explain_exact and not nobody, own, rest + left,
-                             ModelName(fitted.name, model.version), model.variant.name, job.request_id, row.notes)
+                             ModelName(fitted.name, model.version), model.variant.name, job.request_id, row.notes,
+                             told.method, told.unit, list(told.sentences))
 
     def _explain_new(self, job: Job, row: Row, view: View) -> ExplainAnswer:
         """Why an item that the model does not know stands where it does: by the scores of those that it is like."""
@@ -355,6 +361,14 @@ def stacked(rows: Sequence[np.ndarray], values: Sequence[np.ndarray | None], n_i
         data = np.concatenate([np.ones(len(row), np.float32) if each is None else each
                                for row, each in zip(rows, values, strict=True)])
     return CSR(indptr, np.concatenate(rows) if rows else np.zeros(0, np.int32), data, (len(rows), n_items))
+
+
+def _told(row: Row, view: View, item: int, source: str, removed: int) -> Explanation:
+    """Why an item has its score, in words; of networks by leaving out, which takes no longer than some lists."""
+    person = Person(view.model.fitted, row.user, *_explained(row, view.model), row.hidden)
+    method = None if source == "popular" or terms_of(person, item) is not None else "leave-one-out"
+    return tell(person, item, source, method=method, removed=removed,
+                called=lambda number: view.title(number) or str(view.ids.ids[number]))
 
 
 def _explained(row: Row, model: Deployed) -> tuple[np.ndarray, np.ndarray | None]:

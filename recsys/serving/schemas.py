@@ -59,10 +59,14 @@ class SimilarAsk(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ExplainAsk(Ask, kw_only=True):
-    """A question for why an item has its score."""
+    """A question for why an item has its score.
+
+    `removed`: at most so many items are taken out of the history, to see whether the item would leave a list of ten.
+    """
 
     item: Id
     k: Whole = 5
+    removed: Annotated[int, msgspec.Meta(ge=0, le=5)] = 0
 
 
 class ReasonOut(msgspec.Struct):
@@ -117,7 +121,8 @@ class ExplainAnswer(msgspec.Struct, omit_defaults=True):
     """Why an item has its score: if `exact`, all reasons and `rest` together sum to the score.
 
     The score of a new item, whose source is content, is the mean of those of the items that it is like, by likeness:
-    its reasons are these items, not what somebody did.
+    its reasons are these items, not what somebody did. `method` says how the score was split, `unit` what the numbers
+    mean, and `sentences` the parts of at least a twentieth of the score in words.
     """
 
     item: ScoredItem
@@ -128,6 +133,9 @@ class ExplainAnswer(msgspec.Struct, omit_defaults=True):
     variant: str
     request_id: str
     notes: list[str] = []
+    method: str = ""
+    unit: str = ""
+    sentences: list[str] = []
 
 
 class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

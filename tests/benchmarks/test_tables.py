@@ -9,6 +9,7 @@ from benchmarks import (
     audit,
     cold,
     defaults,
+    explanation,
     field,
     forgetting,
     privacy,
@@ -20,7 +21,7 @@ from benchmarks import (
 )
 from benchmarks.table import README, extract, put
 
-KINDS = (accuracy, audit, cold, defaults, field, forgetting, privacy, serving, speed, tuning)
+KINDS = (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, serving, speed, tuning)
 TABLE = "| work | peer | ours |\n|---|---|---:|\n| `a` |  | 1 |\n| b | PyTorch |  |\n\n1. a machine\n"
 
 

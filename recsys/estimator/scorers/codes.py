@@ -55,6 +55,10 @@ class Codes(FoldIn):
     history: CSR | None = None
     needs_values = True
 
+    def transform_history(self, history: CSR) -> CSR:
+        """Each pair once, with its last rating."""
+        return distinct(history)
+
     def vectors(self, history: CSR, factors: Factors) -> tuple[np.ndarray, None]:
         """(B, f)."""
         rows = distinct(history)

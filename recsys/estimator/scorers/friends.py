@@ -45,9 +45,9 @@ class Friends(Scorer):
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores of all items for users: int (B,) -> (B, n_items)."""
-        return _product(self._trusted(users), self.histories.rows)
+        return _product(self.trusted(users), self.histories.rows)
 
-    def _trusted(self, users: np.ndarray) -> CSR:
+    def trusted(self, users: np.ndarray) -> CSR:
         """Who counts how much for some users: CSR (B, n_users)."""
         direct = self._shares.rows(users)
         if not self.indirect:

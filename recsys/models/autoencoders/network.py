@@ -72,6 +72,7 @@ class Autoencoder(nn.Module):
     """
 
     of_users: ClassVar[tuple[str, ...]] = ("users",)
+    of_history: ClassVar[tuple[str, ...]] = ("bag.table",)  # the tables by which it reads a history
 
     def __init__(self, n_items: int, hidden: Sequence[int], *, activation: str = "tanh", normalise: bool = False,
                  dropout: float = 0.0, n_users: int | None = None, generator: np.random.Generator) -> None:
@@ -122,6 +123,8 @@ class LinearAutoencoder(nn.Module):
     generator : numpy.random.Generator
     """
 
+    of_history: ClassVar[tuple[str, ...]] = ("bag.table",)
+
     def __init__(self, n_items: int, factors: int, *, tied: bool, dropout: float,
                  generator: np.random.Generator) -> None:
         self.bag = Bag(n_items, factors, dropout=dropout, bias=False, generator=generator)
@@ -162,6 +165,8 @@ class VariationalAutoencoder(nn.Module):
     generator : numpy.random.Generator
         In training, of the draws too.
     """
+
+    of_history: ClassVar[tuple[str, ...]] = ("bag.table",)
 
     def __init__(self, n_items: int, hidden: Sequence[int], latent: int, *, dropout: float,
                  generator: np.random.Generator) -> None:

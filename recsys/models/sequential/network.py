@@ -9,7 +9,7 @@ and no mask is needed: states of padding are never read.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -78,6 +78,8 @@ class SequenceNetwork(nn.Module):
         The wide part's vectors, shape (n_items, wide), which start with a length of about a half.
     bias : Parameter, shape (n_items,)
     """
+
+    of_history: ClassVar[tuple[str, ...]] = ("items", "tastes", "wide")  # the tables by which it reads a history
 
     def __init__(self, n_items: int, factors: int, encoder: nn.Module, *, dropout: float = 0.0,
                  long_term: bool = False, wide: int = 0, length: float = 1.0,

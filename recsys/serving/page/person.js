@@ -214,11 +214,15 @@ function entry(item) {
   const badge = el("span");
   const why = el("p", { class: "why" });
   const picture = el("div", { class: "picture" });
+  const words = el("ul", { class: "why" });
+  const more = el("details", { class: "more", hidden: "", ontoggle: guarded(async () => {
+    if (more.open) await explainIn(item, words);
+  }) }, el("summary", {}, "What would change it?"), words);
   const button = (text, label, act) => el("button", { type: "button", "aria-label": `${label} ${nameOf(item)}`,
                                                       onclick: act }, text);
   const node = el("li", {}, rank, imageBox(item),
     el("div", { class: "what" },
-      el("h3", {}, el("span", { dir: "auto" }, nameOf(item)), " ", badge), why, picture),
+      el("h3", {}, el("span", { dir: "auto" }, nameOf(item)), " ", badge), why, picture, more),
     el("div", { class: "actions" },
       button("Like", "Like", () => like(item)), button("Not for me", "Not for me:", () => dislike(item)),
       button("Similar", "Similar to", (event) => showSimilar(item, event.currentTarget))));
@@ -228,8 +232,17 @@ function entry(item) {
     badge.textContent = source;
     why.replaceChildren(...sentence(reasons));
     picture.replaceChildren(...(reasons.length ? [contributionBar(reasons, marks, scale)] : []));
+    more.hidden = !reasons.length;
+    if (more.open) explainIn(item, words).catch(showProblem);
   };
   return { node, show };
+}
+
+/** The reasons in sentences, and without which titles the item would not be listed. */
+async function explainIn(item, words) {
+  const { sentences = [] } = await api("POST", "/v1/explain", { user: state.me, item: item.id, removed: 3 });
+  const lines = sentences.length ? sentences : ["No single title counts for a twentieth of the score."];
+  words.replaceChildren(...lines.map((line) => el("li", { dir: "auto" }, line)));
 }
 
 /** "because of A and B": the two parts that add most. */

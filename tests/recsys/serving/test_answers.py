@@ -438,6 +438,17 @@ def test_exact_reasons_and_the_rest_sum_to_the_score(models: Any, tmp_path: Path
                 assert reasons[:k] == found["reasons"][:len(reasons)]
 
 
+def test_sentences_say_why_and_what_would_have_to_be_otherwise(models: Any, engine: Engine) -> None:
+    did(engine, event("newcomer", "item 003"))
+    first = answer(engine, user="newcomer", explain=True)["items"][0]["id"]
+    (found,) = answers(engine, ExplainAsk(item=first, user="newcomer", removed=2))
+    assert found["method"] in ("exact", "leave-one-out")
+    assert "Because of Title of item 003" in found["sentences"][0]
+    assert any("Title of item 003" in line and "place" in line for line in found["sentences"][1:])
+    (plain,) = answers(engine, ExplainAsk(item=first, user="newcomer"))
+    assert not any("place" in line for line in plain["sentences"])
+
+
 def test_reasons_are_of_what_somebody_did_just_now(models: Any, engine: Engine) -> None:
     did(engine, event("newcomer", "item 003"))
     found = answer(engine, user="newcomer", explain=True)

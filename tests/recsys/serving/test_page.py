@@ -182,6 +182,14 @@ def test_what_is_not_liked_goes_and_comes_back(service: Any, opened: Open) -> No
     assert listed(page) == told(service, me(page))
 
 
+def test_an_entry_says_what_would_change_it(service: Any, opened: Open) -> None:
+    page = opened(service)
+    pick(page, "Comedy 0")
+    page.locator("#items summary").first.click()
+    expect(page.locator("#items .more li").first).to_contain_text("Because of Comedy 0")
+    expect(page.locator("#items .more").first).to_contain_text("ithout Comedy 0")
+
+
 def test_similar_titles(service: Any, opened: Open) -> None:
     page = opened(service)
     button = page.locator("#items > li").nth(1).get_by_role("button", name=re.compile("^Similar"))
