@@ -7,8 +7,8 @@ import os
 import sys
 
 # Files with a `main`; without one of them it is `speed`.
-COMMANDS = ("accuracy", "audit", "cold", "defaults", "explanation", "field", "forgetting", "privacy", "serving",
-            "tables", "tuning")
+COMMANDS = ("accuracy", "audit", "cold", "defaults", "explanation", "field", "forgetting", "privacy", "rechoose",
+            "serving", "tables", "tuning")
 
 
 def main(arguments: list[str]) -> int:

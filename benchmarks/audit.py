@@ -60,6 +60,7 @@ class Row:
 
 _LASTFM = "hetrec2011-lastfm-2k"
 _NETWORK = {"epochs": 40, "seed": 0}
+_UNTIED = {"tied": False, "dropout": 0.05}
 _COMPARED: dict[str, Mapping[str, Any]] = {"Popular": {}, "ItemKNN": {}, "EASE": {}, "ALS": {}, "MultVAE": _NETWORK}
 _LONG = {"SparseEASE" if model == "EASE" else model: parameters for model, parameters in _COMPARED.items()}
 """EASE asks for 8.1 GiB where there are 17,632 items."""
@@ -67,7 +68,11 @@ _MEMBERS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "Popular": ("Popular", {}), "ItemKNN": ("ItemKNN", {}), "UserKNN": ("UserKNN", {}), "ALS": ("ALS", {}),
     "EASE, learned by heart": ("EASE", {"reg": 0.1}), "EASE": ("EASE", {}), "EASE, held back": ("EASE", {"reg": 1e5}),
     "MultVAE, learned by heart": ("MultVAE", {"epochs": 150, "dropout": 0.0, "beta": 0.0, "seed": 0}),
-    "MultVAE": ("MultVAE", _NETWORK)}
+    "MultVAE": ("MultVAE", _NETWORK),
+    "LinearAutoencoder": ("LinearAutoencoder", _UNTIED),
+    **{f"LinearAutoencoder, private, epsilon {epsilon:g}": ("Private", {
+        "model": ("LinearAutoencoder", _UNTIED), "epsilon": epsilon, "delta": 1.65e-4}) for epsilon in (10.0, 1.0)},
+    "EASE, private, epsilon 10": ("Private", {"model": ("EASE", {}), "epsilon": 10.0, "delta": 1.65e-4})}
 ROWS = {row.name: row for row in (
     *(Row(model, "groups", "ml-1m", model, parameters, ("gender", "age")) for model, parameters in _COMPARED.items()),
     *(Row(model, "groups", _LASTFM, model, parameters) for model, parameters in _LONG.items()),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import store
-from benchmarks.datasets import Absent, described, real
+from benchmarks.datasets import Absent, described, file, real
 from benchmarks.provenance import Machines, stamped
 from benchmarks.table import DOCS, put
 
@@ -36,6 +36,8 @@ class Row:
     parameters : mapping
     method : str, optional
     people : int
+    files : mapping
+        What is joined to the set, as its reader names it.
     """
 
     data: str
@@ -43,6 +45,7 @@ class Row:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     method: str | None = None
     people: int = 60
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -50,7 +53,8 @@ class Row:
         return f"{self.data}/{self.model}" + (f", {self.method}" if self.method else "")
 
 
-_SMALL, _SOCIAL = "ml-latest-small", "filmtrust"
+_SMALL, _SOCIAL, _LARGE = "ml-latest-small", "filmtrust", "ml-1m"
+_POSTERS = {"posters": "ml-1m-posters/posters_48x32.npz"}
 _SEEDED: Mapping[str, Any] = {"seed": 0}
 _SHORT: Mapping[str, Any] = {"epochs": 10, "seed": 0}
 _LONG: Mapping[str, Any] = {"epochs": 20, "seed": 0}
@@ -70,7 +74,11 @@ _ROWS = (
     *(Row(_SOCIAL, model, _SEEDED) for model in ("TrustSVD", "SocialMF")),
     *(Row(_SMALL, model, parameters, "leave-one-out", _FEW) for model, parameters in (
         ("EASE", {}), ("ALS", _SEEDED), ("BPR", _SEEDED), ("MultVAE", _SEEDED), ("SASRec", _LONG),
-        ("LinearAutoencoder", _SEEDED), ("CDAE", _SEEDED), ("MLP", _SHORT), ("NeuMF", _SHORT))))
+        ("LinearAutoencoder", _SEEDED), ("CDAE", _SEEDED), ("MLP", _SHORT), ("NeuMF", _SHORT))),
+    *(Row(_LARGE, model, parameters) for model, parameters in (
+        ("ItemKNN", {}), ("EASE", {}), ("RP3beta", {}), ("GraphFilter", {}), ("ALS", _SEEDED), ("BPR", _SEEDED),
+        ("MultVAE", _LONG), ("SASRec", _SHORT))),
+    *(Row(_LARGE, model, {"epochs": 3, "seed": 0}, files=_POSTERS) for model in ("ImageCNN", "VisualBPR")))
 ROWS = {row.name: row for row in _ROWS}
 
 
@@ -82,7 +90,7 @@ def measure(name: str) -> dict[str, Any]:
 
     row = ROWS[name]
     began, cpu = time.monotonic(), time.process_time()
-    data = real(row.data)
+    data = real(row.data, **{name: file(path) for name, path in row.files.items()})
     model = models.model_class(row.model)(**row.parameters)
     learned = data if model.can.ratings else data.binarise()
     model.fit(model.with_blanks(learned))

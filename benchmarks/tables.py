@@ -14,6 +14,7 @@ from benchmarks import (
     field,
     forgetting,
     privacy,
+    rechoose,
     serving,
     speed,
     store,
@@ -24,6 +25,7 @@ from benchmarks import (
 def main(arguments: Sequence[str]) -> int:
     """Write the tables; returns the exit code."""
     argparse.ArgumentParser(prog="python -m benchmarks tables", description=__doc__).parse_args(arguments)
-    for kind in (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, serving, speed, tuning):
+    for kind in (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, rechoose, serving, speed,
+                 tuning):
         kind.write(store.read(kind.RESULTS))
     return 0

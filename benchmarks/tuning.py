@@ -13,7 +13,6 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +85,7 @@ def _measured(search: Search) -> dict[str, Any]:
     return stamped({
         "model": search.model, "on": case.source, "set": case.name, "protocol": protocol.name, "metric": "ndcg@10",
         "grid": {"settings": len(search.grid), "value": best.value, "seconds": spent, "parameters": best.parameters,
-                 "anew": _anew(shared, fresh, best.parameters, search.model)},
+                 "anew": _anew(shared, fresh, search.model, best.parameters)},
         "tuned": {"trials": len(found.trials[search.model]), "value": chosen,
                   "seconds": found.card["seconds of CPU"], "parameters": found.winner.parameters,
                   "anew": max(each.value for each in found.finalists)},
@@ -112,15 +111,11 @@ def _by_chance(shared: Any, model: Any, found: Any, seconds: float) -> list[floa
     return values
 
 
-def _anew(shared: Any, fresh: Any, parameters: Mapping[str, Any], model: str) -> float:
-    """The setting trained as in the search, on the people by whom nothing was chosen."""
-    from recsys.evaluation import protocols
-    from recsys.models import find
+def _anew(shared: Any, fresh: Any, model: str, parameters: Mapping[str, Any]) -> float:
+    """The setting on the people by whom nothing was chosen."""
+    from recsys.tuning.trials import Job, anew
 
-    trained = protocols.train(find(model)(**parameters), shared.split, shared.protocol)
-    asked = replace(trained.valid, valid=fresh.valid)
-    found = protocols.ask(trained.model, asked, shared.protocol, [shared.metric], k=shared.k, part="valid")
-    return float(found.metrics[shared.metric])
+    return float(anew(shared, fresh, Job(model, parameters))[0].metrics[shared.metric])
 
 
 def table(rows: Sequence[store.Stored]) -> str:

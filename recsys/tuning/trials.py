@@ -16,10 +16,11 @@ from recsys.data.parts import Split
 from recsys.errors import DataError, RecsysError
 from recsys.estimator.registry import find
 from recsys.evaluation import protocols
+from recsys.evaluation.evaluator import Evaluation
 from recsys.evaluation.protocols import Protocol
 from recsys.tuning.spaces import usual_of
 
-__all__ = ["Job", "Shared", "Trial", "attempt", "halves", "valid_of", "without_test"]
+__all__ = ["Job", "Shared", "Trial", "anew", "attempt", "halves", "valid_of", "without_test"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +169,14 @@ def attempt(shared: Shared, job: Job) -> Trial:
         return trial("failed", reason=f"{shared.metric} is {value}")
     return trial("complete", value, "out of time" if pruning.late else "",
                  usual=usual_of(trained.model))
+
+
+def anew(shared: Shared, fresh: Split, job: Job) -> tuple[Evaluation, float]:
+    """Fit as `attempt` does, and ask other people: what they say, and the seconds of the fit."""
+    trained = protocols.train(find(job.model)(**job.parameters), shared.split, shared.protocol, values=shared.values)
+    asked = replace(trained.valid, valid=fresh.valid)
+    return protocols.ask(trained.model, asked, shared.protocol, [shared.metric], k=shared.k, part="valid"
+                         ), trained.seconds
 
 
 class _Pruning:

@@ -14,7 +14,6 @@ from recsys.checks import PROGRESS, Check, above, flag, optional, require, whole
 from recsys.configuration import written
 from recsys.data.parts import Split
 from recsys.errors import DataError, UnsupportedError
-from recsys.estimator.registry import find
 from recsys.evaluation import protocols
 from recsys.evaluation.comparison import compare
 from recsys.evaluation.evaluator import Evaluation, asked_for
@@ -22,7 +21,7 @@ from recsys.evaluation.metrics import LOWER_IS_BETTER
 from recsys.executor import Died, executor
 from recsys.progress import Progress, task
 from recsys.tuning.study import Study, open_storage
-from recsys.tuning.trials import Job, Shared, Trial, attempt, halves, valid_of, without_test
+from recsys.tuning.trials import Job, Shared, Trial, anew, attempt, halves, valid_of, without_test
 
 __all__ = ["Finalist", "Tuned", "tune"]
 
@@ -258,11 +257,7 @@ def _to_score(study: Study) -> list[Trial]:
 
 
 def _score(shared: tuple[Shared, Split], job: Job) -> tuple[Evaluation, float]:
-    """Fit as the trial did, and ask the other people."""
-    how, fresh = shared
-    trained = protocols.train(find(job.model)(**job.parameters), how.split, how.protocol, values=how.values)
-    asked = replace(trained.valid, valid=fresh.valid)
-    return protocols.ask(trained.model, asked, how.protocol, [how.metric], k=how.k, part="valid"), trained.seconds
+    return anew(*shared, job)
 
 
 def _finalists(study: Study, found: Mapping[tuple[str, int], Any], metric: str) -> Iterator[Finalist]:

@@ -50,4 +50,4 @@ def test_every_row_has_a_name_of_its_own_and_a_model():
     from recsys.models import REGISTRY
 
     assert all(name == row.name and row.model in REGISTRY for name, row in audit.ROWS.items())
-    assert len(audit.ROWS) == 19
+    assert len(audit.ROWS) == 23

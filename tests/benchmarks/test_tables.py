@@ -13,6 +13,7 @@ from benchmarks import (
     field,
     forgetting,
     privacy,
+    rechoose,
     serving,
     speed,
     store,
@@ -21,7 +22,7 @@ from benchmarks import (
 )
 from benchmarks.table import README, extract, put
 
-KINDS = (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, serving, speed, tuning)
+KINDS = (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, rechoose, serving, speed, tuning)
 TABLE = "| work | peer | ours |\n|---|---|---:|\n| `a` |  | 1 |\n| b | PyTorch |  |\n\n1. a machine\n"
 
 
