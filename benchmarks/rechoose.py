@@ -3,8 +3,8 @@
 The same settings are tried on all sets, on half of the people of each validation part: a parameter whose default
 follows from the data at multiples of what is taken of each set, others at values, drawn by the sampler of `recsys
 tune`. A setting counts by the geometric mean over the sets of its value as a multiple of the defaults' (of errors, the
-inverse). The best one and the defaults are scored anew on the other half, by whom nothing was chosen, with paired intervals.
-Nothing in the code is changed by it: whoever changes a default looks here.
+inverse). The best one and the defaults are scored anew on the other half, by whom nothing was chosen, with paired
+intervals. Nothing in the code is changed by it: whoever changes a default looks here.
 """
 
 from __future__ import annotations
