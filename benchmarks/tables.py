@@ -19,6 +19,7 @@ from benchmarks import (
     speed,
     store,
     tuning,
+    walk,
 )
 
 
@@ -26,6 +27,6 @@ def main(arguments: Sequence[str]) -> int:
     """Write the tables; returns the exit code."""
     argparse.ArgumentParser(prog="python -m benchmarks tables", description=__doc__).parse_args(arguments)
     for kind in (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, rechoose, serving, speed,
-                 tuning):
+                 tuning, walk):
         kind.write(store.read(kind.RESULTS))
     return 0

@@ -19,10 +19,12 @@ from benchmarks import (
     store,
     tables,
     tuning,
+    walk,
 )
 from benchmarks.table import README, extract, put
 
-KINDS = (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, rechoose, serving, speed, tuning)
+KINDS = (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, rechoose, serving, speed, tuning,
+         walk)
 TABLE = "| work | peer | ours |\n|---|---|---:|\n| `a` |  | 1 |\n| b | PyTorch |  |\n\n1. a machine\n"
 
 
