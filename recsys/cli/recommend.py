@@ -29,6 +29,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--all", action="store_true", help="all users of the training data; needs --out")
     made.add_argument("--history", metavar="ID,...", help="item ids separated by commas, of somebody who is not in the "
                       "data; an id with a comma stands in double quotes")
+    made.add_argument("--profiling", choices=("on", "off"), default="on", help="off gives one list in which nothing of "
+                      "anybody is read; it goes without a user and a history (default: %(default)s)")
     made.add_argument("--values", metavar="NUMBER,...", help="of the history's items, such as their ratings")
     made.add_argument("-k", type=texts.positive, default=10, help="length of the lists (default: %(default)s)")
     made.add_argument("--keep-seen", action="store_true", help="do not leave out what the user knows already")
@@ -46,8 +48,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Run the command."""
     from recsys import loading
 
-    if bool(options.user) + options.all + (options.history is not None) != 1:
-        raise ParameterError("give one of --user ID (which may be repeated), --all, and --history ID,ID,...")
+    off = options.profiling == "off"
+    if bool(options.user) + options.all + (options.history is not None) + off != 1:
+        raise ParameterError("with --profiling off nothing of anybody is read; leave out --user, --all and --history."
+                             if off else "give one of --user ID (which may be repeated), --all, and --history "
+                             "ID,ID,...; or --profiling off, for a list that reads nothing of anybody.")
+    if off and options.why:
+        raise ParameterError("with --profiling off there are no reasons of anybody's own; leave out --why.")
     if options.all and options.out is None:
         raise ParameterError("--all makes a list for every user; say with --out FILE where they go.")
     if options.values is not None and options.history is None:
@@ -65,7 +72,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 "exclude": _chosen(options.exclude, model, console)}
     blocks: Iterable[Any]
     asker, count = None, 1
-    if options.history is not None:
+    if off:
+        blocks = [model.recommend(profiling="off", **settings)]
+    elif options.history is not None:
         asker, *blocks = _of_history(model, options, settings, console)
     else:
         users = model.users.ids if options.all else model.users.parse(options.user)
@@ -83,12 +92,14 @@ def _show(lists: Sequence[Any], asker: Any, model: Any, options: argparse.Namesp
     """The lists of users, or that of a history with its values, on the terminal."""
     records: list[dict[str, Any]] = []
     for recs in lists:
-        title = f"For user {recs.users}" if asker is None else "For this history"
+        title = ("For anybody" if options.profiling == "off" else f"For user {recs.users}" if asker is None else
+                 "For this history")
         lines = [{"title": None, **record} for record in recs.to_records()]
         if options.why:
             lines = [{**line, "why": _why(model, asker or (recs.users, None), line)} for line in lines]
         records += lines
-        _tell_popular(title.lower(), recs, console)
+        if options.profiling == "on":
+            _tell_popular(title.lower(), recs, console)
         show(title, "score", lines, options, console)
     console.result({"recommendations": records})
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["check", "encode_history", "most_similar", "rank_histories", "rank_users", "reasons", "sources", "title",
            "titles", "unknown"]
 
-_CHECKS = {"k": whole(1), "on_unknown": one_of("raise", "fallback", "skip"), "filter_seen": flag()}
+_CHECKS = {"k": whole(1), "on_unknown": one_of("raise", "fallback", "skip"), "filter_seen": flag(),
+           "profiling": one_of("on", "off")}
 
 
 def check(model: Fitted, verb: str, **given: Any) -> None:

@@ -135,13 +135,21 @@ class Fitted:
 
     # ------------------------------------------------------------------------------------ external ids
     def recommend(self, users: Any = None, k: int = 10, *, history: Any = None, values: Any = None,
-                  filter_seen: bool = True, items: Any = None, exclude: Any = None, on_unknown: str = "raise") -> Recs:
+                  filter_seen: bool = True, items: Any = None, exclude: Any = None, on_unknown: str = "raise",
+                  profiling: str = "on") -> Recs:
         """The k best items, as `Recommender.recommend` says."""
-        answering.check(self, "recommend", k=k, filter_seen=filter_seen, on_unknown=on_unknown)
+        answering.check(self, "recommend", k=k, filter_seen=filter_seen, on_unknown=on_unknown, profiling=profiling)
         if users is not None and history is not None:
             raise ParameterError(f"{self.name}.recommend takes users or a history, not both.")
         asked.check_values_belong(f"{self.name}.recommend", history, values)
         skip, facts = on_unknown != "raise", self.facts
+        if profiling == "off":
+            if users is not None or history is not None:
+                raise ParameterError(f"{self.name}.recommend reads nothing of anybody with profiling='off'; leave "
+                                     f"users and history out.")
+            nobody = CSR(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), (1, len(facts.items)))
+            return answering.rank_histories(self, nobody, k, False, choose(facts.items, np.arange(1), items, exclude,
+                                                                          skip), single=True)
         if history is not None:
             rows, single = self.encode_history("recommend", history, values, on_unknown)
             choice = choose(facts.items, np.arange(rows.shape[0]), items, exclude, skip)

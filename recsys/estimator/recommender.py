@@ -381,7 +381,7 @@ class Recommender(Parameters):
     # ------------------------------------------------------------------------------------ answering
     def recommend(self, users: Any = None, k: int = 10, *, history: Any = None, values: Any = None,
                   filter_seen: bool = True, items: Any = None, exclude: Any = None,
-                  on_unknown: str = "raise") -> Recs:
+                  on_unknown: str = "raise", profiling: str = "on") -> Recs:
         """The k best items for users, or for the histories of people who were not in the training data.
 
         Parameters
@@ -404,6 +404,9 @@ class Recommender(Parameters):
             What to do with ids that the model does not know. For a user, "fallback" answers with the
             most popular items and "skip" leaves the user out; an item of a history or of a filter is
             left out by both.
+        profiling : {"on", "off"}
+            "off" gives one list in which nothing of anybody is read, neither users nor a history: what the model says
+            to nobody in particular, or the most popular items.
 
         Returns
         -------
@@ -423,7 +426,8 @@ class Recommender(Parameters):
             For a history, when the model cannot fold in; the message names models that can.
         """
         return self.require("recommend").recommend(users, k, history=history, values=values, filter_seen=filter_seen,
-                                                   items=items, exclude=exclude, on_unknown=on_unknown)
+                                                   items=items, exclude=exclude, on_unknown=on_unknown,
+                                                   profiling=profiling)
 
     def predict(self, users: Any, items: Any, on_unknown: str = "raise") -> Any:
         """Ratings (or scores, if not `can.ratings`) of pairs of external ids.

@@ -113,6 +113,8 @@ def test_a_history_may_hold_any_ids(run):
     (["--all"], "say with --out FILE where they go"),
     (["--all", "--user", "7", "--out", "x.csv"], "give one of --user ID"),
     ([], "give one of --user ID"),
+    (["--profiling", "off", "--user", "7"], "leave out --user, --all and --history"),
+    (["--profiling", "off", "--why"], "leave out --why"),
     (["--all", "--out", "x.xlsx"], "x.xlsx: the name has to end in .csv"),
     (["--all", "--out", "nowhere/x.csv"], "there is no folder 'nowhere'"),
     (["--all", "--out", "x.csv", "--why"], "leave out --out or --why"),

@@ -52,6 +52,21 @@ def test_one_user_gives_one_list(model, data):
     assert [record["rank"] for record in one.to_records()] == [1, 2, 3]
 
 
+def test_without_profiling_nothing_of_anybody_is_read(model, data):
+    recs = model.recommend(k=data.n_items, profiling="off")
+    assert recs.single
+    assert recs.counts == len(set(recs.items)) == data.n_items
+    standing_in = model.require("counts").facts.item_counts[data.items.encode(recs.items[recs.source == "popular"])]
+    assert standing_in.tolist() == sorted(standing_in.tolist(), reverse=True)
+    few = data.items.ids[3:9]
+    assert set(model.recommend(k=10, profiling="off", items=few, exclude=few[:2]).items) == set(few[2:])
+    for who in ({"users": 7}, {"history": few[:1]}):
+        with pytest.raises(ParameterError, match="leave users and history out"):
+            model.recommend(**who, profiling="off")
+    with pytest.raises(ParameterError, match="profiling must be"):
+        model.recommend(profiling="perhaps")
+
+
 def test_allowed_and_banned_items(model, data):
     few = data.items.ids[3:9]
     recs = model.recommend(k=10, items=few, exclude=few[:2], filter_seen=False)
