@@ -180,8 +180,7 @@ class Brittle(Recommender):
 
 
 def test_a_trial_that_fails_is_a_line(data, monkeypatch):
-    for where in ("trials", "tuning"):
-        monkeypatch.setattr(f"recsys.tuning.{where}.find", lambda name: Brittle)
+    monkeypatch.setattr("recsys.tuning.trials.find", lambda name: Brittle)
     found = tune({"Brittle": Brittle()}, data, "ratio-811-full", trials=5)
     states = [each.state for each in found.trials["Brittle"]]
     assert states == ["complete", "failed", "failed", "failed", "failed"]
@@ -201,8 +200,7 @@ class Planted(Brittle):
 
 
 def test_a_planted_best_is_found(data, monkeypatch):
-    for where in ("trials", "tuning"):
-        monkeypatch.setattr(f"recsys.tuning.{where}.find", lambda name: Planted)
+    monkeypatch.setattr("recsys.tuning.trials.find", lambda name: Planted)
     found = tune({"Planted": Planted()}, data, "ratio-811-full", trials=29, metric="auc")
     ranked = sorted(found.trials["Planted"], key=lambda each: -each.value)
     assert abs(math.log(ranked[0].parameters["reg"] / 8)) < 0.3
