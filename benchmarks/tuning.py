@@ -93,10 +93,10 @@ def _measured(search: Search) -> dict[str, Any]:
                  "anew": _anew(shared, fresh, search.model, best.parameters)},
         "tuned": {"trials": len(found.trials[search.model]), "value": chosen,
                   "seconds": found.card["seconds of CPU"], "parameters": found.winner.parameters,
-                  "anew": max(each.value for each in found.finalists)},
+                  "anew": max(each.anew.value for each in found.finalists)},
         "random": {"trials": len(random), "value": max(random)},
         "default": {"value": found.trials[search.model][0].value,
-                    "anew": next((each.value for each in found.finalists if each.default), None)}},
+                    "anew": next((each.anew.value for each in found.finalists if each.default), None)}},
         described(case.source, data))
 
 

@@ -51,19 +51,19 @@ def _words(found: Tuned) -> str:
     winner = found.winner
     lucky = next((each for each in found.finalists if not each.default), None)
     said = (f"{winner.model}, {'with the setting that the search began with' if winner.default else 'tuned'}, has "
-            f"{found.metric} {winner.value:.4f} [{winner.low:.4f}, {winner.high:.4f}] on people by whom nothing was "
-            f"chosen.")
+            f"{found.metric} {winner.anew.value:.4f} [{winner.anew.low:.4f}, {winner.anew.high:.4f}] on people by whom "
+            f"nothing was chosen.")
     if lucky is not None:
         said += (f" The best trial of {lucky.model} had {lucky.chosen:.4f} where it was chosen, and has "
-                 f"{lucky.value:.4f} anew.")
+                 f"{lucky.anew.value:.4f} anew.")
     return f"<p>{escape(said)}</p>"
 
 
 def _finalists(found: Tuned) -> str:
-    rows = [[each.model, "to begin with" if each.default else "best of its trials", f"{each.value:.4f}",
-             f"[{each.low:.4f}, {each.high:.4f}]",
-             "" if each.default else f"{each.difference:+.4f} [{each.difference_low:+.4f}, "
-                                     f"{each.difference_high:+.4f}]",
+    rows = [[each.model, "to begin with" if each.default else "best of its trials", f"{each.anew.value:.4f}",
+             f"[{each.anew.low:.4f}, {each.anew.high:.4f}]",
+             "" if each.default else f"{each.anew.difference:+.4f} [{each.anew.difference_low:+.4f}, "
+                                     f"{each.anew.difference_high:+.4f}]",
              f"{each.chosen:.4f}", f"{each.seconds:.2f}"] for each in found.finalists]
     return table(["model", "setting", found.metric, "95 % interval", "from the setting to begin with", "chosen by",
                   "fit, seconds"], rows)
@@ -73,10 +73,10 @@ def _intervals(found: Tuned) -> str:
     tuned = [each for each in found.finalists if not each.default]
     if not tuned:
         return ""
-    told = [each.difference_low > 0 or each.difference_high < 0 for each in tuned]
+    told = [each.anew.difference_low > 0 or each.anew.difference_high < 0 for each in tuned]
     return block("bars", figures.intervals(
-        "gains", [each.model for each in tuned], [each.difference for each in tuned],
-        [(each.difference_low, each.difference_high) for each in tuned],
+        "gains", [each.model for each in tuned], [each.anew.difference for each in tuned],
+        [(each.anew.difference_low, each.anew.difference_high) for each in tuned],
         f"{found.metric}, difference from the setting to begin with", 0.0, told))
 
 
@@ -90,7 +90,7 @@ def _of_model(found: Tuned, name: str) -> Iterator[str]:
         return
     yield definitions({each: str(searched) for each, searched in space.items()})
     if len(with_value) >= _FEW:
-        shares = importances(trials, space, found.metric)
+        shares = importances(trials, space)
         if shares:
             yield "<h3>Which parameters matter</h3>"
             yield block("bars", figures.shares(f"importances-{name}", list(shares), {"share of the variance": list(
