@@ -56,16 +56,18 @@ def measure(row: Row) -> dict[str, Any]:
 def table(rows: Sequence[store.Stored]) -> str:
     """A table a set, the best first, with who differs from the first by more than chance."""
     machines = Machines(rows)
-    return "\n".join([line for row in rows for line in _lines(row, machines)] + ["", machines.legend()])
+    lines = [line for row in rows for line in _lines(row, machines)]
+    return "\n".join([*lines[1:], "", machines.legend()])
 
 
 def _lines(row: store.Stored, machines: Machines) -> Iterator[str]:
     entries = {(each["model"], each["metric"]): each for each in row["models"]}
-    names = sorted({each["model"] for each in row["models"]}, key=lambda name: -entries[name, METRICS[1]]["value"])
+    names = sorted(dict.fromkeys(each["model"] for each in row["models"]), key=lambda name: -entries[name, METRICS[1]]["value"])
     out = "; ".join(f"{name} ({why})" for name, why in row["left_out"].items())
+    best = entries[names[0], METRICS[1]]["baseline"]
     yield from ["", f"**{row['on']}**, {row['minutes']:.1f} minutes, machine {machines.numbers([row])}"
                 f"{'; left out: ' + out if out else ''}", "",
-                f"| model | {' | '.join(METRICS)} | from {entries[names[0], METRICS[1]]['baseline']}'s | learned in, s |",
+                f"| model | {' | '.join(METRICS)} | from {best}'s | learned in, s |",
                 f"|---|{'---:|' * len(METRICS)}---:|---:|"]
     for name in names:
         main = entries[name, METRICS[1]]
