@@ -62,7 +62,8 @@ def table(rows: Sequence[store.Stored]) -> str:
 
 def _lines(row: store.Stored, machines: Machines) -> Iterator[str]:
     entries = {(each["model"], each["metric"]): each for each in row["models"]}
-    names = sorted(dict.fromkeys(each["model"] for each in row["models"]), key=lambda name: -entries[name, METRICS[1]]["value"])
+    models = dict.fromkeys(each["model"] for each in row["models"])
+    names = sorted(models, key=lambda name: -entries[name, METRICS[1]]["value"])
     out = "; ".join(f"{name} ({why})" for name, why in row["left_out"].items())
     best = entries[names[0], METRICS[1]]["baseline"]
     yield from ["", f"**{row['on']}**, {row['minutes']:.1f} minutes, machine {machines.numbers([row])}"
