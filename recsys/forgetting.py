@@ -296,8 +296,8 @@ def export(path: str | os.PathLike[str], user: Any, log: EventLog | None = None)
     others = [version.name for version in _all(versions)
               if known_to(storing.load(version.path, mmap=True, verify=False), [user])]
     if not others and not (said and (said["events"] or said["shown"])):
-        raise UnknownIdError(f"{os.fspath(path)}: neither the model{' nor the log' * (log is not None)} knows this "
-                             f"user.")
+        who = "the model does not know" if log is None else "neither the model nor the log knows"
+        raise UnknownIdError(f"{os.fspath(path)}: {who} this user.")
     model = {"class": fitted.name, "known": bool(kept), "events": [], "learned": {}, **kept, "versions": others}
     return {"form": _EXPORT, "user": user, "time": _now(), "model": model,
             "log": None if said is None else {"events": said["events"], "shown": said["shown"]}}

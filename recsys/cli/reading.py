@@ -215,7 +215,7 @@ _CALLS = {"(data=)": "(--data)", "removed_only=True": "--removed-only",
           "binarise(...)": "--implicit", "to clean, or min_value= to filter": "or --min-value",
           "None to drop its rows": "'drop' to drop its rows"}
 _NAMES = re.compile(r"\('\w+',(?: '\w+',?)*\)")  # a tuple, as Python writes it
-_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value', 'controls'))})="
+_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value', 'controls', 'item'))})="
                        r"(?:'(?P<word>[\w-]+)'|(?P<other>'[^']*'|\w*))")
 
 
