@@ -209,7 +209,14 @@ class _Side:
         several = np.unique(number[values != values[first[number]]])
         if len(several):
             self.notes.append(f"{self.source.file}: {len(several):,} ids have more than one {what}; the first counts.")
-        return self.spread(values)
+        found = self.spread(values)
+        blank = sum(not text.strip() for text in found[self.rows >= 0].tolist())
+        if blank and blank == np.count_nonzero(self.rows >= 0):
+            raise DataError(f"{self.source.file}: no item of the data has a {what} that is not blank; name another "
+                            f"file, or fill its column.")
+        if blank:
+            self.notes.append(f"{self.source.file}: {blank:,} of the items that it describes have a blank {what}.")
+        return found
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values of the rows as values of the known ids, blank where there is no row; the first row counts."""
