@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _INPUTS = ("data", "config", "test", "valid", "model", "titles", "item_features", "user_features", "text", "friends",
-           "images", "candidates", "exclude", "log", "strangers")
+           "images", "sounds", "candidates", "exclude", "log", "strangers")
 _OUTPUTS = ("out", "page", "storage", "checkpoint", "receipt")
 _FLAGS = {"log": "--events"}
 
@@ -89,7 +89,7 @@ def _placed(error: Exception, options: argparse.Namespace) -> str:
         return f"{text.removesuffix('.')}; --on-unknown skip leaves such ids out."
     files = [Path(path).name for path in (getattr(options, name, None) for name in _INPUTS) if path is not None]
     return f"{source}: {text}" if isinstance(error, DataError) and source and not any(
-        name in text for name in files) else text
+        name and name in text for name in files) else text
 
 
 def _tell(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,

@@ -218,6 +218,16 @@ def test_what_is_wrong_with_a_part_is_said_of_it(parts, tmp_path):
     assert "recsys: test.csv: filter: the interactions have no values to filter by." in err
 
 
+def test_what_is_wrong_with_a_sound_is_said_of_it(run, tmp_path):
+    (tmp_path / "heard").mkdir()
+    (tmp_path / "heard" / "7.wav").touch()
+    for folder, says in (("heard", "recsys: heard/7.wav: the file is empty"), ("no", "recsys: no is no folder")):
+        code, out, err = run("train", "--data", "log.csv", "--drop-missing", "--implicit", "--sounds", folder,
+                             "--model", "Popular", "--out", "model.recsys")
+        assert (code, out) == (2, "")
+        assert err.splitlines()[-1].startswith(says), err
+
+
 def test_files_from_elsewhere_are_joined_by_the_reader_of_a_set(run, tmp_path):
     """Plots belong to films through links.csv, which only the set's own reader knows."""
     for name, text in {"ratings": "userId,movieId,rating,timestamp\n" + "".join(
