@@ -22,6 +22,7 @@ import recsys
 from minidl import MissingExtraError, runtime, streams
 from recsys.cli import reading
 from recsys.console import Console
+from recsys.data.opening import called
 from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, UnknownIdError
 
 __all__ = ["COMMANDS", "main"]
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _module(options.command).run(options, Console(as_json=options.json))
         sys.stdout.flush()
     except KeyboardInterrupt as error:
-        return _complain(str(error) or "stopped.", 130)
+        return _complain(reading.in_flags(str(error)) or "stopped.", 130)
     except (RecsysError, MissingExtraError) as error:
         return _complain(reading.in_flags(_placed(error, options)))
     except MemoryError as error:
@@ -87,7 +88,7 @@ def _placed(error: Exception, options: argparse.Namespace) -> str:
     text, source = str(error), getattr(options, "data", None)
     if isinstance(error, UnknownIdError) and hasattr(options, "on_unknown"):
         return f"{text.removesuffix('.')}; --on-unknown skip leaves such ids out."
-    files = [Path(path).name for path in (getattr(options, name, None) for name in _INPUTS) if path is not None]
+    files = [called(path) for path in (getattr(options, name, None) for name in _INPUTS) if path is not None]
     return f"{source}: {text}" if isinstance(error, DataError) and source and not any(
         name and name in text for name in files) else text
 

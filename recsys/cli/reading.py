@@ -206,7 +206,8 @@ def _list(found: re.Match[str]) -> str:
     return f"{','.join((first, *others))} (one alone: {first},)"
 
 
-_CALLS = {"(data=)": "(--data)", "removed_only=True": "--removed-only",
+_CALLS = {"give checkpoint= to": "give --checkpoint FILE to", "with checkpoint ": "with --checkpoint ",
+          "(data=)": "(--data)", "removed_only=True": "--removed-only",
           "seen=False": "--no-seen", "header=True": "--header", "header=False": "--no-header",
           "drop_missing=True": "--drop-missing",
           "na=()": "--na ''", "clean(negative=...)": "--negative", "filter(min_value=...)": "--min-value",

@@ -103,6 +103,10 @@ def test_standard_input_pipes_and_json_lines(run, tmp_path, monkeypatch):
     writer.start()
     assert described(run, "pipe", "--drop-missing")[0]["users"] == 3
     writer.join()
+    monkeypatch.setattr(sys, "stdin", None)  # as of a service that has closed it
+    code, out, err = run("data", "-")
+    assert (code, out) == (2, "")
+    assert err == "recsys: standard input is closed, so there is nothing to read; pipe a file into it, or name one.\n"
 
 
 def test_side_files(run, tmp_path):
