@@ -22,6 +22,7 @@ import recsys
 from minidl import MissingExtraError, runtime, streams
 from recsys.cli import reading
 from recsys.console import Console
+from recsys.data.opening import called
 from recsys.errors import DataError, DataWarning, ParameterError, RecsysError, UnknownIdError
 
 __all__ = ["COMMANDS", "main"]
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _module(options.command).run(options, Console(as_json=options.json))
         sys.stdout.flush()
     except KeyboardInterrupt as error:
-        return _complain(str(error) or "stopped.", 130)
+        return _complain(reading.in_flags(str(error)) or "stopped.", 130)
     except (RecsysError, MissingExtraError) as error:
         return _complain(reading.in_flags(_placed(error, options)))
     except MemoryError as error:
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _INPUTS = ("data", "config", "test", "valid", "model", "titles", "item_features", "user_features", "text", "friends",
-           "images", "candidates", "exclude", "log", "strangers")
+           "images", "sounds", "candidates", "exclude", "log", "strangers")
 _OUTPUTS = ("out", "page", "storage", "checkpoint", "receipt")
 _FLAGS = {"log": "--events"}
 
@@ -93,9 +94,9 @@ def _placed(error: Exception, options: argparse.Namespace) -> str:
     text, source = str(error), getattr(options, "data", None)
     if isinstance(error, UnknownIdError) and hasattr(options, "on_unknown"):
         return f"{text.removesuffix('.')}; --on-unknown skip leaves such ids out."
-    files = [Path(path).name for _, path in _files(options, _INPUTS)]
+    files = [called(path) for _, path in _files(options, _INPUTS)]
     return f"{source}: {text}" if isinstance(error, DataError) and source and not any(
-        name in text for name in files) else text
+        name and name in text for name in files) else text
 
 
 def _tell(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,

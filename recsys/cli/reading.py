@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recsys.cli.texts import finite, names, positive
 from recsys.console import Console
 from recsys.errors import DataError, ParameterError
@@ -208,7 +206,8 @@ def _list(found: re.Match[str]) -> str:
     return f"{','.join((first, *others))} (one alone: {first},)"
 
 
-_CALLS = {"(data=)": "(--data)", "removed_only=True": "--removed-only",
+_CALLS = {"give checkpoint= to": "give --checkpoint FILE to", "with checkpoint ": "with --checkpoint ",
+          "(data=)": "(--data)", "removed_only=True": "--removed-only",
           "seen=False": "--no-seen", "header=True": "--header", "header=False": "--no-header",
           "drop_missing=True": "--drop-missing",
           "na=()": "--na ''", "clean(negative=...)": "--negative", "filter(min_value=...)": "--min-value",
@@ -260,7 +259,7 @@ def read_telling(options: argparse.Namespace, console: Console) -> Any:
 
 
 def described(data: Any, options: argparse.Namespace, console: Console) -> Any:
-    """The data to learn from with what else is known, and a word about repeated pairs and missing images."""
+    """The data to learn from with what else is known, and a word about repeated pairs."""
     told = len(data.notes)
     data = _with_sides(data, options)
     for note in data.notes[told:]:
@@ -269,10 +268,4 @@ def described(data: Any, options: argparse.Namespace, console: Console) -> Any:
     if repeated:
         console.warn(f"{options.data}: {repeated:,} of {len(data):,} rows repeat a (user, item) pair and count again; "
                      f"--duplicates last keeps one of each.")
-    if options.images is not None:
-        from recsys.data.images import without_image
-
-        missing = int(np.count_nonzero(without_image(data)))
-        if missing:
-            console.warn(f"{options.images}: {missing:,} of the {data.n_items:,} items have no image.")
     return data

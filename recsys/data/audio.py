@@ -17,6 +17,7 @@ __all__ = ["LogMel", "add_sounds", "mel_filters", "power_spectrum", "read_sound"
 
 _HERTZ, _STEP = 700.0, 2595.0  # of the mel scale
 _UNKNOWN = 0x7fff0000  # bytes of samples or more: what a program writes that does not know when it will end
+_MOST = 10_000_000  # samples a second; a window of more would not fit into memory
 _FULL = {1: 1 << 7, 2: 1 << 15, 3: 1 << 23, 4: 1 << 31}  # the number of full scale, by bytes of a sample
 
 
@@ -50,6 +51,8 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
     samples, rate = _read_wav(path) if head[:4] == b"RIFF" and head[8:] == b"WAVE" else _read_other(path)
     if not len(samples):
         raise DataError(f"{path}: the sound has no samples; leave the file out.")
+    if rate > _MOST:
+        raise DataError(f"{path}: {rate:,} samples a second, which no sound has; write it again.")
     return np.asarray(samples.mean(axis=1), np.float32), rate
 
 
@@ -63,7 +66,7 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
     except (wave.Error, EOFError) as error:
         if "unknown format" in str(error):  # floats, and what only newer versions of the standard library read
             return _read_other(path)
-        raise DataError(f"{path}: not a WAV file that can be read ({error or 'it ends too early'}); write it "
+        raise DataError(f"{path}: not a WAV file that can be read ({str(error) or 'it ends too early'}); write it "
                         f"again.") from None
     if width not in _FULL or rate < 1:
         raise DataError(f"{path}: a WAV file of {8 * width} bits a sample and {rate} samples a second; give one of 8, "

@@ -11,6 +11,7 @@ import numpy as np
 from recsys.data.features import Features
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
+from recsys.data.side import nothing_matches
 from recsys.errors import DataError
 
 __all__ = ["add_images", "given_rows", "read_images", "without_image"]
@@ -35,8 +36,25 @@ def read_images(path: str | Path, ids: np.ndarray) -> np.ndarray:
     Raises
     ------
     DataError
-        The file has no such arrays, or its ids are of another kind than the data's.
+        The file has no such arrays, its images are no numbers or not finite, or none of its ids is one of the data's.
     """
+    return _matched(path, ids)[0]
+
+
+def add_images(data: Interactions, path: str | Path, name: str = "poster") -> Interactions:
+    """The data with the images of an `.npz` file, see `read_images`, as an attribute of its items, counted in `notes`.
+    """
+    features = data.item_features or Features()
+    images, strange = _matched(path, data.items.ids)
+    data = replace(data, item_features=replace(features, attributes={**features.attributes, name: images}))
+    found = data.n_items - int(np.count_nonzero(without_image(data, name)))
+    note = f"{path}: images of {found:,} of {data.n_items:,} items"
+    note += f"; {strange:,} of its ids are not among them." if strange else "."
+    return replace(data, notes=(*data.notes, note))
+
+
+def _matched(path: str | Path, ids: np.ndarray) -> tuple[np.ndarray, int]:
+    """Images of items, and how many others the file has images of."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -47,20 +65,23 @@ def read_images(path: str | Path, ids: np.ndarray) -> np.ndarray:
         raise DataError(f"{path}: give two arrays, 'images' and the ids of their items; it holds "
                         f"{', '.join(arrays) or 'nothing'}.")
     images, items = arrays["images"], arrays[others[0]]
-    if images.ndim not in (3, 4) or items.shape != images.shape[:1]:
+    if images.ndim not in (3, 4) or 0 in images.shape or items.shape != images.shape[:1]:
         raise DataError(f"{path}: 'images' has shape {images.shape} and {others[0]!r} {items.shape}; they must be "
                         f"(m, height, width) or (m, height, width, channels), and (m,).")
+    if images.dtype.kind not in "biuf":
+        raise DataError(f"{path}: 'images' are {images.dtype}, not real numbers; write pixels as numbers.")
     if (items.dtype.kind in "iu") != (ids.dtype.kind in "iu"):
         raise DataError(f"{path}: the ids {others[0]!r} are {items.dtype}, and those of the data {ids.dtype}; give ids "
                         f"of one kind.")
-    return Features(attributes={"": images}).take(IdMap(items).encode(ids, "skip")).attributes[""]
-
-
-def add_images(data: Interactions, path: str | Path, name: str = "poster") -> Interactions:
-    """The data with the images of an `.npz` file, see `read_images`, as an attribute of its items."""
-    features = data.item_features or Features()
-    images = read_images(path, data.items.ids)
-    return replace(data, item_features=replace(features, attributes={**features.attributes, name: images}))
+    given_rows(images, "images", str(path))
+    try:
+        rows = IdMap(items).encode(ids, "skip")
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    found = int(np.count_nonzero(rows >= 0))
+    if not found:
+        raise nothing_matches(str(path), items, ids, "items")
+    return Features(attributes={"": images}).take(rows).attributes[""], len(items) - found
 
 
 def without_image(data: Interactions, name: str = "poster") -> np.ndarray:
@@ -87,7 +108,7 @@ def given_rows(values: np.ndarray, name: str, who: str) -> np.ndarray:
         unknown = np.isnan(rows).all(axis=1)
         partly = np.flatnonzero(~(unknown | finite.all(axis=1)))
         if len(partly):
-            raise DataError(f"{who}: the item attribute {name!r} has numbers that are not finite in row "
+            raise DataError(f"{who}: the items' {name!r} has numbers that are not finite in row "
                             f"{start + partly[0]}; a missing one is all NaN.")
         given[start:start + _BLOCK] = ~(unknown | (rows == 0).all(axis=1) | (rows == -1).all(axis=1))
     return given

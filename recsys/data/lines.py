@@ -9,7 +9,7 @@ import numpy as np
 from recsys.data.interactions import Interactions
 from recsys.data.opening import called
 from recsys.data.readers import read_ragged
-from recsys.errors import ParameterError
+from recsys.errors import DataError, ParameterError
 
 __all__ = ["KINDS", "places", "read_lines"]
 
@@ -38,7 +38,7 @@ def read_lines(path: str | Path, lines: str, name: str = "") -> Interactions:
     Raises
     ------
     DataError
-        The file is empty.
+        The file is empty, or a table with commas or the like.
     ParameterError
         `lines` is something else.
     """
@@ -46,6 +46,9 @@ def read_lines(path: str | Path, lines: str, name: str = "") -> Interactions:
         raise ParameterError(f"lines must be one of {', '.join(map(repr, KINDS))}, got {lines!r}.")
     words, name = read_ragged(path), name or Path(called(path)).name
     ids = words.ids(0)
+    if not np.any(np.diff(words.lines) == 0) and any(mark in str(ids[0]) for mark in ",;|"):
+        raise DataError(f"{called(path)}: no line holds two words with a blank between them, and the first one is "
+                        f"{str(ids[0])!r:.40}; leave lines= out to read a table.")
     if lines == "sessions":
         stem, width = Path(called(path)).name.partition(".")[0], len(str(words.lines[-1]))
         sessions = np.array([f"{stem}:{line:0{width}d}" for line in words.lines.tolist()])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["divergence"]
+__all__ = ["FARTHEST", "divergence"]
 
 _OWN = 0.01  # of the first mix in the second, so that what the second lacks does not make the divergence infinite
+FARTHEST = float(-np.log2(_OWN))
+"""The divergence of a list that has none of the labels of the history."""
 
 
 def divergence(own: np.ndarray, shown: np.ndarray) -> np.ndarray:

@@ -56,6 +56,8 @@ def read_bytes(path: str | Path) -> bytes:
     """The contents of a file, unpacked when its name ends in `.gz`; of a pipe, or `-`, when they are gzipped."""
     name = called(path)
     if name == "standard input":
+        if sys.stdin is None:
+            raise DataError("standard input is closed, so there is nothing to read; pipe a file into it, or name one.")
         raw = sys.stdin.buffer.read()
     elif Path(path).is_dir():
         raise DataError(f"{path} is a folder, not a file.")

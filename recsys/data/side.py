@@ -27,7 +27,8 @@ from recsys.data.table import Table
 from recsys.data.times import is_date
 from recsys.errors import DataError, ParameterError
 
-__all__ = ["add_features", "add_friends", "add_texts", "add_titles", "matching_ids"]
+__all__ = ["add_features", "add_friends", "add_texts", "add_titles", "matching_ids",
+           "nothing_matches"]
 
 _TITLES = ("title", "name", "itemname", "productname", "movietitle", "booktitle", "originaltitle")  # the best first
 _TEXTS = ("text", "description", "plot", "overview", "summary", "abstract", "content", "body")
@@ -121,7 +122,7 @@ def add_friends(data: Interactions, table: str | Path | Frame, **options: Unpack
     known, own = (row >= 0) & (col >= 0), (row == col) & (row >= 0)
     kept = known & ~own
     if not ((row >= 0) | (col >= 0)).any():
-        raise _nothing_matches(source.file, ends[0], data.users, "users")
+        raise nothing_matches(source.file, ends[0], data.users.ids, "users")
     if not kept.any():
         raise DataError(f"{source.file}: none of its {len(row):,} links is between two different users of the data; "
                         "name a file of links between users.")
@@ -208,7 +209,14 @@ class _Side:
         several = np.unique(number[values != values[first[number]]])
         if len(several):
             self.notes.append(f"{self.source.file}: {len(several):,} ids have more than one {what}; the first counts.")
-        return self.spread(values)
+        found = self.spread(values)
+        blank = sum(not text.strip() for text in found[self.rows >= 0].tolist())
+        if blank and blank == np.count_nonzero(self.rows >= 0):
+            raise DataError(f"{self.source.file}: no item of the data has a {what} that is not blank; name another "
+                            f"file, or fill its column.")
+        if blank:
+            self.notes.append(f"{self.source.file}: {blank:,} of the items that it describes have a blank {what}.")
+        return found
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values of the rows as values of the known ids, blank where there is no row; the first row counts."""
@@ -330,7 +338,7 @@ def _with(data: Interactions, to: str, side: _Side, **fields: Any) -> Interactio
         side.notes.append(f"{side.source.file}: replaced {', '.join(replaced)}.")
     found = int((side.rows >= 0).sum())
     if not found:
-        raise _nothing_matches(side.source.file, side.ids, side.known, to)
+        raise nothing_matches(side.source.file, side.ids, side.known.ids, to)
     strange = len(side.first[0]) - found
     side.notes.append(f"{side.source.file}: describes {found:,} of {len(side.known):,} {to}"
                       f"{f'; {strange:,} of its ids are not among them' if strange else ''}.")
@@ -375,8 +383,9 @@ def _count_known(source: Any, column: int, known: IdMap, na: Sequence[str]) -> i
     return int((IdMap(np.unique(ids)).encode(known.ids, "skip") >= 0).sum()) if len(ids) else 0
 
 
-def _nothing_matches(file: str, ids: np.ndarray, known: IdMap, what: str) -> DataError:
-    own, other = (", ".join(repr(id) for id in some[:3].tolist()) for some in (np.unique(ids), known.ids))
+def nothing_matches(file: str, ids: np.ndarray, known: np.ndarray, what: str) -> DataError:
+    """The error of a file none of whose ids is known."""
+    own, other = (", ".join(repr(id) for id in some[:3].tolist()) for some in (np.unique(ids), known))
     return DataError(f"{file}: none of its ids ({own}, ...) is one of the data's {what} ({other}, ...); name the file "
                      f"that goes with the data.")
 

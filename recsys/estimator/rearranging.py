@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recsys.data.mixes import divergence
+from recsys.data.mixes import FARTHEST, divergence
 
 __all__ = ["calibrated", "varied", "worth"]
 
@@ -66,7 +66,8 @@ def calibrated(scores: np.ndarray, labels: np.ndarray, own: np.ndarray, strength
     """The k candidates that are good and whose labels come as often as in a history, best first.
 
     Each place goes to the candidate that makes `(1 - d) sum s - d KL(p | q')` of the list so far largest, with the mix
-    p of the history and q' of the list, as in `recsys.data.mixes.divergence`.
+    p of the history and q' of the list, as in `recsys.data.mixes.divergence`; of a list without labels it is what it is
+    of one that has none of the history's, so that items of which nothing is known do not come first.
 
     Parameters
     ----------
@@ -99,7 +100,9 @@ def calibrated(scores: np.ndarray, labels: np.ndarray, own: np.ndarray, strength
     rows, good = np.arange(len(scores)), np.where(held, scores, 0.0)
 
     def gain(place: int) -> np.ndarray:
-        far = divergence(own[:, None], shown[:, None] + labels)  # (B, C)
+        listed = shown[:, None] + labels
+        nothing = (listed.sum(axis=-1) == 0) & (own.sum(axis=-1) > 0)[:, None]
+        far = np.where(nothing, FARTHEST, divergence(own[:, None], listed))  # (B, C)
         return (1 - strength) * good - strength * far
 
     def take(best: np.ndarray) -> None:

@@ -141,14 +141,14 @@ def _als(model: Any, facts: Facts, state: Arrays) -> Learned:
 
 
 def _mf(model: Any, facts: Facts, state: Arrays) -> Learned:
-    from recsys.models.factorisation.mf import Unit
-
-    unit, reg_user = Unit.of(facts, model.biased), _number(state, "reg_user_", None)
+    (low, high), reg_user = facts.rating_range or (0, 0), _number(state, "reg_user_", None)
+    scale = max(1.0, (high - low) / 5)  # as it was then
     width = state["item_factors"].shape[1]
     implicit = expect(state, "implicit_factors", (None, width), np.float32)
     fold_in = LeastSquares(model.reg, model.biased, reg_user, implicit, _stored(facts, state))
     bias = expect(state, "user_bias", (len(facts.users),), np.float32)
-    return Learned(_factors(model.can, facts, state, fold_in, user_bias=bias, mean=unit.mean, scale=unit.scale),
+    return Learned(_factors(model.can, facts, state, fold_in, user_bias=bias,
+                            mean=facts.mean_value / scale if model.biased else 0.0, scale=scale),
                    {"reg_user_": reg_user})
 
 

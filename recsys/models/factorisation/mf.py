@@ -25,7 +25,7 @@ from recsys.training.epochs import EarlyStopping, run_epochs
 __all__ = ["MatrixFactorization", "Parts", "compressed", "implicit"]
 
 _TOUCHED_EPOCHS = 5  # of `partial_fit`, for what new ratings touch
-_RANGE = 5.0  # of ratings that are learned as they are
+_NARROW, _WIDE = 1.0, 5.0  # ranges of ratings between which they are learned as they are
 _BIAS_EPOCHS = 10
 
 
@@ -58,7 +58,7 @@ class Unit:
     def of(cls, facts: Facts, biased: bool) -> Unit:
         """That of some training data."""
         low, high = facts.rating_range or (0, 0)
-        scale = max(1.0, (high - low) / _RANGE)
+        scale = max((high - low) / _WIDE, min(high - low, _NARROW)) or 1.0
         return cls(scale, facts.mean_value / scale if biased else 0.0)
 
 
@@ -82,7 +82,8 @@ class MatrixFactorization(Recommender):
     refit, see `tests/recsys/models/test_partial_distance.py`.
 
     The hyper-parameters are meant for ratings of 1 to 5 or the like. So ratings that range wider than 5 are divided by
-    `scale`, the fifth part of their range, to learn from them, and what is predicted is multiplied by it.
+    `scale`, the fifth part of their range, to learn from them, and such that range less than 1 by their range; what is
+    predicted is multiplied by it.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ class MatrixFactorization(Recommender):
         `y_j`.
     user_bias : ndarray, float32, shape (n_users,)
     scale : float
-        1 or more; of all parameters, the mean included.
+        Of all parameters, the mean included.
     curves_ : dict of list of float
         `"rmse"` in training, and with validation data `"valid"`, minus the RMSE there.
 

@@ -103,6 +103,10 @@ def test_standard_input_pipes_and_json_lines(run, tmp_path, monkeypatch):
     writer.start()
     assert described(run, "pipe", "--drop-missing")[0]["users"] == 3
     writer.join()
+    monkeypatch.setattr(sys, "stdin", None)  # as of a service that has closed it
+    code, out, err = run("data", "-")
+    assert (code, out) == (2, "")
+    assert err == "recsys: standard input is closed, so there is nothing to read; pipe a file into it, or name one.\n"
 
 
 def test_side_files(run, tmp_path):
@@ -216,6 +220,16 @@ def test_what_is_wrong_with_a_part_is_said_of_it(parts, tmp_path):
     code, _, err = parts("--min-value", "2")
     assert code == 2
     assert "recsys: test.csv: filter: the interactions have no values to filter by." in err
+
+
+def test_what_is_wrong_with_a_sound_is_said_of_it(run, tmp_path):
+    (tmp_path / "heard").mkdir()
+    (tmp_path / "heard" / "7.wav").touch()
+    for folder, says in (("heard", "recsys: heard/7.wav: the file is empty"), ("no", "recsys: no is no folder")):
+        code, out, err = run("train", "--data", "log.csv", "--drop-missing", "--implicit", "--sounds", folder,
+                             "--model", "Popular", "--out", "model.recsys")
+        assert (code, out) == (2, "")
+        assert err.splitlines()[-1].startswith(says), err
 
 
 def test_files_from_elsewhere_are_joined_by_the_reader_of_a_set(run, tmp_path):

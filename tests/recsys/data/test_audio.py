@@ -51,8 +51,9 @@ def test_what_is_read_is_what_was_written(tmp_path, width, channels):
 
 
 @pytest.mark.parametrize(("content", "says"), [
-    (b"RIFF\x00\x00\x00\x00WAVE", "not a WAV file that can be read"),
-    (b"RIFF\x10\x00\x00\x00WAVEfmt ", "not a WAV file")])
+    (b"RIFF\x00\x00\x00\x00WAVE", r"not a WAV file that can be read \(\w"),
+    (b"RIFF\x10\x00\x00\x00WAVEfmt ", r"not a WAV file that can be read \(\w"),
+    (b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00", r"not a WAV .*\(it ends too early\)")])
 def test_broken_files(tmp_path, content, says):
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(DataError, match=rf"a\.wav: {says}"):
@@ -62,6 +63,12 @@ def test_broken_files(tmp_path, content, says):
 def test_a_sound_without_samples(tmp_path):
     write(tmp_path / "a.wav", np.zeros((0, 1)))
     with pytest.raises(DataError, match=r"a\.wav: the sound has no samples"):
+        read_sound(tmp_path / "a.wav")
+
+
+def test_a_rate_that_is_none(tmp_path):
+    write(tmp_path / "a.wav", np.zeros((9, 1)), rate=2**31 - 1)
+    with pytest.raises(DataError, match=r"a\.wav: 2,147,483,647 samples a second, which no sound has"):
         read_sound(tmp_path / "a.wav")
 
 

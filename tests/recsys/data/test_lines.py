@@ -42,6 +42,14 @@ def test_a_line_is_a_session_in_order(tmp_path_factory, lists):
     assert {name.partition(":")[0] for name in names.tolist()} == {"clicks"}
 
 
+@pytest.mark.parametrize("lines", ["users", "sessions"])
+@pytest.mark.parametrize("mark", [",", ";", "|"])
+def test_a_table_is_not_taken_for_words(tmp_path, lines, mark):
+    (tmp_path / "log.csv").write_text(f"user{mark}item\n1{mark}7\n2{mark}8\n")
+    with pytest.raises(DataError, match=r"log\.csv: no line holds two words .* is 'user.item'; leave lines= out"):
+        read_lines(tmp_path / "log.csv", lines)
+
+
 @given(st.lists(st.integers(0, 4), max_size=30))
 def test_places_count_within_groups(group):
     expected = [group[:i].count(one) for i, one in enumerate(group)]

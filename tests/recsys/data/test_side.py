@@ -34,6 +34,16 @@ def test_titles(data, write):
     assert "side.csv: 1 ids have more than one title; the first counts." in twice.notes
 
 
+def test_blank_texts_are_counted_and_refused_where_there_is_nothing_else(data, write):
+    some = add_texts(data, write("id,plot\n7,In space\n8,\n9,  \n"))
+    assert some.item_features.text.tolist() == ["In space", "", ""]
+    assert some.notes[0] == "side.csv: 2 of the items that it describes have a blank text."
+    for add, column in ((add_texts, "plot"), (add_titles, "title")):
+        with pytest.raises(DataError, match=rf"side\.csv: no item of the data has a {add.__name__[4:-1]} that is not "
+                                            "blank; name another file"):
+            add(data, write(f"id,{column}\n7,\n8,NA\n9, \n55,In Morocco\n"))
+
+
 def test_ids_are_matched_in_the_kind_of_the_data(data, write):
     texts = Interactions.from_arrays(["a", "a"], ["7", "007"])
     more = add_titles(texts, write("id,title\n7,Alien\n8,Brazil\n"))

@@ -102,6 +102,25 @@ def test_the_unit_of_the_ratings_does_not_matter(implicit_feedback):
     assert model.clone().fit(narrow).scale == 1
 
 
+@pytest.mark.parametrize("implicit_feedback", [False, True])
+@pytest.mark.parametrize("unit", [2.0**-5, 2.0**-40])
+def test_shares_are_learned_as_ratings_are(implicit_feedback, unit):
+    split = split_random(planted(), valid=0.1, test=0.2, by="global")
+    parts = [replace(part, value=np.clip(part.value, 1, 1.75)) for part in (split.train, split.valid, split.test)]
+    model = MatrixFactorization(factors=4, implicit_feedback=implicit_feedback).fit(*parts[:2])
+    small = [replace(part, value=part.value * np.float32(unit)) for part in parts]
+    other = model.clone().fit(*small[:2])
+    assert other.scale == pytest.approx(model.scale * unit)
+    assert rmse(other, small[2]) == pytest.approx(unit * rmse(model, parts[2]), rel=1e-5)
+
+
+def test_ratings_that_are_all_equal_are_predicted():
+    data = replace(planted(), value=np.full(len(planted()), 1e-3, np.float32))
+    model = MatrixFactorization(factors=4, epochs=2).fit(data)
+    assert model.scale == 1
+    assert rmse(model, data) == 0
+
+
 def test_unknown_ids_get_the_biases():
     model = MatrixFactorization(factors=3, epochs=5).fit(planted())
     found = model.predict([0, -1, -1], [-1, 0, -1], on_unknown="fallback")

@@ -52,8 +52,8 @@ def test_calibrated_takes_what_makes_the_list_best(seed: int, candidates: int, e
     def value(row: int, items: list[int]) -> float:
         p, q = own[row], labels[row, items].sum(0)
         far = 0.0
-        if p.sum() and q.sum():
-            p, q = p / p.sum(), q / q.sum()
+        if p.sum():
+            p, q = p / p.sum(), q / max(q.sum(), 1e-300)
             far = sum(a * np.log2(a / (0.99 * b + 0.01 * a)) for a, b in zip(p, q, strict=True) if a)
         return (1 - strength) * good[row, items].sum() - strength * far
 
@@ -62,6 +62,12 @@ def test_calibrated_takes_what_makes_the_list_best(seed: int, candidates: int, e
         for place in range(len(held)):
             tried = {i: value(row, [*order[:place], i]) for i in held if i not in order[:place]}
             assert tried[order[place]] == pytest.approx(max(tried.values()))
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_items_without_labels_do_not_come_first(strength: float) -> None:
+    labels = np.array([[[1.0, 0], [0, 1], [0, 0], [0, 0]]])
+    assert calibrated(np.array([[1.0, 0.9, 0.1, 0.0]]), labels, np.ones((1, 2)), strength, 4).tolist() == [[0, 1, 2, 3]]
 
 
 @given(st.lists(st.integers(0, 5), min_size=3, max_size=3), st.lists(st.integers(0, 5), min_size=3, max_size=3))
