@@ -609,7 +609,7 @@ def test_ctrl_c_during_a_training_says_how_to_go_on_and_the_same_command_does(ru
     code, _, said = run([*command, "--checkpoint", str(kept)])
     assert code == 130
     assert said.strip().splitlines()[-1] == (f"recsys: MultDAE: interrupted after 3 of 6 epochs; run the same again "
-                                             f"with checkpoint {kept} to go on.")
+                                             f"with --checkpoint {kept} to go on.")
     assert not out.exists()
     assert run([*command, "--checkpoint", str(kept)])[0] == 0
     resumed = out.read_bytes()
