@@ -32,6 +32,11 @@ GAIN = 1.01  # as a multiple of the defaults, anew, from where another default i
 _OF_TASK = {"ranking": ("ml-100k", "retail", "msweb", "deskdrop", "restaurants", "filmtrust"),
             "ratings": ("ml-100k ratings", "ml-latest ratings", "filmtrust ratings", "restaurants ratings"),
             "next": ("ml-100k next, 300", "deskdrop next, 500", "retail next, 300", "video next, 1000")}
+CASES = {case.name: case for case in (*SETS, Case(
+    "ml-latest new items", "titles and genres", "ranking", "new-items", "ml-latest-small", options={"min_value": 4}))}
+_OF_MODEL = {**dict.fromkeys(("TextCNN", "Multimodal", "ContentProfile", "FeatureALS"), ("ml-latest new items",)),
+             **dict.fromkeys(("TrustSVD", "SocialMF"), ("filmtrust ratings", "ciao ratings")),
+             "TrustKNN": ("filmtrust", "ciao")}
 _LEAST = 1e-3  # of the defaults' value, which stands for 0 in a geometric mean
 
 
@@ -200,6 +205,8 @@ def sets_of(name: str) -> Sequence[str]:
     """The sets on which a model's defaults are chosen: of its first task, small ones where it is slow."""
     from recsys.models import find
 
+    if name in _OF_MODEL:
+        return _OF_MODEL[name]
     tried = next((tried for tried in MODELS if tried.model == name), None)
     can = find(name)().can
     task = "ratings" if can.ratings else "next" if can.sequence else "ranking"
@@ -218,8 +225,7 @@ def main(arguments: Sequence[str]) -> int:
                         help="draw no more settings of a model after so long (default: %(default)s)")
     options = parser.parse_args(arguments)
     names = list(REGISTRY) if options.models == ["all"] else options.models
-    cases = {case.name: case for case in SETS}
-    for given, known in ((names, REGISTRY), (options.data or (), cases)):
+    for given, known in ((names, REGISTRY), (options.data or (), CASES)):
         for name in given:
             if name not in known:
                 print(f"nothing is named {name!r}; there are {', '.join(known)}", file=sys.stderr)
@@ -228,7 +234,7 @@ def main(arguments: Sequence[str]) -> int:
     code = 0
     for name in names:
         try:
-            row = measure(name, [cases[each] for each in options.data or sets_of(name)], options.trials,
+            row = measure(name, [CASES[each] for each in options.data or sets_of(name)], options.trials,
                           options.minutes)
         except ValueError as error:
             code = 1

@@ -40,6 +40,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
                       help="an option of the protocol; may be repeated")
     made.add_argument("--train-users", type=texts.positive, metavar="N", help="learn from so many random people only")
+    made.add_argument("--train-events", type=texts.positive, metavar="N",
+                      help="learn from as many random people as have so many events together")
     made.add_argument("--valid-users", type=texts.positive, metavar="N", help="choose by so many random people only")
     made.add_argument("--out", type=Path, metavar="FILE.toml",
                       help="the winner, as train, evaluate and serve take it with --config")
@@ -71,7 +73,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         found = tuning.tune(
             models, data, protocol, minutes=options.minutes, trials=options.trials, jobs=options.jobs,
             seed=options.seed, storage=options.storage, k=options.k, metric=options.metric,
-            train_users=options.train_users, valid_users=options.valid_users, split_seed=options.split_seed,
+            train_users=options.train_users, train_events=options.train_events, valid_users=options.valid_users,
+            split_seed=options.split_seed,
             fixed=_fixed(models, options),
             progress=fitting.progress_bar(options),
             **measuring.protocol_options(protocol, texts.settings(options.option, "--option")))

@@ -28,7 +28,7 @@ __all__ = ["Finalist", "Tuned", "tune"]
 _MODELS = Check(lambda value: isinstance(value, Mapping) and len(value) > 0, "a mapping of names to models, such as "
                 "{'EASE': EASE()}")
 _CHECKS = {"models": _MODELS, "minutes": optional(above(0)), "trials": optional(whole(1)), "jobs": whole(1),
-           "seed": whole(0), "train_users": optional(whole(2)), "valid_users": optional(whole(2)),
+           "seed": whole(0), **dict.fromkeys(("train_users", "train_events", "valid_users"), optional(whole(2))),
            "values": flag(), "k": whole(1), "split_seed": optional(whole(0)), "progress": PROGRESS}
 _MINUTES = 10.0
 
@@ -114,8 +114,9 @@ class Tuned:
 def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protocol, *, minutes: float | None = None,
          trials: int | None = None, jobs: int = 1, seed: int = 0, storage: str | PathLike[str] | None = None,
          k: int = 10, metric: str | None = None, values: bool = False, train_users: int | None = None,
-         valid_users: int | None = None, fixed: Mapping[str, Sequence[str]] | None = None,
-         split_seed: int | None = None, progress: Progress | None = None, **options: Any) -> Tuned:
+         train_events: int | None = None, valid_users: int | None = None,
+         fixed: Mapping[str, Sequence[str]] | None = None, split_seed: int | None = None,
+         progress: Progress | None = None, **options: Any) -> Tuned:
     """Search the hyper-parameters of models, each for as long as the others, by the protocol's validation part.
 
     The people of the validation part are divided: by one half settings are chosen, on the other the best setting of
@@ -144,8 +145,8 @@ def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protoco
         By default the protocol's first one.
     values : bool
         As for `recsys.evaluation.run`.
-    train_users : int, optional
-        Learn from so many random people only, and choose by them.
+    train_users, train_events : int, optional
+        Learn from so many random people only, or from as many as have so many events together, and choose by them.
     valid_users : int, optional
         Choose and score by so many random people only.
     fixed : mapping of name to names, optional
@@ -178,7 +179,7 @@ def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protoco
     protocol = protocols.find(protocol)
     metric = str(asked_for([metric or protocol.metrics[0].format(k=k)], protocol.task, k)[0])
     fold = protocols.divided(protocol, protocols.prepared(protocol, data), split_seed, options)[0]
-    split = _of_some(without_test(fold), train_users, valid_users, seed)
+    split = _of_some(without_test(fold), train_users, train_events, valid_users, seed)
     choosing, fresh = halves(split, seed)
     shared = Shared(protocol, choosing, metric, k, values)
     kept = open_storage(storage)
@@ -197,21 +198,23 @@ def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protoco
                  {study.name: dict(study.space) for study in studies}, finalists)
 
 
-def _of_some(split: Split, train_users: int | None, valid_users: int | None, seed: int) -> Split:
-    """The split with some random people only, all of whom can be validated on."""
-    people = np.random.default_rng((seed, 2)).permutation(np.unique(valid_of(split).user))
-    if train_users is not None:
-        mine = people[:train_users]
-        parts = {name: getattr(split, name) for name in ("train", "valid", "valid_history")}
-        split = replace(split, **{name: part.take(np.isin(part.user, mine)) for name, part in parts.items()
-                                  if part is not None})
-        people = mine
+def _of_some(split: Split, train_users: int | None, train_events: int | None, valid_users: int | None, seed: int
+             ) -> Split:
+    """The split with some random people only, all of whom can be validated on, if they learn and validate at all."""
+    rng, train, valid = np.random.default_rng((seed, 2)), split.train, valid_of(split)
+    if train_users is not None or train_events is not None:
+        counts = np.bincount(train.user, minlength=train.n_users)
+        mine = rng.permutation(np.flatnonzero(counts))[:train_users]
+        if train_events is not None:
+            mine = mine[:max(int(np.searchsorted(np.cumsum(counts[mine]), train_events, "right")), 1)]
+        train = train.take(np.isin(train.user, mine))
+        left_out = np.setdiff1d(np.flatnonzero(counts), mine)
+        valid = valid.take(~np.isin(valid.user, left_out))
     if valid_users is not None:
-        split = replace(split, valid=valid_of(split).take(
-            np.isin(valid_of(split).user, people[:valid_users])))
-    if len(np.unique(valid_of(split).user)) < 2:
+        valid = valid.take(np.isin(valid.user, rng.permutation(np.unique(valid.user))[:valid_users]))
+    if len(np.unique(valid.user)) < 2:
         raise DataError("tune: the validation part has fewer than 2 people, and half of them choose; give more data.")
-    return split
+    return replace(split, train=train, valid=valid)
 
 
 def _search(studies: Sequence[Study], run: Any, minutes: float | None, trials: int | None, jobs: int, bar: Any) -> None:

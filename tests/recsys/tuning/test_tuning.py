@@ -225,6 +225,11 @@ def test_ratings_are_made_small():
 def test_limits_of_people_and_time(data):
     found = tune({"EASE": EASE()}, data, "ratio-811-full", trials=2, train_users=60, valid_users=20)
     assert found.card["chosen on"].startswith("10 people")
+    found = tune({"EASE": EASE()}, data, "ratio-811-full", trials=1, train_events=600)
+    few, all_of = int(found.card["chosen on"].split()[0]), 60
+    assert few < all_of / 2
+    found = tune({"EASE": EASE()}, data, "strong-generalisation", trials=1, train_users=30, n_valid=20, n_test=20)
+    assert found.card["chosen on"].startswith("10 people")  # others than those of the training
     found = tune({"EASE": EASE(), "ALS": ALS()}, data, "ratio-811-full", minutes=1e-9)
     assert [len(trials) for trials in found.trials.values()] == [1, 1]  # each has the setting to begin with
 
