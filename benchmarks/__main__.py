@@ -7,8 +7,8 @@ import os
 import sys
 
 # Files with a `main`; without one of them it is `speed`.
-COMMANDS = ("accuracy", "audit", "cold", "defaults", "explanation", "field", "forgetting", "privacy", "rechoose",
-            "serving", "tables", "tuning", "walk")
+COMMANDS = ("accuracy", "audit", "cold", "compared", "defaults", "explanation", "field", "forgetting", "privacy",
+            "rechoose", "serving", "tables", "tuning", "walk")
 
 
 def main(arguments: list[str]) -> int:

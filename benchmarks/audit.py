@@ -7,9 +7,6 @@ in. Parameters are the models' own; nothing is chosen.
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import store
-from benchmarks.datasets import Absent, described, real
+from benchmarks.datasets import described, real
 from benchmarks.provenance import Machines, stamped
+from benchmarks.rows import measure_each
 from benchmarks.table import DOCS, put
 
 RESULTS = Path(__file__).parent / "audit.json"
@@ -79,19 +77,18 @@ ROWS = {row.name: row for row in (
     *(Row(label, "members", "ml-1m", model, parameters) for label, (model, parameters) in _MEMBERS.items()))}
 
 
-def measure(name: str) -> dict[str, Any]:
+def measure(row: Row) -> dict[str, Any]:
     """Fit, audit, and say what was found."""
     from recsys import models
     from recsys.console import plain
 
-    row = ROWS[name]
     began, cpu = time.monotonic(), time.process_time()
     data = real(row.data)
     model = models.model_class(row.model)(**row.parameters)
     found = (_groups if row.kind == "groups" else _members)(row, model, data.binarise())
     minutes = {"cpu": (time.process_time() - cpu) / 60, "wall": (time.monotonic() - began) / 60}
     parameters = {key: value for key, value in model.get_params().items() if isinstance(value, (int, float, str))}
-    about = {"name": name, "on": row.data, "kind": row.kind, "label": row.label, "model": repr(model)}
+    about = {"name": row.name, "on": row.data, "kind": row.kind, "label": row.label, "model": repr(model)}
     return stamped({**about, "parameters": parameters, "minutes": minutes, **plain(found)}, described(row.data, data))
 
 
@@ -205,21 +202,8 @@ def write(results: Sequence[store.Stored]) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure the rows named, or all: 0, 2 for an unknown name, 3 where a set is absent."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks audit", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="ROW", help=f"such as {next(iter(ROWS))}; all when none is given")
-    options = parser.parse_args(arguments)
-    unknown = set(options.names) - set(ROWS)
-    if unknown:
-        print(f"no row is named {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}", file=sys.stderr)
-        return 2
-    code = 0
-    for name in options.names or ROWS:
-        try:
-            row = measure(name)
-        except Absent as error:
-            print(f"{name}: {error}; skipped, and nothing is written", file=sys.stderr)
-            code = 3
-            continue
-        print(f"{name}: {row['minutes']['wall']:.1f} minutes, {os.getloadavg()[0]:.1f} load", file=sys.stderr)
-        write(store.add(RESULTS, [row], list(ROWS)))
-    return code
+    return measure_each("audit", __doc__, arguments, ROWS, measure, _told, RESULTS, write)
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    return f"{found['minutes']['wall']:.1f} minutes"

@@ -8,9 +8,6 @@ seed 0. Another method than the first that can is asked for where a row's name s
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import store
-from benchmarks.datasets import Absent, described, file, real
+from benchmarks.datasets import described, file, real
 from benchmarks.provenance import Machines, stamped
+from benchmarks.rows import measure_each
 from benchmarks.table import DOCS, put
 
 RESULTS = Path(__file__).parent / "explanation.json"
@@ -82,13 +80,12 @@ _ROWS = (
 ROWS = {row.name: row for row in _ROWS}
 
 
-def measure(name: str) -> dict[str, Any]:
+def measure(row: Row) -> dict[str, Any]:
     """Fit, explain, take out and put in, and say what was found."""
     from recsys import models
     from recsys.console import plain
     from recsys.explanation import faithfulness
 
-    row = ROWS[name]
     began, cpu = time.monotonic(), time.process_time()
     data = real(row.data, **{name: file(path) for name, path in row.files.items()})
     model = models.model_class(row.model)(**row.parameters)
@@ -96,7 +93,8 @@ def measure(name: str) -> dict[str, Any]:
     model.fit(model.with_blanks(learned))
     found = faithfulness(model, learned, users=row.people, method=row.method, seed=0)
     minutes = {"cpu": (time.process_time() - cpu) / 60, "wall": (time.monotonic() - began) / 60}
-    about = {"name": name, "on": row.data, "label": row.model, "asked": row.method, "parameters": dict(row.parameters)}
+    about = {"name": row.name, "on": row.data, "label": row.model, "asked": row.method,
+             "parameters": dict(row.parameters)}
     return stamped({**about, "found": plain(found.to_dict()), "minutes": minutes},
                    described(row.data, data))
 
@@ -148,22 +146,9 @@ def write(results: Sequence[store.Stored]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure the rows named, or all: 0, 1 where one fails, 2 for an unknown name, 3 where a set is absent."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks explanation", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="ROW", help=f"such as {next(iter(ROWS))}; all when none is given")
-    options = parser.parse_args(arguments)
-    unknown = set(options.names) - set(ROWS)
-    if unknown:
-        print(f"no row is named {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}", file=sys.stderr)
-        return 2
-    code = 0
-    for name in options.names or ROWS:
-        try:
-            row = measure(name)
-        except Absent as error:
-            print(f"{name}: {error}; skipped, and nothing is written", file=sys.stderr)
-            code = 3
-            continue
-        print(f"{name}: {row['minutes']['wall']:.1f} minutes, {os.getloadavg()[0]:.1f} load", file=sys.stderr)
-        write(store.add(RESULTS, [row], list(ROWS)))
-    return code
+    """Measure the rows named, or all: 0, 2 for an unknown name, 3 where a set is absent."""
+    return measure_each("explanation", __doc__, arguments, ROWS, measure, _told, RESULTS, write)
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    return f"{found['minutes']['wall']:.1f} minutes"

@@ -8,9 +8,7 @@ other.
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import store
-from benchmarks.datasets import Absent, described, real
+from benchmarks.datasets import described, real
 from benchmarks.provenance import Machines, stamped
+from benchmarks.rows import measure_each
 from benchmarks.table import DOCS, put, span
 
 RESULTS = Path(__file__).parent / "forgetting.json"
@@ -192,24 +191,9 @@ def write(rows: Sequence[store.Stored]) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure the rows named, or all: 0, 2 for an unknown name, 3 where a set is absent."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks forgetting", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="sets, or rows such as ml-1m/EASE")
-    options = parser.parse_args(arguments)
-    unknown = set(options.names) - set(ROWS) - set(_SETS)
-    if unknown:
-        print(f"no set or row is named {', '.join(sorted(unknown))}; rows are {', '.join(ROWS)}", file=sys.stderr)
-        return 2
-    code = 0
-    for row in ROWS.values():
-        if options.names and row.name not in options.names and row.data not in options.names:
-            continue
-        try:
-            found = measure(row)
-        except Absent as error:
-            print(f"{row.name}: {error}; skipped, and nothing is written", file=sys.stderr)
-            code = 3
-            continue
-        print(f"{row.name}: {found['level']}, {found['seconds']:.2f} s, a refit {found['refit_seconds']:.2f} s, "
-              f"distance {found['distance']:.1e}, drift {found['drift']:.1e}", file=sys.stderr)
-        write(store.add(RESULTS, [found], list(ROWS)))
-    return code
+    return measure_each("forgetting", __doc__, arguments, ROWS, measure, _told, RESULTS, write)
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    return (f"{found['level']}, {found['seconds']:.2f} s, a refit {found['refit_seconds']:.2f} s, distance "
+            f"{found['distance']:.1e}, drift {found['drift']:.1e}")

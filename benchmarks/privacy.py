@@ -6,9 +6,7 @@ beside it. Figures are on the test part, which chose nothing; noise is drawn ane
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +16,8 @@ from typing import Any
 from benchmarks import store
 from benchmarks.accuracy import load
 from benchmarks.accuracy_rows import Row
-from benchmarks.datasets import Absent
 from benchmarks.provenance import Machines, stamped
+from benchmarks.rows import measure_each
 from benchmarks.table import DOCS, put
 from benchmarks.worker import peak
 
@@ -146,22 +144,9 @@ def write(results: Sequence[store.Stored]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure the claims named, or all: 0, 2 for an unknown name, 3 where the data is absent."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks privacy", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {'; '.join(BY_NAME)}; all when none is given")
-    options = parser.parse_args(arguments)
-    unknown = set(options.names) - set(BY_NAME)
-    if unknown:
-        print(f"no claim is named {', '.join(sorted(unknown))}; there are {'; '.join(BY_NAME)}", file=sys.stderr)
-        return 2
-    code = 0
-    for name in options.names or BY_NAME:
-        try:
-            row = measure(BY_NAME[name])
-        except Absent as error:
-            print(f"{name}: {error}; skipped, and nothing is written", file=sys.stderr)
-            code = 3
-            continue
-        print(f"{name}: {row['metrics']}, lost {row['lost']:.3f}", file=sys.stderr)
-        write(store.add(RESULTS, [row], list(BY_NAME)))
-    return code
+    """Measure the rows named, or all: 0, 2 for an unknown name, 3 where a set is absent."""
+    return measure_each("privacy", __doc__, arguments, BY_NAME, measure, _told, RESULTS, write)
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    return f"{found['metrics']}, lost {found['lost']:.3f}"

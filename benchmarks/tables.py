@@ -9,6 +9,7 @@ from benchmarks import (
     accuracy,
     audit,
     cold,
+    compared,
     defaults,
     explanation,
     field,
@@ -26,7 +27,7 @@ from benchmarks import (
 def main(arguments: Sequence[str]) -> int:
     """Write the tables; returns the exit code."""
     argparse.ArgumentParser(prog="python -m benchmarks tables", description=__doc__).parse_args(arguments)
-    for kind in (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, rechoose, serving, speed,
-                 tuning, walk):
+    for kind in (accuracy, audit, cold, compared, defaults, explanation, field, forgetting, privacy, rechoose, serving,
+                 speed, tuning, walk):
         kind.write(store.read(kind.RESULTS))
     return 0

@@ -7,9 +7,6 @@ validation part; "anew" is on its other people, by whom nothing was chosen.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,10 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import store
-from benchmarks.datasets import Absent, described
+from benchmarks.datasets import described
 from benchmarks.defaults_rows import SETS
 from benchmarks.grids import grid
 from benchmarks.provenance import Machines, stamped
+from benchmarks.rows import measure_each
 from benchmarks.table import DOCS, put
 
 RESULTS = Path(__file__).parent / "tuning.json"
@@ -36,6 +34,11 @@ class Search(NamedTuple):
     grid: list[dict[str, Any]]
     fixed: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """Of the row."""
+        return f"{self.model} on {self.data}"
+
 
 _GRIDS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "EASE": ({}, grid(reg=[30.0, 100.0, 300.0, 1000.0], dropout=[0.0, 0.2, 0.4, 0.6], user_power=[0.0, 0.25, 0.5],
@@ -45,14 +48,15 @@ _GRIDS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "GMF": ({"epochs": 40, "patience": 5}, grid(factors=[16, 32, 64], lr=[0.005, 0.02, 0.08],
                                                reg=[0.01, 0.05, 0.2, 0.8])),
 }
-ROWS = {f"{model} on {data}": Search(model, data, settings, fixed)
-        for model, (fixed, settings) in _GRIDS.items() for data in ("ml-100k", "deskdrop")}
+ROWS = {search.name: search for search in (Search(model, data, settings, fixed) for model, (fixed, settings)
+                                           in _GRIDS.items() for data in ("ml-100k", "deskdrop"))}
 
 
 def measure(search: Search) -> dict[str, Any]:
-    """One row, without its name; on one thread, so that a second of the clock is a second of CPU."""
+    """One row; on one thread, so that a second of the clock is a second of CPU."""
     from minidl import runtime
 
+    warnings.simplefilter("ignore")
     before = runtime.threads()
     runtime.set_threads(1)
     try:
@@ -83,15 +87,16 @@ def _measured(search: Search) -> dict[str, Any]:
     random = _by_chance(shared, base, found, PART * spent)
     chosen = max(each.value or 0.0 for each in found.trials[search.model])
     return stamped({
-        "model": search.model, "on": case.source, "set": case.name, "protocol": protocol.name, "metric": "ndcg@10",
+        "name": search.name, "model": search.model, "on": case.source, "set": case.name, "protocol": protocol.name,
+        "metric": "ndcg@10",
         "grid": {"settings": len(search.grid), "value": best.value, "seconds": spent, "parameters": best.parameters,
                  "anew": _anew(shared, fresh, search.model, best.parameters)},
         "tuned": {"trials": len(found.trials[search.model]), "value": chosen,
                   "seconds": found.card["seconds of CPU"], "parameters": found.winner.parameters,
-                  "anew": max(each.value for each in found.finalists)},
+                  "anew": max(each.anew.value for each in found.finalists)},
         "random": {"trials": len(random), "value": max(random)},
         "default": {"value": found.trials[search.model][0].value,
-                    "anew": next((each.value for each in found.finalists if each.default), None)}},
+                    "anew": next((each.anew.value for each in found.finalists if each.default), None)}},
         described(case.source, data))
 
 
@@ -137,29 +142,15 @@ def table(rows: Sequence[store.Stored]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure the rows named, or all: 0, 2 for a name unknown, 3 for a set absent."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks tuning", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 'EASE on ml-100k'")
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    options = parser.parse_args(arguments)
-    for name in options.names:
-        if name not in ROWS:
-            print(f"nothing is named {name!r}; there are {', '.join(ROWS)}", file=sys.stderr)
-            return 2
-    warnings.simplefilter("ignore")
-    rows, skipped = [], 0
-    for name in options.names or ROWS:
-        try:
-            rows.append({"name": name, **measure(ROWS[name])})
-        except Absent as error:
-            skipped += 1
-            print(f"{name}: {error}; skipped, and nothing is written", file=sys.stderr)
-            continue
-        write(store.add(RESULTS, rows[-1:], list(ROWS)))
-    print(json.dumps(rows, indent=1) if options.json else table(rows))
-    return 3 if skipped else 0
+    """Measure the rows named, or all: 0, 2 for an unknown name, 3 where a set is absent."""
+    return measure_each("tuning", __doc__, arguments, ROWS, measure, _told, RESULTS, write)
+
 
 
 def write(rows: Sequence[store.Stored]) -> None:
     """Put the table into its page."""
     put("tuning", table(rows), DOCS / "benchmarks-tuning.md")
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    return f"{found['tuned']['value'] / found['grid']['value']:.1%} of the grid's value"

@@ -20,8 +20,8 @@ from minidl import runtime
 __all__ = ["Died", "Executor", "executor"]
 
 Job = Any
-Executor = Callable[[Sequence[Job]], list[Any]]
-"""Jobs to their results, in their order; `Died` instead of a result where a process was lost."""
+Executor = Callable[[Sequence[Job]], Iterator[Any]]
+"""Jobs to their results, in their order, each as soon as it is there; `Died` where a process was lost."""
 
 
 class Died:
@@ -44,11 +44,11 @@ def executor(work: Callable[[Any, Job], Any], shared: Any, workers: int = 1) -> 
     Examples
     --------
     >>> with executor(pow, 2) as run:
-    ...     run([1, 2, 3])
+    ...     list(run([1, 2, 3]))
     [2, 4, 8]
     """
     if workers == 1:
-        yield lambda jobs: [work(shared, job) for job in jobs]
+        yield lambda jobs: (work(shared, job) for job in jobs)
         return
     pool = _Pool(work, shared, workers)
     try:
@@ -63,15 +63,15 @@ class _Pool:
         self.workers = workers
         self.pool = self._fresh(workers)
 
-    def map(self, jobs: Sequence[Job]) -> list[Any]:
+    def map(self, jobs: Sequence[Job]) -> Iterator[Any]:
         """If a process dies, all that were being done are lost with it, and are done again, one at a time."""
         futures = [self.pool.submit(_do, job) for job in jobs]
         try:
-            return [self._result(future, job) for future, job in zip(futures, jobs, strict=True)]
-        except BaseException:
+            for future, job in zip(futures, jobs, strict=True):
+                yield self._result(future, job)
+        finally:
             for future in futures:
                 future.cancel()
-            raise
 
     def _result(self, future: Future[Any], job: Job) -> Any:
         try:

@@ -18,7 +18,8 @@ from recsys.artifact.versions import Version, Versions
 from recsys.data import Interactions
 from recsys.errors import DataError, ParameterError, UnknownIdError, UnsupportedError
 from recsys.estimator import Recommender, persons, storing
-from recsys.estimator.forgetting import LEVELS, Forgotten, finish, known_to
+from recsys.estimator.forgetting import Forgotten, finish, known_to
+from recsys.estimator.levels import REMOVED, SAYS, UNTOUCHED, lifted, pending, weakest
 from recsys.events import EventLog, announce, stamp_of
 from recsys.progress import Progress
 
@@ -26,7 +27,6 @@ __all__ = ["Checked", "Rewritten", "check", "export", "forget"]
 
 _KIND = "recsys receipt of forgetting"
 _EXPORT = "recsys export of a person, form 1"
-_UNTOUCHED = "not in it"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Rewritten:
     model : str
         Its class.
     level : str
-        One of `LEVELS`, or "not in it" where it knew none of these people and is as it was.
+        One of `recsys.estimator.levels.LEVELS`, or "not in it" where it knew none of these people and is as it was.
     how : str
     tolerance : float or None
     people, events : int
@@ -119,9 +119,9 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any] = (), *, data: Int
         files = [work.told(version, before[version.number]) for version in _all(versions)]
     if log is not None and concerned:
         announce(log, [(os.fspath(versions.path), stamp_of(versions.path))])
-    level = _weakest(files)
+    level = weakest(each.level for each in files)
     return _signed({"kind": _KIND, "receipt": number, "time": _now(), "made_by": made_by(), "asked": len(work.users),
-                    "level": level, "says": _SAYS[level], "files": [asdict(each) for each in files], "log": erased})
+                    "level": level, "says": SAYS[level], "files": [asdict(each) for each in files], "log": erased})
 
 
 def _all(versions: Versions) -> list[Version]:
@@ -162,7 +162,7 @@ class _Work:
         return bool(known_to(storing.load(path, mmap=True, verify=False), self.users)) or self._to_finish(path)
 
     def _to_finish(self, path: Path) -> bool:
-        return self._finishing and any(each["level"] == LEVELS[2] for each in _entries(path))
+        return self._finishing and pending(_entries(path))
 
     def _require(self, path: Path) -> None:
         """Raise for a file that cannot reach the level."""
@@ -171,7 +171,7 @@ class _Work:
                reduced=self._reduced(path), dry=True)
 
     def _reduced(self, path: Path) -> bool:
-        return any(each["level"] == LEVELS[2] for each in _entries(path))
+        return pending(_entries(path))
 
     def rewrite(self, source: Path, target: Path, receipt: str) -> None:
         """Write the file anew without the users, if it knows any; its card lists the receipt."""
@@ -182,8 +182,8 @@ class _Work:
         rest, told = finish(model, known_to(before, self.users), self._data, removed_only=self._removed_only,
                             reduced=self._reduced(source), progress=self._progress)
         entries = _entries(source)
-        if told.level != LEVELS[2]:
-            entries = [{**each, "level": told.level} if each["level"] == LEVELS[2] else each for each in entries]
+        if told.level != REMOVED:
+            entries = lifted(entries, told.level)
         own = {"forgotten": [*entries, {"receipt": receipt, "level": told.level}]}
         storing.save(rest, target, seen=before.seen is not None, card=storing.additional(card) | own)
         self._done[_digest(target)] = type(model).__name__, told, len(rest.users)
@@ -195,7 +195,7 @@ class _Work:
             return Rewritten(before, version.sha256, name, told.level, told.how, told.tolerance, told.people,
                              told.events, left)
         card = loading.manifest(version.path)
-        return Rewritten(version.sha256, version.sha256, card["class"], _UNTOUCHED, "", None, 0, 0,
+        return Rewritten(version.sha256, version.sha256, card["class"], UNTOUCHED, "", None, 0, 0,
                          int(card["data"]["users"]))
 
 
@@ -207,21 +207,6 @@ def _entries(path: Path) -> list[dict[str, str]]:
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _weakest(files: Sequence[Rewritten]) -> str:
-    """The weakest level that any file has, or that none had to reach one."""
-    found = [each.level for each in files if each.level in LEVELS]
-    return max(found, key=LEVELS.index) if found else _UNTOUCHED
-
-
-_SAYS = {
-    LEVELS[0]: "The model is that of a training without these people, to the tolerance stated of each file.",
-    LEVELS[1]: "The model, or the part of it that had seen these people, was trained again without them.",
-    LEVELS[2]: "Ids, histories and vectors of these people are gone; what all others share has still learned of "
-               "them, until the model is trained again without them (recsys forget --finish, recsys retrain).",
-    _UNTOUCHED: "No version of the model knew these people.",
-}
 
 
 def _in_log(log: EventLog | None, user: Any) -> bool:
@@ -311,8 +296,8 @@ def export(path: str | os.PathLike[str], user: Any, log: EventLog | None = None)
     others = [version.name for version in _all(versions)
               if known_to(storing.load(version.path, mmap=True, verify=False), [user])]
     if not others and not (said and (said["events"] or said["shown"])):
-        raise UnknownIdError(f"{os.fspath(path)}: neither the model{' nor the log' * (log is not None)} knows this "
-                             f"user.")
+        who = "the model does not know" if log is None else "neither the model nor the log knows"
+        raise UnknownIdError(f"{os.fspath(path)}: {who} this user.")
     model = {"class": fitted.name, "known": bool(kept), "events": [], "learned": {}, **kept, "versions": others}
     return {"form": _EXPORT, "user": user, "time": _now(), "model": model,
             "log": None if said is None else {"events": said["events"], "shown": said["shown"]}}

@@ -20,7 +20,7 @@ from recsys.data.parts import joined
 from recsys.errors import DataError
 from recsys.estimator import Recommender, answering, storing
 from recsys.estimator.choosing import Choice
-from recsys.estimator.forgetting import LEVELS
+from recsys.estimator.levels import REMOVED, RETRAINED
 from recsys.events import Event, EventLog, EventTypes, announce, stamp_of
 from recsys.progress import Progress
 
@@ -189,7 +189,7 @@ def _anew(running: Recommender) -> Recommender:
 def _anew_without(card: Mapping[str, Any]) -> dict[str, Any]:
     """What the card says of people who were forgotten: now the model has not learned of them."""
     entries = card.get("forgotten", [])
-    return {"forgotten": [{**each, "level": LEVELS[1]} for each in entries]} if entries else {}
+    return {"forgotten": [{**each, "level": RETRAINED} for each in entries]} if entries else {}
 
 
 def _require_as_before(running: Recommender, data: Interactions) -> None:
@@ -370,7 +370,7 @@ def _put(model: Recommender, users: IdMap, versions: Versions, log: EventLog, ca
         gone = _asked_to_go(users, log.forgotten(after=card["log"]["learned_to"]), log)
         fitted = storing.without_users(model.require("retrain"), gone)
         if gone:
-            card = {**card, "forgotten": [*card.get("forgotten", []), {"receipt": None, "level": LEVELS[2]}]}
+            card = {**card, "forgotten": [*card.get("forgotten", []), {"receipt": None, "level": REMOVED}]}
         if out is not None:
             storing.save(fitted, out, seen=seen, card=card)
             return None

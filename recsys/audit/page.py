@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from recsys.audit.findings import measured, ratio, told
-from recsys.console import cell
 from recsys.report import figures
-from recsys.report.page import block, document
+from recsys.report.parts import block, definitions, document, fine, listed, table
 
 if TYPE_CHECKING:
     from recsys.audit.auditing import Audit
@@ -41,26 +40,26 @@ def page(audit: Audit) -> str:
             f"shows stands beside the same popular items for all and beside items by chance. Whether groups differ, "
             f"intervals and a test say.")
     parts = [f"<h1>Audit of {escape(audit.model)}</h1>", f"<p>{escape(lead)}</p>",
-             "<h2>What stands out</h2>", *(f"<h3>{title}</h3>{_listed(lines)}" for title, lines in told(audit)),
-             "<h2>What this page cannot say</h2>", _listed(audit.unsaid),
+             "<h2>What stands out</h2>", *(f"<h3>{title}</h3>{listed(lines)}" for title, lines in told(audit)),
+             "<h2>What this page cannot say</h2>", listed(audit.unsaid),
              "<h2>Over all people</h2>", *_overall(audit)]
     if audit.differences:
         parts += ["<h2>Groups of people</h2>", *_groups(audit)]
     parts += ["<h2>Groups of items</h2>", *_items(audit)]
     if audit.membership is not None:
         parts += ["<h2>Can it be told who was in the training data?</h2>", *_members(audit)]
-    parts += ["<h2>The model in plain words</h2>", *_statement(audit), "<h2>How it was measured</h2>", "<dl>",
-              *(f"<dt>{escape(name)}</dt><dd>{escape(cell(value))}</dd>" for name, value in card.items()), "</dl>"]
+    parts += ["<h2>The model in plain words</h2>", *_statement(audit), "<h2>How it was measured</h2>",
+              definitions(card)]
     return document(f"Audit of {audit.model}", parts)
 
 
 def _overall(audit: Audit) -> Iterator[str]:
     names = list(dict.fromkeys(row.measure for row in audit.rows))
     ours = {row.measure: row for row in audit.rows if row.who == "model"}
-    yield _table(["measure", "model", f"interval, {audit.level:.0%}", "popular", "random"],
-                 [[name, measured(name, ours[name].value), ratio(name, ours[name].low, ours[name].high),
-                   *(measured(name, audit.value(name, who)) for who in ("popular", "random"))] for name in names])
-    yield _fine("; ".join(f"{name}: {means}" for name in names if (means := _MEANS.get(name.partition("@")[0]))) + ".")
+    yield table(["measure", "model", f"interval, {audit.level:.0%}", "popular", "random"],
+                [[name, measured(name, ours[name].value), ratio(name, ours[name].low, ours[name].high),
+                  *(measured(name, audit.value(name, who)) for who in ("popular", "random"))] for name in names])
+    yield fine("; ".join(f"{name}: {means}" for name in names if (means := _MEANS.get(name.partition("@")[0]))) + ".")
 
 
 def _groups(audit: Audit) -> Iterator[str]:
@@ -74,12 +73,12 @@ def _groups(audit: Audit) -> Iterator[str]:
                 [(each.difference_low, each.difference_high) for each in rows],
                 f"{measure}: the group less all others, with its {audit.level:.0%} interval", 0.0,
                 [each.shown(alpha) for each in rows]))
-        yield _table(["group", "people", "value", "beside the rest", "beside others alike", "p", "difference"],
-                     [_line(each, alpha) for each in rows])
-    yield _fine(f"None shown, up to: no difference is shown, and one of that size is not excluded. Orange: one that "
-                f"chance does not explain. Intervals: people drawn with replacement. p: how often people shuffled "
-                f"between the groups differ as much, corrected for all {len(audit.differences)} comparisons (Holm). "
-                f"Others alike: people of the other groups of whom as much was held out.")
+        yield table(["group", "people", "value", "beside the rest", "beside others alike", "p", "difference"],
+                    [_line(each, alpha) for each in rows])
+    yield fine(f"None shown, up to: no difference is shown, and one of that size is not excluded. Orange: one that "
+               f"chance does not explain. Intervals: people drawn with replacement. p: how often people shuffled "
+               f"between the groups differ as much, corrected for all {len(audit.differences)} comparisons (Holm). "
+               f"Others alike: people of the other groups of whom as much was held out.")
 
 
 def _line(each: Difference, alpha: float) -> list[str]:
@@ -100,18 +99,18 @@ def _items(audit: Audit) -> Iterator[str]:
             del series["held out"]
         yield f"<h3>By {escape(grouping)}</h3>"
         yield block(_PICTURE, figures.shares(f"items{i}", [each.group for each in rows], series, "per cent"))
-        yield _table([grouping, "of the items", "of histories", "of held-out events", "of lists",
-                      f"interval, {audit.level:.0%}", "of popular lists", "of random lists", "held-out ones found"],
-                     [[each.group, *map(_percent, (each.catalogue, each.histories, each.recent, each.lists)),
-                       f"[{_percent(each.low)}, {_percent(each.high)}]",
-                       *map(_percent, (each.popular, each.random, each.found))] for each in rows])
-    yield _fine("Shares: each person counts once, however many events there are.")
+        yield table([grouping, "of the items", "of histories", "of held-out events", "of lists",
+                     f"interval, {audit.level:.0%}", "of popular lists", "of random lists", "held-out ones found"],
+                    [[each.group, *map(_percent, (each.catalogue, each.histories, each.recent, each.lists)),
+                      f"[{_percent(each.low)}, {_percent(each.high)}]",
+                      *map(_percent, (each.popular, each.random, each.found))] for each in rows])
+    yield fine("Shares: each person counts once, however many events there are.")
     yield "<h3>How far lists are from what people had</h3>"
-    yield _table(["of", "from", "to", "share that would have to move", "interval", "by chance", "p"],
-                 [[each.groups, each.one, each.other, _percent(each.value),
-                   f"[{_percent(each.low)}, {_percent(each.high)}]", _percent(each.by_chance), f"{each.p:.3f}"]
-                  for each in audit.drifts])
-    yield _fine("By chance: the 95th percentile when each person's two mixes are exchanged at random.")
+    yield table(["of", "from", "to", "share that would have to move", "interval", "by chance", "p"],
+                [[each.groups, each.one, each.other, _percent(each.value),
+                  f"[{_percent(each.low)}, {_percent(each.high)}]", _percent(each.by_chance), f"{each.p:.3f}"]
+                 for each in audit.drifts])
+    yield fine("By chance: the 95th percentile when each person's two mixes are exchanged at random.")
 
 
 def _members(audit: Audit) -> Iterator[str]:
@@ -125,32 +124,21 @@ def _members(audit: Audit) -> Iterator[str]:
         "membership", [each.signal for each in found.attacks], [each.auc for each in found.attacks],
         [(each.low, each.high) for each in found.attacks], f"AUC with its {audit.level:.0%} interval", 0.5,
         [each.low > found.chance[1] for each in found.attacks]))
-    yield _table(["signal", "AUC", "interval", "popular items alone", "labels shuffled"],
-                 [[each.signal, f"{each.auc:.3f}", f"[{each.low:.3f}, {each.high:.3f}]", f"{each.popular:.3f}",
-                   f"{each.shuffled:.3f}"] for each in found.attacks])
-    yield _fine("Own items: how high the model scores what the person had. Hidden items: a fifth of the history is "
-                "kept from the model, and looked for in its answer to the rest. Likeness: how like the history the "
-                f"list is. With shuffled labels, 95% of AUCs lie from {found.chance[0]:.3f} to {found.chance[1]:.3f}.")
+    yield table(["signal", "AUC", "interval", "popular items alone", "labels shuffled"],
+                [[each.signal, f"{each.auc:.3f}", f"[{each.low:.3f}, {each.high:.3f}]", f"{each.popular:.3f}",
+                  f"{each.shuffled:.3f}"] for each in found.attacks])
+    yield fine("Own items: how high the model scores what the person had. Hidden items: a fifth of the history is "
+               "kept from the model, and looked for in its answer to the rest. Likeness: how like the history the "
+               f"list is. With shuffled labels, 95% of AUCs lie from {found.chance[0]:.3f} to {found.chance[1]:.3f}.")
 
 
 def _statement(audit: Audit) -> Iterator[str]:
     yield f"<p>{escape(audit.statement.works)}</p>"
     for title, lines in audit.statement.sections()[1:]:
-        yield f"<h3>{escape(title)}</h3>{_listed(lines)}"
+        yield f"<h3>{escape(title)}</h3>{listed(lines)}"
 
 
-def _listed(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return block("scroll", f"<table><tr>{head}</tr>{body}</table>")
-
-
-def _fine(text: str) -> str:
-    return f'<p class="fine">{escape(text)}</p>'
 
 
 def _percent(share: float) -> str:

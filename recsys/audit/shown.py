@@ -120,10 +120,12 @@ def pool_of(split: Split, part: str, candidates: str = "train", exclude_seen: bo
         return Pool.of(split, part, candidates, exclude_seen, None, 0)
     train, history = split.train, split.test_history
     visible = (train if history is None else history).csr.unique()
-    allowed = np.bincount(train.item, minlength=train.n_items) > 0
+    trained = np.bincount(train.item, minlength=train.n_items) > 0
+    allowed, what = (np.ones_like(trained), "all known") if candidates == "all" else (
+        trained, "those with training events")
     return Pool(train, np.flatnonzero(visible.counts).astype(np.int32), CSR.empty(visible.shape), allowed,
                 visible if exclude_seen else CSR.empty(visible.shape), None if history is None else history.csr, None,
-                0, f"{int(allowed.sum()):,} items, those with training events",
+                0, f"{int(allowed.sum()):,} items, {what}",
                 "excluded" if exclude_seen else "not excluded")
 
 

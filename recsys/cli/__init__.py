@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -73,9 +73,8 @@ _FLAGS = {"log": "--events"}
 def _keep_inputs(options: argparse.Namespace) -> None:
     """Refuse to write over a file that the same command reads, or twice over the same."""
     taken: dict[str, str] = {}
-    for name in (*_INPUTS, *_OUTPUTS):
-        path = getattr(options, name, None)
-        if path is None or (name in _INPUTS and not Path(path).is_file()):
+    for name, path in _files(options, (*_INPUTS, *_OUTPUTS)):
+        if name in _INPUTS and not Path(path).is_file():
             continue
         flag, real = _FLAGS.get(name, f"--{name.replace('_', '-')}"), os.path.realpath(path)
         if name in _OUTPUTS and real in taken:
@@ -83,12 +82,19 @@ def _keep_inputs(options: argparse.Namespace) -> None:
         taken.setdefault(real, flag)
 
 
+def _files(options: argparse.Namespace, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """The files of options, by name; some options may be repeated."""
+    for name in names:
+        given = getattr(options, name, None)
+        yield from ((name, path) for path in (given if isinstance(given, list) else [given]) if path is not None)
+
+
 def _placed(error: Exception, options: argparse.Namespace) -> str:
     """The message, with the data's name if it is about the data and names no file."""
     text, source = str(error), getattr(options, "data", None)
     if isinstance(error, UnknownIdError) and hasattr(options, "on_unknown"):
         return f"{text.removesuffix('.')}; --on-unknown skip leaves such ids out."
-    files = [called(path) for path in (getattr(options, name, None) for name in _INPUTS) if path is not None]
+    files = [called(path) for _, path in _files(options, _INPUTS)]
     return f"{source}: {text}" if isinstance(error, DataError) and source and not any(
         name and name in text for name in files) else text
 

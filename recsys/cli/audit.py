@@ -87,7 +87,8 @@ def _divided(options: argparse.Namespace, model: Any, console: Console) -> tuple
         console.warn(f"{options.data}: the model was trained on other events than these"
                      + ("; it answers from these." if model.can.fold_in else
                         "; it answers from those that it was trained on, as it does not fold in."))
-        return Split(train, None, test, card, test_history=train if model.can.fold_in else None), model, {}
+        return (Split(train, None, test, card, test_history=train if model.can.fold_in else None), model,
+                {"candidates": "all"})  # not those alone that have events in this data
     return Split(train, None, test, card), model, {}
 
 

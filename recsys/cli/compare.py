@@ -21,9 +21,12 @@ SUMMARY = "measure several models, with intervals and a test"
 def add_arguments(made: argparse.ArgumentParser) -> None:
     """Options of the command."""
     reading.add_data(made)
-    made.add_argument("--models", default="all", help="names separated by commas, or all (default: %(default)s)")
+    made.add_argument("--models", help="names separated by commas, or all (default: all; with --config none)")
+    made.add_argument("--config", action="append", default=[], type=Path, metavar="FILE.toml",
+                      help="a model with its parameters, as `recsys tune` writes it; may be repeated")
     made.add_argument("--set", action="append", default=[], metavar="[MODEL.]NAME=VALUE",
-                      help="a parameter of one model, or of all that have it, such as patience=3; may be repeated")
+                      help="a parameter of one of the --models, or of all that have it, such as patience=3; may be "
+                      "repeated")
     measuring.add_protocol(made)
     made.add_argument("--controls", choices=("features", "friends"),
                       help="measure models that read these also with permuted and with constant ones")
@@ -38,16 +41,16 @@ def run(options: argparse.Namespace, console: Console) -> None:
     from recsys.evaluation import Interrupted, run_each
     from recsys.report import figures
 
-    everything = options.models == "all"
-    names = models.REGISTRY if everything else texts.names(options.models)
-    if not names:
+    everything = options.models == "all" or (options.models is None and not options.config)
+    names = models.REGISTRY if everything else texts.names(options.models or "")
+    if not (names or (options.models is None and options.config)):
         raise ParameterError("--models names no model; separate names by commas, or say all.")
     if options.out is not None:
         figures.require()
     for target in (options.out, options.checkpoint):
         if target is not None:
             check_target(target)
-    built = fitting.build_all(names, options.set)
+    built = fitting.build_all(names, options.set) | _read(options.config)
     asked = measuring.asked(options)
     data = measuring.parts(options, console)
     apart = _apart(built, data[0] if isinstance(data, tuple) else data, asked["protocol"].task)
@@ -66,6 +69,14 @@ def run(options: argparse.Namespace, console: Console) -> None:
         onward = "the same command goes on" if options.checkpoint else "with --checkpoint FILE the same command goes on"
         raise KeyboardInterrupt(f"stopped after {len(finished.results)} of {len(built)} models; {onward}.") from None
     _show(runs, apart, options, console)
+
+
+def _read(paths: Sequence[Path]) -> dict[str, Any]:
+    """The models of TOML files, by name and file."""
+    from recsys.configuration import read_model
+
+    found = {path: read_model(path) for path in paths}
+    return {f"{type(model).__name__}, {path}": model for path, model in found.items()}
 
 
 def _tell(console: Console, name: str, runs: Any) -> None:

@@ -36,18 +36,14 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--method", choices=_METHODS, help="how a score is split; by default the first of these that can")
     made.add_argument("--threshold", type=texts.finite, default=0.05, metavar="SHARE", help="parts with a smaller "
                       "share of the score have no sentence (default: %(default)s)")
-    made.add_argument("--removed", type=_count, default=5, metavar="N", help="take at most so many items out of the "
-                      "history to see whether the item leaves the list; 0 for none (default: %(default)s)")
+    made.add_argument("--removed", type=texts.count, default=5, metavar="N", help="take at most so many items out of "
+                      "the history to see whether the item leaves the list; 0 for none (default: %(default)s)")
     made.add_argument("--curves", action="store_true", help="take items out of the histories of --data in the order of "
                       "the reasons, and say whether that does more than a random order and that of popularity")
     made.add_argument("--people", type=texts.positive, default=100, metavar="N", help="of whom --curves asks "
                       "(default: %(default)s)")
     made.add_argument("--out", type=Path, metavar="FILE", help="a page (HTML) for people, with pictures")
     reading.add_data(made, required=False)
-
-
-def _count(text: str) -> int:
-    return 0 if text == "0" else texts.positive(text)
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -94,6 +90,11 @@ def _explanations(model: Any, options: argparse.Namespace, data: Any) -> list[An
         who["user"] = model.users.parse([options.user])[0].item()
     else:
         who["history"] = model.items.parse(texts.ids(options.history, "--history"))
+        if options.history.strip() and not len(who["history"]):
+            raise ParameterError("--history holds no ids; separate item ids by commas.")
+        if options.history_values is None and model.require("explain").scorer.needs_values:
+            raise ParameterError(f"{type(model).__name__} predicts ratings; give those of the history's items with "
+                                 f"--history-values.")
         if options.history_values is not None:
             who["values"] = texts.numbers(options.history_values, "--history-values")
             if len(who["values"]) != len(who["history"]):

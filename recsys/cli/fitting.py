@@ -44,8 +44,8 @@ def build_all(names: Iterable[str], settings: Sequence[str]) -> dict[str, Any]:
         meant = [model for name, model in built.items()
                  if parameter in model.get_params() and of.lower() in ("", name.lower())]
         if not meant:
-            raise ParameterError(f"--set {setting}: no model that is compared has this parameter; `recsys models` "
-                                 f"lists the models and their parameters.")
+            raise ParameterError(f"--set {setting}: none of the models {', '.join(built)} has this parameter; `recsys "
+                                 f"models` lists the models and their parameters.")
         for model in meant:
             model.set_params(**{parameter: value}).check_parameters()
     return built

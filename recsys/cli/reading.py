@@ -214,7 +214,7 @@ _CALLS = {"give checkpoint= to": "give --checkpoint FILE to", "with checkpoint "
           "binarise(...)": "--implicit", "to clean, or min_value= to filter": "or --min-value",
           "None to drop its rows": "'drop' to drop its rows"}
 _NAMES = re.compile(r"\('\w+',(?: '\w+',?)*\)")  # a tuple, as Python writes it
-_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value', 'controls'))})="
+_ARGUMENT = re.compile(rf"\b(?P<name>{'|'.join((*_READER, 'negative', 'min_value', 'controls', 'item'))})="
                        r"(?:'(?P<word>[\w-]+)'|(?P<other>'[^']*'|\w*))")
 
 

@@ -11,12 +11,17 @@ from typing import Any
 
 from recsys.errors import ParameterError
 
-__all__ = ["finite", "ids", "names", "numbers", "positive", "seed", "settings"]
+__all__ = ["count", "finite", "ids", "names", "numbers", "positive", "seed", "settings"]
 
 
 def positive(text: str) -> int:
     """A whole number from 1 on, as the type of an option."""
     return _between(text, 1, 2**31 - 1)
+
+
+def count(text: str) -> int:
+    """A whole number from 0 on, as the type of an option."""
+    return _between(text, 0, 2**31 - 1)
 
 
 def seed(text: str) -> int:

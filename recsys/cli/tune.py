@@ -94,8 +94,9 @@ def _fixed(models: Mapping[str, Any], options: argparse.Namespace) -> dict[str, 
 def _show(found: Any, options: argparse.Namespace, console: Console) -> None:
     winner = found.winner
     console.table(f"Scored anew: {found.metric}", ["model", "setting", "anew", "interval", "chosen by", "fit, s"],
-                  [[each.model, "to begin with" if each.default else "best of its trials", each.value,
-                    f"{each.low:.4f} .. {each.high:.4f}", each.chosen, each.seconds] for each in found.finalists],
+                  [[each.model, "to begin with" if each.default else "best of its trials", each.anew.value,
+                    f"{each.anew.low:.4f} .. {each.anew.high:.4f}", each.chosen, each.seconds]
+                   for each in found.finalists],
                   text=2, caption="anew: on people by whom nothing was chosen; chosen by: what the search saw.")
     for name, trials in found.trials.items():
         states = [each.state for each in trials]

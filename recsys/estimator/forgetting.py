@@ -24,15 +24,13 @@ from recsys.estimator import storing
 from recsys.estimator.context import Context
 from recsys.estimator.facts import HIDDEN, Facts
 from recsys.estimator.fitted import Fitted
+from recsys.estimator.levels import EXACT, REMOVED, RETRAINED
 from recsys.estimator.staying import Staying
 
 if TYPE_CHECKING:
     from recsys.estimator.recommender import Recommender
 
-__all__ = ["LEVELS", "Forgotten", "finish", "forget", "known_to", "level_of", "remembered", "unlearned"]
-
-LEVELS = ("exact", "retrained", "removed only")
-"""From the strongest to the weakest."""
+__all__ = ["Forgotten", "finish", "forget", "known_to", "level_of", "remembered", "unlearned"]
 
 _CLOSE = 1e-5  # relative, for a mean of values that is computed in another order
 
@@ -74,7 +72,7 @@ def level_of(model: Recommender) -> str:
     >>> level_of(EASE()), level_of(BPR())
     ('exact', 'retrained')
     """
-    return LEVELS[1] if model.draws else LEVELS[0]
+    return RETRAINED if model.draws else EXACT
 
 
 def forget(model: Recommender, users: Any, data: Interactions | None = None, *, removed_only: bool = False,
@@ -105,7 +103,7 @@ def finish(model: Recommender, users: Sequence[Any], data: Interactions | None =
     keep[numbers] = False
     rows = fitted.seen if fitted.facts.events is None else fitted.facts.events
     events = -1 if rows is None else int(rows.counts[numbers].sum())
-    removed = Forgotten(LEVELS[2], "rows and ids taken out", None, len(numbers), events)
+    removed = Forgotten(REMOVED, "rows and ids taken out", None, len(numbers), events)
     if removed_only:
         gone = fitted.users.ids[numbers].tolist()
         return fitted if dry else storing.without_users(fitted, gone), removed

@@ -18,6 +18,7 @@ from recsys.estimator import golden, scorers
 from recsys.estimator.arrays import Arrays, expect, pack, prefixed, unpack_if, within
 from recsys.estimator.facts import Facts, chained
 from recsys.estimator.fitted import Fitted, Learned
+from recsys.estimator.levels import REMOVED
 from recsys.estimator.retrieval import VectorIndex
 from recsys.estimator.staying import Staying
 
@@ -256,6 +257,6 @@ def forget(path: str | os.PathLike[str], users: Sequence[Any], target: str | os.
     rest = without_users(fitted, users)
     if rest is not fitted:
         card = additional(container.manifest(path))
-        own = {"forgotten": [*card.get("forgotten", []), {"receipt": receipt, "level": "removed only"}]}
+        own = {"forgotten": [*card.get("forgotten", []), {"receipt": receipt, "level": REMOVED}]}
         save(rest, path if target is None else target, seen=fitted.seen is not None, card=card | own)
     return len(fitted.users) - len(rest.users)

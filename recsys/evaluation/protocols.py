@@ -229,8 +229,8 @@ def train(model: Any, fold: Split, protocol: Protocol, *, values: bool = False, 
     watch = runtime.Stopwatch()
     more = {"callbacks": callbacks} if callbacks else {}
     made, how, learned = _fitted(model, made, fold, shown.valid, refit, progress, more)
-    return Trained(made, replace(shown, card={**shown.card, **how}), replace(learned, card={**shown.card, **how}),
-                   watch.seconds)
+    card = {**shown.card, **how}
+    return Trained(made, replace(shown, card=card), replace(learned, card=card), watch.seconds)
 
 
 def ask(model: Any, split: Split, protocol: Protocol, metrics: Sequence[str], *, k: int = 10, part: str = "test",

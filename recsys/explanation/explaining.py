@@ -229,8 +229,8 @@ def _target(fitted: Fitted, person: Person, item: Any) -> tuple[int, str]:
         return number, _source(person, number)
     left = fitted.popular[~np.isin(fitted.popular, person.seen)]
     if not len(left):
-        raise UnsupportedError(f"{fitted.name}.explain: there is no item that the person has not seen; name one with "
-                               f"item=.")
+        raise UnsupportedError(f"{fitted.name}.explain: there is no item that the person has not seen; pass "
+                               f"item=ID.")
     return int(left[0]), "popular"
 
 

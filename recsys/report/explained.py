@@ -11,7 +11,7 @@ from recsys.explanation import Explanation, Faithfulness, Part
 from recsys.explanation.sentences import percent
 from recsys.files import replacing
 from recsys.report import figures
-from recsys.report.page import block, document
+from recsys.report.parts import block, document, fine, listed, table
 
 __all__ = ["explained", "write_explained"]
 
@@ -53,17 +53,17 @@ def write_explained(path: str | os.PathLike[str], who: str, found: Sequence[Expl
 def _item(i: int, each: Explanation) -> Iterator[str]:
     place = "" if each.place is None else f", place {each.place:,}"
     yield f"<h2>{escape(each.title)}{place}</h2>"
-    yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in each.sentences) + "</ul>"
+    yield listed(each.sentences)
     if each.parts and each.method != "none":
         yield _bars("part", each.parts)
         rest = each.parts[_SHOWN:]
         if rest:
-            yield _fine(f"{len(rest):,} smaller parts are not shown; they add {sum(part.value for part in rest):+.4g} "
-                        f"together.")
+            yield fine(f"{len(rest):,} smaller parts are not shown; they add {sum(part.value for part in rest):+.4g} "
+                       f"together.")
     if each.content and each.content[0] not in each.parts:
         yield "<h3>By what is said of it</h3>"
         yield _bars("what", each.content)
-    yield _fine(" ".join([_how(each), *each.notes]))
+    yield fine(" ".join([_how(each), *each.notes]))
 
 
 def _bars(what: str, parts: Sequence[Part]) -> str:
@@ -112,20 +112,10 @@ def _curves(found: Faithfulness) -> Iterator[str]:
         {names[order]: getattr(each, kind).tolist() for order, each in found.curves.items()},
         f"per cent of the history {words}", along) for kind, words in (("deletion", "taken out"),
                                                                        ("insertion", "put in"))))
-    yield _table(["curve", "beside", "better by", "interval, 95%"],
-                 [[kind, names[control], f"{lead:+.3f}", f"[{low:+.3f}, {high:+.3f}]"]
-                  for (kind, control), (lead, low, high) in found.leads.items()])
+    yield table(["curve", "beside", "better by", "interval, 95%"],
+                [[kind, names[control], f"{lead:+.3f}", f"[{low:+.3f}, {high:+.3f}]"]
+                 for (kind, control), (lead, low, high) in found.leads.items()])
     gap = "" if math.isnan(found.gap) else f" The parts of no explanation miss what the history changes by more than " \
                                            f"{100 * found.gap:.2g}% of it."
-    yield _fine(f"Better by: difference of the areas under the curves. An explanation took {found.seconds:.3g} seconds "
-                f"and {found.calls:,.0f} questions to the model.{gap}")
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return block("scroll", f"<table><tr>{head}</tr>{body}</table>")
-
-
-def _fine(text: str) -> str:
-    return f'<p class="fine">{escape(text)}</p>'
+    yield fine(f"Better by: difference of the areas under the curves. An explanation took {found.seconds:.3g} seconds "
+               f"and {found.calls:,.0f} questions to the model.{gap}")

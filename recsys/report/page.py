@@ -11,34 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from recsys.console import cell, measured
+from recsys.console import measured
 from recsys.files import replacing
 from recsys.report import figures
+from recsys.report.parts import block, definitions, document, fine
 
-__all__ = ["Aside", "Line", "Report", "Row", "Showcase", "block", "document"]
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #222; --soft: #555; --paper: #fff; --line: #e3e3e3; --band: #f3f3f3; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e4e4; --soft: #a9adb3; --paper: #15171a; --line: #343940; --band: #22262b; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
-       margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.4rem; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; border-bottom: 2px solid var(--soft); }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
-tr.floor td { background: var(--band); } td.best { font-weight: 700; }
-.cards, .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: 1.2rem; }
-.panels { grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); }
-.cards ol, .cards ul { padding-left: 1.6rem; margin: .4rem 0; } .fine { color: var(--soft); font-size: .86rem; }
-.scroll { overflow-x: auto; } svg { width: 100%; height: auto; } svg text { fill: var(--ink); }
-.bars svg { max-width: 44rem; } .points svg { min-width: 34rem; }
-dl { display: grid; font-size: .92rem; grid-template-columns: repeat(2, max-content 1fr); gap: .15rem 1rem; }
-dt { color: var(--soft); } dd { margin: 0; }
-@media (max-width: 44rem) { body { margin: 1rem auto; } dl { grid-template-columns: max-content 1fr; } }
-"""
-
+__all__ = ["Aside", "Line", "Report", "Row", "Showcase"]
 
 @dataclass(frozen=True)
 class Row:
@@ -119,8 +97,8 @@ class Report:
 
     def html(self) -> str:
         """The page as text; it refers to nothing outside of itself."""
-        parts = [f"<h1>{escape(self.title)}</h1>", self._protocol(), "<h2>Results</h2>", self._table(self.rows),
-                 f'<p class="fine">{escape(self.legend)}</p>',
+        parts = [f"<h1>{escape(self.title)}</h1>", definitions(self.card), "<h2>Results</h2>", self._table(self.rows),
+                 fine(self.legend),
                  f"<h2>Accuracy: {escape(self.metric)}</h2>", *self._figure("bars", self._bars, self.metric)]
         popularity = next((name for name in _names(self.rows) if name.startswith("popularity")), None)
         if popularity is not None:
@@ -131,10 +109,10 @@ class Report:
             parts += ["<h2>Learning curves</h2>", block("panels", *figures.learning_curves(curves))]
         for aside in self.asides:
             parts += [f"<h2>{escape(aside.title)}</h2>", self._table(aside.rows),
-                      f'<p class="fine">{escape(aside.note)}</p>']
+                      fine(aside.note)]
         if self.showcases:
             parts += [f"<h2>For {escape(self.user)}</h2>", self._showcases()]
-        parts += [f'<p class="fine">{escape(note)}</p>' for note in self.notes]
+        parts += [fine(note) for note in self.notes]
         return document(self.title, parts)
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -142,10 +120,6 @@ class Report:
         text = self.html()
         with replacing(path) as file:
             file.write(text.encode())
-
-    def _protocol(self) -> str:
-        items = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(cell(v))}</dd>" for k, v in self.card.items())
-        return f"<dl>{items}</dl>"
 
     def _table(self, rows: Sequence[Row]) -> str:
         names = _names(rows)
@@ -170,7 +144,7 @@ class Report:
         parts = [block(kind, draw(rows))] if rows else []
         if others:
             note = f"Not drawn, as {' or '.join(metrics)} is no finite number: {', '.join(others)}."
-            parts.append(f'<p class="fine">{escape(note)}</p>')
+            parts.append(fine(note))
         return parts
 
     def _bars(self, rows: list[Row]) -> str:
@@ -190,14 +164,6 @@ class Report:
         return block("cards", *cards)
 
 
-def document(title: str, parts: Sequence[str]) -> str:
-    """A page of its own: parts in HTML below each other, in a style that reads in light and dark, wide and narrow."""
-    head = (f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-            f'<title>{escape(title)}</title><style>{_STYLE}</style>')
-    body = "\n".join(parts)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
-
-
 def _names(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.metrics))
 
@@ -210,8 +176,3 @@ def _drawn(rows: Sequence[Row], *metrics: str) -> list[Row]:
 def _items(lines: Sequence[Line]) -> str:
     return "".join(f'<li>{escape(line.title)}{" <b>(held out, and rated afterwards)</b>" if line.hit else ""}'
                    f'<div class="fine">{escape(line.note)}</div></li>' for line in lines)
-
-
-def block(kind: str, *contents: str) -> str:
-    """Parts side by side or in a frame, as the style has it for this kind."""
-    return f'<div class="{kind}">{"".join(contents)}</div>'

@@ -13,6 +13,7 @@ import msgspec
 from recsys.artifact.versions import Versions
 from recsys.errors import RecsysError
 from recsys.estimator import persons, storing
+from recsys.estimator.levels import REMOVED, SAYS, UNTOUCHED
 from recsys.serving import numbering
 from recsys.serving.problems import Problem
 from recsys.serving.schemas import Erased, ErasedParts, Named, Person, PersonEvent, Receipt
@@ -62,17 +63,9 @@ async def forget(service: Service, user: Key) -> Receipt:
     models = [Erased(name, before.models[name].version, model.version) for name, model in after.models.items()]
     parts = ErasedParts(erased.events, erased.shown, models)
     service.metrics.erasures.inc()
-    level, now = "removed only" if any(changed) else "not in it", time.time()
-    digest = hashlib.sha256(msgspec.json.encode([number, level, _SAYS[level], msgspec.to_builtins(parts), now]))
-    return Receipt(number, level, _SAYS[level], parts, now, digest.hexdigest())
-
-
-_SAYS = {
-    "removed only": "Id, events, histories and vectors are gone. What the models have learned from everybody together "
-                    "still has something of this person in it, until they learn again without them (recsys forget "
-                    "--finish, recsys retrain).",
-    "not in it": "No model knew this person.",
-}
+    level, now = REMOVED if any(changed) else UNTOUCHED, time.time()
+    digest = hashlib.sha256(msgspec.json.encode([number, level, SAYS[level], msgspec.to_builtins(parts), now]))
+    return Receipt(number, level, SAYS[level], parts, now, digest.hexdigest())
 
 
 def _rewrite(path: str, user: Key, number: str) -> bool:

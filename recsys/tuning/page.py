@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
 from os import PathLike
 from typing import Any
@@ -11,7 +11,7 @@ from recsys.console import cell
 from recsys.evaluation.metrics import LOWER_IS_BETTER
 from recsys.files import replacing
 from recsys.report import figures
-from recsys.report.page import block, document
+from recsys.report.parts import block, definitions, document, table
 from recsys.tuning.study import importances
 from recsys.tuning.trials import Trial
 from recsys.tuning.tuning import Tuned
@@ -32,8 +32,9 @@ def html(found: Tuned, title: str) -> str:
     """The page as text; it refers to nothing outside of itself."""
     larger = found.metric.partition("@")[0] not in LOWER_IS_BETTER
     parts = [f"<h1>{escape(title)}</h1>", _words(found), "<h2>Scored anew</h2>", _finalists(found), _intervals(found),
-             "<h2>The winner</h2>", _pairs(found.winner.parameters), "<h2>How</h2>", _pairs(found.card),
-             "<h2>The search</h2>", block("scroll points", figures.best_so_far("history", {
+             "<h2>The winner</h2>", definitions(_digits(found.winner.parameters)),
+             "<h2>How</h2>", definitions(_digits(found.card)), "<h2>The search</h2>",
+             block("scroll points", figures.best_so_far("history", {
                  name: [each.value for each in trials] for name, trials in found.trials.items()}, found.metric,
                  larger))]
     cost = {name: ([each.seconds for each in trials if each.value is not None],
@@ -50,32 +51,32 @@ def _words(found: Tuned) -> str:
     winner = found.winner
     lucky = next((each for each in found.finalists if not each.default), None)
     said = (f"{winner.model}, {'with the setting that the search began with' if winner.default else 'tuned'}, has "
-            f"{found.metric} {winner.value:.4f} [{winner.low:.4f}, {winner.high:.4f}] on people by whom nothing was "
-            f"chosen.")
+            f"{found.metric} {winner.anew.value:.4f} [{winner.anew.low:.4f}, {winner.anew.high:.4f}] on people by whom "
+            f"nothing was chosen.")
     if lucky is not None:
         said += (f" The best trial of {lucky.model} had {lucky.chosen:.4f} where it was chosen, and has "
-                 f"{lucky.value:.4f} anew.")
+                 f"{lucky.anew.value:.4f} anew.")
     return f"<p>{escape(said)}</p>"
 
 
 def _finalists(found: Tuned) -> str:
-    rows = [[each.model, "to begin with" if each.default else "best of its trials", f"{each.value:.4f}",
-             f"[{each.low:.4f}, {each.high:.4f}]",
-             "" if each.default else f"{each.difference:+.4f} [{each.difference_low:+.4f}, "
-                                     f"{each.difference_high:+.4f}]",
+    rows = [[each.model, "to begin with" if each.default else "best of its trials", f"{each.anew.value:.4f}",
+             f"[{each.anew.low:.4f}, {each.anew.high:.4f}]",
+             "" if each.default else f"{each.anew.difference:+.4f} [{each.anew.difference_low:+.4f}, "
+                                     f"{each.anew.difference_high:+.4f}]",
              f"{each.chosen:.4f}", f"{each.seconds:.2f}"] for each in found.finalists]
-    return _table(["model", "setting", found.metric, "95 % interval", "from the setting to begin with", "chosen by",
-                   "fit, seconds"], rows)
+    return table(["model", "setting", found.metric, "95 % interval", "from the setting to begin with", "chosen by",
+                  "fit, seconds"], rows)
 
 
 def _intervals(found: Tuned) -> str:
     tuned = [each for each in found.finalists if not each.default]
     if not tuned:
         return ""
-    told = [each.difference_low > 0 or each.difference_high < 0 for each in tuned]
+    told = [each.anew.difference_low > 0 or each.anew.difference_high < 0 for each in tuned]
     return block("bars", figures.intervals(
-        "gains", [each.model for each in tuned], [each.difference for each in tuned],
-        [(each.difference_low, each.difference_high) for each in tuned],
+        "gains", [each.model for each in tuned], [each.anew.difference for each in tuned],
+        [(each.anew.difference_low, each.anew.difference_high) for each in tuned],
         f"{found.metric}, difference from the setting to begin with", 0.0, told))
 
 
@@ -87,9 +88,9 @@ def _of_model(found: Tuned, name: str) -> Iterator[str]:
     if not space:
         yield '<p class="fine">None of its parameters is searched.</p>'
         return
-    yield _pairs({each: str(searched) for each, searched in space.items()})
+    yield definitions({each: str(searched) for each, searched in space.items()})
     if len(with_value) >= _FEW:
-        shares = importances(trials, space, found.metric)
+        shares = importances(trials, space)
         if shares:
             yield "<h3>Which parameters matter</h3>"
             yield block("bars", figures.shares(f"importances-{name}", list(shares), {"share of the variance": list(
@@ -98,10 +99,10 @@ def _of_model(found: Tuned, name: str) -> Iterator[str]:
         slices = {each: ([_shown(trial, each) for trial, _ in with_value], values) for each in space}
         yield block("panels", *figures.scatters(f"slice-{name}", slices, found.metric,
                                                 [each for each, searched in space.items() if searched.log]))
-    yield "<details><summary>All trials</summary>" + _table(
-        ["", "state", found.metric, "seconds", *space, "reason"],
-        [[str(place), each.state, cell(each.value), f"{each.seconds:.2f}", *(cell(_shown(each, one)) for one in space),
-          each.reason] for place, each in enumerate(trials)]) + "</details>"
+    yield "<details><summary>All trials</summary>" + table(
+       ["", "state", found.metric, "seconds", *space, "reason"],
+       [[str(place), each.state, cell(each.value), f"{each.seconds:.2f}", *(cell(_shown(each, one)) for one in space),
+         each.reason] for place, each in enumerate(trials)]) + "</details>"
 
 
 def _shown(trial: Trial, name: str) -> Any:
@@ -110,12 +111,6 @@ def _shown(trial: Trial, name: str) -> Any:
     return trial.usual.get(name, value) if value is None else value
 
 
-def _pairs(values: dict[str, Any]) -> str:
-    shown = {name: f"{value:.6g}" if isinstance(value, float) else cell(value) for name, value in values.items()}
-    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in shown.items())}</dl>"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    lines = "".join(f"<tr>{''.join(f'<td>{escape(value)}</td>' for value in row)}</tr>" for row in rows)
-    return block("scroll", f"<table><tr>{head}</tr>{lines}</table>")
+def _digits(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers with as many digits as tell small ones apart."""
+    return {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}

@@ -9,7 +9,11 @@ done again.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from minidl import MissingExtraError
@@ -45,15 +49,40 @@ def require() -> None:
     optuna()
 
 
-def open_storage(path: Any) -> Any:
-    """Where trials are kept: a SQLite file, or memory."""
+def open_storage(path: str | PathLike[str] | None) -> Any:
+    """Where trials are kept: a SQLite file, or memory.
+
+    Raises
+    ------
+    ParameterError
+        There is a file of something else; it stays as it is.
+    """
     if path is None:
         return optuna().storages.InMemoryStorage()
+    if Path(path).exists() and not _keeps_trials(Path(path)):
+        raise ParameterError(f"tune: {path} is no file of trials, and stays as it is; name another storage.")
+    package = optuna()
+    from sqlalchemy.exc import SQLAlchemyError  # which Optuna brings
+
     try:
-        return optuna().storages.RDBStorage(f"sqlite:///{path}")
-    except Exception as error:  # SQLAlchemy's are many
-        raise ParameterError(f"tune: {path} is no file of trials ({type(error).__name__}); name another storage."
-                             ) from None
+        return package.storages.RDBStorage(f"sqlite:///{path}")
+    except (RuntimeError, SQLAlchemyError) as error:  # another version of Optuna's; a folder that cannot be written
+        raise ParameterError(f"tune: {path} cannot keep trials ({str(error).splitlines()[0]}); name another storage."
+                             ) from error
+
+
+def _keeps_trials(path: Path) -> bool:
+    """Whether it is a SQLite file of Optuna's, or an empty one."""
+    if not path.is_file():
+        return False
+    if not path.stat().st_size:
+        return True
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+            tables = {name for name, in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError:
+        return False
+    return {"studies", "trials"} <= tables
 
 
 class Study:
@@ -138,13 +167,13 @@ class Study:
             return {}
         curves = [{"curve": each.curve, "rungs": each.rungs} for each in before.values() if each.curve]
         earlier = curves if len(curves) >= _CURVES else None
-        twin = optuna().create_study(direction=self._direction)
-        twin.add_trials([self._frozen(trial, space) for trial in before.values()])
+        known = optuna().create_study(direction=self._direction)
+        known.add_trials([_frozen(trial, space, self.maximize) for trial in before.values()])
         jobs = {}
         for place in _places(start):
-            twin.sampler = optuna().samplers.TPESampler(seed=(self.seed * 1_000_003 + place) % 2**32,
+            known.sampler = optuna().samplers.TPESampler(seed=(self.seed * 1_000_003 + place) % 2**32,
                                                         n_startup_trials=_STARTUP, constant_liar=True)
-            chosen = twin.ask({name: distribution(each) for name, each in space.items()}).params
+            chosen = known.ask({name: distribution(each) for name, each in space.items()}).params
             if place not in self.trials and (most is None or place < most):
                 jobs[place] = Job(self.name, {**self.model.get_params(), **chosen}, earlier, until)
         return jobs
@@ -152,10 +181,8 @@ class Study:
     def add(self, place: int, trial: Trial) -> None:
         """Keep what came of a trial."""
         self.trials[place] = trial
-        self.study.add_trial(self._frozen(trial, self.space, {"place": place, "trial": json.dumps(trial.to_record())}))
-
-    def _frozen(self, trial: Trial, space: Space, told: Mapping[str, Any] | None = None) -> Any:
-        return _frozen(trial, space, self.maximize, told)
+        told = {"place": place, "trial": json.dumps(trial.to_record())}
+        self.study.add_trial(_frozen(trial, self.space, self.maximize, told))
 
 
 def _frozen(trial: Trial, space: Space, maximize: bool, told: Mapping[str, Any] | None = None) -> Any:
@@ -170,7 +197,7 @@ def _frozen(trial: Trial, space: Space, maximize: bool, told: Mapping[str, Any] 
         user_attrs=dict(told or {}), intermediate_values={e: sign * v for e, v in trial.curve.items()})
 
 
-def importances(trials: Sequence[Trial], space: Space, metric: str) -> dict[str, float]:
+def importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
     """Which share of the metric's variance each parameter explains, as Optuna estimates it (fANOVA), largest first."""
     study = optuna().create_study()
     study.add_trials([_frozen(each, space, True) for each in trials if each.value is not None])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError, RecsysError
@@ -129,8 +130,21 @@ def valid_of(split: Split) -> Interactions:
 
 
 def without_test(split: Split) -> Split:
-    """A split of which nothing is left to be asked but the validation part."""
-    return replace(split, test=split.test.take(np.zeros(len(split.test), bool)), test_history=None, whole=None)
+    """A split of which nothing is left to be asked but the validation part.
+
+    Ids that the test part alone has are gone, and the others are in order, so that nothing that a model takes from how
+    many there are, or from how they are numbered, depends on the test.
+    """
+    parts = [part for part in (split.train, split.valid, split.valid_history) if part is not None]
+    users, items = (IdMap(np.sort(getattr(split.train, side).ids[np.unique(np.concatenate(
+        [getattr(part, column) for part in parts]))])) for side, column in (("users", "user"), ("items", "item")))
+
+    def cut(part: Interactions | None) -> Interactions | None:
+        return None if part is None else part.reindex(users, items)
+
+    train = split.train.reindex(users, items)
+    return replace(split, train=train, valid=cut(split.valid), valid_history=cut(split.valid_history),
+                   test=train.take(np.zeros(len(train), bool)), test_history=None, whole=None)
 
 
 def halves(split: Split, seed: int) -> tuple[Split, Split]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -15,7 +15,7 @@ from recsys.configuration import written
 from recsys.data.parts import Split
 from recsys.errors import DataError, UnsupportedError
 from recsys.evaluation import protocols
-from recsys.evaluation.comparison import compare
+from recsys.evaluation.comparison import Row, compare
 from recsys.evaluation.evaluator import Evaluation, asked_for
 from recsys.evaluation.metrics import LOWER_IS_BETTER
 from recsys.executor import Died, executor
@@ -46,10 +46,9 @@ class Finalist:
         Whether it is the setting that the search began with.
     chosen : float
         The metric by which it was chosen.
-    value, low, high : float
-        The metric on the other people, with its 95 % interval.
-    difference, difference_low, difference_high : float
-        From the model's setting to begin with, on the same people, with its paired interval.
+    anew : recsys.evaluation.comparison.Row
+        The metric on the other people, with its interval, and how it differs there from the model's setting to begin
+        with.
     seconds : float
         Of fitting.
     """
@@ -58,12 +57,7 @@ class Finalist:
     parameters: dict[str, Any]
     default: bool
     chosen: float
-    value: float
-    low: float
-    high: float
-    difference: float
-    difference_low: float
-    difference_high: float
+    anew: Row
     seconds: float
 
 
@@ -97,7 +91,7 @@ class Tuned:
 
     def to_record(self) -> dict[str, Any]:
         """All of it, as JSON holds it."""
-        return {"metric": self.metric, "card": self.card, "finalists": [vars(each) for each in self.finalists],
+        return {"metric": self.metric, "card": self.card, "finalists": [asdict(each) for each in self.finalists],
                 "spaces": {name: {each: str(found) for each, found in space.items()}
                            for name, space in self.spaces.items()},
                 "trials": {name: [each.to_record() for each in trials] for name, trials in self.trials.items()}}
@@ -111,7 +105,8 @@ class Tuned:
         written(path, {
             "model": {"name": winner.model}, "model.parameters": winner.parameters,
             "tuning": {**{name: value for name, value in self.card.items() if name not in timed},
-                       "chosen": winner.chosen, "anew": winner.value, "low": winner.low, "high": winner.high,
+                       "chosen": winner.chosen, "anew": winner.anew.value, "low": winner.anew.low,
+                       "high": winner.anew.high,
                        "setting": "to begin with" if winner.default else "best of its trials"}},
             "A model that recsys tune has chosen, for --config of recsys train, evaluate and serve.")
 
@@ -195,15 +190,8 @@ def tune(models: Mapping[str, Any], data: Any, protocol: str | protocols.Protoco
     limit = minutes if minutes is not None or trials is not None else _MINUTES
     with executor(attempt, shared, jobs) as run, task(progress, None, "trials") as bar:
         _search(studies, run, limit, trials, jobs, bar)
-    asked = [(study, trial) for study in studies for trial in _to_score(study)]
-    if not asked:
-        reasons = [f"{study.name} {trial.reason}" for study in studies for trial in study.trials.values()]
-        raise UnsupportedError(f"tune: no model could be measured: {reasons[0] if reasons else 'there was no time'}")
-    with executor(_score, (shared, fresh), jobs) as run:
-        scored = run([Job(study.name, trial.parameters) for study, trial in asked])
-    found = dict(zip([(study.name, id(trial)) for study, trial in asked], scored, strict=True))
-    finalists = [each for study in studies if study.ranked for each in _finalists(study, found, metric)]
-    finalists.sort(key=lambda each: (-each.value if larger else each.value, not each.default))
+    finalists = _finalists(studies, shared, fresh, jobs)
+    finalists.sort(key=lambda each: (-each.anew.value if larger else each.anew.value, not each.default))
     return Tuned(metric, _card(shared, fresh, studies, seed, limit, trials),
                  {study.name: [study.trials[place] for place in sorted(study.trials)] for study in studies},
                  {study.name: dict(study.space) for study in studies}, finalists)
@@ -248,28 +236,43 @@ def _search(studies: Sequence[Study], run: Any, minutes: float | None, trials: i
                 bar.advance(1, **({"best": best[0].value} if best else {}))
 
 
+def _finalists(studies: Sequence[Study], shared: Shared, fresh: Split, jobs: int) -> list[Finalist]:
+    """The best trial of each model, and the first if it is another one, scored anew.
+
+    Raises
+    ------
+    UnsupportedError
+        No model could be measured.
+    """
+    asked = [(study, trial) for study in studies for trial in _to_score(study)]
+    if not asked:
+        reasons = [f"{study.name} {trial.reason}" for study in studies for trial in study.trials.values()]
+        raise UnsupportedError(f"tune: no model could be measured: {reasons[0] if reasons else 'there was no time'}")
+    with executor(_score, (shared, fresh), jobs) as run:
+        scored = list(run([Job(study.name, trial.parameters) for study, trial in asked]))
+    found = []
+    for study in studies:
+        own = [(trial, *said) for (of, trial), said in zip(asked, scored, strict=True) if of is study]
+        labels = {_label(study, trial): told for trial, told, _ in own}
+        rows = {row.model: row for row in compare(labels, metrics=[shared.metric], baseline=next(
+            reversed(labels))).entries} if own else {}
+        found += [Finalist(study.name, _to_take(trial), trial is study.trials[0], float(trial.value or 0.0),
+                           rows[_label(study, trial)], seconds) for trial, _, seconds in own]
+    return found
+
+
 def _to_score(study: Study) -> list[Trial]:
-    """The best trial, and the first if it is another one."""
+    """The best trial, and after it the first, if that is another one with a value."""
     ranked, first = study.ranked, study.trials.get(0)
-    if not ranked:
-        return []
-    return ranked[:1] + ([first] if first is not None and first.value is not None and first is not ranked[0] else [])
+    return ranked[:1] + [trial for trial in ranked[1:] if trial is first]
+
+
+def _label(study: Study, trial: Trial) -> str:
+    return "to begin with" if trial is study.trials[0] else "best of its trials"
 
 
 def _score(shared: tuple[Shared, Split], job: Job) -> tuple[Evaluation, float]:
     return anew(*shared, job)
-
-
-def _finalists(study: Study, found: Mapping[tuple[str, int], Any], metric: str) -> Iterator[Finalist]:
-    scored = {id(trial): found[study.name, id(trial)] for trial in _to_score(study)}
-    first = study.trials[0]
-    named = {"default" if trial is first else "best": scored[id(trial)][0] for trial in _to_score(study)}
-    base = "default" if "default" in named else "best"
-    rows = {row.model: row for row in compare(named, metrics=[metric], baseline=base).entries}
-    for trial in _to_score(study):
-        row = rows["default" if trial is first else "best"]
-        yield Finalist(study.name, _to_take(trial), trial is first, float(trial.value or 0.0), row.value, row.low,
-                       row.high, row.difference, row.difference_low, row.difference_high, scored[id(trial)][1])
 
 
 def _to_take(trial: Trial) -> dict[str, Any]:

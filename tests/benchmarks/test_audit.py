@@ -29,7 +29,7 @@ def small(monkeypatch):
 
 
 def test_rows_are_measured_kept_and_told(small, tmp_path):
-    rows = [json.loads(json.dumps(audit.measure(name), allow_nan=False)) for name in audit.ROWS]
+    rows = [json.loads(json.dumps(audit.measure(audit.ROWS[name]), allow_nan=False)) for name in audit.ROWS]
     kept = store.add(tmp_path / "audit.json", rows, list(audit.ROWS))
     lines = audit.table(kept[:1] + kept[2:]).splitlines()
     assert any(line.startswith("| gender: F |") for line in lines)

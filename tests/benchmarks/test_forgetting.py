@@ -43,6 +43,6 @@ def test_names(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
     monkeypatch.setattr(forgetting, "real", absent)
     assert forgetting.main(["nothing"]) == 2
-    assert "no set or row is named nothing" in capsys.readouterr().err
+    assert "no row is named nothing" in capsys.readouterr().err
     assert forgetting.main(["ml-1m/EASE"]) == 3
     assert {row.model for row in forgetting.ROWS.values()} <= set(REGISTRY)

@@ -43,7 +43,7 @@ def test_a_row_has_the_promise_and_what_stands_beside_it(made):
 
 def test_names_and_sets_that_are_not_there(monkeypatch, capsys):
     assert privacy.main(["nothing"]) == 2
-    assert "no claim is named nothing" in capsys.readouterr().err
+    assert "no row is named nothing" in capsys.readouterr().err
 
     def absent(claim):
         raise Absent("ml-1m is not on this machine")

@@ -8,6 +8,7 @@ from benchmarks import (
     accuracy,
     audit,
     cold,
+    compared,
     defaults,
     explanation,
     field,
@@ -23,8 +24,8 @@ from benchmarks import (
 )
 from benchmarks.table import README, extract, put
 
-KINDS = (accuracy, audit, cold, defaults, explanation, field, forgetting, privacy, rechoose, serving, speed, tuning,
-         walk)
+KINDS = (accuracy, audit, cold, compared, defaults, explanation, field, forgetting, privacy, rechoose, serving, speed,
+         tuning, walk)
 TABLE = "| work | peer | ours |\n|---|---|---:|\n| `a` |  | 1 |\n| b | PyTorch |  |\n\n1. a machine\n"
 
 

@@ -390,7 +390,7 @@ def test_compare_sets_a_parameter_of_one_model_or_of_all(run):
              for found in (plain, fewer)]
     assert value[0]["BPR"] == value[1]["BPR"]
     assert value[0]["ALS"] != value[1]["ALS"]
-    for wrong, problem in (("depth=3", "no model that is compared has this parameter"), ("EASE.reg=3", "no model"),
+    for wrong, problem in (("depth=3", "none of the models"), ("EASE.reg=3", "none of the models"),
                            ("epochs=-1", "epochs")):
         code, out, err = run(f"{command.rpartition(' ')[0]} {wrong}")
         assert (code, out, err.count("\n")) == (2, "", 1)

@@ -34,9 +34,18 @@ def work(tmp_path, monkeypatch):
 def test_results_are_in_order(work, workers):
     with executor(work, "all", workers) as run:
         assert [job for _, job, _ in run(range(7))] == list(range(7))
-        assert run([]) == []
+        assert list(run([])) == []
         with pytest.raises(ValueError, match="it is wrong"):
-            run(["raise"])
+            list(run(["raise"]))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_result_is_there_before_later_jobs_fail(work, workers):
+    with executor(work, None, workers) as run:
+        results = run([1, "raise", 3])
+        assert next(results)[1] == 1
+        with pytest.raises(ValueError, match="it is wrong"):
+            list(results)
 
 
 def test_a_process_that_dies_loses_its_own_job_only(work):
@@ -44,7 +53,7 @@ def test_a_process_that_dies_loses_its_own_job_only(work):
         first, died, *others = run([1, "die", 2, 3])
         assert isinstance(died, Died)
         assert [job for _, job, _ in (first, *others)] == [1, 2, 3]
-        assert run([4])[0][1] == 4
+        assert next(run([4]))[1] == 4
 
 
 def test_processes_share_the_cores(work):

@@ -333,4 +333,4 @@ def test_what_is_kept_of_a_person_is_given_out(tmp_path: Path, capsys: pytest.Ca
     assert [event["item"] for event in told["log"]["events"]] == ["i01"]
     assert run("export", path, "--user", ANN) == 0
     assert run("export", path, "--user", "nobody") == 2
-    assert "knows this user" in capsys.readouterr().err
+    assert "the model does not know this user" in capsys.readouterr().err

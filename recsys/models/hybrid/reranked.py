@@ -12,12 +12,13 @@ from recsys.data.csr import CSR
 from recsys.data.interactions import Interactions
 from recsys.data.parts import Split
 from recsys.errors import DataError, ParameterError
-from recsys.estimator import Can, Context, Facts, Learned, Recommender
+from recsys.estimator import Can, Context, Facts, Learned
 from recsys.estimator.capabilities import Depends
 from recsys.estimator.parameters import Check, between, one_of, whole
 from recsys.estimator.scorers import reranked as scorers
 from recsys.evaluation import evaluate
-from recsys.models.hybrid.naming import Spec, made, settled
+from recsys.models.hybrid.composed import Composed
+from recsys.models.hybrid.naming import Spec, settled
 
 __all__ = ["Reranked"]
 
@@ -25,15 +26,16 @@ _HEAD = 0.2  # of all events are of the most popular items, and as many of the l
 
 
 def _can(can: Can, model: Any) -> Can:
-    own: Can = made(model.model).can
+    (part,) = model.parts()
+    own: Can = part.can
     return replace(own, ratings=False, partial_fit=False, explain_exact=False)
 
 
 def _read(model: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*made(model.model).reads, *["item_features"] * (model.by == "calibration")]))
+    return tuple(dict.fromkeys([*Composed.reads.fget(model), *["item_features"] * (model.by == "calibration")]))
 
 
-class Reranked(Recommender):
+class Reranked(Composed):
     """The best items of a model in an order that also varies them, or follows the user's own mix.
 
     Of each list so many candidates are put in order greedily, with the trade-off `strength` between the score, brought
@@ -74,7 +76,6 @@ class Reranked(Recommender):
     checks: ClassVar[dict[str, Check]] = {"by": one_of("diversity", "calibration", "popularity"),
                                           "strength": between(0, 1), "candidates": whole(2)}
 
-    model: Any
     by: str
     strength: float
     candidates: int
@@ -84,38 +85,14 @@ class Reranked(Recommender):
         model = settled(model)
         self.store_parameters(locals())
 
-    @property
-    def looks_at_values(self) -> bool:
-        """Whether the model does."""
-        return made(self.model).looks_at_values
-
-    @property
-    def draws(self) -> bool:
-        """Whether the model's learning does."""
-        return made(self.model).draws
-
-    @property
-    def looks_at_times(self) -> bool:
-        """Whether the model does."""
-        return made(self.model).looks_at_times
-
     def lacks(self, data: Interactions) -> str:
         """What the model needs and the data does not have, and the genres to calibrate to."""
         missing = self.by == "calibration" and (data.item_features is None or data.item_features.genres is None)
-        return ", ".join(filter(None, [made(self.model).lacks(data), "genres of the items" if missing else ""]))
-
-    def with_blanks(self, data: Interactions) -> Interactions:
-        """The data with blank content, if the model reads some."""
-        return made(self.model).with_blanks(data)
-
-    def check_parameters(self) -> None:
-        """Raise ParameterError for the first hyper-parameter, of the model too, that is out of its range."""
-        super().check_parameters()
-        made(self.model).check_parameters()
+        return ", ".join(filter(None, [super().lacks(data), "genres of the items" if missing else ""]))
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """What the model learns, and the labels."""
-        part = made(self.model)
+        (part,) = self.parts()
         learned = part.learn(data, context)
         labels = self._labels(data, context.facts)
         if labels is None and learned.scorer.alike(np.zeros(1, np.int32)) is None:

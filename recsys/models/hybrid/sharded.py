@@ -9,26 +9,23 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recsys.data.interactions import Interactions
-from recsys.estimator import Can, Context, Facts, Fitted, Learned, Recommender
+from recsys.estimator import Can, Context, Facts, Fitted, Learned
 from recsys.estimator.capabilities import Depends
 from recsys.estimator.parameters import Check, whole
 from recsys.estimator.scorers.blend import Blend, together
 from recsys.estimator.scorers.shards import Shard
 from recsys.estimator.staying import Staying
-from recsys.models.hybrid.naming import Spec, made, settled
+from recsys.models.hybrid.composed import Composed
+from recsys.models.hybrid.naming import Spec, settled
 
 __all__ = ["Sharded"]
 
 
 def _can(can: Can, model: Any) -> Can:
-    return together([made(model.model).can])
+    return together([part.can for part in model.parts()])
 
 
-def _read(model: Any) -> tuple[str, ...]:
-    return tuple(made(model.model).reads)
-
-
-class Sharded(Recommender):
+class Sharded(Composed):
     """Several trainings of one model, each on a share of the users; forgetting trains again those that had seen them.
 
     A user's shard follows from the id and the seed. The scores of all shards, each brought to mean 0 and variance 1
@@ -59,10 +56,8 @@ class Sharded(Recommender):
     """
 
     can: ClassVar[Any] = Depends(Can(fold_in=True, explain=True), _can)
-    reads: ClassVar[Any] = property(_read)
     checks: ClassVar[dict[str, Check]] = {"shards": whole(1), "seed": whole(0)}
 
-    model: Any
     shards: int
     seed: int
 
@@ -74,34 +69,6 @@ class Sharded(Recommender):
     def keeps_events(self) -> bool:
         """To train shards again."""
         return True
-
-    @property
-    def draws(self) -> bool:
-        """Whether the model's learning does."""
-        return made(self.model).draws
-
-    @property
-    def looks_at_values(self) -> bool:
-        """Whether the model does."""
-        return made(self.model).looks_at_values
-
-    @property
-    def looks_at_times(self) -> bool:
-        """Whether the model does."""
-        return made(self.model).looks_at_times
-
-    def lacks(self, data: Interactions) -> str:
-        """What the model needs and the data does not have."""
-        return made(self.model).lacks(data)
-
-    def with_blanks(self, data: Interactions) -> Interactions:
-        """The data with blank content, if the model reads some."""
-        return made(self.model).with_blanks(data)
-
-    def check_parameters(self) -> None:
-        """Raise ParameterError for the first hyper-parameter, of the model too, that is out of its range."""
-        super().check_parameters()
-        made(self.model).check_parameters()
 
     def learn(self, data: Interactions, context: Context) -> Learned:
         """Every shard that has events."""
@@ -139,7 +106,7 @@ class Sharded(Recommender):
         return Learned(Blend(parts, np.ones(len(parts)) / len(parts), trained, lengths)), count
 
     def _trained(self, mine: Interactions, members: np.ndarray, context: Context) -> Any:
-        part, users = made(self.model), mine.users.ids[members]
+        (part,), users = self.parts(), mine.users.ids[members]
         own = mine.reindex(Staying(members).ids(mine.users), mine.items) if len(users) < len(members) else mine
         facts = Facts.of(own, part.keeps_events)
         return part.learn(own, replace(context, facts=facts, valid=None, valid_history=None, checkpoint=None)).scorer

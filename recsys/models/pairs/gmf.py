@@ -64,7 +64,7 @@ class GMF(PairModel):
     factors: int
     init_std: float
 
-    def __init__(self, *, factors: int = 32, epochs: int = 60, lr: float = 0.02, reg: float = 0.2,
+    def __init__(self, *, factors: int = 64, epochs: int = 60, lr: float = 0.02, reg: float = 0.3,
                  batch_size: int = 8192, loss: str = "softmax", negatives: int = 4, init_std: float = 0.1,
                  patience: int | None = None, seed: int = 0) -> None:
         self.store_parameters(locals())

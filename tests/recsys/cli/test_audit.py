@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys import cli, datasets, models, splits
+from recsys import cli, datasets, loading, models, splits
 from recsys.data import Interactions
 
 
@@ -134,3 +134,15 @@ def test_a_narrow_terminal_breaks_no_number(run, monkeypatch):
     assert code == 0
     assert max(map(len, out.splitlines())) <= 42
     assert np.isfinite([float(word) for word in out.split() if word.replace(".", "", 1).isdigit()]).all()
+
+
+def test_lists_on_other_events_hold_what_the_model_knows(run, folder):
+    few = (folder / "train.csv").read_text().splitlines()[:4]
+    (folder / "few.csv").write_text("\n".join(few) + "\n")
+    code, out, err = run("audit ease.recsys --data few.csv --json")
+    assert code == 0
+    assert "trained on other events" in err
+    found = json.loads(out)
+    assert found["card"]["candidates"].startswith(f"{len(loading.load(folder / 'ease.recsys').items)} items")
+    assert next(each["value"] for each in found["measures"] if each["measure"] == "coverage@10" and each["who"] == "model"
+                ) > 0

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from recsys import cli, datasets
+from recsys import cli, datasets, models
 from recsys.cli import explain as command
+from recsys.data import Interactions
 from recsys.explanation import METHODS
 from recsys.models import EASE, Popular
 
@@ -88,6 +89,7 @@ def test_what_stands_in_says_so(folder, capsys):
 @pytest.mark.parametrize(("arguments", "says"), [
     (["--user", 987654], "987654"), (["--user", 0, "--item", 987654], "987654"), (["--history", "987654"], "987654"),
     ([], "--user ID"), (["--user", 0, "--history", "1"], "--user ID"), (["--curves"], "--data"),
+    (["--history", ","], "--history holds no ids"),
     (["--history", "0,1", "--history-values", "5"], "one each"), (["--user", 0, "--threshold", 3], "threshold"),
     (["--user", 0, "--method", "integrated gradients"], "no network")])
 def test_one_sentence_for_a_mistake(folder, capsys, arguments, says):
@@ -106,3 +108,13 @@ def test_a_model_that_reads_no_history_has_no_curves(folder, capsys):
 
 def test_methods_are_those_of_the_package():
     assert command._METHODS == METHODS
+
+
+def test_what_is_missing_is_asked_for_by_its_option(tmp_path, capsys):
+    rated = Interactions.from_arrays([1, 1, 2, 2], [5, 6, 5, 6], values=[1.0, 2.0, 3.0, 4.0])
+    models.MatrixFactorization(epochs=1).fit(rated).save(tmp_path / "rated.recsys")
+    assert cli.main(["explain", str(tmp_path / "rated.recsys"), "--history", "5"]) == 2
+    assert "with --history-values" in capsys.readouterr().err
+    models.ItemKNN().fit(Interactions.from_arrays([1], [5])).save(tmp_path / "one.recsys")
+    assert cli.main(["explain", str(tmp_path / "one.recsys"), "--user", "1"]) == 2
+    assert "pass --item ID" in capsys.readouterr().err

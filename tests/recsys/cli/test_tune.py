@@ -45,6 +45,11 @@ def test_the_file_goes_on_to_train_evaluate_and_serve(run):
     from recsys.serving.settings import Settings, Variant
 
     assert Settings.read("best.toml", variants=(Variant("one", "best.recsys"),)).workers == 1
+    code, out, err = run("compare", "--data", "events.csv", "--models", table["name"], "--config", "best.toml",
+                         "--protocol", "ratio-811-full", "--json")
+    assert code == 0, err
+    compared = {row["model"]: row for row in json.loads(out)["models"]}
+    assert set(compared) == {table["name"], f"{table['name']}, best.toml"}
     again = run("tune", "--data", "events.csv", "--models", "ALS,GMF", "--set", "GMF.epochs=4", "--trials", 6,
                 "--storage", "trials.db", "--json")
     assert len(json.loads(again[1])["trials"]["ALS"]) == 6

@@ -19,9 +19,11 @@ pytest.importorskip("optuna", reason="the extra `tune` is not installed")
 
 from recsys import datasets, split_random
 from recsys.configuration import read_model
+from recsys.data import IdMap
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.estimator import Can, Learned, Recommender
 from recsys.estimator.scorers.constant import Constant
+from recsys.events import Event, EventLog
 from recsys.models import ALS, EASE, GMF, MatrixFactorization, Popular, WeightedHybrid
 from recsys.tuning import tune
 from recsys.tuning.trials import halves, without_test
@@ -43,12 +45,12 @@ def told(found):
 def test_the_winner_is_kept_and_the_defaults_stand_beside(data, tmp_path):
     found = tune({"EASE": EASE(), "Popular": Popular()}, data, "ratio-811-full", trials=6, metric="ndcg@10")
     assert [len(trials) for trials in found.trials.values()] == [6, 6]
-    values = [each.value for each in found.finalists]
+    values = [each.anew.value for each in found.finalists]
     assert values == sorted(values, reverse=True)
     assert {(each.model, each.default) for each in found.finalists} >= {("EASE", True), ("Popular", True)}
     for each in found.finalists:
-        assert each.low <= each.value <= each.high
-        assert not each.default or each.difference == 0
+        assert each.anew.low <= each.anew.value <= each.anew.high
+        assert not each.default or each.anew.difference == 0
     best = max(each.value for each in found.trials["EASE"])
     assert best >= found.trials["EASE"][0].value
     assert found.trials["EASE"][0].parameters == EASE().get_params()
@@ -144,12 +146,15 @@ def test_the_test_part_changes_nothing(data, tmp_path):
     split = split_random(data, valid=0.2, test=0.2, seed=3)
     poisoned = replace(split, test=replace(split.test, item=np.roll(split.test.item, 7),
                                            user=split.test.user[::-1].copy()))
+    users, items = (IdMap(np.insert(each.ids, 0, each.ids.max() + [1, 2])) for each in (data.users, data.items))
+    grown = replace(split, **{name: getattr(split, name).reindex(users, items) for name in ("train", "valid", "test")})
+    grown = replace(grown, test=replace(grown.test, item=np.arange(len(grown.test)).astype(np.int32) % len(items)))
     files = []
-    for name, each in (("clean", split), ("poisoned", poisoned)):
+    for name, each in (("clean", split), ("poisoned", poisoned), ("grown", grown)):
         found = tune({"EASE": EASE(), "ALS": ALS(epochs=2)}, each, "predefined", trials=6, metric="recall@10")
         found.write(tmp_path / f"{name}.toml")
         files.append((tmp_path / f"{name}.toml").read_bytes())
-    assert files[0] == files[1]
+    assert files[0] == files[1] == files[2]
     assert not len(without_test(split).test)
 
 
@@ -180,8 +185,7 @@ class Brittle(Recommender):
 
 
 def test_a_trial_that_fails_is_a_line(data, monkeypatch):
-    for where in ("trials", "tuning"):
-        monkeypatch.setattr(f"recsys.tuning.{where}.find", lambda name: Brittle)
+    monkeypatch.setattr("recsys.tuning.trials.find", lambda name: Brittle)
     found = tune({"Brittle": Brittle()}, data, "ratio-811-full", trials=5)
     states = [each.state for each in found.trials["Brittle"]]
     assert states == ["complete", "failed", "failed", "failed", "failed"]
@@ -201,8 +205,7 @@ class Planted(Brittle):
 
 
 def test_a_planted_best_is_found(data, monkeypatch):
-    for where in ("trials", "tuning"):
-        monkeypatch.setattr(f"recsys.tuning.{where}.find", lambda name: Planted)
+    monkeypatch.setattr("recsys.tuning.trials.find", lambda name: Planted)
     found = tune({"Planted": Planted()}, data, "ratio-811-full", trials=29, metric="auc")
     ranked = sorted(found.trials["Planted"], key=lambda each: -each.value)
     assert abs(math.log(ranked[0].parameters["reg"] / 8)) < 0.3
@@ -215,7 +218,7 @@ def test_ratings_are_made_small():
     data = datasets.simulate(n_users=80, n_items=50, n_events=1500, seed=0)[0]
     found = tune({"MF": MatrixFactorization(epochs=3)}, data, "ratings-90-10", trials=5)
     assert found.metric == "rmse"
-    values = [each.value for each in found.finalists]
+    values = [each.anew.value for each in found.finalists]
     assert values == sorted(values)
 
 
@@ -256,8 +259,21 @@ def test_another_search_is_not_gone_on_with(data, tmp_path):
     with pytest.raises(ParameterError, match="another seed"):
         tune({"EASE": EASE()}, data, "ratio-811-full", trials=1, storage=storage, seed=4)
     (tmp_path / "none.db").write_text("no database at all, but text that is long enough to be taken for one")
-    with pytest.raises(ParameterError, match=r"none\.db is no file of trials"):
+    with pytest.raises(ParameterError, match=r"none\.db is no file of trials, and stays as it is"):
         tune({"EASE": EASE()}, data, "ratio-811-full", trials=1, storage=tmp_path / "none.db")
+
+
+def test_a_database_of_something_else_stays_as_it_is(data, tmp_path):
+    with EventLog(tmp_path / "log.db") as log:
+        log.append([Event("a", 1, 2, "click", None, 0.0, None)])
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(ParameterError, match=r"log\.db is no file of trials, and stays as it is"):
+            tune({"EASE": EASE()}, data, "ratio-811-full", trials=1, storage=tmp_path / "log.db")
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(ParameterError, match="is no file of trials"):
+        tune({"EASE": EASE()}, data, "ratio-811-full", trials=1, storage=tmp_path)
+    with pytest.raises(ParameterError, match="cannot keep trials"):
+        tune({"EASE": EASE()}, data, "ratio-811-full", trials=1, storage=tmp_path / "no" / "folder.db")
 
 
 def test_the_file_says_how(data, tmp_path):
