@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from recsys.data.csr import CSR
+from recsys.data.described import described
 from recsys.errors import DataError
 
 __all__ = ["FIELDS", "Features", "label_matrix"]
@@ -53,6 +54,11 @@ class Features:
                 object.__setattr__(self, name, _strings(getattr(self, name), dtype))
         arrays = {name: np.asarray(values) for name, values in self.attributes.items()}
         object.__setattr__(self, "attributes", MappingProxyType(arrays))
+        if self.genres is not None and not isinstance(self.genres, CSR):
+            raise DataError(f"Features: genres are {described(self.genres)}; recsys.data.features.label_matrix makes "
+                            f"them of lists of labels.")
+        if self.genres is not None and not np.isfinite(self.genres.weights).all():
+            raise DataError("Features: genres have weights that are not finite; leave a label out that there is not.")
         if self.genres is not None and (self.genre_names is None or len(self.genre_names) != self.genres.shape[1]):
             raise DataError(f"Features: genres of shape {self.genres.shape} need as many genre_names as columns.")
         if len(set(self._lengths().values())) > 1:

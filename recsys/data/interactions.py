@@ -13,6 +13,7 @@ import numpy as np
 from recsys.data import cleaning, intake
 from recsys.data.columns import as_times, as_values
 from recsys.data.csr import CSR
+from recsys.data.described import described
 from recsys.data.features import Features
 from recsys.data.ids import IdMap, as_ids, number, renumber
 from recsys.data.writing import write_csv
@@ -83,8 +84,14 @@ class Interactions:
                                 f"got {column.min()}..{column.max()}.")
         for field, ids in (("user_features", self.users), ("item_features", self.items)):
             features = getattr(self, field)
+            if features is not None and not isinstance(features, Features):
+                raise DataError(f"Interactions: {field} is {described(features)}; pass recsys.Features(...), or add "
+                                f"what a frame or a file has with recsys.data.side.add_features.")
             if features is not None and len(features) != len(ids):
                 raise DataError(f"Interactions: {field} describe {len(features)} rows, there are {len(ids)} ids.")
+        if self.social is not None and not isinstance(self.social, CSR):
+            raise DataError(f"Interactions: social is {described(self.social)}; pass CSR.from_pairs(from, to, "
+                            f"shape=(n_users, n_users)), or add a file or frame with recsys.data.side.add_friends.")
         if self.social is not None and self.social.shape != (len(self.users),) * 2:
             raise DataError(f"Interactions: social has shape {self.social.shape}, there are {len(self.users)} users.")
 

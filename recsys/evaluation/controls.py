@@ -120,7 +120,7 @@ def alone(data: Known, what: str) -> Known:
     side, _, modality = what.partition(".")
     found = data.train if isinstance(data, Split) else data
     for other in WHAT:
-        if other != side and _held(found, other) is not None:
+        if other != side and _says(found, other):
             data = dropped(data, other)
     for name in _modalities(found, what, side):
         if modality and name != modality:
@@ -145,7 +145,7 @@ def beside(model: Any, data: Known, kind: str) -> dict[str, Known]:
     """
     one_of(*KINDS).require("controls", "kind", kind)
     train = data.train if isinstance(data, Split) else data
-    held = [what for what in KINDS[kind] if _held(train, what) is not None and what in getattr(model, "reads", ())]
+    held = [what for what in KINDS[kind] if _says(train, what) and what in getattr(model, "reads", ())]
     found = {}
     for name, control in (("permuted", permuted), ("constant", constant)):
         changed = data
@@ -176,6 +176,18 @@ def _held(data: Interactions, side: str) -> Any:
     return data.social if side == "friends" else getattr(data, side)
 
 
+def _says(data: Interactions, side: str) -> bool:
+    """Whether a side has links, or a modality that says something of anybody."""
+    held = _held(data, side)
+    if held is None or side == "friends":
+        return held is not None and held.nnz > 0
+    return any(_told(held, name).any() for name in _names(held))
+
+
+def _names(features: Features) -> list[str]:
+    return [*(name for name in FIELDS if getattr(features, name) is not None), *features.attributes]
+
+
 def _modalities(data: Interactions, what: str, side: str) -> list[str]:
     """The modalities that a side has and says something with; of friends, none.
 
@@ -186,14 +198,9 @@ def _modalities(data: Interactions, what: str, side: str) -> list[str]:
     """
     one_of(*WHAT).require("controls", "what", side)
     held = _held(data, side)
-    if side == "friends":
-        found: list[str] = []
-    else:
-        names = [] if held is None else [*(name for name in FIELDS if getattr(held, name) is not None),
-                                         *held.attributes]
-        found = [name for name in names if _told(held, name).any()]
+    found = [] if held is None or side == "friends" else [name for name in _names(held) if _told(held, name).any()]
     asked = what.partition(".")[2]
-    if held is None or (asked and asked not in found) or (side != "friends" and not found):
+    if not _says(data, side) or (asked and asked not in found):
         have = f" but {', '.join(found)}" if found else ""
         raise DataError(f"controls: the data has no {what}{have}; name something that it has.")
     return found

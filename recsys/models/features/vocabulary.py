@@ -79,7 +79,7 @@ class Numbers(_OfAttribute):
     @classmethod
     def learn(cls, attribute: str, values: np.ndarray, present: np.ndarray) -> Numbers:
         """From values (n, width), where bool (n,) says what occurs in training."""
-        known = np.isfinite(values)
+        known = _known(attribute, values)
         inside = np.where(known, values, 0.0)
         count = np.maximum((known & present[:, None]).sum(axis=0), 1)
         mean = inside[present].sum(axis=0) / count
@@ -93,7 +93,7 @@ class Numbers(_OfAttribute):
             raise DataError(f"attribute {self.attribute!r} is {given.dtype}{given.shape}, and was numbers of shape (n, "
                             f"{self.width}) in training")
         values = given.reshape((len(given), self.width)).astype(np.float64)
-        known = np.isfinite(values)
+        known = _known(self.attribute, values)
         scaled = np.where(known, values - self.mean, 0.0) / np.where(self.spread > 0, self.spread, 1)
         rows, columns = np.nonzero(known & (self.spread > 0))
         return CSR.from_pairs(rows, columns, scaled[rows, columns], values.shape), ""
@@ -101,6 +101,15 @@ class Numbers(_OfAttribute):
     def state(self) -> dict[str, np.ndarray]:
         """As arrays."""
         return {"mean": self.mean, "spread": self.spread}
+
+
+def _known(attribute: str, values: np.ndarray) -> np.ndarray:
+    """Which numbers (n, width) are there, not being NaN; DataError for one that is infinite."""
+    endless = np.isinf(values).any(axis=1)
+    if endless.any():
+        raise DataError(f"attribute {attribute!r} has an infinite number in row {int(np.argmax(endless))}; correct it, "
+                        f"or write NaN where there is none")
+    return ~np.isnan(values)
 
 
 @dataclass(frozen=True)
@@ -219,7 +228,10 @@ class Vocabulary:
                     fields.append(Names(attribute, np.unique(words[words != ""])))
             elif values.dtype.kind in "iuf" and values.ndim <= 2:
                 numbers = values.reshape((len(values), -1)).astype(np.float64)
-                fields.append(Numbers.learn(attribute, numbers, present))
+                try:
+                    fields.append(Numbers.learn(attribute, numbers, present))
+                except DataError as error:
+                    raise DataError(f"The {error}.") from None
         if features is not None and features.genres is not None and features.genre_names is not None:
             fields.append(Labels(features.genre_names))
         for attribute in ("titles", "text") if text and features is not None else ():

@@ -92,7 +92,7 @@ class Sharded(Composed):
     def _learned(self, data: Interactions, context: Context, kept: dict[int, Any]) -> tuple[Learned, int]:
         """What is learned, where the scorers of some shards are there already; and how many were learned."""
         shard, parts, count = self._shards(data.users.ids), [], 0
-        history = context.facts.events
+        history = data.csr if context.facts.events is None else context.facts.events  # as a part, which keeps none
         for number in range(self.shards):
             members = shard == number
             mine = data.take(members[data.user])

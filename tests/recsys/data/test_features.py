@@ -39,6 +39,11 @@ def test_what_does_not_fit_is_refused():
         Features(titles=np.array(["a", "b"]), attributes={"price": np.zeros(3)})
     with pytest.raises(DataError, match=r"need as many genre_names"):
         Features(genres=CSR.from_pairs([0], [0]))
+    with pytest.raises(DataError, match=r"genres are an array of shape \(2, 1\); recsys.data.features.label"):
+        Features(genres=np.ones((2, 1)), genre_names=["war"])
+    for weight in (np.nan, np.inf):
+        with pytest.raises(DataError, match=r"genres have weights that are not finite"):
+            Features(genres=CSR.from_pairs([0], [0], [weight]), genre_names=["war"])
     with pytest.raises(DataError, match=r"indices must lie in -1\.\.0, got 0\.\.1"):
         Features(titles=np.array(["a"])).take(np.array([0, 1]))
     assert repr(Features(titles=np.array(["a"]))) == "Features(1 rows: titles)"

@@ -132,6 +132,10 @@ def test_bad_parts_are_refused():
         Interactions(ids, ids, np.array([0]), np.array([0]), item_features=Features(titles=np.array(["a"])))
     with pytest.raises(DataError, match=r"social has shape \(1, 1\)"):
         Interactions(ids, ids, np.array([0]), np.array([0]), social=CSR.from_pairs([0], [0]))
+    with pytest.raises(DataError, match=r"social is an array of shape \(2, 2\); pass CSR\.from_pairs\(from, to"):
+        Interactions(ids, ids, np.array([0]), np.array([0]), social=np.eye(2))
+    with pytest.raises(DataError, match=r"item_features is a dict of 2; pass recsys\.Features\(\.\.\.\), or add what"):
+        Interactions(ids, ids, np.array([0]), np.array([0]), item_features={1: "a", 2: "b"})
     with pytest.raises(DataError, match=r"social need user_ids"):
         Interactions.from_arrays([1], [1], social=CSR.from_pairs([0], [0]))
     with pytest.raises(DataError, match=r"item_features need item_ids"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from recsys.data import CSR, Features, IdMap, Interactions
 from recsys.data.splits import split_random
 from recsys.errors import DataError, ParameterError
 from recsys.evaluation import controls
-from recsys.evaluation.controls import alone, constant, dropped, permuted
+from recsys.evaluation.controls import alone, beside, constant, dropped, permuted
+from recsys.models import TrustKNN
 
 SEEDS = st.integers(0, 99)
 
@@ -146,6 +148,17 @@ def test_what_the_data_does_not_have_is_said(what, message):
     for control in (permuted, constant, dropped, alone):
         with pytest.raises(DataError, match=message):
             control(data, what)
+
+
+def test_what_says_nothing_of_anybody_is_not_there():
+    data = described(3, [(0, 1)])
+    silent = replace(data, social=CSR.empty(data.social.shape), item_features=Features(titles=[""] * 3))
+    for what in ("friends", "item_features"):
+        for control in (permuted, constant, dropped, alone):
+            with pytest.raises(DataError, match=f"the data has no {what}"):
+                control(silent, what)
+    assert beside(TrustKNN(), data, "friends").keys() == {"friends permuted", "friends constant"}
+    assert beside(TrustKNN(), silent, "friends") == beside(TrustKNN(), silent, "features") == {}
 
 
 def test_names_and_seeds_are_checked():

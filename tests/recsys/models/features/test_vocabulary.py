@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import Features
+from recsys.errors import DataError
 from recsys.models.features.vocabulary import Vocabulary
 
 
@@ -23,3 +24,14 @@ def test_names_of_things_are_no_fields(n, others):
 def test_few_or_shared_values_stay(values):
     words = Vocabulary.learn(Features(attributes={"kind": np.array(values)}), np.ones(len(values), bool))
     assert [field.name for field in words.fields] == ["kind"]
+
+
+@pytest.mark.parametrize("endless", [np.inf, -np.inf])
+def test_an_infinite_number_is_not_taken_for_a_missing_one(endless):
+    """Neither when a column is learned nor when one is read."""
+    price, there = np.array([1.0, np.nan, 3.0]), np.ones(3, bool)
+    words = Vocabulary.learn(Features(attributes={"price": price}), there)
+    price = np.where(price == 3, endless, price)
+    for use in (lambda features: Vocabulary.learn(features, there), lambda features: words.read(features, 3)):
+        with pytest.raises(DataError, match=r"attribute 'price' has an infinite number in row 2; correct it, or"):
+            use(Features(attributes={"price": price}))

@@ -13,7 +13,7 @@ from recsys import datasets, evaluate, split_last
 from recsys.data import IdMap, Interactions
 from recsys.errors import DataError, ParameterError, UnsupportedError
 from recsys.estimator.scorers.shards import Shard
-from recsys.models import BPR, EASE, MLP, LinearRegression, Popular, Sharded
+from recsys.models import BPR, EASE, MLP, LinearRegression, Popular, Sharded, WeightedHybrid
 
 DATA = datasets.simulate(n_users=120, n_items=40, n_events=2500, seed=0)[0].clean(duplicates="first").binarise()
 
@@ -96,6 +96,14 @@ def test_models_that_do_not_fold_in_answer_their_own_users() -> None:
     alone = MLP(epochs=1).fit(only(DATA, mine.members))
     best = alone.recommend(user, k=5).items.tolist()
     assert model.recommend(user, k=5).items.tolist() == best
+
+
+def test_as_a_part_of_another_model_it_answers_its_users(tmp_path: Path) -> None:
+    sharded = ("Sharded", {"model": ("EASE", {"reg": 5.0}), "shards": 2})
+    model = WeightedHybrid(models=(sharded, "Popular")).fit(DATA)
+    found = model.recommend(DATA.users.ids, k=3)
+    model.save(tmp_path / "model.recsys")
+    assert (recsys.load(tmp_path / "model.recsys").recommend(DATA.users.ids, k=3).items == found.items).all()
 
 
 def test_content_and_strange_parameters() -> None:
