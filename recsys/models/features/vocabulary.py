@@ -109,7 +109,7 @@ def _known(attribute: str, values: np.ndarray) -> np.ndarray:
     if endless.any():
         raise DataError(f"attribute {attribute!r} has an infinite number in row {int(np.argmax(endless))}; correct it, "
                         f"or write NaN where there is none")
-    return ~np.isnan(values)
+    return np.asarray(~np.isnan(values))
 
 
 @dataclass(frozen=True)
