@@ -182,7 +182,11 @@ class Study:
         """Keep what came of a trial."""
         self.trials[place] = trial
         told = {"place": place, "trial": json.dumps(trial.to_record())}
-        self.study.add_trial(_frozen(trial, self.space, self.maximize, told))
+        try:
+            self.study.add_trial(_frozen(trial, self.space, self.maximize, told))
+        except optuna().exceptions.StorageInternalError as error:
+            raise ParameterError(f"tune: the storage cannot keep another trial ({str(error).splitlines()[0]}); make "
+                                 f"room, and run the same again.") from error
 
 
 def _frozen(trial: Trial, space: Space, maximize: bool, told: Mapping[str, Any] | None = None) -> Any:
