@@ -185,7 +185,7 @@ class Study:
         try:
             self.study.add_trial(_frozen(trial, self.space, self.maximize, told))
         except optuna().exceptions.StorageInternalError as error:
-            raise ParameterError(f"tune: the storage cannot keep another trial ({str(error).splitlines()[0]}); make "
+            raise ParameterError(f"tune: the storage cannot keep another trial ({str(error.__cause__ or error).splitlines()[0]}); make "
                                  f"room, and run the same again.") from error
 
 
