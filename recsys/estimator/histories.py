@@ -11,7 +11,7 @@ from recsys.data.csr import CSR, distinct
 from recsys.estimator.arrays import Arrays, expect, pack, unpack_if
 from recsys.estimator.facts import Facts, kept_once
 
-__all__ = ["Histories", "faded", "inverse_frequency"]
+__all__ = ["Histories", "ages", "faded", "inverse_frequency"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +97,20 @@ def faded(history: CSR, rows: CSR, decay: float) -> CSR:
     >>> faded(history, history.unique(), 0.5).toarray()
     array([[1.  , 0.25, 0.5 ]], dtype=float32)
     """
-    age = np.repeat(history.indptr[1:], history.counts) - 1 - np.arange(history.nnz)
-    last = distinct(CSR(history.indptr, history.indices, age.astype(np.float32), history.shape))
-    weights = rows.weights * np.float32(decay) ** last.weights
+    weights = rows.weights * np.float32(decay) ** ages(history).weights
     return CSR(rows.indptr, rows.indices, weights, rows.shape)
+
+
+def ages(history: CSR) -> CSR:
+    """The distinct items of a history, with the events since the last one of each.
+
+    Examples
+    --------
+    >>> ages(CSR.from_pairs([0, 0, 0, 0], [2, 1, 2, 0], shape=(1, 3))).toarray()
+    array([[0., 2., 1.]], dtype=float32)
+    """
+    since = np.repeat(history.indptr[1:], history.counts) - 1 - np.arange(history.nnz)
+    return distinct(CSR(history.indptr, history.indices, since.astype(np.float32), history.shape))
 
 
 def inverse_frequency(counts: np.ndarray, n_users: int) -> np.ndarray:

@@ -215,37 +215,37 @@ def _sum_sparse_rows(first, last, indptr, indices, weights, rows_indptr, rows_in
 
 # ----------------------------------------------------------------------------------------------------- sequences
 
-def continuations(indptr, indices, weights, near_indptr, near_indices, near_data, rows_indptr, rows_indices, powers,
-                  backward, repeats, n):
+def continuations(indptr, indices, weights, ages, near_indptr, near_indices, near_data, rows_indptr, rows_indices,
+                  powers, backward, repeats, n):
     n_rows = len(indptr) - 1
     out = np.zeros((n_rows, n), np.float32)
 
     def share(first, last):
-        _continuations(first, last, indptr, indices, weights, near_indptr, near_indices, near_data, rows_indptr,
-                       rows_indices, powers, backward, repeats, np.zeros(n), np.full(n, -1), out)
+        _continuations(first, last, indptr, indices, weights, ages, near_indptr, near_indices, near_data, rows_indptr,
+                       rows_indices, powers, backward, repeats, np.zeros(n), np.full(n, np.inf), np.full(n, -1), out)
 
     spread(share, min(_SHARES, n_rows), len(near_indices) > _LARGE // 10)
     return out
 
 
 @njit(cache=True, nogil=True, **_FAST)
-def _continuations(first, last, indptr, indices, weights, near_indptr, near_indices, near_data, rows_indptr,
-                   rows_indices, powers, backward, repeats, held, met, out):
+def _continuations(first, last, indptr, indices, weights, ages, near_indptr, near_indices, near_data, rows_indptr,
+                   rows_indices, powers, backward, repeats, held, since, met, out):
     for share in range(first, last):
         for row in range(share, len(out), _SHARES):
             sums = out[row]
             for at in range(indptr[row], indptr[row + 1]):
-                held[indices[at]] = weights[at]
+                held[indices[at]], since[indices[at]] = weights[at], ages[at]
             for near in range(near_indptr[row], near_indptr[row + 1]):
                 begin, end = rows_indptr[near_indices[near]], rows_indptr[near_indices[near] + 1]
-                star, most = begin, 0.0
+                star, newest, weight = begin, np.inf, 0.0
                 for at in range(begin, end):
-                    if held[rows_indices[at]] > 0 and held[rows_indices[at]] >= most:
-                        star, most = at, held[rows_indices[at]]
-                weight = near_data[near] * most
+                    item = rows_indices[at]
+                    if since[item] < np.inf and since[item] <= newest:
+                        star, newest, weight = at, since[item], near_data[near] * held[item]
                 for at in range(end - 1, begin - 1, -1):
                     item = rows_indices[at]
-                    if met[item] == near or (not repeats and held[item] > 0):
+                    if met[item] == near or (not repeats and since[item] < np.inf):
                         continue
                     met[item] = near
                     if at >= star:
@@ -253,7 +253,7 @@ def _continuations(first, last, indptr, indices, weights, near_indptr, near_indi
                     else:
                         sums[item] += weight * backward * powers[star - at - 1]
             for at in range(indptr[row], indptr[row + 1]):
-                held[indices[at]] = 0
+                held[indices[at]], since[indices[at]] = 0, np.inf
 
 
 # ------------------------------------------------------------------------------------------------------- ratings

@@ -120,19 +120,19 @@ def sum_sparse_rows(indptr: np.ndarray, indices: np.ndarray, weights: np.ndarray
     return out
 
 
-def continuations(indptr: np.ndarray, indices: np.ndarray, weights: np.ndarray, near_indptr: np.ndarray,
-                  near_indices: np.ndarray, near_data: np.ndarray, rows_indptr: np.ndarray, rows_indices: np.ndarray,
-                  powers: np.ndarray, backward: float, repeats: bool, n: int) -> np.ndarray:
+def continuations(indptr: np.ndarray, indices: np.ndarray, weights: np.ndarray, ages: np.ndarray,
+                  near_indptr: np.ndarray, near_indices: np.ndarray, near_data: np.ndarray, rows_indptr: np.ndarray,
+                  rows_indices: np.ndarray, powers: np.ndarray, backward: float, repeats: bool, n: int) -> np.ndarray:
     """What stands around the items of a row in other rows, which are sequences: float32 (B, n).
 
-    In each other row, of similarity s, the place p is that of the row's item with the largest weight w, the last such
-    place. An item whose last place there is q adds `s w powers[q - p - 1]` to its sum if q is behind p, `s w` if it
+    In each other row, of similarity s, the place p is the last one of the row's item with the least age, whose weight
+    is w. An item whose last place there is q adds `s w powers[q - p - 1]` to its sum if q is behind p, `s w` if it
     is p, and `s w backward powers[p - q - 1]` if it is before.
 
     Parameters
     ----------
-    indptr, indices, weights
-        The rows (B, n), whose weights are not negative; each column at most once.
+    indptr, indices, weights, ages
+        The rows (B, n), and the weight and the age of each entry; each column at most once, and each age.
     near_indptr, near_indices, near_data
         The other rows of each row (B, m), and their similarities.
     rows_indptr, rows_indices
@@ -147,17 +147,18 @@ def continuations(indptr: np.ndarray, indices: np.ndarray, weights: np.ndarray, 
     out = np.zeros((len(indptr) - 1, n), np.float32)
     for row in range(len(out)):
         mine = slice(indptr[row], indptr[row + 1])
-        held = np.zeros(n)
-        held[indices[mine]] = weights[mine]
+        held, since = np.zeros(n), np.full(n, np.inf)
+        held[indices[mine]], since[indices[mine]] = weights[mine], ages[mine]
         for near in range(near_indptr[row], near_indptr[row + 1]):
             theirs = rows_indices[rows_indptr[near_indices[near]]:rows_indptr[near_indices[near] + 1]]
-            most = held[theirs].max(initial=0)
-            star = np.flatnonzero(held[theirs] == most)[-1] if most > 0 else 0
+            newest = since[theirs].min(initial=np.inf)
+            star = np.flatnonzero(since[theirs] == newest)[-1] if newest < np.inf else 0
+            weight = held[theirs[star]] if newest < np.inf else 0.0
             items, back = np.unique(theirs[::-1], return_index=True)
             distance = len(theirs) - 1 - back - star
             value = np.where(distance < 0, backward, 1.0) * powers[np.maximum(np.abs(distance) - 1, 0)]
-            kept = repeats | (held[items] <= 0)
-            out[row, items[kept]] += near_data[near] * most * value[kept]
+            kept = repeats | (since[items] == np.inf)
+            out[row, items[kept]] += near_data[near] * weight * value[kept]
     return out
 
 

@@ -83,7 +83,7 @@ class Reranked(Scorer):
             return np.concatenate([self._calibrated(items[block], good[block], history, block)
                                    for block in blocks(len(items), items.shape[1] * self.labels.shape[1])]
                                   or [np.zeros(items.shape, np.int64)])
-        alike = np.stack([likeness(self.part, row) for row in items]) if len(items) else np.zeros((0, 0, 0))
+        alike = np.stack([likeness(self.part, row) for row in found]) if len(found) else np.zeros((0, 0, 0))
         return varied(good, alike, self.strength, found.shape[1])
 
     def _calibrated(self, items: np.ndarray, good: np.ndarray, history: CSR, block: slice) -> np.ndarray:
@@ -168,11 +168,14 @@ class Reranked(Scorer):
 
 
 def likeness(scorer: Scorer, items: np.ndarray) -> np.ndarray:
-    """How alike some items are by what a scorer knows of them, each row brought to 0 .. 1: float32 (n, n)."""
-    alike = scorer.alike(items)
+    """How alike some items are by what a scorer knows of them, each row brought to 0 .. 1: float32 (n, n).
+
+    What is -1 is no item, and like none.
+    """
+    alike, there = scorer.alike(np.maximum(items, 0)), items >= 0
     if alike is None:
         return np.zeros((len(items), len(items)), np.float32)
-    alike = np.where(np.isfinite(alike), alike, 0).astype(np.float32)
+    alike = np.where(np.isfinite(alike) & there & there[:, None], alike, 0).astype(np.float32)
     np.fill_diagonal(alike, 0)
     most = np.abs(alike).max(axis=1, keepdims=True, initial=0)
     return np.asarray(alike / np.where(most > 0, most, 1))

@@ -11,7 +11,7 @@ from recsys.data.csr import CSR
 from recsys.estimator.arrays import Arrays, expect
 from recsys.estimator.capabilities import Can
 from recsys.estimator.facts import Facts
-from recsys.estimator.histories import Histories, faded
+from recsys.estimator.histories import Histories, ages, faded
 from recsys.estimator.scorers.base import HistoryScorer, State
 from recsys.estimator.scorers.neighbours import ragged
 from recsys.kernels import neighbours as kernels
@@ -70,15 +70,16 @@ class SessionNeighbours(HistoryScorer):
             min(self.neighbours_, len(self.moments)), 0.0, False)
         return rows, ragged(found, similarity, len(self.moments))
 
-    def _continued(self, match: CSR, near: CSR) -> np.ndarray:
-        rows = self.histories.rows
-        return np.asarray(kernels.continuations(match.indptr, match.indices, match.weights, near.indptr, near.indices,
-                                                near.weights, rows.indptr, rows.indices, self._powers, self.backward,
-                                                self.repeats, self.n_items))
+    def _continued(self, mine: CSR, near: CSR) -> np.ndarray:
+        """What stands around items of a given age, (B, n_items), in near sessions."""
+        rows, fading = self.histories.rows, np.float32(self.match_decay) ** mine.weights
+        return np.asarray(kernels.continuations(mine.indptr, mine.indices, fading, mine.weights, near.indptr,
+                                                near.indices, near.weights, rows.indptr, rows.indices, self._powers,
+                                                self.backward, self.repeats, self.n_items))
 
     def score_histories(self, history: CSR) -> np.ndarray:
         """Scores of all items for events in their order: CSR (B, n_items) -> (B, n_items)."""
-        return self._continued(faded(history, history.unique(), self.match_decay), self._near(history)[1])
+        return self._continued(ages(history), self._near(history)[1])
 
     def evident(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Scores other than 0; else the sum was empty."""
@@ -95,10 +96,10 @@ class SessionNeighbours(HistoryScorer):
         common = part.weights * rows.weights[part.row_of_entry].astype(np.float64)
         total = np.bincount(part.indices, common, n)
         shares = replace(part, data=(common / total[part.indices] * similarity[part.indices]).astype(np.float32))
-        match = faded(history, history.unique(), self.match_decay).rows(np.zeros(len(rows.indices), np.int64))
+        mine = ages(history).rows(np.zeros(len(rows.indices), np.int64))
         out = np.zeros(len(indices))
         last = len(indices) - 1 - np.unique(indices[::-1], return_index=True)[1]  # of each distinct item
-        out[last] = self._continued(match, shares)[:, item]
+        out[last] = self._continued(mine, shares)[:, item]
         return out
 
     def similar_items(self, items: np.ndarray) -> np.ndarray:

@@ -83,21 +83,21 @@ def _subtract_square(inverse: np.ndarray, change: float) -> None:
         inverse[first + _PANEL:, panel] -= part[:, _PANEL:].T
 
 
-def error(inverse: np.ndarray, rows: CSR, penalty: np.ndarray) -> float:
+def error(inverse: np.ndarray, rows: CSR, penalty: np.ndarray, n_probes: int = _PROBES) -> float:
     """How far P is from the inverse of `G = X' X + diag(penalty)`, relative to its diagonal: rather too much.
 
     With `E = I - G P`, the inverse is `P inverse(I - E)`, about `P + P E` if E is small; and `P E g`, for random normal
     g, is about as large in each entry as a row of the difference. E is never formed. Where it is not small, nothing is
     known of the difference, and that is infinite.
     """
-    probes = np.random.default_rng(_SEED).standard_normal((len(inverse), _PROBES))
+    probes = np.random.default_rng(_SEED).standard_normal((len(inverse), n_probes))
     found = runtime.matmul(inverse, probes)
     rest = probes - penalty[:, None] * found
     weights, of = rows.weights.astype(np.float64), rows.row_of_entry
-    for probe in range(_PROBES):
+    for probe in range(n_probes):
         sums = np.bincount(of, weights * found[rows.indices, probe], rows.shape[0])
         rest[:, probe] -= np.bincount(rows.indices, weights * sums[of], rows.shape[1])
-    if not (rest ** 2).sum() / _PROBES <= _SMALL ** 2:  # the square of E's Frobenius norm
+    if not (rest ** 2).sum() / n_probes <= _SMALL ** 2:  # the square of E's Frobenius norm
         return np.inf
     missing = np.abs(runtime.matmul(inverse, rest)).max(axis=1)
     return float((missing / np.diag(inverse)).max(initial=0.0))

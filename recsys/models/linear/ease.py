@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from minidl import runtime
 from recsys.data.interactions import Interactions
 from recsys.errors import ParameterError
 from recsys.estimator import Can, Context, Fitted, Learned, Recommender
@@ -16,17 +15,14 @@ from recsys.estimator.histories import Histories
 from recsys.estimator.parameters import Check
 from recsys.estimator.scorers.similarities import DenseSimilarities
 from recsys.estimator.staying import Staying
-from recsys.kernels import neighbours as kernels
 from recsys.models.linear import downdating
 from recsys.models.linear.forms import CHECKS, penalties, popularity, to_others, weighted
+from recsys.models.linear.inverses import TOLERANCE, inverse_by_factors, penalised_inverse
 from recsys.models.noise import noise
 
-__all__ = ["EASE", "TOLERANCE", "inverse_of"]
+__all__ = ["EASE"]
 
 _BYTES_AN_ENTRY = 12  # Gram matrix and a third of it, or the weights in float32
-TOLERANCE = 1e-5  # of a weight, after people were forgotten by a downdate
-_SMALL = 256  # below, one call of LAPACK is faster than products of blocks
-_COLUMNS = 1024  # of a product that are computed at once
 
 
 class EASE(Recommender):
@@ -46,6 +42,9 @@ class EASE(Recommender):
       what says little of itself. Scores leave the diagonal out.
     - DAN (`user_power` b, `item_power` a): the row of a user with n events counts `n ** -b` times, and the weights
       are `n(i) ** a B[i, j] / n(j) ** a`. Both take from those who have much. Its paper writes `1 - a` for a.
+
+    Where items are many more than people and reg is small, P is computed in half as much time again, as the faster way
+    would lose it; a reg with which no way is accurate is refused.
 
     `forget` makes P of the weights again, for which its diagonal is kept, takes the people's rows out of it
     (`recsys.models.linear.downdating`) and measures the error; above 1e-5 of a weight it learns again. With a reg taken
@@ -120,19 +119,19 @@ class EASE(Recommender):
         histories = histories.storing(data.csr, context.facts.seen)
         plain = histories.plain(data.csr)
         rows = weighted(plain, self.user_power)
-        columns = rows.T
-        gram = kernels.gram(columns.indptr, columns.indices, columns.weights, rows.indptr, rows.indices,
-                            rows.weights)
         reg = noise(rows) ** 2 if self.reg is None else float(self.reg)
-        penalty = penalties(np.diag(gram), reg, self.dropout)
-        gram[np.diag_indices(n)] += penalty
-        return self._of(inverse_of(gram), penalty, popularity(plain, self.item_power), histories, reg)
+        inverse, penalty = penalised_inverse("EASE", rows, lambda squares: penalties(squares, reg, self.dropout))
+        return self._of(inverse, penalty, popularity(plain, self.item_power), histories, reg)
 
     def weights_of(self, gram: np.ndarray, reg: float, popular: np.ndarray) -> np.ndarray:
         """B of a Gram matrix, which is written over, and the items' popularity to the power: float32 (n, n)."""
         penalty = penalties(np.diag(gram), reg, self.dropout)
         gram[np.diag_indices(len(gram))] += penalty
-        return self._weights(inverse_of(gram), penalty, popular)
+        try:
+            return self._weights(inverse_by_factors(gram), penalty, popular)
+        except np.linalg.LinAlgError:
+            raise ParameterError("EASE: reg is too small beside the numbers of the data for weights to be computed; "
+                                 "raise it.") from None
 
     def _of(self, inverse: np.ndarray, penalty: np.ndarray, popular: np.ndarray, histories: Histories, reg: float
             ) -> Learned:
@@ -177,39 +176,3 @@ class EASE(Recommender):
         histories = replace(form, stored=None).storing(data.csr, context.facts.seen)
         return (self._of(inverse, penalty, popularity(rest, self.item_power), histories, to), "the inverse downdated",
                 TOLERANCE)
-
-
-def inverse_of(matrix: np.ndarray) -> np.ndarray:
-    """The inverse of a symmetric positive definite matrix, written over it, by halves: half the work of a general one.
-
-    With A the first block, `S = D - B' inv(A) B` and `W = inv(A) B`, the blocks of the inverse are
-    `inv(A) + W inv(S) W'`, `-W inv(S)` and `inv(S)`; nearly all of it is matrix products. Beside the matrix it needs a
-    third of its memory.
-
-    Examples
-    --------
-    >>> inverse_of(np.array([[2.0, 0.0], [0.0, 4.0]]))
-    array([[0.5 , 0.  ], [0.  , 0.25]])
-    """
-    n = len(matrix)
-    if n <= _SMALL:
-        with runtime.blas_threads(1):  # on whose number its bits would depend
-            matrix[:] = np.linalg.inv(matrix)
-        return matrix
-    half = n // 2
-    first, across, last = matrix[:half, :half], matrix[:half, half:], matrix[half:, half:]
-    away = runtime.matmul(inverse_of(first), across)
-    _subtract(last, across.T, away)
-    inverse_of(last)
-    across[:] = 0
-    _subtract(across, away, last)
-    _subtract(first, across, away.T)
-    matrix[half:, :half] = across.T
-    return matrix
-
-
-def _subtract(whole: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
-    """`whole -= left @ right`, some columns at a time."""
-    for start in range(0, whole.shape[1], _COLUMNS):
-        columns = slice(start, start + _COLUMNS)
-        whole[:, columns] -= runtime.matmul(left, right[:, columns])

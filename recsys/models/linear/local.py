@@ -59,8 +59,13 @@ def local_weights(who: str, rows: CSR, neighbours: int, regress: Regress, max_gi
     if 8 * n * n / 2 ** 30 <= _DENSE * max_gib:
         whole = kernels.gram(columns.indptr, columns.indices, columns.weights, rows.indptr, rows.indices, rows.weights)
     given = columns.indptr, columns.indices, columns.weights, rows.shape[0], whole
-    found = [best_first(lists, regress(given, targets, lists))
-             for targets, lists in _lists(rows, min(neighbours, n - 1))]
+    found = []
+    for targets, lists in _lists(rows, min(neighbours, n - 1)):
+        weights = regress(given, targets, lists)
+        if not np.isfinite(weights).all():
+            raise ParameterError(f"{who}: reg is too small beside the numbers of the data for weights to be computed; "
+                                 f"raise it.")
+        found.append(best_first(lists, weights))
     return stacked(found, n)
 
 

@@ -19,7 +19,7 @@ from recsys.estimator.scorers.neighbours import nearest
 from recsys.estimator.scorers.similarities import DenseSimilarities, SparseSimilarities
 from recsys.kernels import neighbours as kernels
 from recsys.kernels import regressions
-from recsys.models.linear.ease import inverse_of
+from recsys.models.linear.inverses import penalised_inverse
 from recsys.models.linear.local import best_first
 from recsys.models.neighbours.implicit import repeating
 from recsys.models.noise import noise
@@ -210,10 +210,9 @@ def _scaled(rows: CSR, scale: np.ndarray) -> CSR:
 def _all_weights(inputs: CSR, targets: CSR, reg: float, repeats: bool) -> np.ndarray:
     """B of the closed form: float32 (n_items, n_items)."""
     n, columns = inputs.shape[1], inputs.T
-    gram, cross = (kernels.gram(columns.indptr, columns.indices, columns.weights, rows.indptr, rows.indices,
-                                rows.weights) for rows in (inputs, targets))
-    gram[np.diag_indices(n)] += reg
-    inverse = inverse_of(gram)
+    inverse, _ = penalised_inverse("SLIST", inputs, lambda squares: np.full(n, reg))
+    cross = kernels.gram(columns.indptr, columns.indices, columns.weights, targets.indptr, targets.indices,
+                         targets.weights)
     weights = np.asarray(runtime.matmul(inverse, cross))
     if not repeats:
         weights -= inverse * (np.diag(weights) / np.diag(inverse))

@@ -156,5 +156,7 @@ def test_continuations_are_those_of_the_reference(history, sessions, seed, backw
                (sessions, 6))
     held = rng.random((history.shape[0], sessions)) < 0.7
     near = CSR.from_pairs(*np.nonzero(held), rng.random(held.sum()), held.shape)
-    given_ = (*parts(history), *parts(near), rows.indptr, rows.indices, decay ** np.arange(6.0), backward, repeats, 6)
+    ages = rng.permutation(history.nnz).astype(np.float32)
+    given_ = (*parts(history), ages, *parts(near), rows.indptr, rows.indices, decay ** np.arange(6.0), backward,
+              repeats, 6)
     np.testing.assert_allclose(NUMBA.continuations(*given_), NUMPY.continuations(*given_), rtol=1e-5, atol=1e-6)

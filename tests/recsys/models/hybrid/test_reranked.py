@@ -118,6 +118,16 @@ def test_a_list_is_as_a_greedy_search_over_the_models_own_likeness_has_it() -> N
     assert recs.items.tolist() == best.items[chosen].tolist()
 
 
+def test_more_candidates_than_there_are_change_nothing() -> None:
+    """What fills the places of candidates that are missing is no item, and like none."""
+    data = datasets.simulate(n_users=30, n_items=12, n_events=200, seed=0)[0]
+    whole = Reranked(model=EASE(reg=2.0), by="diversity", strength=0.4, candidates=12).fit(data)
+    for user, row in zip(data.users.ids.tolist(), data.csr.unique().counts.tolist(), strict=True):
+        if row <= 10:
+            some = Reranked(model=EASE(reg=2.0), by="diversity", strength=0.4, candidates=12 - row).fit(data)
+            assert some.recommend(user, k=12).items.tolist() == whole.recommend(user, k=12).items.tolist()
+
+
 def test_each_strength_buys_what_it_is_for() -> None:
     split = split_random(DATA, valid=0.2, test=0.1, seed=0)
     for by, better in (("calibration", "miscalibration"), ("popularity", "popularity"), ("diversity", "ndcg@10")):

@@ -46,16 +46,14 @@ def by_hand(rows, n, history, p):
     scores = np.zeros(n)
     for v in nearest[:p["neighbours"]]:
         row = rows[v]
-        shared = [i for i in set(row) if i in age and p["match_decay"] ** age[i] > 0]
+        shared = [i for i in set(row) if i in age]
         if not shared:
             continue
         newest = min(shared, key=lambda i: age[i])
-        places = [q for q, i in enumerate(row) if i in shared and p["match_decay"] ** age[i] ==
-                  p["match_decay"] ** age[newest]]
-        at, weight = max(places), p["match_decay"] ** age[newest]
+        at, weight = max(q for q, i in enumerate(row) if i == newest), p["match_decay"] ** age[newest]
         for i in set(row):
             q = max(place for place, other in enumerate(row) if other == i)
-            if i in age and not p["repeats"] and p["match_decay"] ** age[i] > 0:
+            if i in age and not p["repeats"]:
                 continue
             gap = abs(q - at) - 1
             near = 1.0 if q == at else p["window_decay"] ** gap * (1 if q > at else p["backward"])
