@@ -185,8 +185,9 @@ class Study:
         try:
             self.study.add_trial(_frozen(trial, self.space, self.maximize, told))
         except optuna().exceptions.StorageInternalError as error:
-            raise ParameterError(f"tune: the storage cannot keep another trial ({str(error).splitlines()[0]}); make "
-                                 f"room, and run the same again.") from error
+            why = str(error.__cause__ or error).splitlines()[0]
+            raise ParameterError(f"tune: the storage cannot keep another trial ({why}); make room, and run the same "
+                                 f"again.") from error
 
 
 def _frozen(trial: Trial, space: Space, maximize: bool, told: Mapping[str, Any] | None = None) -> Any:
