@@ -14,6 +14,7 @@ from recsys.data.ids import IdMap
 from recsys.data.images import read_images
 from recsys.data.interactions import Interactions
 from recsys.data.readers import read_table
+from recsys.data.side import nothing_matches
 from recsys.data.sources import Described, assemble, read, read_optional
 from recsys.data.table import Table
 from recsys.errors import DataError
@@ -188,7 +189,11 @@ def _plots(path: Path, tmdb: np.ndarray) -> list[str]:
     """The overview of each TMDB id; empty where there is none."""
     table = read_table(path, header=True)
     named = np.where(tmdb == "", "none", tmdb)  # an id is never empty
-    plots = Features(text=table.texts("overview")).take(IdMap(table.strings("id")).encode(named, "skip")).text
+    known = IdMap(table.strings("id"))
+    rows = known.encode(named, "skip")
+    if rows.max(initial=-1) < 0:
+        raise nothing_matches(path.name, known.ids, tmdb[tmdb != ""], "tmdbIds of films")
+    plots = Features(text=table.texts("overview")).take(rows).text
     return [] if plots is None else plots.tolist()
 
 

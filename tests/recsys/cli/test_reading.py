@@ -240,12 +240,14 @@ def test_files_from_elsewhere_are_joined_by_the_reader_of_a_set(run, tmp_path):
             "links": "movieId,imdbId,tmdbId\n0,1,70\n1,2,71\n2,3,\n"}.items():
         (tmp_path / f"{name}.csv").write_text(text)
     (tmp_path / "told.csv").write_text("id,overview\n70,a ship in space\n71,a ship at sea\n")
+    (tmp_path / "strange.csv").write_text("id,overview\n7000,a ship in space\n")
     command = ["evaluate", "--data", str(tmp_path), "--model", "TextCNN", "--set", "epochs=1", "--protocol",
                "ratio-811-full"]
     code, out, err = run(*command, "--join", f"plots={tmp_path}/told.csv", "--json")
     assert code == 0, err
     assert "told.csv sha256:" in json.loads(out)["card"]["files"]
-    for join, problem in ((f"plot={tmp_path}/told.csv", "joins plots, posters"), ("plots=absent.csv", "no such file")):
+    for join, problem in ((f"plot={tmp_path}/told.csv", "joins plots, posters"), ("plots=absent.csv", "no such file"),
+                          ("plots=strange.csv", "strange.csv: none of its ids ('7000', ...) is one of the data's")):
         code, out, err = run(*command, "--join", join)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert problem in err
