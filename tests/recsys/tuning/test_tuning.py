@@ -92,7 +92,7 @@ from recsys.tuning import tune
 
 if __name__ == "__main__":
     data = datasets.simulate(n_users=120, n_items=60, n_events=2400, seed=0)[0].binarise()
-    found = tune({"GMF": GMF(epochs=60, factors=4), "EASE": EASE()}, data, "ratio-811-full", trials=13, jobs=2,
+    found = tune({"GMF": GMF(epochs=30, factors=4), "EASE": EASE()}, data, "ratio-811-full", trials=9, jobs=2,
                  storage=sys.argv[1])
     found.write(sys.argv[2])
 """
